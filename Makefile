@@ -1,0 +1,48 @@
+# Sanad: what a newcomer needs is `make demo` and `make test`.
+
+GO      ?= go
+BIN     := bin
+FUZZTIME ?= 60s
+# Packages in which goroutines meet; their tests run under the race detector.
+RACE := ./keys/... ./audit/... ./trust/... ./store/... ./issuance/... ./verification/... ./registry/csvfile/... ./credential/...
+
+.PHONY: help build demo test test-go test-race lint bench fuzz soak clean
+
+help:            ## show this list
+	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: .*##/ -/'
+
+build:           ## build the programs into bin/
+	@mkdir -p $(BIN)
+	CGO_ENABLED=0 $(GO) build -trimpath -o $(BIN)/ ./cmd/...
+
+demo: build      ## set up an issuer, issue from real registers, revoke, check offline
+	@scripts/demo.sh
+
+test: setup-test lint build test-go test-race ## everything the project promises
+	@scripts/demo.sh --quiet
+	@echo "make test: all passed"
+
+.PHONY: setup-test
+setup-test:
+	@scripts/setup-test.sh
+
+test-go:
+	$(GO) test -timeout 15m ./...
+
+test-race:
+	CGO_ENABLED=1 $(GO) test -race -short -timeout 15m $(RACE)
+
+lint:            ## gofmt, go vet, tidy modules, staticcheck
+	@scripts/lint.sh
+
+bench:           ## every measure that has a goal, as a table
+	$(GO) run ./bench
+
+fuzz:            ## every fuzz target for FUZZTIME (default 60s)
+	@scripts/fuzz.sh $(FUZZTIME)
+
+soak:            ## the nightly numbers of the promises (hours)
+	SANAD_SOAK=1 $(GO) test -timeout 12h ./...
+
+clean:           ## remove what the other targets made
+	rm -rf $(BIN) demo bench/out

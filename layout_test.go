@@ -1,0 +1,183 @@
+// Package sanad_test holds the tests that keep the tree honest: which package
+// may import which, that every package says what it is for, and that what the
+// README and the examples promise is so.
+package sanad_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/sanad-id/sanad/"
+
+// layers is the order of imports: a package imports from lines above its own
+// only. A package is listed when it gets its directory.
+var layers = []string{
+	"internal/cbor internal/i18n qr",
+	"keys registry",
+	"internal/cose audit",
+	"credential",
+	"credential/cwt credential/status programme/crosswalk",
+	"trust programme",
+	"issuance verification",
+	// Above this line: no network, no database, no cgo.
+	"qr/image internal/vectors",
+	"registry/csvfile registry/samplecountry store",
+	"keys/keystest registry/registrytest store/storetest",
+	"cmd/issuer cmd/verifier bench",
+}
+
+// pureLines is how many of them stand above the line.
+const pureLines = 7
+
+// owner is the one package that may import a module.
+var owner = map[string]string{
+	"github.com/lestrrat-go/jwx/v2":     "internal/jose",
+	"github.com/veraison/go-cose":       "internal/cose",
+	"github.com/fxamacker/cbor/v2":      "internal/cbor",
+	"github.com/skip2/go-qrcode":        "qr/image",
+	"github.com/makiuchi-d/gozxing":     "qr/image",
+	"golang.org/x/mod":                  "audit",
+	"modernc.org/sqlite":                "store",
+	"github.com/pressly/goose/v3":       "store",
+	"github.com/schollz/progressbar/v3": "cmd/issuer",
+	"golang.org/x/text/encoding":        "registry/csvfile",
+	"golang.org/x/crypto/argon2":        "keys",
+}
+
+// testOnly are modules that no shipped code imports.
+var testOnly = []string{
+	"github.com/rogpeppe/go-internal", "pgregory.net/rapid", "github.com/google/go-cmp", "github.com/c2sp/wycheproof",
+	"github.com/stretchr/testify",
+}
+
+// pureModules are the foreign modules that a pure package may import.
+var pureModules = []string{
+	"github.com/veraison/go-cose", "github.com/fxamacker/cbor/v2", "golang.org/x/mod", "golang.org/x/crypto",
+	"golang.org/x/text", "golang.org/x/sync", "golang.org/x/sys", "go.yaml.in/yaml/v3",
+}
+
+// line is the line of layers on which pkg stands, or -1 if it is not ours.
+func line(pkg string) int {
+	return slices.IndexFunc(layers, func(l string) bool { return slices.Contains(strings.Fields(l), pkg) })
+}
+
+func TestImportsPointUp(t *testing.T) {
+	for pkg, imports := range importsByPackage(t) {
+		if line(pkg) < 0 {
+			t.Errorf("%s has no place in layers", pkg)
+		}
+		for _, imp := range imports {
+			if line(imp) >= line(pkg) {
+				t.Errorf("%s imports %s, which is not above it", pkg, imp)
+			}
+		}
+	}
+}
+
+func TestEveryLayerExists(t *testing.T) {
+	pkgs := importsByPackage(t)
+	for _, l := range layers {
+		for _, pkg := range strings.Fields(l) {
+			if _, ok := pkgs[pkg]; !ok {
+				t.Errorf("layers lists %s, which has no code", pkg)
+			}
+		}
+	}
+}
+
+func TestForeignImports(t *testing.T) {
+	impure := []string{"net", "net/http", "database/sql", "os/exec", "C", "unsafe", "plugin"}
+	for pkg, imports := range importsByPackage(t) {
+		for _, imp := range imports {
+			pure := line(pkg) >= 0 && line(pkg) < pureLines
+			if pure && slices.Contains(impure, imp) {
+				t.Errorf("%s imports %s", pkg, imp)
+			}
+			foreign := strings.Contains(strings.Split(imp, "/")[0], ".")
+			if pure && foreign && !slices.ContainsFunc(pureModules, func(m string) bool { return within(imp, m) }) {
+				t.Errorf("%s imports %s, which is not listed for pure packages", pkg, imp)
+			}
+			if slices.ContainsFunc(testOnly, func(m string) bool { return within(imp, m) }) {
+				t.Errorf("%s imports %s, which is for tests", pkg, imp)
+			}
+			for mod, only := range owner {
+				if pkg != only && within(imp, mod) {
+					t.Errorf("%s imports %s, which belongs to %q", pkg, imp, only)
+				}
+			}
+		}
+	}
+}
+
+// scanner is what the browser's verifier will be built from. Nothing in it may
+// reach a network, a database or the file formats of an issuer.
+const scanner = "keys internal/cbor internal/cose credential credential/cwt credential/status qr trust verification"
+
+func TestScannerStaysSmall(t *testing.T) {
+	pkgs := importsByPackage(t)
+	for _, pkg := range strings.Fields(scanner) {
+		for _, imp := range pkgs[pkg] {
+			if line(imp) >= 0 && !slices.Contains(strings.Fields(scanner), imp) {
+				t.Errorf("%s, which the scanner needs, imports %s", pkg, imp)
+			}
+		}
+	}
+}
+
+func TestEveryPackageSaysWhatItIsFor(t *testing.T) {
+	documented := map[string]bool{}
+	eachFile(t, parser.ParseComments|parser.PackageClauseOnly, func(pkg string, f *ast.File) {
+		documented[pkg] = documented[pkg] || f.Doc != nil && len(f.Doc.Text()) > 60
+	})
+	for pkg, ok := range documented {
+		if !ok {
+			t.Errorf("%s has no package comment", pkg)
+		}
+	}
+}
+
+func within(path, module string) bool {
+	return path == module || strings.HasPrefix(path, module+"/")
+}
+
+// importsByPackage reads our files itself and does not ask go list, because go
+// test would then reuse a result from before the file changed.
+func importsByPackage(t *testing.T) map[string][]string {
+	t.Helper()
+	pkgs := map[string][]string{}
+	eachFile(t, parser.ImportsOnly, func(pkg string, f *ast.File) {
+		imports := pkgs[pkg]
+		for _, spec := range f.Imports {
+			imports = append(imports, strings.TrimPrefix(strings.Trim(spec.Path.Value, "`\""), module))
+		}
+		pkgs[pkg] = imports
+	})
+	return pkgs
+}
+
+// eachFile parses every Go file of ours that is not a test.
+func eachFile(t *testing.T, mode parser.Mode, f func(pkg string, file *ast.File)) {
+	t.Helper()
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		ours := strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, "_test.go")
+		if err != nil || !ours || strings.Contains(path, "testdata") {
+			return err
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, mode)
+		if err != nil {
+			return err
+		}
+		f(filepath.ToSlash(filepath.Dir(path)), file)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
