@@ -1,0 +1,114 @@
+package registry_test
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/sanad-id/sanad/registry"
+)
+
+func columns(t testing.TB, names ...string) *registry.Columns {
+	t.Helper()
+	c, err := registry.NewColumns(names)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestColumns(t *testing.T) {
+	names := []string{"id", "name"}
+	c, err := registry.NewColumns(names)
+	if err != nil {
+		t.Fatal(err)
+	}
+	names[0] = "spoiled"
+	c.Names()[1] = "spoiled"
+	if got := strings.Join(c.Names(), " "); got != "id name" || c.Len() != 2 {
+		t.Errorf("%d columns %s, want id name", c.Len(), got)
+	}
+	if i, ok := c.Index("name"); i != 1 || !ok {
+		t.Errorf("Index: %d, %t", i, ok)
+	}
+	if _, ok := c.Index("spoiled"); ok {
+		t.Error("Index finds a column that is not there")
+	}
+	_, err = registry.NewColumns([]string{"a", "b", "c", "b"})
+	if err == nil || !strings.Contains(err.Error(), `columns 2 and 4 are both called "b"`) {
+		t.Errorf("NewColumns: %v, want both places and the name", err)
+	}
+	long := strings.Repeat("ক", 100)
+	if _, err := registry.NewColumns([]string{long, long}); err == nil || len(err.Error()) > 200 {
+		t.Errorf("NewColumns with long names: %v", err)
+	}
+}
+
+func TestRecord(t *testing.T) {
+	r := registry.NewRecord("7", 3, columns(t, "id", "name"), []string{"7", "Rahim"})
+	if v, ok := r.Value("name"); v != "Rahim" || !ok {
+		t.Errorf("Value: %q, %t", v, ok)
+	}
+	if v, ok := r.Value("age"); v != "" || ok {
+		t.Errorf("Value of a column that is not there: %q, %t", v, ok)
+	}
+	if r.At(0) != "7" || r.Columns().Len() != 2 {
+		t.Error("At or Columns is not that of the record")
+	}
+	if v, ok := (registry.Record{ID: "7"}).Value("name"); v != "" || ok {
+		t.Errorf("Value of an empty record: %q, %t", v, ok)
+	}
+	defer func() {
+		if recover() == nil {
+			t.Error("NewRecord takes one value for two columns")
+		}
+	}()
+	registry.NewRecord("7", 3, columns(t, "id", "name"), []string{"7"})
+}
+
+// A record prints as its position only, whatever prints it.
+func TestRecordsDoNotPrint(t *testing.T) {
+	r := registry.NewRecord("secret-id", 3, columns(t, "id", "name"), []string{"secret-id", "secret-name"})
+	var log bytes.Buffer
+	slog.New(slog.NewJSONHandler(&log, nil)).Info("read", "record", r)
+	change := registry.Change{Kind: registry.Added, Record: r}
+	for _, text := range []string{
+		fmt.Sprint(r), fmt.Sprintf("%v %+v %#v %s %q", r, r, r, r, r), fmt.Sprintf("%v %+v %#v", &r, &r, &r), log.String(),
+		fmt.Sprintf("%v %+v %#v", change, change, change),
+	} {
+		if strings.Contains(text, "secret") || !strings.Contains(text, "line 3") {
+			t.Errorf("a record prints as %s", text)
+		}
+	}
+}
+
+func TestProblems(t *testing.T) {
+	var p registry.Problems
+	for i := range 7 {
+		p = append(p, &registry.RowError{Line: i + 2, Code: registry.RowQuote, Detail: "a stray quote"})
+	}
+	const want = "line 2: a stray quote; line 3: a stray quote; line 4: a stray quote; line 5: a stray quote; line 6: a stray quote; and 2 more"
+	if got := p.Error(); got != want {
+		t.Errorf("Error: %s, want %s", got, want)
+	}
+	if got := p[:1].Error(); got != "line 2: a stray quote" {
+		t.Errorf("Error of one: %s", got)
+	}
+}
+
+func ExampleRecord() {
+	columns, err := registry.NewColumns([]string{"licence_number", "trade_name"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	r := registry.NewRecord("TL-7", 12, columns, []string{"TL-7", "Rahim Stores"})
+	name, ok := r.Value("trade_name")
+	fmt.Println(name, ok)
+	fmt.Println(r) // never its content
+	// Output:
+	// Rahim Stores true
+	// record at line 12
+}
