@@ -1,0 +1,244 @@
+package keys
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// maxJWKDepth is how deep a JWK may be nested. Its own members need 2.
+const maxJWKDepth = 8
+
+// jwkMembers returns the required members in the order and form that RFC 7638
+// section 3 hashes.
+func (p *publicKey) jwkMembers() []byte {
+	b64 := base64.RawURLEncoding.EncodeToString
+	if p.alg.curve == nil {
+		return fmt.Appendf(nil, `{"crv":%q,"kty":%q,"x":%q}`, p.alg.joseCrv, p.alg.joseKty, b64(p.point))
+	}
+	x, y := p.point[:p.alg.size], p.point[p.alg.size:]
+	return fmt.Appendf(nil, `{"crv":%q,"kty":%q,"x":%q,"y":%q}`, p.alg.joseCrv, p.alg.joseKty, b64(x), b64(y))
+}
+
+// JWK returns the key as a JSON Web Key with alg, use "sig" and, as kid, its ID.
+// All its values are made of characters that need no escaping.
+func (k PublicKey) JWK() []byte {
+	p := k.get()
+	head := fmt.Appendf(nil, `{"alg":%q,"kid":%q,"use":"sig",`, p.alg.name, k.ID())
+	return append(head, p.jwkMembers()[1:]...)
+}
+
+// privateMembers are the JWK members that hold secrets (RFC 7518 sections 6.2.2,
+// 6.3.2 and 6.4, RFC 8037 section 2).
+var privateMembers = []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
+
+// ParseJWK reads a public JSON Web Key (RFC 7517) for one of the accepted
+// algorithms. It is strict: no member twice at any depth, names in their exact
+// case, no private members ([ErrPrivate]), coordinates of exactly the curve's
+// length, and "use", "key_ops" and "alg", where present, must agree with
+// checking signatures. Unknown members are passed over, as the RFC wants;
+// nothing that a member points at is ever fetched.
+func ParseJWK(b []byte) (PublicKey, error) {
+	if err := checkSize(b); err != nil {
+		return PublicKey{}, err
+	}
+	m, err := parseJSONObject(b)
+	if err != nil {
+		return PublicKey{}, fmt.Errorf("%w: JWK: %v", ErrMalformedKey, err)
+	}
+	jwk := jwkReader{members: m}
+	kty := jwk.text("kty")
+	if kty == "oct" {
+		return PublicKey{}, fmt.Errorf("%w: a symmetric JWK (oct) is no public key", ErrUnsupportedKey)
+	}
+	for _, name := range privateMembers {
+		if _, ok := m[name]; ok {
+			return PublicKey{}, fmt.Errorf("%w (JWK member %q): keep it where it is and give the JWK without that member", ErrPrivate, name)
+		}
+	}
+	if _, ok := m["keys"]; ok && kty == "" {
+		return PublicKey{}, fmt.Errorf("%w: this is a JWK set; give the one JWK that is meant", ErrMalformedKey)
+	}
+	crv, alg := jwk.text("crv"), jwk.text("alg")
+	use, ops := jwk.text("use"), jwk.list("key_ops")
+	jwk.text("kid")
+	if jwk.err != nil {
+		return PublicKey{}, jwk.err
+	}
+	r := find(func(r *algorithm) bool { return r.joseKty == kty && r.joseCrv == crv })
+	if r == nil {
+		return PublicKey{}, fmt.Errorf("%w: JWK of type %q on curve %q", ErrUnsupportedKey, cut(kty), cut(crv))
+	}
+	if alg != "" && alg != string(r.name) && alg != r.fullJOSE {
+		return PublicKey{}, fmt.Errorf("%w: the JWK says %q, its curve %s is for %s", ErrKeyUse, cut(alg), r.joseCrv, r.name)
+	}
+	if use != "" && use != "sig" {
+		return PublicKey{}, fmt.Errorf("%w: JWK use %q, want \"sig\"", ErrKeyUse, cut(use))
+	}
+	if err := checkOps(m["key_ops"] != nil, ops); err != nil {
+		return PublicKey{}, err
+	}
+	point := jwk.coordinate("x", r.size)
+	if r.curve != nil {
+		point = append(point, jwk.coordinate("y", r.size)...)
+	} else if _, ok := m["y"]; ok {
+		return PublicKey{}, fmt.Errorf("%w: JWK on %s with a y", ErrMalformedKey, r.joseCrv)
+	}
+	if jwk.err != nil {
+		return PublicKey{}, jwk.err
+	}
+	return newPublicKey(r, point)
+}
+
+// checkOps refuses key operations that leave out verifying or go beyond
+// signatures (RFC 7517 section 4.3).
+func checkOps(present bool, ops []string) error {
+	if !present {
+		return nil
+	}
+	for i, op := range ops {
+		if op != "verify" && op != "sign" || slices.Contains(ops[:i], op) {
+			return fmt.Errorf("%w: JWK key_ops with %q", ErrKeyUse, cut(op))
+		}
+	}
+	if !slices.Contains(ops, "verify") {
+		return fmt.Errorf("%w: JWK key_ops without \"verify\"", ErrKeyUse)
+	}
+	return nil
+}
+
+// A jwkReader takes members out of a JWK and keeps the first error.
+type jwkReader struct {
+	members map[string]any
+	err     error
+}
+
+func (j *jwkReader) fail(kind error, format string, args ...any) {
+	if j.err == nil {
+		j.err = fmt.Errorf("%w: JWK "+format, append([]any{kind}, args...)...)
+	}
+}
+
+// text returns a member that must be a text without being empty, or "" if it is
+// absent.
+func (j *jwkReader) text(name string) string {
+	v, ok := j.members[name]
+	if !ok {
+		return ""
+	}
+	s, ok := v.(string)
+	if !ok || s == "" {
+		j.fail(ErrMalformedKey, "member %q is not a text", name)
+	}
+	return s
+}
+
+// list returns a member that must be an array of texts.
+func (j *jwkReader) list(name string) []string {
+	v, ok := j.members[name]
+	if !ok {
+		return nil
+	}
+	array, ok := v.([]any)
+	if !ok {
+		j.fail(ErrMalformedKey, "member %q is not an array", name)
+	}
+	var texts []string
+	for _, v := range array {
+		s, ok := v.(string)
+		if !ok {
+			j.fail(ErrMalformedKey, "member %q holds something that is not a text", name)
+		}
+		texts = append(texts, s)
+	}
+	return texts
+}
+
+// coordinate returns a member that must be base64url of exactly size bytes
+// (RFC 7518 section 6.2.1.2: leading zeros are kept).
+func (j *jwkReader) coordinate(name string, size int) []byte {
+	s := j.text(name)
+	// The decoder of the standard library would pass over line breaks.
+	b, err := base64.RawURLEncoding.Strict().DecodeString(s)
+	if err != nil || strings.ContainsAny(s, "\r\n") {
+		j.fail(ErrMalformedKey, "member %q is not base64url", name)
+		return nil
+	}
+	if len(b) != size {
+		j.fail(ErrInvalidKey, "member %q has %d bytes, want %d", name, len(b), size)
+		return nil
+	}
+	return b
+}
+
+// parseJSONObject decodes one JSON object with nothing after it. It refuses a
+// name that occurs twice, at any depth and however it is escaped, and anything
+// that encoding/json would silently repair.
+func parseJSONObject(b []byte) (map[string]any, error) {
+	if !utf8.Valid(b) {
+		return nil, fmt.Errorf("not UTF-8")
+	}
+	if !json.Valid(b) {
+		return nil, fmt.Errorf("not one JSON value")
+	}
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.UseNumber()
+	v, err := parseJSONValue(dec, maxJWKDepth)
+	if err != nil {
+		return nil, err
+	}
+	m, ok := v.(map[string]any)
+	if !ok {
+		return nil, fmt.Errorf("not a JSON object")
+	}
+	return m, nil
+}
+
+func parseJSONValue(dec *json.Decoder, depth int) (any, error) {
+	token, err := dec.Token()
+	if err != nil {
+		return nil, err
+	}
+	delim, ok := token.(json.Delim)
+	if !ok {
+		return token, nil
+	}
+	if depth == 0 {
+		return nil, fmt.Errorf("nested too deep")
+	}
+	if delim == '[' {
+		array := []any{}
+		for dec.More() {
+			v, err := parseJSONValue(dec, depth-1)
+			if err != nil {
+				return nil, err
+			}
+			array = append(array, v)
+		}
+		_, err = dec.Token() // the closing bracket
+		return array, err
+	}
+	object := map[string]any{}
+	for dec.More() {
+		name, err := dec.Token()
+		if err != nil {
+			return nil, err
+		}
+		key, ok := name.(string)
+		if !ok {
+			return nil, fmt.Errorf("a member name is not a text")
+		}
+		if _, twice := object[key]; twice {
+			return nil, fmt.Errorf("member %q occurs twice", cut(key))
+		}
+		if object[key], err = parseJSONValue(dec, depth-1); err != nil {
+			return nil, err
+		}
+	}
+	_, err = dec.Token() // the closing brace
+	return object, err
+}
