@@ -1,0 +1,240 @@
+package programme
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"time"
+
+	"github.com/sanad-id/sanad/credential"
+	"github.com/sanad-id/sanad/credential/cwt"
+	"github.com/sanad-id/sanad/keys"
+	"github.com/sanad-id/sanad/qr"
+	"github.com/sanad-id/sanad/registry"
+)
+
+// CheckOptions say what a check assumes. Now and Rand must be set.
+type CheckOptions struct {
+	// Now is the moment of issue to assume.
+	Now time.Time
+	// Rand is where a throw-away key comes from; nothing it signs is kept.
+	Rand io.Reader
+	// Issuer and StatusURI are as long as the real ones will be, since they
+	// count for the size of the code. Optional.
+	Issuer, StatusURI string
+	// Records is how many records to look at; all if zero.
+	Records int
+	// Problems is how many problems to list one by one; 100 if zero. All are
+	// counted.
+	Problems int
+}
+
+// A Report is what a programme would issue from a source.
+type Report struct {
+	// Records is how many records were looked at; Issuable of them can be
+	// issued, Failed cannot. Noted counts issuable records with notes.
+	Records  int `json:"records"`
+	Issuable int `json:"issuable"`
+	Failed   int `json:"failed"`
+	Noted    int `json:"noted"`
+	// Fatal and Notes count problems by code.
+	Fatal map[string]int `json:"fatal"`
+	Notes map[string]int `json:"notes"`
+	// Problems are the first ones, in the order of the source; More counts those
+	// that are not listed.
+	Problems []Problem `json:"problems"`
+	More     int       `json:"more"`
+	// Forms says for each form what sizes of code it needs.
+	Forms []FormReport `json:"forms"`
+	// Sample is what the first issuable record would say, SampleLine its line.
+	Sample     []SampleForm `json:"sample"`
+	SampleLine int          `json:"sample_line"`
+}
+
+// A FormReport says what sizes of code a form needs.
+type FormReport struct {
+	Name  string `json:"name"`
+	Level string `json:"level"`
+	// Versions counts codes by QR version; 0 stands for larger than any that is
+	// printed.
+	Versions map[int]int `json:"versions"`
+	// Longest is the most characters of a code.
+	Longest int `json:"longest"`
+}
+
+// A SampleForm is one code of one record. Its claims are personal data and are
+// there to be looked at.
+type SampleForm struct {
+	Form       string            `json:"form"`
+	Characters int               `json:"characters"`
+	Version    int               `json:"version"`
+	Claims     credential.Claims `json:"claims"`
+	NotBefore  time.Time         `json:"not_before,omitzero"`
+	Expires    time.Time         `json:"expires,omitzero"`
+}
+
+// Check tries the programme on records, such as those of
+// [registry.Source.Records], and issues nothing. Memory does not grow with their
+// number. Its error means that the records could not be read or that the options
+// are not complete; what is wrong with single records is in the report.
+func (p *Programme) Check(ctx context.Context, records iter.Seq2[registry.Record, error], o CheckOptions) (*Report, error) {
+	c, err := p.newChecker(o)
+	if err != nil {
+		return nil, err
+	}
+	for r, err := range records {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		row, broken := errors.AsType[*registry.RowError](err)
+		if err != nil && !broken {
+			return nil, fmt.Errorf("check programme %s: %w", p.ID, err)
+		}
+		c.Records++
+		if broken {
+			c.Failed++
+			c.note(Problem{Line: row.Line, Code: row.Code, Detail: row.Detail, Fatal: true})
+		} else if err := c.record(r); err != nil {
+			return nil, fmt.Errorf("check programme %s: %w", p.ID, err)
+		}
+		if c.Records == o.Records {
+			break
+		}
+	}
+	return &c.Report, nil
+}
+
+// A checker keeps the report and what it takes to measure a code.
+type checker struct {
+	Report
+	programme *Programme
+	options   CheckOptions
+	signer    keys.Signer
+}
+
+func (p *Programme) newChecker(o CheckOptions) (*checker, error) {
+	switch {
+	case o.Now.IsZero():
+		return nil, errors.New("programme: CheckOptions.Now is not set")
+	case o.Rand == nil:
+		return nil, errors.New("programme: CheckOptions.Rand is not set")
+	}
+	o.Now = o.Now.Truncate(time.Second)
+	if o.Issuer == "" {
+		o.Issuer = "xx-registry"
+	}
+	if o.StatusURI == "" {
+		o.StatusURI = "https://status.example.org/1"
+	}
+	if o.Problems == 0 {
+		o.Problems = 100
+	}
+	private, err := ecdsa.GenerateKey(elliptic.P256(), o.Rand)
+	if err != nil {
+		return nil, fmt.Errorf("make a throw-away key: %w", err)
+	}
+	public, err := keys.NewPublicKey(keys.ES256, private.Public())
+	if err != nil {
+		return nil, fmt.Errorf("make a throw-away key: %w", err)
+	}
+	signer, err := keys.NewSigner(keys.Key{
+		Public: public, Purpose: keys.Credential, State: keys.Active, Created: o.Now, Published: o.Now,
+		SignFrom: o.Now, SignUntil: o.Now.Add(time.Hour),
+	}, private)
+	if err != nil {
+		return nil, fmt.Errorf("make a throw-away key: %w", err)
+	}
+	c := &checker{programme: p, options: o, signer: signer}
+	c.Fatal, c.Notes = map[string]int{}, map[string]int{}
+	for _, f := range p.Forms {
+		c.Forms = append(c.Forms, FormReport{Name: f.Name, Level: f.Level, Versions: map[int]int{}})
+	}
+	return c, nil
+}
+
+func (c *checker) note(problem Problem) {
+	if problem.Fatal {
+		c.Fatal[problem.Code]++
+	} else {
+		c.Notes[problem.Code]++
+	}
+	if len(c.Problems) < c.options.Problems {
+		c.Problems = append(c.Problems, problem)
+	} else {
+		c.More++
+	}
+}
+
+// record maps one record and measures its codes.
+func (c *checker) record(r registry.Record) error {
+	content, problems := c.programme.Map(r, c.options.Now)
+	var sample []SampleForm
+	if !Fatal(problems) {
+		for i, f := range c.programme.Forms {
+			if !content.makes(f) {
+				continue
+			}
+			s, err := c.measure(content, f)
+			switch {
+			case errors.Is(err, cwt.ErrNotIssuable):
+				problems = append(problems, Problem{Line: r.Line, Code: CodeNotIssuable, Fatal: true, Detail: "the form " + f.Name + ": " + err.Error()})
+				continue
+			case errors.Is(err, qr.ErrTooLarge):
+				problems = append(problems, Problem{Line: r.Line, Code: CodeTooBig, Fatal: true, Detail: "the form " + f.Name + ": " + err.Error()})
+				continue
+			case err != nil:
+				return err
+			}
+			sample = append(sample, s)
+			report := &c.Forms[i]
+			report.Versions[s.Version]++
+			report.Longest = max(report.Longest, s.Characters)
+			if _, ok := f.Version(s.Characters); !ok {
+				problems = append(problems, Problem{Line: r.Line, Code: CodeTooBig, Fatal: true,
+					Detail: fmt.Sprintf("the form %s would need %d characters, which is more than version %d at level %s holds; carry fewer claims or shorter texts", f.Name, s.Characters, f.MaxVersion, f.Level)})
+			}
+		}
+	}
+	for _, problem := range problems {
+		c.note(problem)
+	}
+	switch {
+	case Fatal(problems):
+		c.Failed++
+		return nil
+	case len(problems) > 0:
+		c.Noted++
+	}
+	c.Issuable++
+	if c.Sample == nil {
+		c.Sample, c.SampleLine = sample, r.Line
+	}
+	return nil
+}
+
+// measure makes the code of one form as it would be issued, with a throw-away
+// key.
+func (c *checker) measure(content Content, f Form) (SampleForm, error) {
+	t := content.Token(f.Name)
+	t.Issuer, t.IssuedAt = c.options.Issuer, c.options.Now
+	// Most indexes of a list of 2^20 take four bytes; so does this one.
+	t.Status = &credential.StatusRef{URI: c.options.StatusURI, Index: 1<<20 - 1}
+	draft, err := cwt.NewDraft(t, c.signer.Key().Public)
+	if err != nil {
+		return SampleForm{}, err
+	}
+	token, err := draft.Sign(c.options.Rand, c.signer, c.options.Now)
+	if err != nil {
+		return SampleForm{}, err
+	}
+	text, err := qr.Encode(token)
+	if err != nil {
+		return SampleForm{}, err
+	}
+	version, _ := f.Version(len(text))
+	return SampleForm{Form: f.Name, Characters: len(text), Version: version, Claims: content.Claims(f.Name), NotBefore: t.NotBefore, Expires: t.Expires}, nil
+}

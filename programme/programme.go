@@ -1,0 +1,218 @@
+package programme
+
+import (
+	"crypto/sha256"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/sanad-id/sanad/credential"
+	"github.com/sanad-id/sanad/programme/crosswalk"
+)
+
+// A Programme is one kind of credential that an office issues. It is made by
+// [Parse] and not changed afterwards; its methods may be called at once from
+// several goroutines.
+type Programme struct {
+	// ID names the programme on the command line, such as "farmer-card".
+	ID string
+	// Version is raised by one whenever the file changes.
+	Version int
+	// Type is the credential type, such as "urn:xx:farmer:1".
+	Type string
+	// Labels is the name of the type by language tag.
+	Labels map[string]string
+	// Languages are those in which every label is given; "en" is one.
+	Languages []string
+	// Records says which records of a source the programme is about.
+	Records Records
+	// AllowMany says that a record may have several active credentials.
+	AllowMany bool
+	// Claims are the statements, in the order in which they are shown.
+	Claims []Claim
+	// Forms are the codes that carry them; the first is the main one.
+	Forms []Form
+	// Validity says from when to when a credential is valid.
+	Validity Validity
+	// Status says what the status list can express.
+	Status Status
+	// FreshFor and OldAfter are the ages up to which status data count as
+	// fresh, and from which as old.
+	FreshFor, OldAfter time.Duration
+	// PersonCheck is what ties paper to a person: "photo", "other_id", "none".
+	PersonCheck string
+	// Photo says whether and how a portrait is carried.
+	Photo Photo
+	// Digest is the SHA-256 of the file.
+	Digest [sha256.Size]byte
+
+	zone  *time.Location
+	codes map[string]*codeList
+}
+
+// Records says which records of a source a programme is about.
+type Records struct {
+	// IDColumn is the column that identifies a record.
+	IDColumn string
+	// OnlyIf are columns with the values of which a record must have one.
+	OnlyIf []Condition
+
+	empty map[string]bool
+}
+
+// A Condition is a column and the values that it may have.
+type Condition struct {
+	Column string
+	Values []string
+}
+
+// A Form is one code that carries a credential, or a part of it.
+type Form struct {
+	// Name is "qr" for the main code; others are chosen freely, such as "strip".
+	Name string
+	// Level is the error correction level: "L", "M" or "Q".
+	Level string
+	// MaxVersion is the largest QR version that the form may need.
+	MaxVersion int
+	// Claims are the names of the claims that it carries.
+	Claims []string
+	// Photo says that it carries the portrait.
+	Photo bool
+
+	carried []int // indexes of Claims
+}
+
+// Validity says when a credential begins and ceases to be valid.
+type Validity struct {
+	// From is the claim whose day is the first; empty: from the issue on.
+	From string
+	// Until is the claim whose day is the last; empty if For says it or the
+	// credential has no end.
+	Until string
+	// Years, Months and Days are the time from the first moment; all zero if
+	// Until says it or the credential has no end.
+	Years, Months, Days int
+}
+
+// Endless says that credentials do not expire.
+func (v Validity) Endless() bool {
+	return v.Until == "" && v.Years == 0 && v.Months == 0 && v.Days == 0
+}
+
+// Status says what the status list of a programme can express.
+type Status struct {
+	// Bits is the size of an entry: 1 (revoked or not) or 2 (suspended, too).
+	Bits int
+	// Suspend says that credentials may be suspended and resumed.
+	Suspend bool
+}
+
+// Form returns the form with this name.
+func (p *Programme) Form(name string) (Form, bool) {
+	i := slices.IndexFunc(p.Forms, func(f Form) bool { return f.Name == name })
+	if i < 0 {
+		return Form{}, false
+	}
+	return p.Forms[i], true
+}
+
+// Columns returns the columns that the programme reads, each once.
+func (p *Programme) Columns() []string {
+	names := []string{p.Records.IDColumn}
+	for _, c := range p.Records.OnlyIf {
+		names = append(names, c.Column)
+	}
+	for i := range p.Claims {
+		names = append(names, p.Claims[i].Columns()...)
+	}
+	if p.Photo.from != nil {
+		names = append(names, p.Photo.from.columns()...)
+	}
+	seen := map[string]bool{}
+	return slices.DeleteFunc(names, func(n string) bool {
+		old := seen[n]
+		seen[n] = true
+		return old
+	})
+}
+
+// CredentialType describes the type for trust bundles: what verifiers need to
+// show and to judge its credentials.
+func (p *Programme) CredentialType() credential.Type {
+	t := credential.Type{
+		ID: p.Type, Labels: p.Labels, PersonCheck: p.PersonCheck,
+		FreshFor: p.FreshFor, OldAfter: p.OldAfter, StatusRequired: true,
+		Policy: p.ID + "/" + strconv.Itoa(p.Version),
+	}
+	for i := range p.Claims {
+		c := &p.Claims[i]
+		t.Person = t.Person || c.Person
+		t.Fields = append(t.Fields, credential.TypeField{
+			Key: c.Key, Name: c.Name, Labels: c.Labels, Person: c.Person, Sensitive: c.Sensitive,
+			Kind: c.shownAs(), Values: p.wordsFor(c),
+		})
+	}
+	return t
+}
+
+// shownAs is the kind in the words of [credential.TypeField].
+func (c *Claim) shownAs() string {
+	switch c.Kind {
+	case KindCountry, KindSex, KindLanguage:
+		return string(KindCode)
+	}
+	return string(c.Kind)
+}
+
+// wordsFor are the words for coded values, by the text of the value.
+func (p *Programme) wordsFor(c *Claim) map[string]map[string]string {
+	switch {
+	case c.codes != nil:
+		return c.codes.labels
+	case c.Kind == KindSex:
+		words := map[string]map[string]string{}
+		for sex, labels := range sexLabels {
+			code := sex.EUDI()
+			if c.Person {
+				var err error
+				if code, err = sex.Claim169(); err != nil {
+					continue
+				}
+			}
+			words[strconv.Itoa(code)] = only(labels, p.Languages)
+		}
+		return words
+	}
+	return nil
+}
+
+// only returns the labels in these languages, as far as there are any.
+func only(labels map[string]string, languages []string) map[string]string {
+	m := map[string]string{}
+	for _, tag := range languages {
+		if l, ok := labels[tag]; ok {
+			m[tag] = l
+		}
+	}
+	return m
+}
+
+// sexLabels are the words for a sex in the languages of Sanad. A programme need
+// not write them.
+var sexLabels = map[crosswalk.Sex]map[string]string{
+	crosswalk.SexNotKnown: {
+		"en": "not known", "bn": "অজানা", "fr": "inconnu", "pt": "desconhecido", "sw": "haijulikani", "ar": "غير معروف", "cy": "anhysbys",
+	},
+	crosswalk.SexMale: {
+		"en": "male", "bn": "পুরুষ", "fr": "masculin", "pt": "masculino", "sw": "mwanamume", "ar": "ذكر", "cy": "gwryw",
+	},
+	crosswalk.SexFemale: {
+		"en": "female", "bn": "নারী", "fr": "féminin", "pt": "feminino", "sw": "mwanamke", "ar": "أنثى", "cy": "benyw",
+	},
+	crosswalk.SexOther: {
+		"en": "other", "bn": "অন্যান্য", "fr": "autre", "pt": "outro", "sw": "nyingine", "ar": "آخر", "cy": "arall",
+	},
+	crosswalk.SexNotApplicable: {
+		"en": "not applicable", "bn": "প্রযোজ্য নয়", "fr": "sans objet", "pt": "não aplicável", "sw": "haihusiki", "ar": "لا ينطبق", "cy": "amherthnasol",
+	},
+}
