@@ -1,0 +1,121 @@
+// Command bench measures what has a goal and prints one table: measure, subject,
+// baseline, ratio (median and quartiles of at least 15 rounds), floor and goal.
+//
+// A signature costs what a signature costs. So each measure is a ratio to the
+// raw cryptography of the standard library with the same kind of key, in the same
+// process and minute: subject and baseline alternate. `make bench` runs it; see
+// docs/performance.md for the figures of one machine. Nothing fails on time: a
+// ratio below its floor is marked, and the exit status says so.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"text/tabwriter"
+	"time"
+)
+
+// A row is one line of the table.
+type row struct {
+	id, measure, subject, baseline string
+	value, low, high               float64 // median and quartiles
+	floor, goal                    float64
+	// lower says that less is better.
+	lower  bool
+	format string
+}
+
+func (r row) verdict() string {
+	better := func(limit float64) bool {
+		if r.lower {
+			return r.value <= limit
+		}
+		return r.value >= limit
+	}
+	switch {
+	case better(r.goal):
+		return "goal met"
+	case better(r.floor):
+		return "floor met"
+	}
+	return "BELOW FLOOR"
+}
+
+func main() {
+	rounds := flag.Int("rounds", 15, "rounds of each measure")
+	records := flag.Int("records", 100_000, "records of the batch; 0 leaves the batch out")
+	flag.Parse()
+
+	fmt.Printf("%s, %d cores, %s\n\n", cpu(), runtime.GOMAXPROCS(0), runtime.Version())
+	var rows []row
+	rows = append(rows, codes(*rounds)...)
+	if *records > 0 {
+		batchRows, err := batch(context.Background(), *records)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "bench: error:", err)
+			os.Exit(1)
+		}
+		rows = append(rows, batchRows...)
+	}
+
+	tw := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(tw, "#\tMEASURE\tSUBJECT\tBASELINE\tVALUE\tQUARTILES\tFLOOR\tGOAL\t")
+	below := false
+	for _, r := range rows {
+		below = below || r.verdict() == "BELOW FLOOR"
+		f := func(v float64) string { return fmt.Sprintf(r.format, v) }
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s to %s\t%s\t%s\t%s\n",
+			r.id, r.measure, r.subject, r.baseline, f(r.value), f(r.low), f(r.high), f(r.floor), f(r.goal), r.verdict())
+	}
+	tw.Flush()
+	if below {
+		os.Exit(1)
+	}
+}
+
+// ratio runs subject and baseline in turn and returns the median and quartiles
+// of baseline time over subject time: 1 means as fast as the baseline.
+func ratio(rounds int, subject, baseline func()) (median, low, high float64) {
+	subject()
+	baseline()
+	n, m := calls(subject), calls(baseline)
+	values := make([]float64, rounds)
+	for i := range values {
+		values[i] = each(m, baseline) / each(n, subject)
+	}
+	slices.Sort(values)
+	return values[rounds/2], values[rounds/4], values[rounds*3/4]
+}
+
+// calls is how often f can be called in about 40 ms.
+func calls(f func()) int {
+	n := 1
+	for {
+		if d := each(n, f) * float64(n); d > float64(5*time.Millisecond) {
+			return max(1, int(float64(n)*float64(40*time.Millisecond)/d))
+		}
+		n *= 2
+	}
+}
+
+// each is the time of one call in nanoseconds.
+func each(n int, f func()) float64 {
+	start := time.Now()
+	for range n {
+		f()
+	}
+	return float64(time.Since(start)) / float64(n)
+}
+
+// must is for the set-up of a measure, where an error is a fault of this program.
+func must[T any](v T, err error) T {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench: error:", err)
+		os.Exit(1)
+	}
+	return v
+}

@@ -1,0 +1,162 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sanad-id/sanad/audit"
+	"github.com/sanad-id/sanad/keys"
+)
+
+func (p *program) auditCommand() *cobra.Command {
+	return group("audit", "Export and verify the log of everything that was done",
+		`Every change is in the audit log before it takes effect. The log is a Merkle tree: whoever holds an older checkpoint can tell whether anything
+written before was changed, removed or slipped in. It contains no personal data.`,
+		p.auditExport(), p.auditVerify())
+}
+
+func (p *program) auditExport() *cobra.Command {
+	var out string
+	c := &cobra.Command{
+		Use: "export --out FOLDER", Short: "Write the log, a signed checkpoint and the public key", Args: cobra.NoArgs,
+		Long: "Writes " + audit.EntriesFile + ", " + audit.CheckpointFile + " and " + audit.KeyFile + `. Keep them where the operators of this machine cannot write, and
+give the checkpoint to somebody who does not work for you.`,
+		Example: "  issuer audit export --dir office --out audit/2026-11-21",
+		RunE: p.action(func(cmd *cobra.Command, _ []string) error {
+			app, err := p.open(cmd, readWrite)
+			if err != nil {
+				return err
+			}
+			defer app.close()
+			head, err := app.exportAudit(cmd.Context(), out)
+			if err != nil {
+				return err
+			}
+			view := map[string]any{"entries": head.Size, "root": head.Root.String(), "folder": out}
+			return p.print(cmd, view, func(w io.Writer) {
+				fmt.Fprintf(w, "%d entries, root %s\n%s\nnext: `issuer audit verify %s` checks it without this machine\n", head.Size, head.Root, out, out)
+			})
+		}),
+	}
+	c.Flags().StringVar(&out, "out", "", "the folder to write to (required)")
+	_ = c.MarkFlagRequired("out")
+	return c
+}
+
+func (p *program) auditVerify() *cobra.Command {
+	var older []string
+	var key string
+	c := &cobra.Command{
+		Use: "verify FOLDER", Short: "Check an exported log; needs no issuer and no network", Args: cobra.ExactArgs(1),
+		Long: `Checks that the entries are those that the checkpoint was signed over and, with --older, that the log continues what an older checkpoint was
+signed over. Without --key the key is taken from the folder itself, and whose it is is yours to compare: the output names it.`,
+		Example: "  issuer audit verify audit/2026-11-21\n  issuer audit verify audit/2026-11-21 --older audit/2026-10-01/" + audit.CheckpointFile,
+		RunE: p.action(func(cmd *cobra.Command, args []string) error {
+			var olds [][]byte
+			for _, path := range older {
+				b, err := os.ReadFile(path)
+				if err != nil {
+					return err
+				}
+				olds = append(olds, b)
+			}
+			var trusted []byte
+			if key != "" {
+				var err error
+				if trusted, err = os.ReadFile(key); err != nil {
+					return err
+				}
+			}
+			report, err := audit.VerifyDir(args[0], string(trusted), olds...)
+			if e, ok := errors.AsType[*audit.ChangedError](err); ok {
+				return hint(fmt.Errorf("the log was changed: %w", e), "keep this copy as evidence and compare it with other copies; entries before number %d are proven unchanged", e.From)
+			}
+			if err != nil {
+				return err
+			}
+			view := map[string]any{
+				"ok": true, "origin": report.Origin, "entries": report.Size, "root": report.Root.String(), "signers": report.Signers,
+				"first": report.First, "last": report.Last, "kinds": report.Kinds, "older_checkpoints": len(report.Older),
+			}
+			return p.print(cmd, view, func(w io.Writer) {
+				fmt.Fprintf(w, "unchanged: %d entries of %s, from %s to %s\n", report.Size, report.Origin,
+					report.First.Format(time.RFC3339), report.Last.Format(time.RFC3339))
+				fmt.Fprintf(w, "signed by %s\n", strings.Join(report.Signers, ", "))
+				for _, o := range report.Older {
+					fmt.Fprintf(w, "continues the checkpoint at %d entries\n", o.Size)
+				}
+				kinds := make([]string, 0, len(report.Kinds))
+				for k := range report.Kinds {
+					kinds = append(kinds, string(k))
+				}
+				slices.Sort(kinds)
+				for _, k := range kinds {
+					fmt.Fprintf(w, "  %8d  %s\n", report.Kinds[audit.Kind(k)], k)
+				}
+				if len(report.Older) == 0 {
+					fmt.Fprintln(w, "hint: with an older checkpoint (--older FILE) this also proves that nothing from before it was removed")
+				}
+			})
+		}),
+	}
+	c.Flags().StringVar(&key, "key", "", "trust only the keys in `FILE`, a "+audit.KeyFile+" that you kept")
+	c.Flags().StringArrayVar(&older, "older", nil, "an older checkpoint that the log must continue (repeat for several)")
+	return c
+}
+
+// exportAudit signs the present head of the log and writes the log as files.
+func (a *app) exportAudit(ctx context.Context, out string) (audit.Head, error) {
+	all, err := a.keys.Keys(ctx)
+	if err != nil {
+		return audit.Head{}, err
+	}
+	now := a.now()
+	key, err := keys.SigningKey(all, keys.Audit, now)
+	if err != nil {
+		return audit.Head{}, hint(err, "`issuer keys rotate --purpose audit`")
+	}
+	signer, err := a.keys.Signer(ctx, key.ID())
+	if err != nil {
+		return audit.Head{}, err
+	}
+	origin := a.origin()
+	checkpoint, err := a.store.Checkpoint(ctx, now, func(h audit.Head) ([]byte, error) {
+		return audit.SignCheckpoint(origin, h, now, signer)
+	})
+	if err != nil {
+		return audit.Head{}, err
+	}
+	var vkeys strings.Builder // the keys of the log's whole life: older checkpoints stay checkable
+	for _, k := range all {
+		if k.Purpose != keys.Audit {
+			continue
+		}
+		vkey, err := audit.VerifierKey(origin, k.Public)
+		if err != nil {
+			return audit.Head{}, err
+		}
+		fmt.Fprintln(&vkeys, vkey)
+	}
+	return checkpoint.Head, audit.Export(ctx, out, audit.Exported{
+		Entries: a.store.AuditEntries(ctx, checkpoint.Size), Checkpoint: checkpoint.Note, Keys: vkeys.String(),
+	})
+}
+
+// origin names the audit log: the host of the issuer's address and its id, as
+// C2SP asks for.
+func (a *app) origin() string {
+	host := a.cfg.Issuer.URL
+	if u, err := url.Parse(host); err == nil {
+		host = u.Host
+	}
+	return host + "/audit/" + a.cfg.Issuer.ID
+}

@@ -1,0 +1,210 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+	"github.com/spf13/cobra"
+
+	"github.com/sanad-id/sanad/issuance"
+	"github.com/sanad-id/sanad/programme"
+	"github.com/sanad-id/sanad/qr/image"
+)
+
+func (p *program) batchCommand() *cobra.Command {
+	var programmeID, source, out string
+	var forms []string
+	var supersede bool
+	c := &cobra.Command{
+		Use: "batch --programme P --out OUT", Short: "Issue for every record of a source", Args: cobra.NoArgs,
+		Long: `Issues one credential for every record of a source and writes the codes into OUT, with manifest.csv beside them:
+record_id,credential_id,status_uri,status_index,file,error.
+
+A record that cannot be issued for does not stop the rest: its row in the manifest names line, column, claim and what is wrong. The batch can
+be stopped (Ctrl-C, even kill -9) and goes on where it was when the same command is given again. Records that hold a credential of the
+programme already are skipped, or superseded with --supersede.
+
+Exit status: 0 all issued, 3 finished with some records refused, 4 stopped half-way.`,
+		Example: `  issuer batch --dir office --programme birth-certificate --source births.csv --out certificates
+  issuer batch --dir office --programme farmer-card --source farmers --out cards --form svg --form text`,
+		RunE: p.action(func(cmd *cobra.Command, _ []string) error {
+			kinds, err := parseKinds(forms)
+			if err != nil {
+				return err
+			}
+			app, err := p.open(cmd, readWrite)
+			if err != nil {
+				return err
+			}
+			defer app.close()
+			prog, err := app.programme(cmd, programmeID)
+			if err != nil {
+				return err
+			}
+			src, err := app.source(source, prog)
+			if err != nil {
+				return err
+			}
+			request := issuance.BatchRequest{
+				Programme: prog.ID, Source: src, Folder: out, Kinds: kinds, Draw: draw, Supersede: supersede,
+				Actor: app.actor, Sync: syncFolder,
+			}
+			bar := newProgress(cmd, src)
+			request.Total, request.Progress = bar.total, bar.report
+			result, err := app.service.RunBatch(cmd.Context(), request)
+			bar.done()
+			if err != nil {
+				return explainBatch(err)
+			}
+			return p.batchResult(cmd, result, out)
+		}),
+	}
+	c.Flags().StringVar(&programmeID, "programme", "", "the programme to issue under (required)")
+	c.Flags().StringVar(&source, "source", "", "a source of the settings, or the path of a CSV file (default: the only source of the settings)")
+	c.Flags().StringVar(&out, "out", "", "the folder to write to (required)")
+	c.Flags().StringSliceVar(&forms, "form", []string{"png"}, "files for each code: text, png, svg (repeat for several)")
+	c.Flags().BoolVar(&supersede, "supersede", false, "replace credentials that records hold already")
+	_ = c.MarkFlagRequired("programme")
+	_ = c.MarkFlagRequired("out")
+	return c
+}
+
+func parseKinds(forms []string) ([]issuance.FileKind, error) {
+	var kinds []issuance.FileKind
+	for _, f := range forms {
+		switch k := issuance.FileKind(f); k {
+		case issuance.FileText, issuance.FilePNG, issuance.FileSVG:
+			kinds = append(kinds, k)
+		default:
+			return nil, fmt.Errorf("--form %q: text, png or svg", f)
+		}
+	}
+	return kinds, nil
+}
+
+// pngScale is the number of pixels a module: five printer dots at 300 dpi are
+// 0.42 mm, and a picture of twice that survives being pasted into a document.
+const pngScale = 8
+
+// draw makes the file of a code.
+func draw(k issuance.FileKind, f programme.Form, text string) ([]byte, error) {
+	code, err := image.Draw(text, image.Level(f.Level))
+	if err != nil {
+		return nil, err
+	}
+	if k == issuance.FileSVG {
+		return code.SVG(), nil
+	}
+	return code.PNG(pngScale)
+}
+
+// explainBatch adds to an error of a batch what a person can do.
+func explainBatch(err error) error {
+	switch {
+	case errors.Is(err, issuance.ErrOtherBatch):
+		return hint(err, "give this batch a folder of its own with --out, or repeat the command that began the other one")
+	case errors.Is(err, issuance.ErrSourceChanged):
+		return hint(err, "put the old file back to finish this batch, or start another one with a new --out: records that hold a credential are skipped there")
+	case errors.Is(err, issuance.ErrFolder):
+		return hint(err, "is another batch writing there?")
+	}
+	return explain(err)
+}
+
+// batchResult prints the outcome and turns it into the exit status.
+func (p *program) batchResult(cmd *cobra.Command, r issuance.Result, out string) error {
+	manifest := filepath.Join(out, "manifest.csv")
+	view := map[string]any{
+		"outcome": r.Outcome, "batch": r.Batch.ID, "records": r.Batch.Rows, "issued": r.Batch.Issued, "failed": r.Batch.Failed,
+		"skipped": r.Batch.Skipped, "resumed": r.Resumed, "already_finished": r.Already, "leftovers_revoked": r.Leftovers, "manifest": manifest,
+	}
+	err := p.print(cmd, view, func(w io.Writer) {
+		if r.Already {
+			fmt.Fprintln(w, "this batch was finished before; nothing was done")
+		}
+		fmt.Fprintf(w, "%d records: %d issued", r.Batch.Rows, r.Batch.Issued)
+		if r.Batch.Skipped > 0 {
+			fmt.Fprintf(w, ", %d skipped (they hold a credential already)", r.Batch.Skipped)
+		}
+		if r.Batch.Failed > 0 {
+			fmt.Fprintf(w, ", %d refused", r.Batch.Failed)
+		}
+		fmt.Fprintf(w, "\nsee %s\n", manifest)
+	})
+	if err != nil {
+		return err
+	}
+	if r.Leftovers > 0 {
+		say(cmd, "%d credentials that an interrupted run left unfinished were revoked and issued anew", r.Leftovers)
+	}
+	switch r.Outcome {
+	case issuance.Partial:
+		say(cmd, "next: the column error of %s says what is wrong in which line", manifest)
+		return &exitError{exitPartial}
+	case issuance.Stopped:
+		say(cmd, "stopped; everything so far is kept. next: give the same command again to go on")
+		return &exitError{exitStopped}
+	}
+	say(cmd, "next: `issuer trust export` makes the file that verifiers need")
+	return nil
+}
+
+// progress shows how far a batch is: a bar on a terminal, a line now and then
+// elsewhere.
+type progress struct {
+	cmd   *cobra.Command
+	bar   *progressbar.ProgressBar
+	total int64
+	last  time.Time
+	start time.Time
+}
+
+func newProgress(cmd *cobra.Command, src recordCounter) *progress {
+	b := &progress{cmd: cmd, start: time.Now(), last: time.Now()}
+	if !isTerminal(cmd.ErrOrStderr()) {
+		return b
+	}
+	if n, err := countRecords(cmd.Context(), src); err == nil {
+		b.total = n
+	}
+	total := b.total
+	if total == 0 {
+		total = -1
+	}
+	b.bar = progressbar.NewOptions64(total,
+		progressbar.OptionSetWriter(cmd.ErrOrStderr()), progressbar.OptionShowCount(), progressbar.OptionShowIts(),
+		progressbar.OptionSetItsString("records"), progressbar.OptionSetPredictTime(true), progressbar.OptionClearOnFinish(),
+		progressbar.OptionSetDescription("issuing"), progressbar.OptionThrottle(100*time.Millisecond))
+	return b
+}
+
+// report is called after every chunk.
+func (b *progress) report(p issuance.Progress) {
+	if b.bar != nil {
+		_ = b.bar.Set64(p.Done) // a bar that cannot be drawn stops nothing
+		return
+	}
+	if time.Since(b.last) < 10*time.Second {
+		return
+	}
+	b.last = time.Now()
+	line := fmt.Sprintf("%d records done, %d refused, %.0f records a second", p.Done, p.Failed, p.Rate)
+	if p.Remaining > 0 {
+		line += ", " + p.Remaining.Round(time.Second).String() + " to go"
+	}
+	say(b.cmd, "%s", line)
+}
+
+func (b *progress) done() {
+	if b.bar != nil {
+		_ = b.bar.Finish()
+	}
+}
+
+// oneLine keeps an error text on its line of a list.
+func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }

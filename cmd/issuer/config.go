@@ -1,0 +1,256 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Config is the settings file of the issuer, in YAML. A key that is not in it
+// is an error. A field without "Optional" must be set. Paths are relative to the
+// directory of the settings file.
+type Config struct {
+	// Issuer says who issues.
+	Issuer IssuerConfig `yaml:"issuer"`
+
+	// Store is the SQLite database with everything that was issued. Keep it on a
+	// local disk.
+	Store string `yaml:"store"`
+
+	// Keystore is the encrypted file of the signing keys.
+	Keystore string `yaml:"keystore"`
+
+	// KeyPassphraseFile is a file that contains the passphrase of the keystore.
+	// Optional; without it the passphrase is asked for on the terminal. Never
+	// keep it in the same backup as the keystore.
+	KeyPassphraseFile string `yaml:"key_passphrase_file"`
+
+	// Sources are the registries that --source can name.
+	// Optional; --source also takes the path of a CSV file.
+	Sources map[string]SourceConfig `yaml:"sources"`
+
+	// Trust says how long the trust bundles that this issuer publishes serve.
+	Trust TrustConfig `yaml:"trust"`
+
+	// Keys says how long signing keys serve. Optional.
+	Keys KeysConfig `yaml:"keys"`
+}
+
+// IssuerConfig says who issues.
+type IssuerConfig struct {
+	// ID is the short name that stands in every credential and in the trust
+	// bundle, such as "xa-civil". It never changes.
+	ID string `yaml:"id"`
+
+	// Names is the issuer's name by language; "en" is required.
+	Names map[string]string `yaml:"names"`
+
+	// Country is the ISO 3166 code of two letters.
+	Country string `yaml:"country"`
+
+	// URL is where the public finds status lists. It stands in every credential
+	// and can never change for those issued. It need not be online for offline
+	// checks.
+	URL string `yaml:"url"`
+}
+
+// SourceConfig is one registry.
+type SourceConfig struct {
+	// CSV is the path of a delimited text file.
+	CSV string `yaml:"csv"`
+
+	// IDColumn is the column that identifies a record.
+	// Optional; the programme's id_column if empty.
+	IDColumn string `yaml:"id_column"`
+
+	// Delimiter is one character, or "tab". Optional; detected if empty.
+	Delimiter string `yaml:"delimiter"`
+
+	// Encoding is "utf-8", "utf-16le", "utf-16be" or "windows-1252".
+	// Optional; detected if empty.
+	Encoding string `yaml:"encoding"`
+}
+
+// TrustConfig says how long trust bundles serve.
+type TrustConfig struct {
+	// RefreshBy is after how long verifiers should have fetched a newer bundle,
+	// such as "30d". Optional; 30 days if zero.
+	RefreshBy Duration `yaml:"refresh_by"`
+
+	// OldAfter is the age from which nothing checked with a bundle is called
+	// genuine without a warning. Optional; 365 days if zero.
+	OldAfter Duration `yaml:"old_after"`
+
+	// StatusListLifetime is how long a published status list may be used by
+	// verifiers that fetch it. Optional; 7 days if zero.
+	StatusListLifetime Duration `yaml:"status_list_lifetime"`
+}
+
+// KeysConfig says how long signing keys serve.
+type KeysConfig struct {
+	// SignFor is how long a key signs before it must be rotated.
+	// Optional; 365 days if zero.
+	SignFor Duration `yaml:"sign_for"`
+
+	// VerifyFor is how long credentials of a key stay verifiable, from its
+	// creation. Optional; 100 years if zero, since birth certificates last a life.
+	VerifyFor Duration `yaml:"verify_for"`
+
+	// PublishBefore is how long a new key must have been in a published trust
+	// bundle before it may sign, so that no verifier meets a key it does not
+	// know. Optional; 7 days if zero.
+	PublishBefore Duration `yaml:"publish_before"`
+}
+
+// A Duration is a time span in the settings: a number and one of s, m, h, d, y
+// (a day has 24 hours, a year 365 days).
+type Duration time.Duration
+
+// UnmarshalYAML reads the number and its unit.
+func (d *Duration) UnmarshalYAML(n *yaml.Node) error {
+	v, err := parseDuration(n.Value)
+	if err != nil {
+		return fmt.Errorf("line %d: %w", n.Line, err)
+	}
+	*d = Duration(v)
+	return nil
+}
+
+// MarshalYAML writes whole days as such.
+func (d Duration) MarshalYAML() (any, error) {
+	if t := time.Duration(d); t%(24*time.Hour) == 0 {
+		return fmt.Sprintf("%dd", t/(24*time.Hour)), nil
+	}
+	return time.Duration(d).String(), nil
+}
+
+var units = map[string]time.Duration{
+	"s": time.Second, "m": time.Minute, "h": time.Hour, "d": 24 * time.Hour, "y": 365 * 24 * time.Hour,
+}
+
+func parseDuration(s string) (time.Duration, error) {
+	if s != "" {
+		if unit, ok := units[s[len(s)-1:]]; ok {
+			n, err := strconv.ParseInt(s[:len(s)-1], 10, 32)
+			if err == nil && n > 0 && n <= int64(time.Duration(1<<63-1)/unit) {
+				return time.Duration(n) * unit, nil
+			}
+		}
+	}
+	return 0, fmt.Errorf("%q is not a time span such as 90d, 12h or 1y", s)
+}
+
+var (
+	issuerID = regexp.MustCompile(`^[a-z][a-z0-9-]{1,31}$`)
+	country  = regexp.MustCompile(`^[A-Z]{2}$`)
+)
+
+// readConfig reads and checks the settings file.
+func readConfig(path string) (Config, error) {
+	f, err := os.Open(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return Config{}, hint(fmt.Errorf("no settings file at %s", path),
+			"make an issuer with `issuer init DIR --name NAME --country CC`, or name an existing one with --dir DIR")
+	}
+	if err != nil {
+		return Config{}, err
+	}
+	defer f.Close()
+	dec := yaml.NewDecoder(io.LimitReader(f, 1<<20))
+	dec.KnownFields(true)
+	var c Config
+	if err := dec.Decode(&c); err != nil {
+		return Config{}, fmt.Errorf("read %s: %w", path, err)
+	}
+	// Decode reads one document and would silently ignore the rest.
+	if err := dec.Decode(new(any)); !errors.Is(err, io.EOF) {
+		return Config{}, fmt.Errorf("read %s: more than one document", path)
+	}
+	c.defaults()
+	dir := filepath.Dir(path)
+	for _, p := range []*string{&c.Store, &c.Keystore, &c.KeyPassphraseFile} {
+		*p = beside(dir, *p)
+	}
+	for name, s := range c.Sources {
+		s.CSV = beside(dir, s.CSV)
+		c.Sources[name] = s
+	}
+	if err := c.check(); err != nil {
+		return Config{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return c, nil
+}
+
+func beside(dir, path string) string {
+	if path == "" || filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(dir, path)
+}
+
+const day = Duration(24 * time.Hour)
+
+func (c *Config) defaults() {
+	for _, d := range []struct {
+		field    *Duration
+		fallback Duration
+	}{
+		{&c.Trust.RefreshBy, 30 * day}, {&c.Trust.OldAfter, 365 * day}, {&c.Trust.StatusListLifetime, 7 * day},
+		{&c.Keys.SignFor, 365 * day}, {&c.Keys.VerifyFor, 100 * 365 * day}, {&c.Keys.PublishBefore, 7 * day},
+	} {
+		if *d.field == 0 {
+			*d.field = d.fallback
+		}
+	}
+}
+
+// check reports every fault of the settings at once.
+func (c *Config) check() error {
+	var faults []string
+	need := func(ok bool, format string, args ...any) {
+		if !ok {
+			faults = append(faults, fmt.Sprintf(format, args...))
+		}
+	}
+	need(issuerID.MatchString(c.Issuer.ID), "issuer.id must be 2 to 32 lower-case letters, digits and hyphens, and start with a letter")
+	need(c.Issuer.Names["en"] != "", "issuer.names must have an English name (en)")
+	need(country.MatchString(c.Issuer.Country), "issuer.country must be a code of two capital letters")
+	u, err := url.Parse(c.Issuer.URL)
+	need(err == nil && u.Scheme == "https" && u.Host != "" && u.RawQuery == "" && u.Fragment == "" && u.User == nil,
+		"issuer.url must be an https address without user, query and fragment")
+	need(c.Store != "", "store must name the database file")
+	need(c.Keystore != "", "keystore must name the key file")
+	need(c.Trust.OldAfter >= c.Trust.RefreshBy, "trust.old_after must not be shorter than trust.refresh_by")
+	need(c.Keys.VerifyFor >= c.Keys.SignFor, "keys.verify_for must not be shorter than keys.sign_for")
+	for name, s := range c.Sources {
+		need(s.CSV != "", "sources.%s must name a csv file", name)
+		_, err := s.delimiter()
+		need(err == nil, "sources.%s: %v", name, err)
+	}
+	if len(faults) == 0 {
+		return nil
+	}
+	return errors.New(strings.Join(faults, "\n  "))
+}
+
+// delimiter is the separator as a rune; 0 asks for detection.
+func (s SourceConfig) delimiter() (rune, error) {
+	switch r := []rune(s.Delimiter); {
+	case len(r) == 0:
+		return 0, nil
+	case s.Delimiter == "tab":
+		return '\t', nil
+	case len(r) == 1:
+		return r[0], nil
+	}
+	return 0, fmt.Errorf("delimiter %q is not one character", s.Delimiter)
+}

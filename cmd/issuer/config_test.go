@@ -1,0 +1,114 @@
+package main
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+func TestExampleSettingsLoad(t *testing.T) {
+	c, err := readConfig("issuer.example.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := c.Store, "issuer.db"; got != want {
+		t.Errorf("store %q, want %q: paths are relative to the file", got, want)
+	}
+	if got, want := time.Duration(c.Keys.VerifyFor), 100*365*24*time.Hour; got != want {
+		t.Errorf("keys.verify_for %v, want %v", got, want)
+	}
+}
+
+// TestEverySettingIsExplained holds struct and example together: a field
+// without a comment, or one that the example does not show, is a setting that
+// nobody will find.
+func TestEverySettingIsExplained(t *testing.T) {
+	b, err := os.ReadFile("issuer.example.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var example map[string]any
+	if err := yaml.Unmarshal(b, &example); err != nil {
+		t.Fatal(err)
+	}
+	var walk func(typ reflect.Type, shown map[string]any, path string)
+	walk = func(typ reflect.Type, shown map[string]any, path string) {
+		for i := range typ.NumField() {
+			name := typ.Field(i).Tag.Get("yaml")
+			value, ok := shown[name]
+			if !ok {
+				t.Errorf("the example does not show %s%s", path, name)
+				continue
+			}
+			inner := typ.Field(i).Type
+			if inner.Kind() == reflect.Map && inner.Elem().Kind() == reflect.Struct {
+				for key, one := range value.(map[string]any) {
+					walk(inner.Elem(), one.(map[string]any), path+name+"."+key+".")
+				}
+			}
+			if inner.Kind() == reflect.Struct {
+				walk(inner, value.(map[string]any), path+name+".")
+			}
+		}
+	}
+	walk(reflect.TypeFor[Config](), example, "")
+
+	file, err := parser.ParseFile(token.NewFileSet(), "config.go", nil, parser.ParseComments)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ast.Inspect(file, func(n ast.Node) bool {
+		spec, ok := n.(*ast.TypeSpec)
+		if !ok || !strings.HasSuffix(spec.Name.Name, "Config") {
+			return true
+		}
+		for _, f := range spec.Type.(*ast.StructType).Fields.List {
+			if f.Doc.Text() == "" {
+				t.Errorf("%s.%s has no comment", spec.Name.Name, f.Names[0].Name)
+			}
+		}
+		return true
+	})
+}
+
+func TestReadConfigRefuses(t *testing.T) {
+	const good = "issuer: {id: xa-civil, names: {en: Civil}, country: XA, url: 'https://x.example'}\nstore: a.db\nkeystore: k\n"
+	tests := []struct{ name, text, want string }{
+		{"unknown key", good + "colour: blue\n", "colour"},
+		{"key given twice", good + "store: b.db\n", "already defined"},
+		{"second document", good + "---\nstore: b.db\n", "more than one document"},
+		{"empty file", "", "EOF"},
+		{"no store", strings.Replace(good, "store: a.db\n", "", 1), "store must name"},
+		{"issuer id with a blank", strings.Replace(good, "xa-civil", "xa civil", 1), "issuer.id"},
+		{"country in small letters", strings.Replace(good, "country: XA", "country: xa", 1), "issuer.country"},
+		{"no English name", strings.Replace(good, "en: Civil", "fr: Civil", 1), "English"},
+		{"plain http", strings.Replace(good, "https:", "http:", 1), "issuer.url"},
+		{"url with a query", strings.Replace(good, "x.example", "x.example?a=b", 1), "issuer.url"},
+		{"span without unit", good + "keys: {sign_for: 30}\n", "time span"},
+		{"span that overflows", good + "keys: {sign_for: 2000000000y}\n", "time span"},
+		{"old before refresh", good + "trust: {refresh_by: 30d, old_after: 1d}\n", "old_after"},
+		{"verify shorter than sign", good + "keys: {sign_for: 30d, verify_for: 1d}\n", "verify_for"},
+		{"source without a file", good + "sources: {births: {id_column: n}}\n", "sources.births"},
+		{"delimiter of two characters", good + "sources: {births: {csv: b, delimiter: ab}}\n", "delimiter"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "issuer.yaml")
+			if err := os.WriteFile(path, []byte(tt.text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			_, err := readConfig(path)
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("readConfig: %v, want an error about %q", err, tt.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,282 @@
+package main
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/sanad-id/sanad/audit"
+	"github.com/sanad-id/sanad/issuance"
+	"github.com/sanad-id/sanad/keys"
+	"github.com/sanad-id/sanad/store"
+)
+
+// Names of the files that init makes in the issuer's directory.
+const (
+	settingsName   = "issuer.yaml"
+	storeName      = "issuer.db"
+	keystoreName   = "keystore.sanad"
+	passphraseName = "secrets/passphrase"
+	rootsName      = "roots"
+	trustName      = "trust"
+)
+
+// initOptions are the flags of init.
+type initOptions struct {
+	name, country, url, id string
+	passphraseFile         string
+	ask                    bool
+	withoutRoot            bool
+	roots, threshold       int
+}
+
+func (p *program) initCommand() *cobra.Command {
+	var o initOptions
+	c := &cobra.Command{
+		Use: "init DIR --name NAME --country CC", Short: "Make a new issuer in a directory", Args: cobra.ExactArgs(1),
+		Long: `Makes a directory with everything a pilot needs: settings, encrypted signing keys, a database, the root keys and the first trust bundle.
+
+The passphrase of the keystore is made up and written to ` + passphraseName + ` (mode 0600), unless --passphrase-file names one of yours or
+--ask-passphrase asks for it on the terminal and stores none. Root keys are in files of their own under ` + rootsName + `/: take them off the
+machine.
+
+--url is the public address under which status lists will stand. It is part of every credential and can never be changed for those issued. Checks
+without a network do not need it; without --url an address is used that can never exist.`,
+		Example: `  issuer init office --name "Civil Registry" --country XA --url https://registry.gov.xa
+  issuer init office --name "Civil Registry" --country XA --root-keys 3 --root-threshold 2
+  issuer init ministry --name "Ministry of Agriculture" --country XA --without-root   # joins the root of another office`,
+		RunE: p.action(func(cmd *cobra.Command, args []string) error { return p.initDir(cmd, args[0], o) }),
+	}
+	f := c.Flags()
+	f.StringVar(&o.name, "name", "", "the issuer's name in English, as people will read it (required)")
+	f.StringVar(&o.country, "country", "", "ISO 3166 code of two letters (required)")
+	f.StringVar(&o.url, "url", "", "https address under which status lists will be published")
+	f.StringVar(&o.id, "id", "", "short name that stands in every credential (default: made from country and name)")
+	f.StringVar(&o.passphraseFile, "passphrase-file", "", "take the keystore's passphrase from `FILE`")
+	f.BoolVar(&o.ask, "ask-passphrase", false, "ask for the keystore's passphrase and do not store it")
+	f.BoolVar(&o.withoutRoot, "without-root", false, "make no root keys: another office publishes the trust bundle")
+	f.IntVar(&o.roots, "root-keys", 1, "how many root keys to make")
+	f.IntVar(&o.threshold, "root-threshold", 1, "how many of them must sign a new root")
+	_ = c.MarkFlagRequired("name")
+	_ = c.MarkFlagRequired("country")
+	c.MarkFlagsMutuallyExclusive("passphrase-file", "ask-passphrase")
+	return c
+}
+
+// initDir makes the directory under another name and moves it into place when
+// it is complete, so that a crash leaves no half-made issuer behind.
+func (p *program) initDir(cmd *cobra.Command, dir string, o initOptions) (err error) {
+	if entries, err := os.ReadDir(dir); err == nil && len(entries) > 0 || err != nil && !errors.Is(err, os.ErrNotExist) {
+		return hint(fmt.Errorf("%s is not an empty directory", dir), "name a directory that does not exist yet")
+	}
+	cfg, err := o.settings()
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(filepath.Clean(dir)), 0o700); err != nil {
+		return err
+	}
+	temp, err := os.MkdirTemp(filepath.Dir(filepath.Clean(dir)), ".sanad-init-")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = os.RemoveAll(temp)
+		}
+	}()
+	fingerprint, err := p.fillDir(cmd, temp, cfg, o)
+	if err != nil {
+		return err
+	}
+	if err := os.Remove(dir); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if err := os.Rename(temp, dir); err != nil {
+		return err
+	}
+	return p.initResult(cmd, dir, cfg, o, fingerprint)
+}
+
+// fillDir makes everything that an issuer consists of.
+func (p *program) fillDir(cmd *cobra.Command, dir string, cfg Config, o initOptions) (fingerprint string, err error) {
+	passphrase, err := p.firstPassphrase(cmd, dir, &cfg, o)
+	if err != nil {
+		return "", err
+	}
+	if err := writeSettings(dir, cfg); err != nil {
+		return "", err
+	}
+	if cfg, err = readConfig(filepath.Join(dir, settingsName)); err != nil {
+		return "", err
+	}
+	ks, err := keys.CreateFile(cfg.Keystore, passphrase, rand.Reader)
+	if err != nil {
+		return "", err
+	}
+	db, err := store.Create(cmd.Context(), cfg.Store, store.Options{Instance: cfg.Issuer.ID, Now: p.now})
+	if err != nil {
+		return "", err
+	}
+	a, err := p.assemble(cfg, dir, ks, db)
+	if err != nil {
+		return "", errors.Join(err, db.Close())
+	}
+	defer a.close()
+	if err := db.Write(cmd.Context(), func(tx issuance.Tx) error {
+		return tx.Append([]audit.Event{{Time: p.now(), Kind: audit.IssuerCreated, Actor: a.actor, Detail: "issuer " + cfg.Issuer.ID}})
+	}); err != nil {
+		return "", err
+	}
+	for _, purpose := range []keys.Purpose{keys.Audit, keys.TrustBundle, keys.StatusList, keys.Credential} {
+		if _, err := a.service.FirstKey(cmd.Context(), cfg.keySpec(purpose, p.now()), a.actor); err != nil {
+			return "", err
+		}
+	}
+	if o.withoutRoot {
+		return "", nil
+	}
+	return a.firstTrust(cmd, o.roots, o.threshold, p.now())
+}
+
+var notInID = regexp.MustCompile(`[^a-z0-9]+`)
+
+// settings are those of the flags.
+func (o initOptions) settings() (Config, error) {
+	if o.id == "" {
+		slug := strings.Trim(notInID.ReplaceAllString(strings.ToLower(o.name), "-"), "-")
+		o.id = strings.TrimSuffix(strings.ToLower(o.country)+"-"+slug[:min(len(slug), 18)], "-")
+	}
+	if o.url == "" {
+		o.url = "https://" + o.id + ".invalid"
+	}
+	if o.roots < 1 || o.threshold < 1 || o.threshold > o.roots {
+		return Config{}, errors.New("--root-threshold must be between 1 and --root-keys")
+	}
+	cfg := Config{
+		Issuer: IssuerConfig{ID: o.id, Names: map[string]string{"en": o.name}, Country: o.country, URL: o.url},
+		Store:  storeName, Keystore: keystoreName,
+	}
+	cfg.defaults()
+	if err := cfg.check(); err != nil {
+		return Config{}, hint(err, "--id, --name, --country and --url set these")
+	}
+	return cfg, nil
+}
+
+// firstPassphrase is the passphrase of the new keystore, and where it will be
+// found.
+func (p *program) firstPassphrase(cmd *cobra.Command, dir string, cfg *Config, o initOptions) ([]byte, error) {
+	switch {
+	case o.ask:
+		first, err := askPassphrase(cmd, "New passphrase of the keystore")
+		if err != nil {
+			return nil, err
+		}
+		again, err := askPassphrase(cmd, "Again")
+		if err == nil && string(first) != string(again) {
+			err = errors.New("the two passphrases differ")
+		}
+		return first, err
+	case o.passphraseFile != "":
+		path, err := filepath.Abs(o.passphraseFile)
+		if err != nil {
+			return nil, err
+		}
+		cfg.KeyPassphraseFile = path
+		return readPassphrase(cmd, path, "")
+	}
+	cfg.KeyPassphraseFile = passphraseName
+	return makePassphrase(filepath.Join(dir, passphraseName))
+}
+
+// makePassphrase writes 130 bits of randomness as text.
+func makePassphrase(path string) ([]byte, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, err
+	}
+	text := rand.Text()
+	return []byte(text), os.WriteFile(path, []byte(text+"\n"), 0o600)
+}
+
+// writeSettings writes the settings with a comment on top.
+func writeSettings(dir string, cfg Config) error {
+	b, err := yaml.Marshal(cfg)
+	if err != nil {
+		return err
+	}
+	head := "# Settings of this issuer. Every key is explained in issuer.example.yaml of the sources;\n# `issuer config check` tells whether they are right.\n"
+	return os.WriteFile(filepath.Join(dir, settingsName), append([]byte(head), b...), 0o600)
+}
+
+// initResult says what was made and what comes next.
+func (p *program) initResult(cmd *cobra.Command, dir string, cfg Config, o initOptions, fingerprint string) error {
+	view := map[string]any{"directory": dir, "issuer": cfg.Issuer.ID, "country": cfg.Issuer.Country, "url": cfg.Issuer.URL}
+	if fingerprint != "" {
+		view["root_fingerprint"] = fingerprint
+	}
+	if err := p.print(cmd, view, func(w io.Writer) {
+		fmt.Fprintf(w, "issuer %s is ready in %s\n", cfg.Issuer.ID, dir)
+		if fingerprint != "" {
+			fmt.Fprintf(w, "root fingerprint  %s\n", fingerprint)
+		}
+	}); err != nil {
+		return err
+	}
+	if !o.ask && o.passphraseFile == "" {
+		say(cmd, "keep %s out of the backup that holds %s", filepath.Join(dir, passphraseName), keystoreName)
+	}
+	if fingerprint != "" {
+		say(cmd, "take %s off this machine: whoever has the root keys decides whom verifiers trust", filepath.Join(dir, rootsName))
+	}
+	if o.url == "" {
+		say(cmd, "status lists have no public address (%s); give --url if they shall ever be online", cfg.Issuer.URL)
+	}
+	say(cmd, "next: issuer programme add --dir %s FILE.yaml   (examples/programmes has eight)", dir)
+	return nil
+}
+
+func (p *program) configCommand() *cobra.Command {
+	check := &cobra.Command{
+		Use: "check", Short: "Read and validate the settings, keys and database, then stop", Args: cobra.NoArgs,
+		Example: "  issuer config check --dir office",
+		RunE: p.action(func(cmd *cobra.Command, _ []string) error {
+			a, err := p.open(cmd, readOnly)
+			if err != nil {
+				return err
+			}
+			defer a.close()
+			all, err := a.keys.Keys(cmd.Context())
+			if err != nil {
+				return err
+			}
+			var warnings []string
+			for _, purpose := range []keys.Purpose{keys.Credential, keys.StatusList, keys.TrustBundle, keys.Audit} {
+				k, err := keys.SigningKey(all, purpose, p.now())
+				switch {
+				case err != nil:
+					warnings = append(warnings, err.Error())
+				case k.SignUntil.Sub(p.now()) < 30*24*time.Hour:
+					warnings = append(warnings, fmt.Sprintf("%s ends on %s: `issuer keys rotate --purpose %s`", k, date(k.SignUntil), string(purpose)))
+				}
+			}
+			view := map[string]any{"ok": true, "issuer": a.cfg.Issuer.ID, "warnings": warnings}
+			return p.print(cmd, view, func(w io.Writer) {
+				fmt.Fprintf(w, "%s: settings, keystore and database of %s are in order\n", p.settings(), a.cfg.Issuer.ID)
+				for _, s := range warnings {
+					fmt.Fprintln(w, "warning: "+s)
+				}
+			})
+		}),
+	}
+	return group("config", "Work with the settings file", "The settings are in issuer.yaml of the issuer's directory; cmd/issuer/issuer.example.yaml explains every key.", check)
+}

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sanad-id/sanad/issuance"
+	"github.com/sanad-id/sanad/qr/image"
+)
+
+func (p *program) issueCommand() *cobra.Command {
+	var programmeID, source, record, out, idempotency string
+	var forms []string
+	var supersede, show bool
+	c := &cobra.Command{
+		Use: "issue --programme P --record ID --out OUT", Short: "Issue for one record", Args: cobra.NoArgs,
+		Example: `  issuer issue --dir office --programme birth-certificate --source births.csv --record B-07-2019-00000123 --out certificates
+  issuer issue --dir office --programme farmer-card --record F0700000042 --out cards --show
+  issuer issue --dir office --programme farmer-card --record F0700000042 --out cards --supersede   # the card was lost`,
+		RunE: p.action(func(cmd *cobra.Command, _ []string) error {
+			kinds, err := parseKinds(forms)
+			if err != nil {
+				return err
+			}
+			app, err := p.open(cmd, readWrite)
+			if err != nil {
+				return err
+			}
+			defer app.close()
+			prog, err := app.programme(cmd, programmeID)
+			if err != nil {
+				return err
+			}
+			src, err := app.source(source, prog)
+			if err != nil {
+				return err
+			}
+			rec, err := src.Lookup(cmd.Context(), record)
+			if err != nil {
+				return hint(err, "the record's id is what stands in the column %q of the source", prog.Records.IDColumn)
+			}
+			if err := os.MkdirAll(out, 0o700); err != nil {
+				return err
+			}
+			issued, err := app.service.Issue(cmd.Context(), issuance.Request{
+				Programme: prog.ID, Record: rec, Idempotency: idempotency, Supersede: supersede, Actor: app.actor,
+			})
+			if err != nil {
+				return explainIssue(err)
+			}
+			files, err := writeForms(out, kinds, prog.Form, issued)
+			if err != nil {
+				return err
+			}
+			view := struct {
+				credentialView
+				Files []string `json:"files"`
+			}{viewCredential(issued.Credential), files}
+			if err := p.print(cmd, view, func(w io.Writer) {
+				view.text(w)
+				for _, f := range files {
+					fmt.Fprintf(w, "  file     %s\n", f)
+				}
+			}); err != nil {
+				return err
+			}
+			if show {
+				return showCode(cmd, issued.Forms[0].Text)
+			}
+			return nil
+		}),
+	}
+	c.Flags().StringVar(&programmeID, "programme", "", "the programme to issue under (required)")
+	c.Flags().StringVar(&source, "source", "", "a source of the settings, or the path of a CSV file (default: the only source of the settings)")
+	c.Flags().StringVar(&record, "record", "", "the record's id in its registry (required)")
+	c.Flags().StringVar(&out, "out", "", "the folder to write to (required)")
+	c.Flags().StringSliceVar(&forms, "form", []string{"png"}, "files for each code: text, png, svg (repeat for several)")
+	c.Flags().BoolVar(&supersede, "supersede", false, "replace the credential that the record holds already")
+	c.Flags().BoolVar(&show, "show", false, "draw the code in the terminal too (on standard error)")
+	c.Flags().StringVar(&idempotency, "idempotency-key", "", "your own name for this request: repeating it never makes a second credential")
+	for _, f := range []string{"programme", "record", "out"} {
+		_ = c.MarkFlagRequired(f)
+	}
+	return c
+}
+
+// explainIssue adds to a refusal what a person can do.
+func explainIssue(err error) error {
+	if e, ok := errors.AsType[*issuance.RecordError](err); ok {
+		switch e.Code() {
+		case issuance.CodeAlreadyIssued:
+			return hint(err, "`issuer status %s` shows it; --supersede replaces it, `issuer revoke` ends it", e.Credential)
+		case issuance.CodeRepeated:
+			return hint(err, "`issuer status %s` shows what that request issued; its code was handed out then and is not kept: if it was lost, issue again with --supersede", e.Credential)
+		}
+		return hint(err, "correct the record in its registry, or the programme; `issuer programme check` tries without issuing")
+	}
+	return explain(err)
+}
+
+// writeForms writes the files of a credential that was just released.
+func writeForms(out string, kinds []issuance.FileKind, form formByName, issued issuance.Issued) ([]string, error) {
+	var files []string
+	for i, f := range issued.Forms {
+		name := issued.Credential.ID
+		if i > 0 {
+			name += "-" + f.Form
+		}
+		for _, k := range kinds {
+			content, ext := []byte(f.Text), ".txt"
+			if k != issuance.FileText {
+				spec, ok := form(f.Form)
+				if !ok {
+					return files, fmt.Errorf("the programme has no form %q", f.Form)
+				}
+				var err error
+				if content, err = draw(k, spec, f.Text); err != nil {
+					return files, fmt.Errorf("draw %s: %w", name, err)
+				}
+				ext = "." + string(k)
+			}
+			path := filepath.Join(out, name+ext)
+			if err := os.WriteFile(path, content, 0o600); err != nil {
+				return files, err
+			}
+			files = append(files, path)
+		}
+	}
+	return files, nil
+}
+
+// showCode draws a code in the terminal.
+func showCode(cmd *cobra.Command, text string) error {
+	code, err := image.Draw(text, image.L)
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(cmd.ErrOrStderr(), code.Terminal())
+	return err
+}

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sanad-id/sanad/issuance"
+	"github.com/sanad-id/sanad/keys"
+	"github.com/sanad-id/sanad/trust"
+)
+
+func (p *program) trustPart() *cobra.Command {
+	var out string
+	c := &cobra.Command{
+		Use: "part --out FILE", Short: "Write this issuer's part of a bundle that another office publishes", Args: cobra.NoArgs,
+		Long: `Signs what this issuer answers for: its keys, types and status lists. The office that publishes the bundle takes it in with
+` + "`issuer trust add`" + `. The first time it also needs the key that signs parts (` + "`issuer keys export`" + ` writes it; the key with purpose
+trust_bundle): hand that over in person.`,
+		Example: "  issuer trust part --dir ministry --out ministry.part",
+		RunE: p.action(func(cmd *cobra.Command, _ []string) error {
+			a, err := p.open(cmd, readWrite)
+			if err != nil {
+				return err
+			}
+			defer a.close()
+			part, err := a.service.PublishPart(cmd.Context(), issuance.TrustRequest{
+				Names: a.cfg.Issuer.Names, Country: a.cfg.Issuer.Country, Actor: a.actor,
+			})
+			if err != nil {
+				return err
+			}
+			if err := os.WriteFile(out, part.Content, 0o644); err != nil {
+				return err
+			}
+			return p.print(cmd, map[string]any{"file": out, "number": part.Number, "bytes": len(part.Content)}, func(w io.Writer) {
+				fmt.Fprintf(w, "%s: part %d of %s, %d bytes\nnext: the office that publishes the bundle runs `issuer trust add %s`\n",
+					out, part.Number, a.cfg.Issuer.ID, len(part.Content), filepath.Base(out))
+			})
+		}),
+	}
+	c.Flags().StringVar(&out, "out", "", "the file to write (required)")
+	_ = c.MarkFlagRequired("out")
+	return c
+}
+
+func (p *program) trustAdd() *cobra.Command {
+	var keyFile, out string
+	c := &cobra.Command{
+		Use: "add FILE --out FILE.trust", Short: "Take another authority's part into the next trust bundle", Args: cobra.ExactArgs(1),
+		Long: `Publishes the next bundle with the part of another issuing authority in it. The first time --key names the public key that signs its parts;
+from then on that key is known. A part that names somebody else's type, list or key, or that goes back in time, is refused.`,
+		Example: "  issuer trust add --dir office ministry.part --key ministry.pem --out office.trust",
+		RunE: p.action(func(cmd *cobra.Command, args []string) error {
+			part, err := p.lastBundle(cmd, args)
+			if err != nil {
+				return err
+			}
+			a, err := p.open(cmd, readWrite)
+			if err != nil {
+				return err
+			}
+			defer a.close()
+			newcomer, err := readNewcomer(part, keyFile)
+			if err != nil {
+				return err
+			}
+			b, err := a.publish(cmd, func(r *issuance.TrustRequest) {
+				r.Edit = func(c trust.Content) (trust.Content, error) {
+					if newcomer != nil {
+						if slices.ContainsFunc(c.Issuers, func(i trust.Issuer) bool { return i.ID == newcomer.ID }) {
+							return c, fmt.Errorf("an issuer %q is in the bundle already; leave --key out to take its next part", newcomer.ID)
+						}
+						c.Issuers = append(slices.Clone(c.Issuers), *newcomer)
+					}
+					return c.Merge(part, p.now())
+				}
+			})
+			switch {
+			case errors.Is(err, trust.ErrPartIssuer):
+				return hint(err, "the first time, name the key that signs its parts with --key")
+			case errors.Is(err, trust.ErrPartSigner):
+				return hint(err, "ask that authority, by telephone, whether its key has changed")
+			case err != nil:
+				return err
+			}
+			return p.exported(cmd, b, filepath.Join(a.dir, trustName, fmt.Sprintf("bundle-%06d.trust", b.Version)), out)
+		}),
+	}
+	c.Flags().StringVar(&keyFile, "key", "", "the first time: the public key (PEM, JWK or COSE_Key) that signs the authority's parts")
+	c.Flags().StringVar(&out, "out", "", "the trust bundle to write (required)")
+	_ = c.MarkFlagRequired("out")
+	return c
+}
+
+// readNewcomer is the issuer of a part whose key was just handed over; nil if
+// no key was.
+func readNewcomer(part []byte, keyFile string) (*trust.Issuer, error) {
+	if keyFile == "" {
+		return nil, nil
+	}
+	b, err := os.ReadFile(keyFile)
+	if err != nil {
+		return nil, err
+	}
+	key, err := keys.ParsePublicKey(b)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", keyFile, err)
+	}
+	c, err := trust.OpenContribution(part, key)
+	if err != nil {
+		return nil, err
+	}
+	return &trust.Issuer{ID: c.Issuer.ID, Names: c.Issuer.Names, Country: c.Issuer.Country, Authority: &trust.Authority{Key: key}}, nil
+}

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// TestMain lets the scripts call issuer: the test binary runs as it then.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"issuer": main})
+}
+
+// buildVerifier builds the verifier for the scripts of this package: what an
+// issuer makes is worth what somebody else's program says of it.
+func buildVerifier(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	out, err := exec.Command("go", "build", "-o", filepath.Join(dir, "verifier"), "../verifier").CombinedOutput()
+	if err != nil {
+		t.Fatalf("build the verifier: %v\n%s", err, out)
+	}
+	return dir
+}
+
+func TestScripts(t *testing.T) {
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	verifierDir := buildVerifier(t)
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("PATH", verifierDir+string(os.PathListSeparator)+env.Getenv("PATH"))
+			env.Setenv("PROGRAMMES", filepath.Join(root, "examples", "programmes"))
+			env.Setenv("HOME", env.WorkDir)
+			return nil
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"status": status, "column": column,
+		},
+	})
+}
+
+// status runs a program and wants this exit status: status 20 verifier check …
+func status(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: status CODE PROGRAM ARGS...")
+	}
+	err := ts.Exec(args[1], args[2:]...)
+	code := 0
+	if err != nil {
+		e, ok := err.(*exec.ExitError)
+		if !ok {
+			ts.Fatalf("%v", err)
+		}
+		code = e.ExitCode()
+	}
+	if got := fmt.Sprint(code); got != args[0] {
+		ts.Fatalf("exit status %s, want %s", got, args[0])
+	}
+}

@@ -1,0 +1,423 @@
+package main
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sanad-id/sanad/issuance"
+	"github.com/sanad-id/sanad/keys"
+	"github.com/sanad-id/sanad/trust"
+)
+
+// rootLife is how long a root serves. Renewing it takes the people who hold the
+// root keys; verifiers that miss it can tell nothing any more.
+const rootLife = 10
+
+func (p *program) trustCommand() *cobra.Command {
+	return group("trust", "Publish what verifiers need: the trust bundle",
+		`A trust bundle (.trust) is one signed file with the issuer's keys, the credential types each may sign, how old status may be, and the status of
+everything issued. Verifiers import it and need nothing else.`,
+		p.trustInit(), p.trustExport(), p.trustShow(), p.trustRoot(), p.trustPart(), p.trustAdd())
+}
+
+func (p *program) trustInit() *cobra.Command {
+	var n, threshold int
+	c := &cobra.Command{
+		Use: "init", Short: "Make the root keys and the first trust bundle", Args: cobra.NoArgs,
+		Long: `Does for an issuer that was made with --without-root what ` + "`issuer init`" + ` does otherwise: makes root keys, signs the first root and
+publishes the first bundle.`,
+		Example: "  issuer trust init --dir office --root-keys 3 --root-threshold 2",
+		RunE: p.action(func(cmd *cobra.Command, _ []string) error {
+			a, err := p.open(cmd, readWrite)
+			if err != nil {
+				return err
+			}
+			defer a.close()
+			fingerprint, err := a.firstTrust(cmd, n, threshold, p.now())
+			if err != nil {
+				return err
+			}
+			return p.print(cmd, map[string]any{"root_fingerprint": fingerprint}, func(w io.Writer) {
+				fmt.Fprintf(w, "root fingerprint  %s\n", fingerprint)
+			})
+		}),
+	}
+	c.Flags().IntVar(&n, "root-keys", 1, "how many root keys to make")
+	c.Flags().IntVar(&threshold, "root-threshold", 1, "how many of them must sign a new root")
+	return c
+}
+
+// firstTrust makes the root keys, signs the root and publishes the first bundle.
+// It returns the fingerprint of the root.
+func (a *app) firstTrust(cmd *cobra.Command, n, threshold int, now time.Time) (string, error) {
+	if n < 1 || n > trust.MaxQuorum || threshold < 1 || threshold > n {
+		return "", fmt.Errorf("--root-keys must be 1 to %d and --root-threshold not more", trust.MaxQuorum)
+	}
+	last, err := a.store.Publication(cmd.Context(), issuance.TrustName)
+	if err != nil {
+		return "", err
+	}
+	if last.Number > 0 {
+		return "", hint(errors.New("this issuer publishes trust bundles already"), "`issuer trust root` renews the root")
+	}
+	bundleKey, err := a.bundleKeys(cmd, now)
+	if err != nil {
+		return "", err
+	}
+	var signers []keys.Signer
+	root := trust.Root{
+		Version: 1, Issued: now.UTC().Truncate(time.Second), Threshold: threshold, BundleKeys: bundleKey, BundleThreshold: 1,
+	}
+	root.Expires = root.Issued.AddDate(rootLife, 0, 0)
+	for i := range n {
+		s, err := a.makeRootKey(cmd, i+1, now)
+		if err != nil {
+			return "", err
+		}
+		signers, root.Keys = append(signers, s), append(root.Keys, s.Key().Public)
+	}
+	chain, err := trust.SignRoot(rand.Reader, nil, root, signers, now)
+	if err != nil {
+		return "", err
+	}
+	b, err := a.publish(cmd, func(r *issuance.TrustRequest) { r.Roots, r.BundleKeys = chain, root.BundleKeys })
+	if err != nil {
+		return "", err
+	}
+	return b.Fingerprint(), nil
+}
+
+// makeRootKey makes a root key in a file of its own, with its passphrase beside
+// it.
+func (a *app) makeRootKey(cmd *cobra.Command, i int, now time.Time) (keys.Signer, error) {
+	base := filepath.Join(a.dir, rootsName, fmt.Sprintf("root-%d", i))
+	passphrase, err := makePassphrase(base + ".passphrase")
+	if err != nil {
+		return nil, err
+	}
+	ks, err := keys.CreateFile(base+".sanad", passphrase, rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	k, err := keys.Bootstrap(cmd.Context(), ks, keys.Spec{Purpose: keys.TrustRoot, Created: now})
+	if err != nil {
+		return nil, err
+	}
+	return ks.Signer(cmd.Context(), k.ID())
+}
+
+// bundleKeys are the issuer's own keys for bundles that are not over: the active
+// one and a planned one.
+func (a *app) bundleKeys(cmd *cobra.Command, now time.Time) ([]keys.PublicKey, error) {
+	all, err := a.keys.Keys(cmd.Context())
+	if err != nil {
+		return nil, err
+	}
+	var found []keys.PublicKey
+	for _, k := range all {
+		if k.Purpose == keys.TrustBundle && (k.State == keys.Active || k.State == keys.Planned) && now.Before(k.SignUntil) {
+			found = append(found, k.Public)
+		}
+	}
+	if len(found) == 0 {
+		return nil, hint(errors.New("no key for trust bundles may sign"), "`issuer keys rotate --purpose trust_bundle`")
+	}
+	return found, nil
+}
+
+// publish makes the next bundle, keeps it under trust/ and returns it as a
+// verifier reads it.
+func (a *app) publish(cmd *cobra.Command, edit func(*issuance.TrustRequest)) (*trust.Bundle, error) {
+	r := issuance.TrustRequest{
+		Names: a.cfg.Issuer.Names, Country: a.cfg.Issuer.Country, Jurisdiction: a.cfg.Issuer.Country,
+		RefreshAfter: time.Duration(a.cfg.Trust.RefreshBy), OldAfter: time.Duration(a.cfg.Trust.OldAfter), Actor: a.actor,
+	}
+	edit(&r)
+	p, err := a.service.PublishTrust(cmd.Context(), r)
+	switch {
+	case errors.Is(err, issuance.ErrNoRoot):
+		return nil, hint(err, "`issuer trust init` makes one; an office under another root sends `issuer trust part` there instead")
+	case errors.Is(err, issuance.ErrClock):
+		return nil, hint(err, "set the clock of this machine")
+	case err != nil:
+		return nil, err
+	}
+	b, err := trust.Open(p.Content)
+	if err != nil {
+		return nil, fmt.Errorf("the bundle just made does not open: %w", err)
+	}
+	folder := filepath.Join(a.dir, trustName)
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return nil, err
+	}
+	return b, os.WriteFile(filepath.Join(folder, fmt.Sprintf("bundle-%06d.trust", b.Version)), p.Content, 0o644)
+}
+
+func (p *program) trustExport() *cobra.Command {
+	var out string
+	var keysOnly bool
+	c := &cobra.Command{
+		Use: "export --out FILE.trust", Short: "Publish the next trust bundle and write it to a file", Args: cobra.NoArgs,
+		Long: `Makes the next version of the trust bundle with everything as it stands now: keys, types and the status of all credentials. Do this after
+revoking, after taking a programme into use, and before verifiers begin to ask for a newer one.`,
+		Example: "  issuer trust export --dir office --out office.trust\n  verifier check --trust office.trust certificate.png",
+		RunE: p.action(func(cmd *cobra.Command, _ []string) error {
+			a, err := p.open(cmd, readWrite)
+			if err != nil {
+				return err
+			}
+			defer a.close()
+			b, err := a.publish(cmd, func(r *issuance.TrustRequest) { r.KeysOnly = keysOnly })
+			if err != nil {
+				return err
+			}
+			return p.exported(cmd, b, filepath.Join(a.dir, trustName, fmt.Sprintf("bundle-%06d.trust", b.Version)), out)
+		}),
+	}
+	c.Flags().StringVar(&out, "out", "", "the file to write (required)")
+	c.Flags().BoolVar(&keysOnly, "keys-only", false, "leave the status lists out: a small bundle, with which nothing is more than \"check needed\"")
+	_ = c.MarkFlagRequired("out")
+	return c
+}
+
+// exported copies a published bundle to where the user wants it.
+func (p *program) exported(cmd *cobra.Command, b *trust.Bundle, from, out string) error {
+	content, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(out, content, 0o644); err != nil {
+		return err
+	}
+	view := bundleView(b)
+	view.File, view.Bytes = out, len(content)
+	return p.print(cmd, view, func(w io.Writer) {
+		fmt.Fprintf(w, "%s: version %d, %d bytes, %d types, %d status lists\nroot fingerprint  %s\n",
+			out, b.Version, len(content), len(b.Types), len(b.Status), b.Fingerprint())
+	})
+}
+
+// trustView is a bundle as --json shows it.
+type trustView struct {
+	File        string    `json:"file,omitempty"`
+	Bytes       int       `json:"bytes,omitempty"`
+	Version     uint64    `json:"version"`
+	Fingerprint string    `json:"root_fingerprint"`
+	RootVersion uint64    `json:"root_version"`
+	AsOf        time.Time `json:"as_of"`
+	RefreshBy   time.Time `json:"refresh_by"`
+	OldAfter    time.Time `json:"old_after"`
+	RootExpires time.Time `json:"root_expires"`
+	Issuers     []string  `json:"issuers"`
+	Types       []string  `json:"types"`
+	StatusLists int       `json:"status_lists"`
+}
+
+func bundleView(b *trust.Bundle) trustView {
+	v := trustView{
+		Version: b.Version, Fingerprint: b.Fingerprint(), RootVersion: b.Root.Version, AsOf: b.AsOf, RefreshBy: b.RefreshBy,
+		OldAfter: b.OldAfter, RootExpires: b.Root.Expires, StatusLists: len(b.Status), Issuers: []string{}, Types: []string{},
+	}
+	for _, i := range b.Issuers {
+		v.Issuers = append(v.Issuers, i.ID)
+	}
+	for _, t := range b.Types {
+		v.Types = append(v.Types, t.ID)
+	}
+	return v
+}
+
+func (p *program) trustShow() *cobra.Command {
+	return &cobra.Command{
+		Use: "show [FILE.trust]", Short: "Show a trust bundle: the last one published, or a file", Args: cobra.MaximumNArgs(1),
+		Example: "  issuer trust show --dir office\n  issuer trust show office.trust",
+		RunE: p.action(func(cmd *cobra.Command, args []string) error {
+			content, err := p.lastBundle(cmd, args)
+			if err != nil {
+				return err
+			}
+			b, err := trust.Open(content)
+			if err != nil {
+				return err
+			}
+			v := bundleView(b)
+			return p.print(cmd, v, func(w io.Writer) {
+				fmt.Fprintf(w, "version %d as of %s\n", v.Version, v.AsOf.Format(time.RFC3339))
+				fmt.Fprintf(w, "root fingerprint  %s   (root version %d, until %s)\n", v.Fingerprint, v.RootVersion, date(v.RootExpires))
+				fmt.Fprintf(w, "refresh by %s, old after %s, %d status lists\n", date(v.RefreshBy), date(v.OldAfter), v.StatusLists)
+				table(w, "\nISSUER|KEY|STATE|ISSUES FROM|UNTIL|TYPES", func(add func(...string)) {
+					for _, i := range b.Issuers {
+						if len(i.Keys) == 0 {
+							add(i.ID, "-", "-", "-", "-", "-")
+						}
+						for _, k := range i.Keys {
+							add(i.ID, k.KeyID.String(), string(k.State), date(k.ValidFrom), date(k.SignUntil), strings.Join(k.Types, ", "))
+						}
+					}
+				})
+			})
+		}),
+	}
+}
+
+// lastBundle is the file that was named, or the last bundle published here.
+func (p *program) lastBundle(cmd *cobra.Command, args []string) ([]byte, error) {
+	if len(args) == 1 {
+		f, err := os.Open(args[0])
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		return io.ReadAll(io.LimitReader(f, trust.MaxFile+1))
+	}
+	a, err := p.open(cmd, readOnly)
+	if err != nil {
+		return nil, err
+	}
+	defer a.close()
+	last, err := a.store.Publication(cmd.Context(), issuance.TrustName)
+	if err == nil && last.Number == 0 {
+		err = hint(errors.New("no trust bundle was published yet"), "`issuer trust export`")
+	}
+	return last.Content, err
+}
+
+func (p *program) trustRoot() *cobra.Command {
+	var files []string
+	c := &cobra.Command{
+		Use: "root --root-key FILE...", Short: "Renew the root: sign which keys may sign bundles from now on", Args: cobra.NoArgs,
+		Long: `Signs the next root with the root keys and publishes a bundle under it. Needed when a new key for trust bundles was made
+(` + "`issuer keys rotate --purpose trust_bundle`" + `) and before the root ends. As many root key files are needed as the root's threshold says; the
+passphrase of FILE.sanad is read from FILE.passphrase beside it, or asked for.`,
+		Example: "  issuer keys rotate --dir office --purpose trust_bundle\n  issuer trust root --dir office --root-key /media/usb/root-1.sanad",
+		RunE: p.action(func(cmd *cobra.Command, _ []string) error {
+			a, err := p.open(cmd, readWrite)
+			if err != nil {
+				return err
+			}
+			defer a.close()
+			last, err := a.store.Publication(cmd.Context(), issuance.TrustName)
+			if err != nil {
+				return err
+			}
+			if last.Number == 0 {
+				return hint(issuance.ErrNoRoot, "`issuer trust init` makes one")
+			}
+			old, err := trust.Open(last.Content)
+			if err != nil {
+				return err
+			}
+			var signers []keys.Signer
+			for _, f := range files {
+				s, err := openRootKey(cmd, f)
+				if err != nil {
+					return err
+				}
+				signers = append(signers, s)
+			}
+			now := p.now().UTC().Truncate(time.Second)
+			root := old.Root
+			root.Version, root.Issued, root.Expires = root.Version+1, now, now.AddDate(rootLife, 0, 0)
+			if root.BundleKeys, err = a.bundleKeys(cmd, now); err != nil {
+				return err
+			}
+			chain, err := trust.SignRoot(rand.Reader, old.Roots, root, signers, now)
+			if err != nil {
+				return hint(err, "the root wants %d of its %d keys", root.Threshold, len(root.Keys))
+			}
+			b, err := a.publish(cmd, func(r *issuance.TrustRequest) { r.Roots, r.BundleKeys = chain, root.BundleKeys })
+			if err != nil {
+				return err
+			}
+			return p.print(cmd, bundleView(b), func(w io.Writer) {
+				fmt.Fprintf(w, "root version %d until %s, bundle version %d\n", b.Root.Version, date(b.Root.Expires), b.Version)
+			})
+		}),
+	}
+	c.Flags().StringArrayVar(&files, "root-key", nil, "a root key `FILE` (repeat for several; required)")
+	_ = c.MarkFlagRequired("root-key")
+	return c
+}
+
+// openRootKey opens a root key file and returns its signer.
+func openRootKey(cmd *cobra.Command, path string) (keys.Signer, error) {
+	passFile := strings.TrimSuffix(path, ".sanad") + ".passphrase"
+	if _, err := os.Stat(passFile); err != nil {
+		passFile = ""
+	}
+	passphrase, err := readPassphrase(cmd, passFile, "Passphrase of "+path)
+	if err != nil {
+		return nil, err
+	}
+	ks, err := keys.OpenFile(path, passphrase)
+	if err != nil {
+		return nil, explainKeystore(err)
+	}
+	all, err := ks.Keys(cmd.Context())
+	if err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(all, func(k keys.Key) bool { return k.Purpose == keys.TrustRoot })
+	if i < 0 {
+		return nil, fmt.Errorf("%s holds no root key", path)
+	}
+	return ks.Signer(cmd.Context(), all[i].ID())
+}
+
+func (p *program) statusPublish() *cobra.Command {
+	var out string
+	c := &cobra.Command{
+		Use: "publish --out FOLDER", Short: "Sign every status list and write it for a web server", Args: cobra.NoArgs,
+		Long: `Writes one signed Token Status List (CWT form) a list, under the name that its address ends with, for any static web server to serve as
+application/statuslist+cwt. Verifiers with a trust bundle do not need them.`,
+		Example: "  issuer status publish --dir office --out public/status",
+		RunE: p.action(func(cmd *cobra.Command, _ []string) error {
+			a, err := p.open(cmd, readWrite)
+			if err != nil {
+				return err
+			}
+			defer a.close()
+			lifetime := time.Duration(a.cfg.Trust.StatusListLifetime)
+			lists, err := a.service.PublishStatus(cmd.Context(), issuance.StatusRequest{Lifetime: lifetime, TTL: lifetime / 7, Actor: a.actor})
+			if err != nil {
+				return err
+			}
+			if err := os.MkdirAll(out, 0o755); err != nil {
+				return err
+			}
+			type view struct {
+				URI    string `json:"uri"`
+				Number uint64 `json:"number"`
+				File   string `json:"file"`
+				Bytes  int    `json:"bytes"`
+			}
+			views := make([]view, len(lists))
+			for i, l := range lists {
+				name := filepath.Join(out, filepath.Base(strings.TrimPrefix(l.Name, a.cfg.statusBase()))+".cwt")
+				if err := os.WriteFile(name, l.Content, 0o644); err != nil {
+					return err
+				}
+				views[i] = view{l.Name, l.Number, name, len(l.Content)}
+			}
+			return p.print(cmd, views, func(w io.Writer) {
+				table(w, "LIST|NUMBER|FILE|BYTES", func(add func(...string)) {
+					for _, v := range views {
+						add(v.URI, fmt.Sprint(v.Number), v.File, fmt.Sprint(v.Bytes))
+					}
+				})
+			})
+		}),
+	}
+	c.Flags().StringVar(&out, "out", "", "the folder to write to (required)")
+	_ = c.MarkFlagRequired("out")
+	return c
+}

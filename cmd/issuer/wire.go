@@ -1,0 +1,173 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sanad-id/sanad/issuance"
+	"github.com/sanad-id/sanad/keys"
+	"github.com/sanad-id/sanad/programme"
+	"github.com/sanad-id/sanad/store"
+)
+
+// access says what a command does with the issuer.
+type access int
+
+const (
+	// readOnly looks, also beside a process that writes.
+	readOnly access = iota
+	// readWrite changes something. Leftovers of a crash are revoked first.
+	readWrite
+)
+
+// app is an open issuer: settings, keys, store and the service over them.
+type app struct {
+	cfg     Config
+	dir     string
+	keys    *keys.File
+	store   *store.DB
+	service *issuance.Service
+	actor   string // the account that acts, for the audit log
+	now     func() time.Time
+}
+
+// settings is the path of the settings file.
+func (p *program) settings() string {
+	return cmp.Or(p.config, filepath.Join(p.dir, settingsName))
+}
+
+// open reads the settings and opens what they name. It creates nothing.
+func (p *program) open(cmd *cobra.Command, what access) (*app, error) {
+	path := p.settings()
+	cfg, err := readConfig(path)
+	if err != nil {
+		return nil, err
+	}
+	passphrase, err := readPassphrase(cmd, cfg.KeyPassphraseFile, "Passphrase of the keystore")
+	if err != nil {
+		return nil, err
+	}
+	ks, err := keys.OpenFile(cfg.Keystore, passphrase)
+	if err != nil {
+		return nil, explainKeystore(err)
+	}
+	db, err := store.Open(cmd.Context(), cfg.Store, store.Options{Instance: cfg.Issuer.ID, ReadOnly: what == readOnly, Now: p.now})
+	if err != nil {
+		return nil, explainStore(err)
+	}
+	a, err := p.assemble(cfg, filepath.Dir(path), ks, db)
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	if what == readWrite {
+		if err := a.sweep(cmd); err != nil {
+			return nil, errors.Join(err, db.Close())
+		}
+	}
+	return a, nil
+}
+
+// assemble joins the parts of an issuer.
+func (p *program) assemble(cfg Config, dir string, ks *keys.File, db *store.DB) (*app, error) {
+	service, err := issuance.New(issuance.Config{
+		Issuer: cfg.Issuer.ID, StatusBase: cfg.statusBase(), Store: db, Keys: ks, Secret: ks.Secret, Fits: fits, Now: p.now,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &app{cfg: cfg, dir: dir, keys: ks, store: db, service: service, actor: account(), now: p.now}, nil
+}
+
+// close gives the database free. What was stored is stored; an error here
+// changes nothing for whoever reads the result.
+func (a *app) close() { _ = a.store.Close() }
+
+// sweep revokes what an earlier crash left unfinished and says so.
+func (a *app) sweep(cmd *cobra.Command) error {
+	swept, err := a.service.Sweep(cmd.Context())
+	if len(swept) > 0 {
+		say(cmd, "an interrupted run left %d credentials unfinished; they are revoked now", len(swept))
+	}
+	return err
+}
+
+// programme is the programme of this name in its newest version.
+func (a *app) programme(cmd *cobra.Command, id string) (*programme.Programme, error) {
+	prog, err := a.service.Programme(cmd.Context(), id, 0)
+	if errors.Is(err, issuance.ErrNoProgramme) {
+		return nil, hint(err, "`issuer programme list` shows those in use; `issuer programme add FILE` takes another into use")
+	}
+	return prog, err
+}
+
+// keySpec is the next key of a purpose as the settings want it.
+func (a *app) keySpec(p keys.Purpose) keys.Spec {
+	return a.cfg.keySpec(p, time.Time{})
+}
+
+// keySpec is a key of a purpose; credential keys live as the settings say, the
+// others as package keys thinks right.
+func (c *Config) keySpec(p keys.Purpose, now time.Time) keys.Spec {
+	spec := keys.Spec{Purpose: p, Created: now}
+	if p == keys.Credential && !now.IsZero() {
+		spec.SignUntil = now.Add(time.Duration(c.Keys.SignFor))
+		spec.VerifyUntil = now.Add(time.Duration(c.Keys.VerifyFor))
+	}
+	return spec
+}
+
+// statusBase is what the number of a status list is appended to.
+func (c *Config) statusBase() string { return strings.TrimSuffix(c.Issuer.URL, "/") + "/status/" }
+
+// formByName finds a form of a programme.
+type formByName = func(name string) (programme.Form, bool)
+
+// fits holds a code to the size that its form may print.
+func fits(f programme.Form, characters int) error {
+	if v, ok := f.Version(characters); !ok {
+		if v == 0 {
+			return fmt.Errorf("%d characters need a code that is larger than any that is printed", characters)
+		}
+		return fmt.Errorf("%d characters need a code of version %d, the form allows %d", characters, v, f.MaxVersion)
+	}
+	return nil
+}
+
+// account is the account that runs the program.
+func account() string {
+	if u, err := user.Current(); err == nil && u.Username != "" {
+		return u.Username
+	}
+	return fmt.Sprintf("uid-%d", os.Getuid())
+}
+
+// explainStore adds to an error of the store what a person can do.
+func explainStore(err error) error {
+	if e, ok := errors.AsType[*store.StateError](err); ok && e.Hint != "" {
+		return hint(err, "%s", e.Hint)
+	}
+	return err
+}
+
+// explainKeystore adds to an error of the keystore what a person can do.
+func explainKeystore(err error) error {
+	switch {
+	case errors.Is(err, keys.ErrPassphrase):
+		return hint(err, "the keystore is whole; check key_passphrase_file in the settings")
+	case errors.Is(err, keys.ErrFileMode):
+		return hint(err, "chmod 600 it, and find out who could have read it")
+	case errors.Is(err, keys.ErrNoFile):
+		return hint(err, "restore it from the backup, or check keystore in the settings; without it nothing can be signed")
+	case errors.Is(err, keys.ErrTruncatedFile), errors.Is(err, keys.ErrForeignFile):
+		return hint(err, "restore it from the backup")
+	}
+	return err
+}

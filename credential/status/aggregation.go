@@ -1,0 +1,67 @@
+package status
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+)
+
+// maxAggregation is how many lists an aggregation document may name.
+const maxAggregation = 100_000
+
+// MarshalAggregation returns the aggregation document (section 9.3 of the
+// draft) that names these lists.
+func MarshalAggregation(uris []string) ([]byte, error) {
+	if len(uris) > maxAggregation {
+		return nil, fmt.Errorf("%w: an aggregation of %d lists", ErrTooLarge, len(uris))
+	}
+	for _, uri := range uris {
+		if err := checkURI(uri); err != nil {
+			return nil, err
+		}
+	}
+	// An empty aggregation is an empty array, never null.
+	return json.Marshal(map[string][]string{"status_lists": append([]string{}, uris...)})
+}
+
+// ParseAggregation reads an aggregation document and returns the URIs of its
+// lists. They are as untrusted as the document: what may be fetched from them is
+// for the caller to decide.
+func ParseAggregation(b []byte) ([]string, error) {
+	if len(b) > maxAggregation*256 {
+		return nil, fmt.Errorf("%w: an aggregation of %d bytes", ErrTooLarge, len(b))
+	}
+	members, err := jsonObject(b)
+	if err != nil {
+		return nil, fmt.Errorf("read aggregation: %w", err)
+	}
+	var uris []string
+	if err := json.Unmarshal(members["status_lists"], &uris); err != nil || uris == nil {
+		return nil, fmt.Errorf("%w: status_lists is not an array of strings", ErrMalformed)
+	}
+	if len(uris) > maxAggregation {
+		return nil, fmt.Errorf("%w: an aggregation of %d lists", ErrTooLarge, len(uris))
+	}
+	for _, uri := range uris {
+		if err := checkURI(uri); err != nil {
+			return nil, fmt.Errorf("%w: %v", ErrMalformed, err)
+		}
+	}
+	return uris, nil
+}
+
+// maxURI is the longest URI of a list, in bytes.
+const maxURI = 512
+
+// checkURI accepts absolute URIs without user information or fragment.
+func checkURI(uri string) error {
+	if len(uri) > maxURI {
+		return fmt.Errorf("status: list URI of %d bytes is too long", len(uri))
+	}
+	u, err := url.Parse(uri)
+	if err != nil || u.Scheme == "" || u.User != nil || u.Fragment != "" {
+		return errors.New("status: list URI is not absolute and plain")
+	}
+	return nil
+}

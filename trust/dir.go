@@ -1,0 +1,268 @@
+package trust
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+)
+
+// ErrMemory: the high-water mark cannot be read. It is not replaced by itself,
+// because what it said would be forgotten: whoever removes the folder starts again
+// with first trust.
+var ErrMemory = errors.New("trust: the verifier's memory is damaged")
+
+var _ Memory = (*DirMemory)(nil)
+
+// A DirMemory keeps a State in a folder: the bundle in one file and the mark in
+// another that names the bundle by its hash. A bundle is stored before the mark
+// that names it and removed after, so that a crash at any moment leaves a mark
+// with its bundle.
+//
+// An edited or half-written bundle is noticed and dropped; an edited mark is an
+// error. Neither is proof against somebody who may write to the folder and knows
+// this code: they can remove all of it, which looks like a new verifier. Several
+// goroutines may use one DirMemory, and several processes one folder where the
+// system has file locks.
+type DirMemory struct {
+	dir string
+	mu  sync.Mutex
+}
+
+// NewDirMemory returns the memory in this folder, which the first Save makes.
+func NewDirMemory(dir string) *DirMemory { return &DirMemory{dir: dir} }
+
+// Names of files in the folder.
+const (
+	markFile     = "mark"
+	lockFile     = "lock"
+	bundlePrefix = "bundle-"
+	bundleSuffix = ".trust"
+)
+
+// A mark is the file of that name: a line with the SHA-256 of the rest, in
+// hexadecimal, and JSON.
+type mark struct {
+	HighWater       uint64    `json:"high_water"`
+	BundleHash      string    `json:"bundle_hash"`
+	AsOf            time.Time `json:"as_of"`
+	RootFingerprint string    `json:"root_fingerprint"`
+	RootVersion     uint64    `json:"root_version"`
+	RootHash        string    `json:"root_hash"`
+	NewestSeen      time.Time `json:"newest_seen"`
+	File            string    `json:"file_sha256,omitempty"`
+}
+
+// Load implements [Memory].
+func (m *DirMemory) Load() (State, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	mk, err := m.readMark()
+	if errors.Is(err, fs.ErrNotExist) {
+		// Bundles without a mark were never trusted by it, or it was removed.
+		left, _ := filepath.Glob(filepath.Join(m.dir, bundlePrefix+"*"+bundleSuffix))
+		return State{Damaged: len(left) > 0}, nil
+	}
+	if err != nil {
+		return State{}, err
+	}
+	st, err := mk.state()
+	if err != nil {
+		return State{}, err
+	}
+	file, err := readLimited(m.bundlePath(mk.File), MaxFile)
+	if sum := sha256.Sum256(file); err != nil || hex.EncodeToString(sum[:]) != mk.File {
+		st.Damaged = true
+		return st, nil
+	}
+	st.Bundle = file
+	return st, nil
+}
+
+func (m *DirMemory) bundlePath(sum string) string {
+	// The name is made from the hash and never taken from the mark as it is.
+	if len(sum) > 16 {
+		sum = sum[:16]
+	}
+	return filepath.Join(m.dir, bundlePrefix+filepath.Base(sum)+bundleSuffix)
+}
+
+func (m *DirMemory) readMark() (mark, error) {
+	b, err := readLimited(filepath.Join(m.dir, markFile), 64<<10)
+	if errors.Is(err, fs.ErrNotExist) {
+		return mark{}, err
+	}
+	if err != nil {
+		return mark{}, fmt.Errorf("%w: %w", ErrMemory, err)
+	}
+	sum, rest, _ := bytes.Cut(b, []byte("\n"))
+	if want := sha256.Sum256(rest); string(sum) != hex.EncodeToString(want[:]) {
+		return mark{}, fmt.Errorf("%w: the mark does not have its checksum", ErrMemory)
+	}
+	var mk mark
+	if err := json.Unmarshal(rest, &mk); err != nil {
+		return mark{}, fmt.Errorf("%w: the mark is not JSON", ErrMemory)
+	}
+	if _, err := mk.state(); err != nil {
+		return mark{}, err
+	}
+	return mk, nil
+}
+
+func (mk mark) state() (State, error) {
+	st := State{
+		HighWater: mk.HighWater, AsOf: mk.AsOf.UTC(), RootFingerprint: mk.RootFingerprint,
+		RootVersion: mk.RootVersion, NewestSeen: mk.NewestSeen.UTC(),
+	}
+	for _, h := range []struct {
+		text string
+		into *[32]byte
+	}{{mk.BundleHash, &st.BundleHash}, {mk.RootHash, &st.RootHash}} {
+		b, err := hex.DecodeString(h.text)
+		if err != nil || len(b) != len(h.into) {
+			return State{}, fmt.Errorf("%w: the mark holds no hash", ErrMemory)
+		}
+		copy(h.into[:], b)
+	}
+	if !st.Trusted() || st.HighWater == 0 || st.RootVersion == 0 {
+		return State{}, fmt.Errorf("%w: the mark trusts nobody", ErrMemory)
+	}
+	return st, nil
+}
+
+// Save implements [Memory]. It also returns [ErrOtherRoot] and [ErrMixed] if
+// another process has come to trust another root or bundle.
+func (m *DirMemory) Save(st State) error {
+	if err := m.save(st); err != nil {
+		return fmt.Errorf("save trust: %w", err)
+	}
+	return nil
+}
+
+func (m *DirMemory) save(st State) error {
+	if !st.Trusted() || st.HighWater == 0 || st.RootVersion == 0 {
+		return errors.New("trust: there is nothing to remember yet")
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := os.MkdirAll(m.dir, 0o700); err != nil {
+		return err
+	}
+	unlock, err := lock(filepath.Join(m.dir, lockFile))
+	if err != nil {
+		return err
+	}
+	defer unlock()
+
+	old, err := m.readMark()
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	next := mark{
+		HighWater: st.HighWater, BundleHash: hex.EncodeToString(st.BundleHash[:]), AsOf: st.AsOf.UTC(),
+		RootFingerprint: st.RootFingerprint, RootVersion: st.RootVersion, RootHash: hex.EncodeToString(st.RootHash[:]),
+		NewestSeen: st.NewestSeen.UTC(),
+	}
+	if err == nil {
+		if err := next.follows(old); err != nil {
+			return err
+		}
+	}
+	if st.Bundle != nil {
+		sum := sha256.Sum256(st.Bundle)
+		next.File = hex.EncodeToString(sum[:])
+		if err := replaceFile(m.bundlePath(next.File), st.Bundle); err != nil {
+			return err
+		}
+	} else if old.BundleHash == next.BundleHash {
+		next.File = old.File
+	}
+	b, err := json.MarshalIndent(next, "", "  ")
+	if err != nil {
+		return err
+	}
+	sum := sha256.Sum256(b)
+	if err := replaceFile(filepath.Join(m.dir, markFile), append([]byte(hex.EncodeToString(sum[:])+"\n"), b...)); err != nil {
+		return err
+	}
+	m.removeOthers(next.File)
+	return nil
+}
+
+// follows checks that the mark does not go back behind old, and keeps the newest
+// date of both.
+func (mk *mark) follows(old mark) error {
+	switch {
+	case mk.RootFingerprint != old.RootFingerprint:
+		return ErrOtherRoot
+	case mk.HighWater < old.HighWater || mk.RootVersion < old.RootVersion:
+		return fmt.Errorf("%w: version %d is stored by now", ErrRollback, old.HighWater)
+	case mk.HighWater == old.HighWater && mk.BundleHash != old.BundleHash,
+		mk.RootVersion == old.RootVersion && mk.RootHash != old.RootHash:
+		return ErrMixed
+	}
+	if mk.NewestSeen.Before(old.NewestSeen) {
+		mk.NewestSeen = old.NewestSeen
+	}
+	return nil
+}
+
+// removeOthers removes bundles that no mark names any more. One that stays is a
+// waste and nothing worse, so errors do not matter.
+func (m *DirMemory) removeOthers(sum string) {
+	all, _ := filepath.Glob(filepath.Join(m.dir, bundlePrefix+"*"+bundleSuffix))
+	for _, path := range all {
+		if path != m.bundlePath(sum) {
+			_ = os.Remove(path)
+		}
+	}
+}
+
+// readLimited reads a file of at most most bytes.
+func readLimited(path string, most int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	b, err := io.ReadAll(io.LimitReader(f, most+1))
+	if err := errors.Join(err, f.Close()); err != nil {
+		return nil, err
+	}
+	if int64(len(b)) > most {
+		return nil, fmt.Errorf("%w: a file of more than %d bytes", ErrTooLarge, most)
+	}
+	return b, nil
+}
+
+// replaceFile writes a file as a whole or not at all, durably once it returns nil.
+func replaceFile(path string, b []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		_ = os.Remove(f.Name())
+		return err
+	}
+	// Makes the new name durable, on systems where a folder can be synced.
+	if d, err := os.Open(filepath.Dir(path)); err == nil {
+		_ = d.Sync()
+		_ = d.Close()
+	}
+	return nil
+}
