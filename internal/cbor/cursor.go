@@ -45,12 +45,15 @@ func (k Key) Name() string {
 
 // A Cursor reads one item from front to back. Its methods return the zero value
 // once something was not as expected, and Err says what; nothing read from a
-// cursor counts before Err and Done were asked. A Cursor is not safe for use by
-// several goroutines.
+// cursor counts before Err and Done were asked. Beside the limits of one array or
+// map it reads no more than four times Limits.Items items in all, so that many
+// small maps cannot make work. A Cursor is not safe for use by several
+// goroutines.
 type Cursor struct {
 	data  []byte
 	limit Limits
 	off   int
+	heads int    // how many items were read, keys included
 	text  string // data as a string, once a text was read; texts are parts of it
 	err   error
 }
@@ -101,6 +104,10 @@ func (c *Cursor) head() (Kind, uint64) {
 	}
 	if c.off >= len(c.data) {
 		c.failf("ends too early")
+		return Simple, 0
+	}
+	if c.heads++; c.heads > 4*c.limit.Items {
+		c.err = fmt.Errorf("%w: more than %d items in all", ErrTooLarge, 4*c.limit.Items)
 		return Simple, 0
 	}
 	first := c.data[c.off]

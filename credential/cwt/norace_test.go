@@ -1,0 +1,5 @@
+//go:build !race
+
+package cwt_test
+
+const raceDetector = false

@@ -1,0 +1,169 @@
+package cwt
+
+import (
+	"crypto/sha256"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/sanad-id/sanad/credential"
+	"github.com/sanad-id/sanad/internal/cbor"
+	"github.com/sanad-id/sanad/internal/cose"
+	"github.com/sanad-id/sanad/keys"
+)
+
+// A Token is what a credential shall say. Values in Person and Fields are
+// string, int64, int, bool, float64, []byte, []any, map[int64]any or
+// map[string]any.
+type Token struct {
+	// Issuer is the short, stable name of the issuer in the trust bundle.
+	Issuer string
+	// Type is the credential type, such as "urn:xx:farmer:1".
+	Type string
+	// IssuedAt must be set. NotBefore and Expires may be zero: valid at once, and
+	// without end. Times have whole seconds.
+	IssuedAt, NotBefore, Expires time.Time
+	// Status is where a revocation will stand; nil leaves a credential that can
+	// never be revoked.
+	Status *credential.StatusRef
+	// Holder is the key the credential is bound to; nil for paper, which anyone
+	// can copy.
+	Holder *keys.PublicKey
+	// Person is the Claim 169 map by its keys ([PersonKeys]).
+	Person map[int64]any
+	// Fields is the map of the type's own fields by the keys of the programme.
+	Fields map[int64]any
+	// X5Chain is the certificate chain of the issuer's key in DER, the key's own
+	// first. It is for verifiers that know a root only, and adds some 430 bytes.
+	X5Chain [][]byte
+}
+
+// payload is the claims set as it is written. The encoder sorts the keys.
+type payload struct {
+	Issuer       string        `cbor:"1,keyasint"`
+	Expires      int64         `cbor:"4,keyasint,omitempty"`
+	NotBefore    int64         `cbor:"5,keyasint,omitempty"`
+	IssuedAt     int64         `cbor:"6,keyasint"`
+	Confirmation *confirmation `cbor:"8,keyasint,omitempty"`
+	Person       map[int64]any `cbor:"169,keyasint,omitempty"`
+	Status       *statusClaim  `cbor:"65535,keyasint,omitempty"`
+	Type         string        `cbor:"-65537,keyasint"`
+	Fields       map[int64]any `cbor:"-65538,keyasint,omitempty"`
+}
+
+type confirmation struct {
+	Key cbor.RawMessage `cbor:"1,keyasint"`
+}
+
+type statusClaim struct {
+	List statusList `cbor:"status_list"`
+}
+
+type statusList struct {
+	Index uint64 `cbor:"idx"`
+	URI   string `cbor:"uri"`
+}
+
+// A Draft is a credential before its signature.
+type Draft struct{ cose *cose.Draft }
+
+// NewDraft checks that the token may be issued and fixes the exact bytes that the
+// key shall sign. A token that may not be issued gives an error that is
+// [ErrNotIssuable] and names the claim, never its value.
+func NewDraft(t Token, issuerKey keys.PublicKey) (*Draft, error) {
+	if err := t.lint(); err != nil {
+		return nil, err
+	}
+	p := payload{Issuer: t.Issuer, Type: t.Type, IssuedAt: t.IssuedAt.Unix(), Person: t.Person, Fields: t.Fields}
+	if !t.NotBefore.IsZero() {
+		p.NotBefore = t.NotBefore.Unix()
+	}
+	if !t.Expires.IsZero() {
+		p.Expires = t.Expires.Unix()
+	}
+	if t.Status != nil {
+		p.Status = &statusClaim{statusList{t.Status.Index, t.Status.URI}}
+	}
+	if t.Holder != nil {
+		p.Confirmation = &confirmation{t.Holder.COSEKey()}
+	}
+	claims, err := cbor.Marshal(p)
+	if err != nil {
+		return nil, err
+	}
+	kid, err := keyID(issuerKey, t.X5Chain)
+	if err != nil {
+		return nil, err
+	}
+	d, err := cose.NewDraft(issuerKey, cose.Header{KeyID: kid, X5Chain: t.X5Chain}, claims)
+	if err != nil {
+		return nil, err
+	}
+	if n := len(d.ToBeSigned()) + issuerKey.Algorithm().SignatureSize(); n > MaxSize {
+		return nil, fmt.Errorf("%w: the token takes %d bytes, a code holds %d", ErrNotIssuable, n, MaxSize)
+	}
+	return &Draft{d}, nil
+}
+
+// keyID is the hint that finds the key: the first 8 bytes of the SHA-256 of its
+// certificate where there is one, as the health certificate has it, else of the
+// thumbprint of the key (RFC 9679).
+func keyID(key keys.PublicKey, chain [][]byte) ([]byte, error) {
+	if len(chain) == 0 {
+		id := key.ID()
+		return id.Bytes(), nil
+	}
+	certified, err := certificateKey(chain[0])
+	if err != nil {
+		return nil, fmt.Errorf("cwt: certificate of the issuer's key: %w", err)
+	}
+	if !certified.Equal(key) {
+		return nil, errors.New("cwt: the certificate is for another key than the issuer's")
+	}
+	sum := sha256.Sum256(chain[0])
+	return sum[:8], nil
+}
+
+func certificateKey(der []byte) (keys.PublicKey, error) {
+	return keys.ParsePEM(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+}
+
+// ToBeSigned returns the exact bytes that the signature will cover. They must
+// not be changed.
+func (d *Draft) ToBeSigned() []byte { return d.cose.ToBeSigned() }
+
+// Hash is the SHA-256 of ToBeSigned: what an issuer stores before it signs.
+func (d *Draft) Hash() [sha256.Size]byte { return sha256.Sum256(d.ToBeSigned()) }
+
+// Sign signs the draft with the signer of its key, which must be a credential key
+// that may sign at the time now. It returns the token with COSE tag 18 and does
+// not check the signature; see [Check].
+func (d *Draft) Sign(rnd io.Reader, s keys.Signer, now time.Time) ([]byte, error) {
+	if err := keys.CheckSigner(s, keys.Credential, now); err != nil {
+		return nil, err
+	}
+	return d.cose.Sign(rnd, s)
+}
+
+// ErrNotAsDrafted: the token does not hold what was drafted, or its signature is
+// not by the key it was drafted for. It must not be handed out.
+var ErrNotAsDrafted = errors.New("cwt: the signed token is not what was drafted")
+
+// Check is the issuer's look at its own work before anybody else sees it: the
+// token covers exactly the bytes with this hash, and the published key verifies
+// it.
+func Check(token []byte, published keys.PublicKey, hash [sha256.Size]byte) error {
+	m, err := cose.ParseSign1(token)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrNotAsDrafted, err)
+	}
+	if sha256.Sum256(m.ToBeSigned()) != hash {
+		return fmt.Errorf("%w: other bytes were signed", ErrNotAsDrafted)
+	}
+	if err := m.Verify(published.Algorithm(), published); err != nil {
+		return fmt.Errorf("%w: %w", ErrNotAsDrafted, err)
+	}
+	return nil
+}
