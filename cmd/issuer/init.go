@@ -123,7 +123,7 @@ func (p *program) fillDir(cmd *cobra.Command, dir string, cfg Config, o initOpti
 	if err != nil {
 		return "", err
 	}
-	db, err := store.Create(cmd.Context(), cfg.Store, store.Options{Instance: cfg.Issuer.ID, Now: p.now})
+	db, err := store.Create(cmd.Context(), cfg.Store, store.Options{Instance: instance(cfg, ks), Now: p.now})
 	if err != nil {
 		return "", err
 	}

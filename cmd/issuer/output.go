@@ -13,6 +13,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
+
+	"github.com/sanad-id/sanad/keys"
 )
 
 // A hintError carries a sentence that says what a person can do about it.
@@ -85,22 +87,14 @@ func readPassphrase(cmd *cobra.Command, file, question string) ([]byte, error) {
 	if file == "" {
 		return askPassphrase(cmd, question)
 	}
-	info, err := os.Stat(file)
-	if err != nil {
+	pass, err := keys.ReadPassphrase(file)
+	switch {
+	case errors.Is(err, keys.ErrFileMode):
+		return nil, hint(fmt.Errorf("passphrase file: %w", err), "chmod 600 %s", file)
+	case err != nil:
 		return nil, hint(fmt.Errorf("passphrase file: %w", err), "key_passphrase_file in the settings names it; without that key the passphrase is asked for")
 	}
-	if info.Mode().Perm()&0o077 != 0 {
-		return nil, hint(fmt.Errorf("passphrase file %s can be read by others", file), "chmod 600 %s", file)
-	}
-	b, err := os.ReadFile(file)
-	if err != nil {
-		return nil, err
-	}
-	pass := strings.TrimRight(string(b), "\r\n")
-	if pass == "" {
-		return nil, fmt.Errorf("passphrase file %s is empty", file)
-	}
-	return []byte(pass), nil
+	return pass, nil
 }
 
 func askPassphrase(cmd *cobra.Command, question string) ([]byte, error) {

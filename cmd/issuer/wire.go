@@ -59,7 +59,7 @@ func (p *program) open(cmd *cobra.Command, what access) (*app, error) {
 	if err != nil {
 		return nil, explainKeystore(err)
 	}
-	db, err := store.Open(cmd.Context(), cfg.Store, store.Options{Instance: cfg.Issuer.ID, ReadOnly: what == readOnly, Now: p.now})
+	db, err := store.Open(cmd.Context(), cfg.Store, store.Options{Instance: instance(cfg, ks), ReadOnly: what == readOnly, Now: p.now})
 	if err != nil {
 		return nil, explainStore(err)
 	}
@@ -74,6 +74,10 @@ func (p *program) open(cmd *cobra.Command, what access) (*app, error) {
 	}
 	return a, nil
 }
+
+// instance names the issuer in its database, keystore included: with the keys of
+// another one, slots would be given out twice and records get other pseudonyms.
+func instance(cfg Config, ks *keys.File) string { return cfg.Issuer.ID + " " + ks.Identity() }
 
 // assemble joins the parts of an issuer.
 func (p *program) assemble(cfg Config, dir string, ks *keys.File, db *store.DB) (*app, error) {

@@ -1,0 +1,276 @@
+package main
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sanad-id/sanad/credential"
+	"github.com/sanad-id/sanad/credential/cwt"
+	"github.com/sanad-id/sanad/internal/cbor"
+	"github.com/sanad-id/sanad/internal/cose"
+	"github.com/sanad-id/sanad/verification"
+)
+
+// notice stands before anything else that inspect prints.
+const notice = "NOT VERIFIED"
+
+func (p *program) inspectCommand() *cobra.Command {
+	var diagnostic bool
+	c := &cobra.Command{
+		Use:   "inspect FILE|-...",
+		Short: "Decode a certificate without checking it",
+		Long: `inspect decodes what check accepts and shows what is inside. It checks nothing: whatever it shows may be forged.
+That is why NOT VERIFIED comes first.`,
+		Example: `  verifier inspect certificate.png
+  verifier inspect --cbor code.txt
+  verifier inspect --json - < code.txt`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if err := cobra.MinimumNArgs(1)(cmd, args); err != nil {
+				return hint(errors.New("no file to inspect"), "name a picture or text of a code, or - for standard input")
+			}
+			return nil
+		},
+		RunE: p.action(func(cmd *cobra.Command, args []string) error { return p.inspect(cmd, args, diagnostic) }),
+	}
+	c.Flags().BoolVar(&diagnostic, "cbor", false, "also print the message in CBOR diagnostic notation")
+	return c
+}
+
+// An inspection is what inspect found in one code. Its first members say what it
+// is worth: nothing.
+type inspection struct {
+	Notice   string `json:"notice"`
+	Verified bool   `json:"verified"`
+	File     string `json:"file,omitempty"`
+	Kind     string `json:"kind"`
+	// Text is the text of a code that is no credential, such as a link.
+	Text string `json:"text,omitempty"`
+	// Problem says why no more could be decoded.
+	Problem *problem `json:"problem,omitempty"`
+
+	Format    credential.Format `json:"format,omitempty"`
+	Signed    *bool             `json:"signed,omitempty"`
+	Algorithm string            `json:"algorithm,omitempty"`
+	KeyID     string            `json:"key_id,omitempty"`
+	Issuer    string            `json:"issuer,omitempty"`
+	Type      string            `json:"type,omitempty"`
+	IssuedAt  string            `json:"issued_at,omitempty"`
+	NotBefore string            `json:"not_before,omitempty"`
+	Expires   string            `json:"expires,omitempty"`
+	Status    *statusView       `json:"status,omitempty"`
+	Holder    string            `json:"holder_key,omitempty"`
+	Person    claimList         `json:"person,omitempty"`
+	Fields    claimList         `json:"fields,omitempty"`
+	Health    claimList         `json:"health,omitempty"`
+	Other     claimList         `json:"other,omitempty"`
+	CBOR      string            `json:"cbor,omitempty"`
+	Payload   string            `json:"cbor_payload,omitempty"`
+}
+
+type problem struct {
+	Reason credential.Reason `json:"reason"`
+	Detail string            `json:"detail,omitempty"`
+}
+
+type statusView struct {
+	URI   string `json:"uri"`
+	Index uint64 `json:"index"`
+}
+
+type claimList []claimView
+
+type claimView struct {
+	Key   int64  `json:"key"`
+	Name  string `json:"name,omitempty"`
+	Value any    `json:"value"`
+}
+
+func (p *program) inspect(cmd *cobra.Command, names []string, diagnostic bool) error {
+	var all []inspection
+	for _, name := range names {
+		in, err := present(cmd, name)
+		if err != nil {
+			return hint(err, "check the name; - reads from standard input")
+		}
+		found := in.inspections(diagnostic)
+		for i := range found {
+			if len(names) > 1 {
+				found[i].File = name
+			}
+		}
+		all = append(all, found...)
+	}
+	out := cmd.OutOrStdout()
+	var err error
+	switch {
+	case p.json && len(all) == 1:
+		err = printJSON(out, all[0])
+	case p.json:
+		err = printJSON(out, all)
+	default:
+		for i, v := range all {
+			if i > 0 {
+				fmt.Fprintln(out)
+			}
+			v.text(out, width(out))
+		}
+	}
+	for _, v := range all {
+		if err == nil && v.Problem != nil && v.Text == "" {
+			err = &exitError{1}
+		}
+	}
+	return err
+}
+
+// inspections are one for each code of a picture, or one for anything else.
+func (in presented) inspections(diagnostic bool) []inspection {
+	if len(in.codes) > 0 {
+		var all []inspection
+		for _, c := range in.codes {
+			all = append(all, inspectBytes([]byte(c), diagnostic))
+		}
+		return all
+	}
+	if in.refused != nil {
+		v := inspection{Notice: notice, Kind: in.kind}
+		v.refuse(in.refused)
+		return []inspection{v}
+	}
+	return []inspection{inspectBytes(in.data, diagnostic)}
+}
+
+func (v *inspection) refuse(err error) {
+	if rej, ok := errors.AsType[*credential.RejectedError](err); ok {
+		v.Problem = &problem{rej.Reason, rej.Detail}
+		return
+	}
+	v.Problem = &problem{credential.UnsupportedFormat, err.Error()}
+}
+
+func inspectBytes(b []byte, diagnostic bool) inspection {
+	v := inspection{Notice: notice}
+	in, err := verification.Open(b)
+	v.Kind = in.Kind
+	if err != nil {
+		v.refuse(err)
+		v.Text = in.Text
+		return v
+	}
+	if diagnostic {
+		v.CBOR, v.Payload = diagnose(in.Message)
+	}
+	t, err := cwt.Parse(in.Message)
+	if err != nil {
+		v.refuse(err)
+		return v
+	}
+	v.Format, v.Signed, v.Algorithm, v.KeyID = t.Format, &t.Signed, string(t.Algorithm), hex.EncodeToString(t.KeyID)
+	v.Issuer, v.Type = t.Issuer, t.Type
+	v.IssuedAt, v.NotBefore, v.Expires = moment(t.IssuedAt), moment(t.NotBefore), moment(t.Expires)
+	if t.Status != nil {
+		v.Status = &statusView{t.Status.URI, t.Status.Index}
+	}
+	if t.Holder != nil {
+		v.Holder = t.Holder.ID().String()
+	}
+	v.Person, v.Fields, v.Health, v.Other = list(t.Person), list(t.Fields), list(t.Health), list(t.Other)
+	return v
+}
+
+// diagnose is the message and its payload in diagnostic notation (RFC 8949
+// section 8), each empty if it has none.
+func diagnose(message []byte) (whole, payload string) {
+	whole, err := cbor.Diagnose(message)
+	if err != nil {
+		return "", ""
+	}
+	if m, err := cose.ParseSign1(message); err == nil {
+		if payload, err = cbor.Diagnose(m.Payload); err != nil {
+			payload = ""
+		}
+	}
+	return whole, payload
+}
+
+func moment(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(time.RFC3339)
+}
+
+func list(cs credential.Claims) claimList {
+	var out claimList
+	for _, c := range cs {
+		out = append(out, claimView{c.Key, c.Name, verification.Plain(c.Value)})
+	}
+	return out
+}
+
+// text prints the inspection, the notice first.
+func (v inspection) text(out io.Writer, total int) {
+	fmt.Fprintf(out, "%s\nThis is only what it says of itself. Anybody can write that: use check.\n\n", v.Notice)
+	var lines [][2]string
+	add := func(name, value string) {
+		if value != "" {
+			lines = append(lines, [2]string{name, visible(value)})
+		}
+	}
+	add("file", v.File)
+	add("kind", strings.ReplaceAll(v.Kind, "_", " "))
+	add("text", v.Text)
+	if v.Problem != nil {
+		add("problem", strings.TrimSuffix(strings.ReplaceAll(string(v.Problem.Reason), "_", " ")+": "+v.Problem.Detail, ": "))
+	}
+	if v.Format != "" {
+		add("format", string(v.Format))
+		signed := "no, the signature is empty"
+		if *v.Signed {
+			signed = "claims to be, with " + v.Algorithm
+			if v.Algorithm == "" {
+				signed = "claims to be, with an algorithm that is not supported"
+			}
+		}
+		add("signed", signed)
+		add("key id", v.KeyID)
+	}
+	add("issuer", v.Issuer)
+	add("type", v.Type)
+	add("issued at", v.IssuedAt)
+	add("not before", v.NotBefore)
+	add("expires", v.Expires)
+	if v.Status != nil {
+		add("status", fmt.Sprintf("slot %d of %s", v.Status.Index, v.Status.URI))
+	}
+	add("holder's key", v.Holder)
+	rows(out, "  ", total, lines)
+	for _, g := range []struct {
+		title  string
+		claims claimList
+	}{{"Person", v.Person}, {"Fields of the type", v.Fields}, {"Health certificate", v.Health}, {"Other claims", v.Other}} {
+		if len(g.claims) == 0 {
+			continue
+		}
+		fmt.Fprintf(out, "\n%s\n", g.title)
+		lines = nil
+		for _, c := range g.claims {
+			name := strings.TrimSpace(strconv.FormatInt(c.Key, 10) + " " + c.Name)
+			lines = append(lines, [2]string{visible(name), visible(plainText(c.Value))})
+		}
+		rows(out, "  ", total, lines)
+	}
+	for _, d := range []string{v.CBOR, v.Payload} {
+		if d != "" {
+			shown, _ := cleanTo(d, len(d))
+			fmt.Fprintf(out, "\n%s\n", shown)
+		}
+	}
+}

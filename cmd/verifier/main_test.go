@@ -1,0 +1,130 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sanad-id/sanad/credential"
+	"github.com/sanad-id/sanad/internal/i18n"
+	"github.com/sanad-id/sanad/qr"
+	"github.com/sanad-id/sanad/trust"
+	"github.com/sanad-id/sanad/verification"
+)
+
+// TestSentences holds every code that a report can have to a sentence.
+func TestSentences(t *testing.T) {
+	var codes []string
+	for _, v := range verification.Verdicts() {
+		codes = append(codes, "verdict."+string(v))
+	}
+	for _, r := range credential.Reasons() {
+		codes = append(codes, "reason."+string(r), "advice."+string(r))
+	}
+	for _, id := range verification.CheckIDs() {
+		codes = append(codes, "check."+string(id))
+	}
+	for _, r := range verification.Results() {
+		codes = append(codes, "result."+string(r))
+	}
+	for _, w := range verification.Warnings() {
+		codes = append(codes, "warning."+string(w))
+	}
+	for _, k := range qr.Kinds() {
+		codes = append(codes, "kind."+string(k))
+	}
+	for _, l := range []string{"type", "issuer", "issued", "not_before", "expires", "no_expiry", "hidden", "yes", "no"} {
+		codes = append(codes, "label."+l)
+	}
+	codes = append(codes, "kind."+verification.KindCOSE, "kind.picture", "status_as_of", "status_never", "trust.as_of",
+		"person_check.photo", "person_check.other_id", "person_check.none")
+	for _, c := range codes {
+		if !i18n.Has(c) {
+			t.Errorf("no sentence for %s", c)
+		}
+	}
+}
+
+// TestClockSetBack remembers what was verified, so that a clock that is set back
+// does not make old lists fresh again.
+func TestClockSetBack(t *testing.T) {
+	files := makeFixtures(t)
+	dir := t.TempDir()
+	name := func(n string) string {
+		path := filepath.Join(dir, n)
+		if err := os.WriteFile(path, files[n], 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	home := filepath.Join(dir, "home")
+	at := func(now time.Time, want int, args ...string) string {
+		t.Helper()
+		var stdout, stderr bytes.Buffer
+		p := program{now: func() time.Time { return now }}
+		if got := p.run(t.Context(), append(args, "--dir", home, "--lang", "en"), strings.NewReader(""), &stdout, &stderr); got != want {
+			t.Errorf("%s: exit status %d, want %d\n%s%s", args[0], got, want, &stdout, &stderr)
+		}
+		return stdout.String()
+	}
+	at(asOf, 0, "trust", "import", name("office.trust"), "--fingerprint", string(files["fingerprint"]))
+	at(asOf.AddDate(0, 0, 1), 0, "check", name("good.txt"))
+	at(asOf.AddDate(0, 0, 5), 0, "check", name("young.txt"))
+	if out := at(asOf.AddDate(0, 0, 1), 10, "check", name("good.txt")); !strings.Contains(out, "The date of this device cannot be right") {
+		t.Errorf("the clock was set back, and the report says\n%s", out)
+	}
+	// --at asks about another day on purpose, and is not remembered.
+	at(asOf.AddDate(0, 0, 5), 0, "check", name("good.txt"), "--at", asOf.AddDate(0, 0, 1).Format(time.RFC3339))
+
+	// A folder that cannot be written to keeps nobody from checking.
+	if os.Getuid() != 0 {
+		if err := os.Chmod(home, 0o500); err != nil {
+			t.Fatal(err)
+		}
+		at(asOf.AddDate(0, 0, 6), 0, "check", name("good.txt"))
+	}
+}
+
+func TestConfirm(t *testing.T) {
+	files := makeFixtures(t)
+	b, err := trust.Open(files["office.trust"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name, fingerprint, answer string
+		terminal, ok              bool
+		err                       error
+	}{
+		{name: "yes", answer: "y\n", terminal: true, ok: true},
+		{name: "Yes", answer: " Yes \n", terminal: true, ok: true},
+		{name: "no", answer: "n\n", terminal: true},
+		{name: "return", answer: "\n", terminal: true},
+		{name: "end of input", answer: "", terminal: true},
+		{name: "nobody there", answer: "y\n", err: errNoFingerprint},
+		{name: "right fingerprint", fingerprint: string(files["fingerprint"]), ok: true},
+		{name: "right fingerprint with dashes", fingerprint: strings.ReplaceAll(string(files["fingerprint"]), " ", "-"), ok: true},
+		{name: "wrong fingerprint", fingerprint: "12345 12345 12345 12345 12345 12345", answer: "y\n", terminal: true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var cmd cobra.Command
+			var stderr bytes.Buffer
+			cmd.SetIn(strings.NewReader(tt.answer))
+			cmd.SetErr(&stderr)
+			ok, err := confirm(&cmd, b, tt.fingerprint, tt.terminal)
+			if ok != tt.ok || (err == nil) != tt.ok || tt.err != nil && !errors.Is(err, tt.err) {
+				t.Errorf("confirm: %v, %v, want %v, %v", ok, err, tt.ok, tt.err)
+			}
+			asked := strings.Contains(stderr.String(), b.Fingerprint())
+			if asked != (tt.terminal && tt.fingerprint == "") {
+				t.Errorf("asked: %v\n%s", asked, &stderr)
+			}
+		})
+	}
+}
