@@ -27,7 +27,7 @@ var layers = []string{
 	"trust programme",
 	"issuance verification",
 	// Above this line: no network, no database, no cgo.
-	"qr/image internal/vectors",
+	"qr/image internal/vectors internal/cli",
 	"registry/csvfile registry/samplecountry store",
 	"keys/keystest registry/registrytest store/storetest",
 	"cmd/issuer cmd/verifier bench",

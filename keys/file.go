@@ -247,6 +247,9 @@ func (f *File) change(ctx context.Context, edit func(*content) error) error {
 	f.changing.Lock()
 	defer f.changing.Unlock()
 	unlock, err := lockFile(ctx, f.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("lock keystore %s: %w; restore it from its backup", f.path, ErrNoFile)
+	}
 	if err != nil {
 		return fmt.Errorf("lock keystore %s: %w", f.path, err)
 	}

@@ -242,3 +242,46 @@ func TestFaultySigner(t *testing.T) {
 		t.Errorf("Sign: %v, want the fault", err)
 	}
 }
+
+func BenchmarkCheckSigner(b *testing.B) {
+	f := keystest.File(b)
+	k, err := keys.Bootstrap(b.Context(), f, keys.Spec{Purpose: keys.Credential, Created: now})
+	if err != nil {
+		b.Fatal(err)
+	}
+	s, err := f.Signer(b.Context(), k.ID())
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if err := keys.CheckSigner(s, keys.Credential, now); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkParseCOSEKey(b *testing.B) {
+	for _, alg := range keys.Algorithms() {
+		raw := public(b, alg, "bench").COSEKey()
+		b.Run(string(alg), func(b *testing.B) {
+			for b.Loop() {
+				if _, err := keys.ParseCOSEKey(raw); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkFileSigner(b *testing.B) {
+	f := keystest.File(b)
+	k, err := keys.Bootstrap(b.Context(), f, keys.Spec{Purpose: keys.Credential, Created: now})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if _, err := f.Signer(b.Context(), k.ID()); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -14,11 +14,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sanad-id/sanad/audit"
+	"github.com/sanad-id/sanad/internal/cli"
 	"github.com/sanad-id/sanad/keys"
 )
 
 func (p *program) auditCommand() *cobra.Command {
-	return group("audit", "Export and verify the log of everything that was done",
+	return cli.Group("audit", "Export and verify the log of everything that was done",
 		`Every change is in the audit log before it takes effect. The log is a Merkle tree: whoever holds an older checkpoint can tell whether anything
 written before was changed, removed or slipped in. It contains no personal data.`,
 		p.auditExport(), p.auditVerify())
@@ -31,7 +32,7 @@ func (p *program) auditExport() *cobra.Command {
 		Long: "Writes " + audit.EntriesFile + ", " + audit.CheckpointFile + " and " + audit.KeyFile + `. Keep them where the operators of this machine cannot write, and
 give the checkpoint to somebody who does not work for you.`,
 		Example: "  issuer audit export --dir office --out audit/2026-11-21",
-		RunE: p.action(func(cmd *cobra.Command, _ []string) error {
+		RunE: p.Action(func(cmd *cobra.Command, _ []string) error {
 			app, err := p.open(cmd, readWrite)
 			if err != nil {
 				return err
@@ -42,7 +43,7 @@ give the checkpoint to somebody who does not work for you.`,
 				return err
 			}
 			view := map[string]any{"entries": head.Size, "root": head.Root.String(), "folder": out}
-			return p.print(cmd, view, func(w io.Writer) {
+			return p.Print(cmd, view, func(w io.Writer) {
 				fmt.Fprintf(w, "%d entries, root %s\n%s\nnext: `issuer audit verify %s` checks it without this machine\n", head.Size, head.Root, out, out)
 			})
 		}),
@@ -60,7 +61,7 @@ func (p *program) auditVerify() *cobra.Command {
 		Long: `Checks that the entries are those that the checkpoint was signed over and, with --older, that the log continues what an older checkpoint was
 signed over. Without --key the key is taken from the folder itself, and whose it is is yours to compare: the output names it.`,
 		Example: "  issuer audit verify audit/2026-11-21\n  issuer audit verify audit/2026-11-21 --older audit/2026-10-01/" + audit.CheckpointFile,
-		RunE: p.action(func(cmd *cobra.Command, args []string) error {
+		RunE: p.Action(func(cmd *cobra.Command, args []string) error {
 			var olds [][]byte
 			for _, path := range older {
 				b, err := os.ReadFile(path)
@@ -78,7 +79,7 @@ signed over. Without --key the key is taken from the folder itself, and whose it
 			}
 			report, err := audit.VerifyDir(args[0], string(trusted), olds...)
 			if e, ok := errors.AsType[*audit.ChangedError](err); ok {
-				return hint(fmt.Errorf("the log was changed: %w", e), "keep this copy as evidence and compare it with other copies; entries before number %d are proven unchanged", e.From)
+				return cli.Hint(fmt.Errorf("the log was changed: %w", e), "keep this copy as evidence and compare it with other copies; entries before number %d are proven unchanged", e.From)
 			}
 			if err != nil {
 				return err
@@ -87,7 +88,7 @@ signed over. Without --key the key is taken from the folder itself, and whose it
 				"ok": true, "origin": report.Origin, "entries": report.Size, "root": report.Root.String(), "signers": report.Signers,
 				"first": report.First, "last": report.Last, "kinds": report.Kinds, "older_checkpoints": len(report.Older),
 			}
-			return p.print(cmd, view, func(w io.Writer) {
+			return p.Print(cmd, view, func(w io.Writer) {
 				fmt.Fprintf(w, "unchanged: %d entries of %s, from %s to %s\n", report.Size, report.Origin,
 					report.First.Format(time.RFC3339), report.Last.Format(time.RFC3339))
 				fmt.Fprintf(w, "signed by %s\n", strings.Join(report.Signers, ", "))
@@ -122,7 +123,7 @@ func (a *app) exportAudit(ctx context.Context, out string) (audit.Head, error) {
 	now := a.now()
 	key, err := keys.SigningKey(all, keys.Audit, now)
 	if err != nil {
-		return audit.Head{}, hint(err, "`issuer keys rotate --purpose audit`")
+		return audit.Head{}, cli.Hint(err, "`issuer keys rotate --purpose audit`")
 	}
 	signer, err := a.keys.Signer(ctx, key.ID())
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 
+	"github.com/sanad-id/sanad/internal/cli"
 	"github.com/sanad-id/sanad/issuance"
 	"github.com/sanad-id/sanad/programme"
 	"github.com/sanad-id/sanad/qr/image"
@@ -32,7 +33,7 @@ programme already are skipped, or superseded with --supersede.
 Exit status: 0 all issued, 3 finished with some records refused, 4 stopped half-way.`,
 		Example: `  issuer batch --dir office --programme birth-certificate --source births.csv --out certificates
   issuer batch --dir office --programme farmer-card --source farmers --out cards --form svg --form text`,
-		RunE: p.action(func(cmd *cobra.Command, _ []string) error {
+		RunE: p.Action(func(cmd *cobra.Command, _ []string) error {
 			kinds, err := parseKinds(forms)
 			if err != nil {
 				return err
@@ -107,11 +108,11 @@ func draw(k issuance.FileKind, f programme.Form, text string) ([]byte, error) {
 func explainBatch(err error) error {
 	switch {
 	case errors.Is(err, issuance.ErrOtherBatch):
-		return hint(err, "give this batch a folder of its own with --out, or repeat the command that began the other one")
+		return cli.Hint(err, "give this batch a folder of its own with --out, or repeat the command that began the other one")
 	case errors.Is(err, issuance.ErrSourceChanged):
-		return hint(err, "put the old file back to finish this batch, or start another one with a new --out: records that hold a credential are skipped there")
+		return cli.Hint(err, "put the old file back to finish this batch, or start another one with a new --out: records that hold a credential are skipped there")
 	case errors.Is(err, issuance.ErrFolder):
-		return hint(err, "is another batch writing there?")
+		return cli.Hint(err, "is another batch writing there?")
 	}
 	return explain(err)
 }
@@ -123,7 +124,7 @@ func (p *program) batchResult(cmd *cobra.Command, r issuance.Result, out string)
 		"outcome": r.Outcome, "batch": r.Batch.ID, "records": r.Batch.Rows, "issued": r.Batch.Issued, "failed": r.Batch.Failed,
 		"skipped": r.Batch.Skipped, "resumed": r.Resumed, "already_finished": r.Already, "leftovers_revoked": r.Leftovers, "manifest": manifest,
 	}
-	err := p.print(cmd, view, func(w io.Writer) {
+	err := p.Print(cmd, view, func(w io.Writer) {
 		if r.Already {
 			fmt.Fprintln(w, "this batch was finished before; nothing was done")
 		}
@@ -140,17 +141,17 @@ func (p *program) batchResult(cmd *cobra.Command, r issuance.Result, out string)
 		return err
 	}
 	if r.Leftovers > 0 {
-		say(cmd, "%d credentials that an interrupted run left unfinished were revoked and issued anew", r.Leftovers)
+		cli.Say(cmd, "%d credentials that an interrupted run left unfinished were revoked and issued anew", r.Leftovers)
 	}
 	switch r.Outcome {
 	case issuance.Partial:
-		say(cmd, "next: the column error of %s says what is wrong in which line", manifest)
-		return &exitError{exitPartial}
+		cli.Say(cmd, "next: the column error of %s says what is wrong in which line", manifest)
+		return cli.Exit(exitPartial)
 	case issuance.Stopped:
-		say(cmd, "stopped; everything so far is kept. next: give the same command again to go on")
-		return &exitError{exitStopped}
+		cli.Say(cmd, "stopped; everything so far is kept. next: give the same command again to go on")
+		return cli.Exit(exitStopped)
 	}
-	say(cmd, "next: `issuer trust export` makes the file that verifiers need")
+	cli.Say(cmd, "next: `issuer trust export` makes the file that verifiers need")
 	return nil
 }
 
@@ -166,7 +167,7 @@ type progress struct {
 
 func newProgress(cmd *cobra.Command, src recordCounter) *progress {
 	b := &progress{cmd: cmd, start: time.Now(), last: time.Now()}
-	if !isTerminal(cmd.ErrOrStderr()) {
+	if !cli.IsTerminal(cmd.ErrOrStderr()) {
 		return b
 	}
 	if n, err := countRecords(cmd.Context(), src); err == nil {
@@ -197,7 +198,7 @@ func (b *progress) report(p issuance.Progress) {
 	if p.Remaining > 0 {
 		line += ", " + p.Remaining.Round(time.Second).String() + " to go"
 	}
-	say(b.cmd, "%s", line)
+	cli.Say(b.cmd, "%s", line)
 }
 
 func (b *progress) done() {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sanad-id/sanad/internal/cli"
 	"github.com/sanad-id/sanad/issuance"
 )
 
@@ -71,10 +72,10 @@ func (v credentialView) text(w io.Writer) {
 // changed prints a credential after a change and says when verifiers see it.
 func (p *program) changed(cmd *cobra.Command, c issuance.Credential) error {
 	v := viewCredential(c)
-	if err := p.print(cmd, v, v.text); err != nil {
+	if err := p.Print(cmd, v, v.text); err != nil {
 		return err
 	}
-	say(cmd, "next: `issuer trust export` (verifiers learn of it from the next bundle on)")
+	cli.Say(cmd, "next: `issuer trust export` (verifiers learn of it from the next bundle on)")
 	return nil
 }
 
@@ -82,11 +83,11 @@ func (p *program) changed(cmd *cobra.Command, c issuance.Credential) error {
 func explain(err error) error {
 	switch {
 	case errors.Is(err, issuance.ErrNoCredential):
-		return hint(err, "credential ids are in the manifest.csv of a batch; `issuer status --programme P --record ID` finds one by its record")
+		return cli.Hint(err, "credential ids are in the manifest.csv of a batch; `issuer status --programme P --record ID` finds one by its record")
 	case errors.Is(err, issuance.ErrFinal):
-		return hint(err, "revoked is final; issue a new credential for the record instead")
+		return cli.Hint(err, "revoked is final; issue a new credential for the record instead")
 	case errors.Is(err, issuance.ErrNotAllowed):
-		return hint(err, "the programme would need status: {bits: 2, suspend: true} when the credential was issued; revoke it, or issue anew")
+		return cli.Hint(err, "the programme would need status: {bits: 2, suspend: true} when the credential was issued; revoke it, or issue anew")
 	}
 	return err
 }
@@ -106,7 +107,7 @@ func (p *program) revokeCommand() *cobra.Command {
 		Long: "Revokes every form of a credential. That is final: no command and no direct change of the database brings it back.\nThe reason stays in the office (store and audit log) and is never published. Reasons: " +
 			reasonNames() + ".",
 		Example: "  issuer revoke --dir office 01KAF3ZJ9Q4V8M2T6R0XWYB5CD --reason lost",
-		RunE: p.action(func(cmd *cobra.Command, args []string) error {
+		RunE: p.Action(func(cmd *cobra.Command, args []string) error {
 			r, err := parseReason(reason)
 			if err != nil {
 				return err
@@ -127,7 +128,7 @@ func (p *program) suspendCommand() *cobra.Command {
 		Use: "suspend CREDENTIAL_ID --reason R", Short: "Pause a credential, where its programme allows that", Args: cobra.ExactArgs(1),
 		Long:    "A suspended credential is refused by verifiers as \"paused\" until it is resumed or revoked. Reasons: " + reasonNames() + ".",
 		Example: "  issuer suspend --dir office 01KAF3ZJ9Q4V8M2T6R0XWYB5CD --reason investigation",
-		RunE: p.action(func(cmd *cobra.Command, args []string) error {
+		RunE: p.Action(func(cmd *cobra.Command, args []string) error {
 			r, err := parseReason(reason)
 			if err != nil {
 				return err
@@ -146,7 +147,7 @@ func (p *program) resumeCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "resume CREDENTIAL_ID", Short: "End the pause of a suspended credential", Args: cobra.ExactArgs(1),
 		Example: "  issuer resume --dir office 01KAF3ZJ9Q4V8M2T6R0XWYB5CD",
-		RunE: p.action(func(cmd *cobra.Command, args []string) error {
+		RunE: p.Action(func(cmd *cobra.Command, args []string) error {
 			return p.change(cmd, func(app *app) (issuance.Credential, error) {
 				return app.service.Resume(cmd.Context(), args[0], app.actor)
 			})
@@ -173,7 +174,7 @@ func parseReason(s string) (issuance.Reason, error) {
 			return r, nil
 		}
 	}
-	return "", hint(fmt.Errorf("%q is not a reason", s), "one of %s", reasonNames())
+	return "", cli.Hint(fmt.Errorf("%q is not a reason", s), "one of %s", reasonNames())
 }
 
 func (p *program) statusCommand() *cobra.Command {
@@ -183,9 +184,9 @@ func (p *program) statusCommand() *cobra.Command {
 		Example: `  issuer status --dir office 01KAF3ZJ9Q4V8M2T6R0XWYB5CD
   issuer status --dir office --programme birth-certificate --record B-07-2019-00000123
   issuer status publish --dir office --out public/status`,
-		RunE: p.action(func(cmd *cobra.Command, args []string) error {
+		RunE: p.Action(func(cmd *cobra.Command, args []string) error {
 			if (len(args) == 1) == (record != "") || (record != "") != (programmeID != "") {
-				return hint(errors.New("which credential?"), "give its id, or --programme and --record")
+				return cli.Hint(errors.New("which credential?"), "give its id, or --programme and --record")
 			}
 			app, err := p.open(cmd, readOnly)
 			if err != nil {
@@ -211,7 +212,7 @@ func (p *program) statusCommand() *cobra.Command {
 					return fmt.Errorf("no credential of programme %q for that record", programmeID)
 				}
 			}
-			return p.print(cmd, found, func(w io.Writer) {
+			return p.Print(cmd, found, func(w io.Writer) {
 				for _, v := range found {
 					v.text(w)
 				}

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/sanad-id/sanad/internal/cli"
 )
 
 // Config is the settings file of the issuer, in YAML. A key that is not in it
@@ -158,7 +160,7 @@ var (
 func readConfig(path string) (Config, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
-		return Config{}, hint(fmt.Errorf("no settings file at %s", path),
+		return Config{}, cli.Hint(fmt.Errorf("no settings file at %s", path),
 			"make an issuer with `issuer init DIR --name NAME --country CC`, or name an existing one with --dir DIR")
 	}
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/sanad-id/sanad/audit"
+	"github.com/sanad-id/sanad/internal/cli"
 	"github.com/sanad-id/sanad/issuance"
 	"github.com/sanad-id/sanad/keys"
 	"github.com/sanad-id/sanad/store"
@@ -54,7 +55,7 @@ without a network do not need it; without --url an address is used that can neve
 		Example: `  issuer init office --name "Civil Registry" --country XA --url https://registry.gov.xa
   issuer init office --name "Civil Registry" --country XA --root-keys 3 --root-threshold 2
   issuer init ministry --name "Ministry of Agriculture" --country XA --without-root   # joins the root of another office`,
-		RunE: p.action(func(cmd *cobra.Command, args []string) error { return p.initDir(cmd, args[0], o) }),
+		RunE: p.Action(func(cmd *cobra.Command, args []string) error { return p.initDir(cmd, args[0], o) }),
 	}
 	f := c.Flags()
 	f.StringVar(&o.name, "name", "", "the issuer's name in English, as people will read it (required)")
@@ -76,7 +77,7 @@ without a network do not need it; without --url an address is used that can neve
 // it is complete, so that a crash leaves no half-made issuer behind.
 func (p *program) initDir(cmd *cobra.Command, dir string, o initOptions) (err error) {
 	if entries, err := os.ReadDir(dir); err == nil && len(entries) > 0 || err != nil && !errors.Is(err, os.ErrNotExist) {
-		return hint(fmt.Errorf("%s is not an empty directory", dir), "name a directory that does not exist yet")
+		return cli.Hint(fmt.Errorf("%s is not an empty directory", dir), "name a directory that does not exist yet")
 	}
 	cfg, err := o.settings()
 	if err != nil {
@@ -123,7 +124,7 @@ func (p *program) fillDir(cmd *cobra.Command, dir string, cfg Config, o initOpti
 	if err != nil {
 		return "", err
 	}
-	db, err := store.Create(cmd.Context(), cfg.Store, store.Options{Instance: instance(cfg, ks), Now: p.now})
+	db, err := store.Create(cmd.Context(), cfg.Store, store.Options{Instance: instance(cfg, ks), Now: p.Now})
 	if err != nil {
 		return "", err
 	}
@@ -133,19 +134,19 @@ func (p *program) fillDir(cmd *cobra.Command, dir string, cfg Config, o initOpti
 	}
 	defer a.close()
 	if err := db.Write(cmd.Context(), func(tx issuance.Tx) error {
-		return tx.Append([]audit.Event{{Time: p.now(), Kind: audit.IssuerCreated, Actor: a.actor, Detail: "issuer " + cfg.Issuer.ID}})
+		return tx.Append([]audit.Event{{Time: p.Now(), Kind: audit.IssuerCreated, Actor: a.actor, Detail: "issuer " + cfg.Issuer.ID}})
 	}); err != nil {
 		return "", err
 	}
 	for _, purpose := range []keys.Purpose{keys.Audit, keys.TrustBundle, keys.StatusList, keys.Credential} {
-		if _, err := a.service.FirstKey(cmd.Context(), cfg.keySpec(purpose, p.now()), a.actor); err != nil {
+		if _, err := a.service.FirstKey(cmd.Context(), cfg.keySpec(purpose, p.Now()), a.actor); err != nil {
 			return "", err
 		}
 	}
 	if o.withoutRoot {
 		return "", nil
 	}
-	return a.firstTrust(cmd, o.roots, o.threshold, p.now())
+	return a.firstTrust(cmd, o.roots, o.threshold, p.Now())
 }
 
 var notInID = regexp.MustCompile(`[^a-z0-9]+`)
@@ -168,7 +169,7 @@ func (o initOptions) settings() (Config, error) {
 	}
 	cfg.defaults()
 	if err := cfg.check(); err != nil {
-		return Config{}, hint(err, "--id, --name, --country and --url set these")
+		return Config{}, cli.Hint(err, "--id, --name, --country and --url set these")
 	}
 	return cfg, nil
 }
@@ -224,7 +225,7 @@ func (p *program) initResult(cmd *cobra.Command, dir string, cfg Config, o initO
 	if fingerprint != "" {
 		view["root_fingerprint"] = fingerprint
 	}
-	if err := p.print(cmd, view, func(w io.Writer) {
+	if err := p.Print(cmd, view, func(w io.Writer) {
 		fmt.Fprintf(w, "issuer %s is ready in %s\n", cfg.Issuer.ID, dir)
 		if fingerprint != "" {
 			fmt.Fprintf(w, "root fingerprint  %s\n", fingerprint)
@@ -233,15 +234,15 @@ func (p *program) initResult(cmd *cobra.Command, dir string, cfg Config, o initO
 		return err
 	}
 	if !o.ask && o.passphraseFile == "" {
-		say(cmd, "keep %s out of the backup that holds %s", filepath.Join(dir, passphraseName), keystoreName)
+		cli.Say(cmd, "keep %s out of the backup that holds %s", filepath.Join(dir, passphraseName), keystoreName)
 	}
 	if fingerprint != "" {
-		say(cmd, "take %s off this machine: whoever has the root keys decides whom verifiers trust", filepath.Join(dir, rootsName))
+		cli.Say(cmd, "take %s off this machine: whoever has the root keys decides whom verifiers trust", filepath.Join(dir, rootsName))
 	}
 	if o.url == "" {
-		say(cmd, "status lists have no public address (%s); give --url if they shall ever be online", cfg.Issuer.URL)
+		cli.Say(cmd, "status lists have no public address (%s); give --url if they shall ever be online", cfg.Issuer.URL)
 	}
-	say(cmd, "next: issuer programme add --dir %s FILE.yaml   (examples/programmes has eight)", dir)
+	cli.Say(cmd, "next: issuer programme add --dir %s FILE.yaml   (examples/programmes has eight)", dir)
 	return nil
 }
 
@@ -249,7 +250,7 @@ func (p *program) configCommand() *cobra.Command {
 	check := &cobra.Command{
 		Use: "check", Short: "Read and validate the settings, keys and database, then stop", Args: cobra.NoArgs,
 		Example: "  issuer config check --dir office",
-		RunE: p.action(func(cmd *cobra.Command, _ []string) error {
+		RunE: p.Action(func(cmd *cobra.Command, _ []string) error {
 			a, err := p.open(cmd, readOnly)
 			if err != nil {
 				return err
@@ -261,16 +262,16 @@ func (p *program) configCommand() *cobra.Command {
 			}
 			var warnings []string
 			for _, purpose := range []keys.Purpose{keys.Credential, keys.StatusList, keys.TrustBundle, keys.Audit} {
-				k, err := keys.SigningKey(all, purpose, p.now())
+				k, err := keys.SigningKey(all, purpose, p.Now())
 				switch {
 				case err != nil:
 					warnings = append(warnings, err.Error())
-				case k.SignUntil.Sub(p.now()) < 30*24*time.Hour:
+				case k.SignUntil.Sub(p.Now()) < 30*24*time.Hour:
 					warnings = append(warnings, fmt.Sprintf("%s ends on %s: `issuer keys rotate --purpose %s`", k, date(k.SignUntil), string(purpose)))
 				}
 			}
 			view := map[string]any{"ok": true, "issuer": a.cfg.Issuer.ID, "warnings": warnings}
-			return p.print(cmd, view, func(w io.Writer) {
+			return p.Print(cmd, view, func(w io.Writer) {
 				fmt.Fprintf(w, "%s: settings, keystore and database of %s are in order\n", p.settings(), a.cfg.Issuer.ID)
 				for _, s := range warnings {
 					fmt.Fprintln(w, "warning: "+s)
@@ -278,5 +279,5 @@ func (p *program) configCommand() *cobra.Command {
 			})
 		}),
 	}
-	return group("config", "Work with the settings file", "The settings are in issuer.yaml of the issuer's directory; cmd/issuer/issuer.example.yaml explains every key.", check)
+	return cli.Group("config", "Work with the settings file", "The settings are in issuer.yaml of the issuer's directory; cmd/issuer/issuer.example.yaml explains every key.", check)
 }

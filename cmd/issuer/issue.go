@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sanad-id/sanad/internal/cli"
 	"github.com/sanad-id/sanad/issuance"
 	"github.com/sanad-id/sanad/qr/image"
 )
@@ -22,7 +23,7 @@ func (p *program) issueCommand() *cobra.Command {
 		Example: `  issuer issue --dir office --programme birth-certificate --source births.csv --record B-07-2019-00000123 --out certificates
   issuer issue --dir office --programme farmer-card --record F0700000042 --out cards --show
   issuer issue --dir office --programme farmer-card --record F0700000042 --out cards --supersede   # the card was lost`,
-		RunE: p.action(func(cmd *cobra.Command, _ []string) error {
+		RunE: p.Action(func(cmd *cobra.Command, _ []string) error {
 			kinds, err := parseKinds(forms)
 			if err != nil {
 				return err
@@ -42,7 +43,7 @@ func (p *program) issueCommand() *cobra.Command {
 			}
 			rec, err := src.Lookup(cmd.Context(), record)
 			if err != nil {
-				return hint(err, "the record's id is what stands in the column %q of the source", prog.Records.IDColumn)
+				return cli.Hint(err, "the record's id is what stands in the column %q of the source", prog.Records.IDColumn)
 			}
 			if err := os.MkdirAll(out, 0o700); err != nil {
 				return err
@@ -61,7 +62,7 @@ func (p *program) issueCommand() *cobra.Command {
 				credentialView
 				Files []string `json:"files"`
 			}{viewCredential(issued.Credential), files}
-			if err := p.print(cmd, view, func(w io.Writer) {
+			if err := p.Print(cmd, view, func(w io.Writer) {
 				view.text(w)
 				for _, f := range files {
 					fmt.Fprintf(w, "  file     %s\n", f)
@@ -94,11 +95,11 @@ func explainIssue(err error) error {
 	if e, ok := errors.AsType[*issuance.RecordError](err); ok {
 		switch e.Code() {
 		case issuance.CodeAlreadyIssued:
-			return hint(err, "`issuer status %s` shows it; --supersede replaces it, `issuer revoke` ends it", e.Credential)
+			return cli.Hint(err, "`issuer status %s` shows it; --supersede replaces it, `issuer revoke` ends it", e.Credential)
 		case issuance.CodeRepeated:
-			return hint(err, "`issuer status %s` shows what that request issued; its code was handed out then and is not kept: if it was lost, issue again with --supersede", e.Credential)
+			return cli.Hint(err, "`issuer status %s` shows what that request issued; its code was handed out then and is not kept: if it was lost, issue again with --supersede", e.Credential)
 		}
-		return hint(err, "correct the record in its registry, or the programme; `issuer programme check` tries without issuing")
+		return cli.Hint(err, "correct the record in its registry, or the programme; `issuer programme check` tries without issuing")
 	}
 	return explain(err)
 }

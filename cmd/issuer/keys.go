@@ -8,11 +8,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sanad-id/sanad/internal/cli"
 	"github.com/sanad-id/sanad/keys"
 )
 
 func (p *program) keysCommand() *cobra.Command {
-	return group("keys", "Look after the signing keys",
+	return cli.Group("keys", "Look after the signing keys",
 		`Keys have one purpose each: credential, status_list, trust_bundle or audit. A key is planned, then active, then retired; what it
 signed keeps verifying, because trust bundles list it for good. A key that somebody else may have is marked as compromised.`,
 		p.keysList(), p.keysRotate(), p.keysRetire(), p.keysCompromise(), p.keysExport())
@@ -49,7 +50,7 @@ func (p *program) keysList() *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "Show every key and where it stands", Args: cobra.NoArgs,
 		Example: "  issuer keys list --dir office",
-		RunE: p.action(func(cmd *cobra.Command, _ []string) error {
+		RunE: p.Action(func(cmd *cobra.Command, _ []string) error {
 			app, err := p.open(cmd, readOnly)
 			if err != nil {
 				return err
@@ -63,7 +64,7 @@ func (p *program) keysList() *cobra.Command {
 			for i, k := range all {
 				views[i] = viewKey(k)
 			}
-			return p.print(cmd, views, func(w io.Writer) {
+			return p.Print(cmd, views, func(w io.Writer) {
 				table(w, "KEY|PURPOSE|ALGORITHM|STATE|PUBLISHED|SIGNS FROM|SIGNS UNTIL", func(add func(...string)) {
 					for _, k := range all {
 						add(k.ID().String(), k.Purpose.String(), string(k.Public.Algorithm()), string(k.State),
@@ -84,7 +85,7 @@ func (p *program) keysRotate() *cobra.Command {
 verifiers (keys.publish_before in the settings), lets the new key sign and retires the old one. Run the command again whenever you like: it does
 the next step if its time has come, and otherwise says when that is.`,
 		Example: "  issuer keys rotate --dir office\n  issuer trust export --dir office --out office.trust\n  issuer keys rotate --dir office      # a week later",
-		RunE: p.action(func(cmd *cobra.Command, _ []string) error {
+		RunE: p.Action(func(cmd *cobra.Command, _ []string) error {
 			pp, err := keys.ParsePurpose(purpose)
 			if err != nil {
 				return err
@@ -112,7 +113,7 @@ the next step if its time has come, and otherwise says when that is.`,
 			if !r.Ready.IsZero() {
 				result["ready"] = r.Ready
 			}
-			return p.print(cmd, result, func(w io.Writer) { fmt.Fprintln(w, rotationText(r, emergency)) })
+			return p.Print(cmd, result, func(w io.Writer) { fmt.Fprintln(w, rotationText(r, emergency)) })
 		}),
 	}
 	c.Flags().StringVar(&purpose, "purpose", string(keys.Credential), "which key: credential, status_list, trust_bundle or audit")
@@ -147,10 +148,10 @@ func (p *program) keysRetire() *cobra.Command {
 	return &cobra.Command{
 		Use: "retire KEY", Short: "Stop a key from signing, without a successor", Args: cobra.ExactArgs(1),
 		Example: "  issuer keys retire --dir office 0123456789abcdef",
-		RunE: p.action(func(cmd *cobra.Command, args []string) error {
+		RunE: p.Action(func(cmd *cobra.Command, args []string) error {
 			id, err := keys.ParseID(args[0])
 			if err != nil {
-				return hint(err, "`issuer keys list` shows the keys")
+				return cli.Hint(err, "`issuer keys list` shows the keys")
 			}
 			app, err := p.open(cmd, readWrite)
 			if err != nil {
@@ -161,7 +162,7 @@ func (p *program) keysRetire() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return p.print(cmd, viewKey(k), func(w io.Writer) {
+			return p.Print(cmd, viewKey(k), func(w io.Writer) {
 				fmt.Fprintf(w, "%s is retired; what it signed keeps verifying\nnext: `issuer trust export`\n", k)
 			})
 		}),
@@ -175,10 +176,10 @@ func (p *program) keysCompromise() *cobra.Command {
 		Long: `The key signs no more from this moment on. With the next trust bundle, verifiers refuse what it signed after the time given. If it signs
 credentials, its status lists are sealed, and the bundle says which slots were really given out, so that forged older credentials show.`,
 		Example: "  issuer keys compromise --dir office 0123456789abcdef --since 2026-11-01T00:00:00Z\n  issuer keys rotate --dir office --emergency\n  issuer trust export --dir office --out office.trust",
-		RunE: p.action(func(cmd *cobra.Command, args []string) error {
+		RunE: p.Action(func(cmd *cobra.Command, args []string) error {
 			id, err := keys.ParseID(args[0])
 			if err != nil {
-				return hint(err, "`issuer keys list` shows the keys")
+				return cli.Hint(err, "`issuer keys list` shows the keys")
 			}
 			at, err := parseTime(since)
 			if err != nil {
@@ -193,7 +194,7 @@ credentials, its status lists are sealed, and the bundle says which slots were r
 			if err != nil {
 				return err
 			}
-			return p.print(cmd, viewKey(k), func(w io.Writer) {
+			return p.Print(cmd, viewKey(k), func(w io.Writer) {
 				fmt.Fprintf(w, "%s: refused if issued after %s\nnext: `issuer keys rotate --emergency`, then `issuer trust export`, and tell verifiers to update\n",
 					k, k.CompromisedSince.Format(time.RFC3339))
 			})
@@ -220,10 +221,10 @@ func (p *program) keysExport() *cobra.Command {
 		Use: "export KEY", Short: "Write the public half of a key", Args: cobra.ExactArgs(1),
 		Long:    "Writes the public half only; private keys never leave the keystore. `verifier check --key FILE` takes all three formats.",
 		Example: "  issuer keys export --dir office 0123456789abcdef --format jwk > key.jwk",
-		RunE: p.action(func(cmd *cobra.Command, args []string) error {
+		RunE: p.Action(func(cmd *cobra.Command, args []string) error {
 			id, err := keys.ParseID(args[0])
 			if err != nil {
-				return hint(err, "`issuer keys list` shows the keys")
+				return cli.Hint(err, "`issuer keys list` shows the keys")
 			}
 			app, err := p.open(cmd, readOnly)
 			if err != nil {
@@ -248,7 +249,7 @@ func (p *program) keysExport() *cobra.Command {
 				_, err = cmd.OutOrStdout().Write(b)
 				return err
 			}
-			return hint(fmt.Errorf("%w: %s", keys.ErrNoKey, id), "`issuer keys list` shows the keys")
+			return cli.Hint(fmt.Errorf("%w: %s", keys.ErrNoKey, id), "`issuer keys list` shows the keys")
 		}),
 	}
 	c.Flags().StringVar(&format, "format", "pem", "pem, jwk or cose")

@@ -1,12 +1,10 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"runtime/debug"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -14,50 +12,9 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/sanad-id/sanad/internal/cli"
 	"github.com/sanad-id/sanad/keys"
 )
-
-// A hintError carries a sentence that says what a person can do about it.
-type hintError struct {
-	err  error
-	hint string
-}
-
-func (e *hintError) Error() string { return e.err.Error() }
-func (e *hintError) Unwrap() error { return e.err }
-
-// hint adds what to do next to an error.
-func hint(err error, format string, args ...any) error {
-	if err == nil {
-		return nil
-	}
-	return &hintError{err: err, hint: fmt.Sprintf(format, args...)}
-}
-
-// hintFor is the hint an error carries, if any.
-func hintFor(err error) string {
-	if h, ok := errors.AsType[*hintError](err); ok {
-		return h.hint
-	}
-	return ""
-}
-
-// print writes a result: as one JSON document with --json, else as text.
-func (p *program) print(cmd *cobra.Command, result any, text func(w io.Writer)) error {
-	if !p.json {
-		text(cmd.OutOrStdout())
-		return nil
-	}
-	enc := json.NewEncoder(cmd.OutOrStdout())
-	enc.SetIndent("", "  ")
-	enc.SetEscapeHTML(false)
-	return enc.Encode(result)
-}
-
-// say writes talk: what a person wants to read and a script does not.
-func say(cmd *cobra.Command, format string, args ...any) {
-	fmt.Fprintf(cmd.ErrOrStderr(), format+"\n", args...)
-}
 
 // table writes rows in aligned columns under a heading.
 func table(w io.Writer, heading string, rows func(add func(cells ...string))) {
@@ -75,13 +32,6 @@ func date(t time.Time) string {
 	return t.UTC().Format("2006-01-02")
 }
 
-// isTerminal tells whether a stream is a terminal, where progress bars and
-// questions make sense.
-func isTerminal(stream any) bool {
-	f, ok := stream.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
-}
-
 // readPassphrase takes a passphrase from a file, or asks for it on the terminal.
 func readPassphrase(cmd *cobra.Command, file, question string) ([]byte, error) {
 	if file == "" {
@@ -90,9 +40,9 @@ func readPassphrase(cmd *cobra.Command, file, question string) ([]byte, error) {
 	pass, err := keys.ReadPassphrase(file)
 	switch {
 	case errors.Is(err, keys.ErrFileMode):
-		return nil, hint(fmt.Errorf("passphrase file: %w", err), "chmod 600 %s", file)
+		return nil, cli.Hint(fmt.Errorf("passphrase file: %w", err), "chmod 600 %s", file)
 	case err != nil:
-		return nil, hint(fmt.Errorf("passphrase file: %w", err), "key_passphrase_file in the settings names it; without that key the passphrase is asked for")
+		return nil, cli.Hint(fmt.Errorf("passphrase file: %w", err), "key_passphrase_file in the settings names it; without that key the passphrase is asked for")
 	}
 	return pass, nil
 }
@@ -100,7 +50,7 @@ func readPassphrase(cmd *cobra.Command, file, question string) ([]byte, error) {
 func askPassphrase(cmd *cobra.Command, question string) ([]byte, error) {
 	f, ok := cmd.InOrStdin().(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) {
-		return nil, hint(errors.New("no passphrase and no terminal to ask for it"), "put it into a file (chmod 600) and name that with key_passphrase_file in the settings")
+		return nil, cli.Hint(errors.New("no passphrase and no terminal to ask for it"), "put it into a file (chmod 600) and name that with key_passphrase_file in the settings")
 	}
 	fmt.Fprintf(cmd.ErrOrStderr(), "%s: ", question)
 	pass, err := term.ReadPassword(int(f.Fd()))
@@ -112,19 +62,4 @@ func askPassphrase(cmd *cobra.Command, question string) ([]byte, error) {
 		return nil, errors.New("empty passphrase")
 	}
 	return pass, nil
-}
-
-// version is the module version or the commit that the binary was built from.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	v := info.Main.Version
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" && (v == "" || v == "(devel)") {
-			v = s.Value
-		}
-	}
-	return v
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sanad-id/sanad/internal/cli"
 	"github.com/sanad-id/sanad/issuance"
 	"github.com/sanad-id/sanad/keys"
 	"github.com/sanad-id/sanad/trust"
@@ -23,7 +24,7 @@ func (p *program) trustPart() *cobra.Command {
 ` + "`issuer trust add`" + `. The first time it also needs the key that signs parts (` + "`issuer keys export`" + ` writes it; the key with purpose
 trust_bundle): hand that over in person.`,
 		Example: "  issuer trust part --dir ministry --out ministry.part",
-		RunE: p.action(func(cmd *cobra.Command, _ []string) error {
+		RunE: p.Action(func(cmd *cobra.Command, _ []string) error {
 			a, err := p.open(cmd, readWrite)
 			if err != nil {
 				return err
@@ -38,7 +39,7 @@ trust_bundle): hand that over in person.`,
 			if err := os.WriteFile(out, part.Content, 0o644); err != nil {
 				return err
 			}
-			return p.print(cmd, map[string]any{"file": out, "number": part.Number, "bytes": len(part.Content)}, func(w io.Writer) {
+			return p.Print(cmd, map[string]any{"file": out, "number": part.Number, "bytes": len(part.Content)}, func(w io.Writer) {
 				fmt.Fprintf(w, "%s: part %d of %s, %d bytes\nnext: the office that publishes the bundle runs `issuer trust add %s`\n",
 					out, part.Number, a.cfg.Issuer.ID, len(part.Content), filepath.Base(out))
 			})
@@ -56,7 +57,7 @@ func (p *program) trustAdd() *cobra.Command {
 		Long: `Publishes the next bundle with the part of another issuing authority in it. The first time --key names the public key that signs its parts;
 from then on that key is known. A part that names somebody else's type, list or key, or that goes back in time, is refused.`,
 		Example: "  issuer trust add --dir office ministry.part --key ministry.pem --out office.trust",
-		RunE: p.action(func(cmd *cobra.Command, args []string) error {
+		RunE: p.Action(func(cmd *cobra.Command, args []string) error {
 			part, err := p.lastBundle(cmd, args)
 			if err != nil {
 				return err
@@ -78,14 +79,14 @@ from then on that key is known. A part that names somebody else's type, list or 
 						}
 						c.Issuers = append(slices.Clone(c.Issuers), *newcomer)
 					}
-					return c.Merge(part, p.now())
+					return c.Merge(part, p.Now())
 				}
 			})
 			switch {
 			case errors.Is(err, trust.ErrPartIssuer):
-				return hint(err, "the first time, name the key that signs its parts with --key")
+				return cli.Hint(err, "the first time, name the key that signs its parts with --key")
 			case errors.Is(err, trust.ErrPartSigner):
-				return hint(err, "ask that authority, by telephone, whether its key has changed")
+				return cli.Hint(err, "ask that authority, by telephone, whether its key has changed")
 			case err != nil:
 				return err
 			}

@@ -13,12 +13,13 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sanad-id/sanad/internal/cli"
 	"github.com/sanad-id/sanad/issuance"
 	"github.com/sanad-id/sanad/programme"
 )
 
 func (p *program) programmeCommand() *cobra.Command {
-	return group("programme", "Work with programmes: the kinds of credentials that the office issues",
+	return cli.Group("programme", "Work with programmes: the kinds of credentials that the office issues",
 		"A programme is a YAML file: type, claims and where they come from, forms, validity, labels. docs/programmes.md explains every key.",
 		p.programmeCheck(), p.programmeAdd(), p.programmeList(), p.programmeShow())
 }
@@ -38,7 +39,7 @@ func readProgramme(path string) ([]byte, *programme.Programme, error) {
 	}
 	p, err := programme.Parse(text)
 	if err != nil {
-		return nil, nil, hint(fmt.Errorf("%s:\n%w", path, err), "docs/programmes.md explains every key")
+		return nil, nil, cli.Hint(fmt.Errorf("%s:\n%w", path, err), "docs/programmes.md explains every key")
 	}
 	return text, p, nil
 }
@@ -54,19 +55,19 @@ the first record's claims are shown for you to look at.
 
 Exit status: 0 nothing to say, 3 some records would be refused.`,
 		Example: "  issuer programme check my-card.yaml --source my-records.csv\n  issuer programme check my-card.yaml --source my-records.csv --records 1000 --json",
-		RunE: p.action(func(cmd *cobra.Command, args []string) error {
+		RunE: p.Action(func(cmd *cobra.Command, args []string) error {
 			_, prog, err := readProgramme(args[0])
 			if err != nil {
 				return err
 			}
 			if source == "" {
-				return p.print(cmd, map[string]any{"programme": prog.ID, "version": prog.Version, "columns": prog.Columns()}, func(w io.Writer) {
+				return p.Print(cmd, map[string]any{"programme": prog.ID, "version": prog.Version, "columns": prog.Columns()}, func(w io.Writer) {
 					fmt.Fprintf(w, "%s version %d is well formed; it reads the columns\n  %s\n", prog.ID, prog.Version, strings.Join(prog.Columns(), ", "))
 				})
 			}
 			var known map[string]SourceConfig
 			options := programme.CheckOptions{
-				Now: p.now(), Rand: rand.Reader, Records: records, Problems: problems,
+				Now: p.Now(), Rand: rand.Reader, Records: records, Problems: problems,
 				Issuer: "xx-issuer-name", StatusURI: "https://registry.example.org/status/1",
 			}
 			if cfg, err := readConfig(p.settings()); err == nil { // an issuer makes the estimate exact and names sources
@@ -81,11 +82,11 @@ Exit status: 0 nothing to say, 3 some records would be refused.`,
 			if err != nil {
 				return err
 			}
-			if err := p.print(cmd, report, func(w io.Writer) { checkText(w, prog, report) }); err != nil {
+			if err := p.Print(cmd, report, func(w io.Writer) { checkText(w, prog, report) }); err != nil {
 				return err
 			}
 			if report.Failed > 0 {
-				return &exitError{exitPartial}
+				return cli.Exit(exitPartial)
 			}
 			return nil
 		}),
@@ -121,7 +122,7 @@ func checkText(w io.Writer, prog *programme.Programme, r *programme.Report) {
 		fmt.Fprintf(w, "\nthe first certificate (line %d), form %s, V%d:\n", r.SampleLine, s.Form, s.Version)
 		table(w, "  CLAIM|VALUE", func(add func(...string)) {
 			for _, c := range s.Claims {
-				add("  "+c.Name, clean(fmt.Sprint(c.Value)))
+				add("  "+c.Name, cli.Visible(fmt.Sprint(c.Value)))
 			}
 		})
 	}
@@ -140,7 +141,7 @@ func checkText(w io.Writer, prog *programme.Programme, r *programme.Report) {
 	if len(r.Problems) > 0 {
 		fmt.Fprintln(w, "\nthe first problems:")
 		for _, pr := range r.Problems {
-			fmt.Fprintln(w, "  "+clean(oneLine(pr.String())))
+			fmt.Fprintln(w, "  "+cli.Visible(oneLine(pr.String())))
 		}
 		if r.More > 0 {
 			fmt.Fprintf(w, "  and %d more (--problems N lists more, --json all of these)\n", r.More)
@@ -148,22 +149,12 @@ func checkText(w io.Writer, prog *programme.Programme, r *programme.Report) {
 	}
 }
 
-// clean makes control characters of foreign text visible.
-func clean(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < 0x20 || r >= 0x7f && r < 0xa0 || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 {
-			return '\uFFFD'
-		}
-		return r
-	}, s)
-}
-
 func (p *program) programmeAdd() *cobra.Command {
 	return &cobra.Command{
 		Use: "add FILE", Short: "Take a programme into use, or a new version of it", Args: cobra.ExactArgs(1),
 		Long:    "From now on the programme issues, and the next trust bundle describes its type to verifiers. A changed file needs a higher version.",
 		Example: "  issuer programme add --dir office my-card.yaml",
-		RunE: p.action(func(cmd *cobra.Command, args []string) error {
+		RunE: p.Action(func(cmd *cobra.Command, args []string) error {
 			text, _, err := readProgramme(args[0])
 			if err != nil {
 				return err
@@ -175,12 +166,12 @@ func (p *program) programmeAdd() *cobra.Command {
 			defer app.close()
 			prog, err := app.service.AddProgramme(cmd.Context(), text, app.actor)
 			if errors.Is(err, issuance.ErrMoved) {
-				return hint(err, "raise `version:` in the file by one")
+				return cli.Hint(err, "raise `version:` in the file by one")
 			}
 			if err != nil {
 				return err
 			}
-			return p.print(cmd, map[string]any{"programme": prog.ID, "version": prog.Version, "type": prog.Type}, func(w io.Writer) {
+			return p.Print(cmd, map[string]any{"programme": prog.ID, "version": prog.Version, "type": prog.Type}, func(w io.Writer) {
 				fmt.Fprintf(w, "%s version %d issues %s\n", prog.ID, prog.Version, prog.Type)
 			})
 		}),
@@ -191,7 +182,7 @@ func (p *program) programmeList() *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "Show the programmes in use", Args: cobra.NoArgs,
 		Example: "  issuer programme list --dir office",
-		RunE: p.action(func(cmd *cobra.Command, _ []string) error {
+		RunE: p.Action(func(cmd *cobra.Command, _ []string) error {
 			app, err := p.open(cmd, readOnly)
 			if err != nil {
 				return err
@@ -211,7 +202,7 @@ func (p *program) programmeList() *cobra.Command {
 			for i, prog := range all {
 				views[i] = view{prog.ID, prog.Version, prog.Type, prog.Labels["en"]}
 			}
-			return p.print(cmd, views, func(w io.Writer) {
+			return p.Print(cmd, views, func(w io.Writer) {
 				table(w, "PROGRAMME|VERSION|TYPE|NAME", func(add func(...string)) {
 					for _, v := range views {
 						add(v.ID, fmt.Sprint(v.Version), v.Type, v.Label)
@@ -226,7 +217,7 @@ func (p *program) programmeShow() *cobra.Command {
 	return &cobra.Command{
 		Use: "show PROGRAMME", Short: "Print the file of a programme in use", Args: cobra.ExactArgs(1),
 		Example: "  issuer programme show --dir office birth-certificate",
-		RunE: p.action(func(cmd *cobra.Command, args []string) error {
+		RunE: p.Action(func(cmd *cobra.Command, args []string) error {
 			app, err := p.open(cmd, readOnly)
 			if err != nil {
 				return err
@@ -242,7 +233,7 @@ func (p *program) programmeShow() *cobra.Command {
 					return err
 				}
 			}
-			return hint(fmt.Errorf("%w: %q", issuance.ErrNoProgramme, args[0]), "`issuer programme list` shows those in use")
+			return cli.Hint(fmt.Errorf("%w: %q", issuance.ErrNoProgramme, args[0]), "`issuer programme list` shows those in use")
 		}),
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sanad-id/sanad/internal/cli"
 	"github.com/sanad-id/sanad/registry/samplecountry"
 )
 
@@ -30,9 +31,9 @@ must be refused. No real person is.
 Registries: ` + strings.Join(names, ", ") + `.`,
 		Example:   "  issuer sample --list\n  issuer sample births --records 200 > births.csv\n  issuer sample farmers --records 100000 --out farmers.csv",
 		ValidArgs: names,
-		RunE: p.action(func(cmd *cobra.Command, args []string) error {
+		RunE: p.Action(func(cmd *cobra.Command, args []string) error {
 			if list || len(args) == 0 {
-				return p.print(cmd, samplecountry.Registries(), func(w io.Writer) {
+				return p.Print(cmd, samplecountry.Registries(), func(w io.Writer) {
 					table(w, "REGISTRY|WHAT IT IS", func(add func(...string)) {
 						for _, r := range samplecountry.Registries() {
 							add(r.Name, r.Description)
@@ -40,7 +41,7 @@ Registries: ` + strings.Join(names, ", ") + `.`,
 					})
 				})
 			}
-			at := p.now()
+			at := p.Now()
 			if date != "" {
 				var err error
 				if at, err = parseTime(date); err != nil {
@@ -51,14 +52,14 @@ Registries: ` + strings.Join(names, ", ") + `.`,
 			if out != "" {
 				f, err := os.OpenFile(out, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 				if err != nil {
-					return hint(err, "name a file that does not exist yet")
+					return cli.Hint(err, "name a file that does not exist yet")
 				}
 				defer f.Close()
 				w = f
 			}
 			buf := bufio.NewWriterSize(w, 1<<20)
 			if err := samplecountry.Write(cmd.Context(), samplecountry.Config{Seed: seed, Persons: records, Date: at}, args[0], buf); err != nil {
-				return hint(fmt.Errorf("sample %s: %w", args[0], err), "`issuer sample --list` shows the registries")
+				return cli.Hint(fmt.Errorf("sample %s: %w", args[0], err), "`issuer sample --list` shows the registries")
 			}
 			return buf.Flush()
 		}),

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sanad-id/sanad/internal/cli"
 	"github.com/sanad-id/sanad/programme"
 	"github.com/sanad-id/sanad/registry"
 	"github.com/sanad-id/sanad/registry/csvfile"
@@ -25,7 +26,7 @@ func (a *app) source(name string, p *programme.Programme) (registry.Source, erro
 func openSource(known map[string]SourceConfig, name string, p *programme.Programme) (registry.Source, error) {
 	if name == "" {
 		if len(known) != 1 {
-			return nil, hint(errors.New("which source?"), "name one of the settings or the path of a CSV file with --source")
+			return nil, cli.Hint(errors.New("which source?"), "name one of the settings or the path of a CSV file with --source")
 		}
 		for only := range known {
 			name = only
@@ -34,7 +35,7 @@ func openSource(known map[string]SourceConfig, name string, p *programme.Program
 	s, ok := known[name]
 	if !ok {
 		if _, err := os.Stat(name); err != nil {
-			return nil, hint(fmt.Errorf("no source %q in the settings and no file of that name", name), "`issuer source list` shows the sources of the settings")
+			return nil, cli.Hint(fmt.Errorf("no source %q in the settings and no file of that name", name), "`issuer source list` shows the sources of the settings")
 		}
 		s = SourceConfig{CSV: name}
 	}
@@ -70,7 +71,7 @@ func countRecords(ctx context.Context, src recordCounter) (int64, error) {
 }
 
 func (p *program) sourceCommand() *cobra.Command {
-	return group("source", "Look at the registries that records come from", "Sources are named in the settings (sources:); every --source also takes the path of a CSV file.",
+	return cli.Group("source", "Look at the registries that records come from", "Sources are named in the settings (sources:); every --source also takes the path of a CSV file.",
 		p.sourceList(), p.sourceShow())
 }
 
@@ -78,7 +79,7 @@ func (p *program) sourceList() *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "Show the sources of the settings", Args: cobra.NoArgs,
 		Example: "  issuer source list --dir office",
-		RunE: p.action(func(cmd *cobra.Command, _ []string) error {
+		RunE: p.Action(func(cmd *cobra.Command, _ []string) error {
 			cfg, err := readConfig(p.settings())
 			if err != nil {
 				return err
@@ -88,7 +89,7 @@ func (p *program) sourceList() *cobra.Command {
 				names = append(names, name)
 			}
 			slices.Sort(names)
-			return p.print(cmd, names, func(w io.Writer) {
+			return p.Print(cmd, names, func(w io.Writer) {
 				table(w, "SOURCE|FILE|ID COLUMN", func(add func(...string)) {
 					for _, n := range names {
 						add(n, cfg.Sources[n].CSV, cfg.Sources[n].IDColumn)
@@ -105,7 +106,7 @@ func (p *program) sourceShow() *cobra.Command {
 		Use: "show SOURCE", Short: "Read a source once: its columns, how many records, which lines are broken", Args: cobra.ExactArgs(1),
 		Long:    "Reads everything and shows no values. SOURCE is a source of the settings or the path of a CSV file.",
 		Example: "  issuer source show births.csv --id-column registration_number",
-		RunE: p.action(func(cmd *cobra.Command, args []string) error {
+		RunE: p.Action(func(cmd *cobra.Command, args []string) error {
 			s := SourceConfig{CSV: args[0], IDColumn: idColumn, Delimiter: delimiter, Encoding: encoding}
 			if _, err := os.Stat(args[0]); err != nil {
 				cfg, err := readConfig(p.settings())
@@ -114,11 +115,11 @@ func (p *program) sourceShow() *cobra.Command {
 				}
 				var ok bool
 				if s, ok = cfg.Sources[args[0]]; !ok {
-					return hint(fmt.Errorf("no source %q and no file of that name", args[0]), "`issuer source list` shows the sources of the settings")
+					return cli.Hint(fmt.Errorf("no source %q and no file of that name", args[0]), "`issuer source list` shows the sources of the settings")
 				}
 			}
 			if s.IDColumn == "" {
-				return hint(errors.New("which column identifies a record?"), "name it with --id-column")
+				return cli.Hint(errors.New("which column identifies a record?"), "name it with --id-column")
 			}
 			src, err := openCSV(s)
 			if err != nil {
@@ -142,7 +143,7 @@ func (p *program) sourceShow() *cobra.Command {
 				}
 				view.Records++
 			}
-			return p.print(cmd, view, func(w io.Writer) {
+			return p.Print(cmd, view, func(w io.Writer) {
 				fmt.Fprintf(w, "%d records, %d broken lines\n", view.Records, len(view.Broken))
 				for i, c := range view.Columns {
 					fmt.Fprintln(w, "  column "+strconv.Itoa(i+1)+"  "+c)

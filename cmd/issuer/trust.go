@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sanad-id/sanad/internal/cli"
 	"github.com/sanad-id/sanad/issuance"
 	"github.com/sanad-id/sanad/keys"
 	"github.com/sanad-id/sanad/trust"
@@ -23,7 +24,7 @@ import (
 const rootLife = 10
 
 func (p *program) trustCommand() *cobra.Command {
-	return group("trust", "Publish what verifiers need: the trust bundle",
+	return cli.Group("trust", "Publish what verifiers need: the trust bundle",
 		`A trust bundle (.trust) is one signed file with the issuer's keys, the credential types each may sign, how old status may be, and the status of
 everything issued. Verifiers import it and need nothing else.`,
 		p.trustInit(), p.trustExport(), p.trustShow(), p.trustRoot(), p.trustPart(), p.trustAdd())
@@ -36,17 +37,17 @@ func (p *program) trustInit() *cobra.Command {
 		Long: `Does for an issuer that was made with --without-root what ` + "`issuer init`" + ` does otherwise: makes root keys, signs the first root and
 publishes the first bundle.`,
 		Example: "  issuer trust init --dir office --root-keys 3 --root-threshold 2",
-		RunE: p.action(func(cmd *cobra.Command, _ []string) error {
+		RunE: p.Action(func(cmd *cobra.Command, _ []string) error {
 			a, err := p.open(cmd, readWrite)
 			if err != nil {
 				return err
 			}
 			defer a.close()
-			fingerprint, err := a.firstTrust(cmd, n, threshold, p.now())
+			fingerprint, err := a.firstTrust(cmd, n, threshold, p.Now())
 			if err != nil {
 				return err
 			}
-			return p.print(cmd, map[string]any{"root_fingerprint": fingerprint}, func(w io.Writer) {
+			return p.Print(cmd, map[string]any{"root_fingerprint": fingerprint}, func(w io.Writer) {
 				fmt.Fprintf(w, "root fingerprint  %s\n", fingerprint)
 			})
 		}),
@@ -67,7 +68,7 @@ func (a *app) firstTrust(cmd *cobra.Command, n, threshold int, now time.Time) (s
 		return "", err
 	}
 	if last.Number > 0 {
-		return "", hint(errors.New("this issuer publishes trust bundles already"), "`issuer trust root` renews the root")
+		return "", cli.Hint(errors.New("this issuer publishes trust bundles already"), "`issuer trust root` renews the root")
 	}
 	bundleKey, err := a.bundleKeys(cmd, now)
 	if err != nil {
@@ -129,7 +130,7 @@ func (a *app) bundleKeys(cmd *cobra.Command, now time.Time) ([]keys.PublicKey, e
 		}
 	}
 	if len(found) == 0 {
-		return nil, hint(errors.New("no key for trust bundles may sign"), "`issuer keys rotate --purpose trust_bundle`")
+		return nil, cli.Hint(errors.New("no key for trust bundles may sign"), "`issuer keys rotate --purpose trust_bundle`")
 	}
 	return found, nil
 }
@@ -145,9 +146,9 @@ func (a *app) publish(cmd *cobra.Command, edit func(*issuance.TrustRequest)) (*t
 	p, err := a.service.PublishTrust(cmd.Context(), r)
 	switch {
 	case errors.Is(err, issuance.ErrNoRoot):
-		return nil, hint(err, "`issuer trust init` makes one; an office under another root sends `issuer trust part` there instead")
+		return nil, cli.Hint(err, "`issuer trust init` makes one; an office under another root sends `issuer trust part` there instead")
 	case errors.Is(err, issuance.ErrClock):
-		return nil, hint(err, "set the clock of this machine")
+		return nil, cli.Hint(err, "set the clock of this machine")
 	case err != nil:
 		return nil, err
 	}
@@ -170,7 +171,7 @@ func (p *program) trustExport() *cobra.Command {
 		Long: `Makes the next version of the trust bundle with everything as it stands now: keys, types and the status of all credentials. Do this after
 revoking, after taking a programme into use, and before verifiers begin to ask for a newer one.`,
 		Example: "  issuer trust export --dir office --out office.trust\n  verifier check --trust office.trust certificate.png",
-		RunE: p.action(func(cmd *cobra.Command, _ []string) error {
+		RunE: p.Action(func(cmd *cobra.Command, _ []string) error {
 			a, err := p.open(cmd, readWrite)
 			if err != nil {
 				return err
@@ -200,7 +201,7 @@ func (p *program) exported(cmd *cobra.Command, b *trust.Bundle, from, out string
 	}
 	view := bundleView(b)
 	view.File, view.Bytes = out, len(content)
-	return p.print(cmd, view, func(w io.Writer) {
+	return p.Print(cmd, view, func(w io.Writer) {
 		fmt.Fprintf(w, "%s: version %d, %d bytes, %d types, %d status lists\nroot fingerprint  %s\n",
 			out, b.Version, len(content), len(b.Types), len(b.Status), b.Fingerprint())
 	})
@@ -240,7 +241,7 @@ func (p *program) trustShow() *cobra.Command {
 	return &cobra.Command{
 		Use: "show [FILE.trust]", Short: "Show a trust bundle: the last one published, or a file", Args: cobra.MaximumNArgs(1),
 		Example: "  issuer trust show --dir office\n  issuer trust show office.trust",
-		RunE: p.action(func(cmd *cobra.Command, args []string) error {
+		RunE: p.Action(func(cmd *cobra.Command, args []string) error {
 			content, err := p.lastBundle(cmd, args)
 			if err != nil {
 				return err
@@ -250,7 +251,7 @@ func (p *program) trustShow() *cobra.Command {
 				return err
 			}
 			v := bundleView(b)
-			return p.print(cmd, v, func(w io.Writer) {
+			return p.Print(cmd, v, func(w io.Writer) {
 				fmt.Fprintf(w, "version %d as of %s\n", v.Version, v.AsOf.Format(time.RFC3339))
 				fmt.Fprintf(w, "root fingerprint  %s   (root version %d, until %s)\n", v.Fingerprint, v.RootVersion, date(v.RootExpires))
 				fmt.Fprintf(w, "refresh by %s, old after %s, %d status lists\n", date(v.RefreshBy), date(v.OldAfter), v.StatusLists)
@@ -286,7 +287,7 @@ func (p *program) lastBundle(cmd *cobra.Command, args []string) ([]byte, error) 
 	defer a.close()
 	last, err := a.store.Publication(cmd.Context(), issuance.TrustName)
 	if err == nil && last.Number == 0 {
-		err = hint(errors.New("no trust bundle was published yet"), "`issuer trust export`")
+		err = cli.Hint(errors.New("no trust bundle was published yet"), "`issuer trust export`")
 	}
 	return last.Content, err
 }
@@ -299,7 +300,7 @@ func (p *program) trustRoot() *cobra.Command {
 (` + "`issuer keys rotate --purpose trust_bundle`" + `) and before the root ends. As many root key files are needed as the root's threshold says; the
 passphrase of FILE.sanad is read from FILE.passphrase beside it, or asked for.`,
 		Example: "  issuer keys rotate --dir office --purpose trust_bundle\n  issuer trust root --dir office --root-key /media/usb/root-1.sanad",
-		RunE: p.action(func(cmd *cobra.Command, _ []string) error {
+		RunE: p.Action(func(cmd *cobra.Command, _ []string) error {
 			a, err := p.open(cmd, readWrite)
 			if err != nil {
 				return err
@@ -310,7 +311,7 @@ passphrase of FILE.sanad is read from FILE.passphrase beside it, or asked for.`,
 				return err
 			}
 			if last.Number == 0 {
-				return hint(issuance.ErrNoRoot, "`issuer trust init` makes one")
+				return cli.Hint(issuance.ErrNoRoot, "`issuer trust init` makes one")
 			}
 			old, err := trust.Open(last.Content)
 			if err != nil {
@@ -324,7 +325,7 @@ passphrase of FILE.sanad is read from FILE.passphrase beside it, or asked for.`,
 				}
 				signers = append(signers, s)
 			}
-			now := p.now().UTC().Truncate(time.Second)
+			now := p.Now().UTC().Truncate(time.Second)
 			root := old.Root
 			root.Version, root.Issued, root.Expires = root.Version+1, now, now.AddDate(rootLife, 0, 0)
 			if root.BundleKeys, err = a.bundleKeys(cmd, now); err != nil {
@@ -332,13 +333,13 @@ passphrase of FILE.sanad is read from FILE.passphrase beside it, or asked for.`,
 			}
 			chain, err := trust.SignRoot(rand.Reader, old.Roots, root, signers, now)
 			if err != nil {
-				return hint(err, "the root wants %d of its %d keys", root.Threshold, len(root.Keys))
+				return cli.Hint(err, "the root wants %d of its %d keys", root.Threshold, len(root.Keys))
 			}
 			b, err := a.publish(cmd, func(r *issuance.TrustRequest) { r.Roots, r.BundleKeys = chain, root.BundleKeys })
 			if err != nil {
 				return err
 			}
-			return p.print(cmd, bundleView(b), func(w io.Writer) {
+			return p.Print(cmd, bundleView(b), func(w io.Writer) {
 				fmt.Fprintf(w, "root version %d until %s, bundle version %d\n", b.Root.Version, date(b.Root.Expires), b.Version)
 			})
 		}),
@@ -380,7 +381,7 @@ func (p *program) statusPublish() *cobra.Command {
 		Long: `Writes one signed Token Status List (CWT form) a list, under the name that its address ends with, for any static web server to serve as
 application/statuslist+cwt. Verifiers with a trust bundle do not need them.`,
 		Example: "  issuer status publish --dir office --out public/status",
-		RunE: p.action(func(cmd *cobra.Command, _ []string) error {
+		RunE: p.Action(func(cmd *cobra.Command, _ []string) error {
 			a, err := p.open(cmd, readWrite)
 			if err != nil {
 				return err
@@ -408,7 +409,7 @@ application/statuslist+cwt. Verifiers with a trust bundle do not need them.`,
 				}
 				views[i] = view{l.Name, l.Number, name, len(l.Content)}
 			}
-			return p.print(cmd, views, func(w io.Writer) {
+			return p.Print(cmd, views, func(w io.Writer) {
 				table(w, "LIST|NUMBER|FILE|BYTES", func(add func(...string)) {
 					for _, v := range views {
 						add(v.URI, fmt.Sprint(v.Number), v.File, fmt.Sprint(v.Bytes))

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sanad-id/sanad/internal/cli"
 	"github.com/sanad-id/sanad/issuance"
 	"github.com/sanad-id/sanad/keys"
 	"github.com/sanad-id/sanad/programme"
@@ -59,7 +60,7 @@ func (p *program) open(cmd *cobra.Command, what access) (*app, error) {
 	if err != nil {
 		return nil, explainKeystore(err)
 	}
-	db, err := store.Open(cmd.Context(), cfg.Store, store.Options{Instance: instance(cfg, ks), ReadOnly: what == readOnly, Now: p.now})
+	db, err := store.Open(cmd.Context(), cfg.Store, store.Options{Instance: instance(cfg, ks), ReadOnly: what == readOnly, Now: p.Now})
 	if err != nil {
 		return nil, explainStore(err)
 	}
@@ -82,12 +83,12 @@ func instance(cfg Config, ks *keys.File) string { return cfg.Issuer.ID + " " + k
 // assemble joins the parts of an issuer.
 func (p *program) assemble(cfg Config, dir string, ks *keys.File, db *store.DB) (*app, error) {
 	service, err := issuance.New(issuance.Config{
-		Issuer: cfg.Issuer.ID, StatusBase: cfg.statusBase(), Store: db, Keys: ks, Secret: ks.Secret, Fits: fits, Now: p.now,
+		Issuer: cfg.Issuer.ID, StatusBase: cfg.statusBase(), Store: db, Keys: ks, Secret: ks.Secret, Fits: fits, Now: p.Now,
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &app{cfg: cfg, dir: dir, keys: ks, store: db, service: service, actor: account(), now: p.now}, nil
+	return &app{cfg: cfg, dir: dir, keys: ks, store: db, service: service, actor: account(), now: p.Now}, nil
 }
 
 // close gives the database free. What was stored is stored; an error here
@@ -98,7 +99,7 @@ func (a *app) close() { _ = a.store.Close() }
 func (a *app) sweep(cmd *cobra.Command) error {
 	swept, err := a.service.Sweep(cmd.Context())
 	if len(swept) > 0 {
-		say(cmd, "an interrupted run left %d credentials unfinished; they are revoked now", len(swept))
+		cli.Say(cmd, "an interrupted run left %d credentials unfinished; they are revoked now", len(swept))
 	}
 	return err
 }
@@ -107,7 +108,7 @@ func (a *app) sweep(cmd *cobra.Command) error {
 func (a *app) programme(cmd *cobra.Command, id string) (*programme.Programme, error) {
 	prog, err := a.service.Programme(cmd.Context(), id, 0)
 	if errors.Is(err, issuance.ErrNoProgramme) {
-		return nil, hint(err, "`issuer programme list` shows those in use; `issuer programme add FILE` takes another into use")
+		return nil, cli.Hint(err, "`issuer programme list` shows those in use; `issuer programme add FILE` takes another into use")
 	}
 	return prog, err
 }
@@ -156,7 +157,7 @@ func account() string {
 // explainStore adds to an error of the store what a person can do.
 func explainStore(err error) error {
 	if e, ok := errors.AsType[*store.StateError](err); ok && e.Hint != "" {
-		return hint(err, "%s", e.Hint)
+		return cli.Hint(err, "%s", e.Hint)
 	}
 	return err
 }
@@ -165,13 +166,13 @@ func explainStore(err error) error {
 func explainKeystore(err error) error {
 	switch {
 	case errors.Is(err, keys.ErrPassphrase):
-		return hint(err, "the keystore is whole; check key_passphrase_file in the settings")
+		return cli.Hint(err, "the keystore is whole; check key_passphrase_file in the settings")
 	case errors.Is(err, keys.ErrFileMode):
-		return hint(err, "chmod 600 it, and find out who could have read it")
+		return cli.Hint(err, "chmod 600 it, and find out who could have read it")
 	case errors.Is(err, keys.ErrNoFile):
-		return hint(err, "restore it from the backup, or check keystore in the settings; without it nothing can be signed")
+		return cli.Hint(err, "restore it from the backup, or check keystore in the settings; without it nothing can be signed")
 	case errors.Is(err, keys.ErrTruncatedFile), errors.Is(err, keys.ErrForeignFile):
-		return hint(err, "restore it from the backup")
+		return cli.Hint(err, "restore it from the backup")
 	}
 	return err
 }

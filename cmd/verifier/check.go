@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sanad-id/sanad/internal/cli"
 	"github.com/sanad-id/sanad/internal/i18n"
 	"github.com/sanad-id/sanad/verification"
 )
@@ -42,11 +43,11 @@ Of several files it is the worst. 2 is a wrong command line, 1 an internal error
   verifier check --key issuer.jwk code.txt`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if err := cobra.MinimumNArgs(1)(cmd, args); err != nil {
-				return hint(errors.New("no file to check"), "name a picture or text of a code, or - for standard input")
+				return cli.Hint(errors.New("no file to check"), "name a picture or text of a code, or - for standard input")
 			}
 			return o.parse(p)
 		},
-		RunE: p.action(func(cmd *cobra.Command, args []string) error { return p.check(cmd, o, args) }),
+		RunE: p.Action(func(cmd *cobra.Command, args []string) error { return p.check(cmd, o, args) }),
 	}
 	c.Flags().StringVar(&o.trust, "trust", "", "judge by the trust bundle in `FILE` (default: the imported one)")
 	c.Flags().StringVar(&o.key, "key", "", "check with one public key in `FILE` (JWK, PEM or COSE_Key) in place of a bundle")
@@ -68,7 +69,7 @@ func (o *checkOptions) parse(p *program) (err error) {
 	}
 	t, err := time.Parse(time.RFC3339, o.at)
 	if err != nil {
-		return hint(fmt.Errorf("--at %q is not a time", o.at), "write it as 2026-11-12T09:00:00Z")
+		return cli.Hint(fmt.Errorf("--at %q is not a time", o.at), "write it as 2026-11-12T09:00:00Z")
 	}
 	o.moment = t.UTC()
 	return nil
@@ -81,8 +82,8 @@ func (p *program) check(cmd *cobra.Command, o checkOptions, names []string) erro
 	if err != nil {
 		return err
 	}
-	if k.config.TrustProblem != "" && !p.json {
-		say(cmd, "verifier: note: %s", visible(k.config.TrustProblem))
+	if k.config.TrustProblem != "" && !p.JSON {
+		cli.Say(cmd, "verifier: note: %s", cli.Visible(k.config.TrustProblem))
 	}
 	var failed error
 	var reports []named
@@ -97,7 +98,7 @@ func (p *program) check(cmd *cobra.Command, o checkOptions, names []string) erro
 			return err
 		}
 		if err := k.learn(r); err != nil {
-			say(cmd, "verifier: note: %v", err)
+			cli.Say(cmd, "verifier: note: %v", err)
 		}
 		reports = append(reports, named{name, r})
 	}
@@ -106,7 +107,7 @@ func (p *program) check(cmd *cobra.Command, o checkOptions, names []string) erro
 	}
 	if failed != nil {
 		if errors.Is(failed, os.ErrNotExist) {
-			return hint(failed, "check the name; - reads from standard input")
+			return cli.Hint(failed, "check the name; - reads from standard input")
 		}
 		return failed
 	}
@@ -115,7 +116,7 @@ func (p *program) check(cmd *cobra.Command, o checkOptions, names []string) erro
 		worst = verification.Worse(worst, r.report.Verdict)
 	}
 	if status := worst.ExitStatus(); status != 0 {
-		return &exitError{status}
+		return cli.Exit(status)
 	}
 	return nil
 }
@@ -160,20 +161,20 @@ func (n named) MarshalJSON() ([]byte, error) {
 func (p *program) printReports(cmd *cobra.Command, o checkOptions, reports []named, several bool) error {
 	out := cmd.OutOrStdout()
 	switch {
-	case p.json && several:
-		return printJSON(out, append([]named{}, reports...))
-	case p.json && len(reports) == 1:
-		return printJSON(out, reports[0].report)
-	case p.json:
+	case p.JSON && several:
+		return cli.PrintJSON(out, append([]named{}, reports...))
+	case p.JSON && len(reports) == 1:
+		return cli.PrintJSON(out, reports[0].report)
+	case p.JSON:
 		return nil
 	}
 	for i, r := range reports {
 		if i > 0 {
 			fmt.Fprintln(out)
 		}
-		s := screen{out: out, words: o.words, width: width(out), colour: colours(out), all: o.all}
+		s := screen{out: out, words: o.words, width: cli.Width(out), colour: cli.Colours(out), all: o.all}
 		if several {
-			s.line(visible(r.name))
+			s.line(cli.Visible(r.name))
 		}
 		s.report(r.report)
 	}

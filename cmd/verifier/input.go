@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sanad-id/sanad/credential"
+	"github.com/sanad-id/sanad/internal/cli"
 	"github.com/sanad-id/sanad/keys"
 	"github.com/sanad-id/sanad/qr"
 	"github.com/sanad-id/sanad/qr/image"
@@ -119,7 +120,7 @@ func readKey(cmd *cobra.Command, name string) (*keys.PublicKey, error) {
 	}
 	key, err := keys.ParsePublicKey(b)
 	if err != nil {
-		return nil, hint(fmt.Errorf("read key %s: %w", name, err), "--key takes one public key as JWK, PEM or COSE_Key")
+		return nil, cli.Hint(fmt.Errorf("read key %s: %w", name, err), "--key takes one public key as JWK, PEM or COSE_Key")
 	}
 	return &key, nil
 }

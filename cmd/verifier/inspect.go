@@ -14,6 +14,7 @@ import (
 	"github.com/sanad-id/sanad/credential"
 	"github.com/sanad-id/sanad/credential/cwt"
 	"github.com/sanad-id/sanad/internal/cbor"
+	"github.com/sanad-id/sanad/internal/cli"
 	"github.com/sanad-id/sanad/internal/cose"
 	"github.com/sanad-id/sanad/verification"
 )
@@ -33,11 +34,11 @@ That is why NOT VERIFIED comes first.`,
   verifier inspect --json - < code.txt`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if err := cobra.MinimumNArgs(1)(cmd, args); err != nil {
-				return hint(errors.New("no file to inspect"), "name a picture or text of a code, or - for standard input")
+				return cli.Hint(errors.New("no file to inspect"), "name a picture or text of a code, or - for standard input")
 			}
 			return nil
 		},
-		RunE: p.action(func(cmd *cobra.Command, args []string) error { return p.inspect(cmd, args, diagnostic) }),
+		RunE: p.Action(func(cmd *cobra.Command, args []string) error { return p.inspect(cmd, args, diagnostic) }),
 	}
 	c.Flags().BoolVar(&diagnostic, "cbor", false, "also print the message in CBOR diagnostic notation")
 	return c
@@ -97,7 +98,7 @@ func (p *program) inspect(cmd *cobra.Command, names []string, diagnostic bool) e
 	for _, name := range names {
 		in, err := present(cmd, name)
 		if err != nil {
-			return hint(err, "check the name; - reads from standard input")
+			return cli.Hint(err, "check the name; - reads from standard input")
 		}
 		found := in.inspections(diagnostic)
 		for i := range found {
@@ -110,21 +111,21 @@ func (p *program) inspect(cmd *cobra.Command, names []string, diagnostic bool) e
 	out := cmd.OutOrStdout()
 	var err error
 	switch {
-	case p.json && len(all) == 1:
-		err = printJSON(out, all[0])
-	case p.json:
-		err = printJSON(out, all)
+	case p.JSON && len(all) == 1:
+		err = cli.PrintJSON(out, all[0])
+	case p.JSON:
+		err = cli.PrintJSON(out, all)
 	default:
 		for i, v := range all {
 			if i > 0 {
 				fmt.Fprintln(out)
 			}
-			v.text(out, width(out))
+			v.text(out, cli.Width(out))
 		}
 	}
 	for _, v := range all {
 		if err == nil && v.Problem != nil && v.Text == "" {
-			err = &exitError{1}
+			err = cli.Exit(1)
 		}
 	}
 	return err
@@ -221,7 +222,7 @@ func (v inspection) text(out io.Writer, total int) {
 	var lines [][2]string
 	add := func(name, value string) {
 		if value != "" {
-			lines = append(lines, [2]string{name, visible(value)})
+			lines = append(lines, [2]string{name, cli.Visible(value)})
 		}
 	}
 	add("file", v.File)
@@ -263,13 +264,13 @@ func (v inspection) text(out io.Writer, total int) {
 		lines = nil
 		for _, c := range g.claims {
 			name := strings.TrimSpace(strconv.FormatInt(c.Key, 10) + " " + c.Name)
-			lines = append(lines, [2]string{visible(name), visible(plainText(c.Value))})
+			lines = append(lines, [2]string{cli.Visible(name), cli.Visible(plainText(c.Value))})
 		}
 		rows(out, "  ", total, lines)
 	}
 	for _, d := range []string{v.CBOR, v.Payload} {
 		if d != "" {
-			shown, _ := cleanTo(d, len(d))
+			shown, _ := cli.CleanTo(d, len(d))
 			fmt.Fprintf(out, "\n%s\n", shown)
 		}
 	}

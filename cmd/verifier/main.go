@@ -10,8 +10,6 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -19,6 +17,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/sanad-id/sanad/internal/cli"
 )
 
 func main() {
@@ -30,46 +30,22 @@ func main() {
 
 // run is main without the process, so that a test can call it.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	p := program{now: time.Now}
-	return p.run(ctx, args, stdin, stdout, stderr)
+	return newProgram(time.Now).run(ctx, args, stdin, stdout, stderr)
 }
-
-func (p *program) run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	root := p.commands()
-	root.SetArgs(args)
-	root.SetIn(stdin)
-	root.SetOut(stdout)
-	root.SetErr(stderr)
-	err := root.ExecuteContext(ctx)
-	if err == nil {
-		return 0
-	}
-	if e, ok := errors.AsType[*exitError](err); ok {
-		return e.code
-	}
-	fmt.Fprintf(stderr, "verifier: error: %s\n", visible(err.Error()))
-	if h := hintFor(err); h != "" {
-		fmt.Fprintf(stderr, "verifier: hint: %s\n", h)
-	}
-	if !p.began {
-		return 2 // the command line was wrong
-	}
-	return 1
-}
-
-// An exitError ends the program with a status of its own; what there is to say
-// has been said.
-type exitError struct{ code int }
-
-func (e *exitError) Error() string { return fmt.Sprintf("exit status %d", e.code) }
 
 // program is one run.
 type program struct {
-	dir   string // where imported trust is kept
-	json  bool   // results as one JSON document
-	lang  string // language of results
-	began bool   // the command line was understood and an action runs
-	now   func() time.Time
+	cli.Program
+	dir  string // where imported trust is kept
+	lang string // language of results
+}
+
+func newProgram(now func() time.Time) *program {
+	return &program{Program: cli.Program{Name: "verifier", Now: now}}
+}
+
+func (p *program) run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	return p.Run(ctx, p.commands(), args, stdin, stdout, stderr)
 }
 
 // commands is the whole tree. Each action is a function in a file of its name.
@@ -87,23 +63,12 @@ or import the bundle once, comparing its fingerprint with the published one:
 
   verifier trust import office.trust
   verifier check certificate.png`,
-		Args:          cobra.NoArgs,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-		SilenceErrors: true, SilenceUsage: true,
-		Version: version(),
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	flags := root.PersistentFlags()
 	flags.StringVar(&p.dir, "dir", "", "keep imported trust in `DIR` (default: sanad-verifier in your configuration folder)")
-	flags.BoolVar(&p.json, "json", false, "print the result as one JSON document")
 	flags.StringVar(&p.lang, "lang", "", "`LANGUAGE` of the result: ar, bn, en, fr, pt or sw (default: that of your system)")
-	root.AddCommand(p.checkCommand(), p.inspectCommand(), p.trustCommand(), p.versionCommand())
+	root.AddCommand(p.checkCommand(), p.inspectCommand(), p.trustCommand())
 	return root
-}
-
-// action marks that the command line was understood before f runs.
-func (p *program) action(f func(cmd *cobra.Command, args []string) error) func(*cobra.Command, []string) error {
-	return func(cmd *cobra.Command, args []string) error {
-		p.began = true
-		return f(cmd, args)
-	}
 }

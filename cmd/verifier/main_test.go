@@ -67,7 +67,7 @@ func TestClockSetBack(t *testing.T) {
 	at := func(now time.Time, want int, args ...string) string {
 		t.Helper()
 		var stdout, stderr bytes.Buffer
-		p := program{now: func() time.Time { return now }}
+		p := newProgram(func() time.Time { return now })
 		if got := p.run(t.Context(), append(args, "--dir", home, "--lang", "en"), strings.NewReader(""), &stdout, &stderr); got != want {
 			t.Errorf("%s: exit status %d, want %d\n%s%s", args[0], got, want, &stdout, &stderr)
 		}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sanad-id/sanad/credential"
+	"github.com/sanad-id/sanad/internal/cli"
 	"github.com/sanad-id/sanad/internal/i18n"
 	"github.com/sanad-id/sanad/verification"
 )
@@ -36,8 +37,8 @@ func (s screen) line(text string) { fmt.Fprintln(s.out, text) }
 
 // para prints a paragraph: its first line after lead, the others below the text.
 func (s screen) para(lead, text string) {
-	indent := strings.Repeat(" ", columns(lead))
-	fmt.Fprintf(s.out, "%s%s\n", lead, wrap(text, s.width-len(indent), indent))
+	indent := strings.Repeat(" ", cli.Columns(lead))
+	fmt.Fprintf(s.out, "%s%s\n", lead, cli.Wrap(text, s.width-len(indent), indent))
 }
 
 // report prints what a relying party needs, most important first: the verdict,
@@ -72,7 +73,7 @@ func (s screen) why(r verification.Report) {
 		if reason == credential.UnsupportedFormat && r.Kind != verification.KindCOSE {
 			s.para("  ", s.text("kind."+r.Kind))
 			if r.Text != "" {
-				s.para("    ", visible(r.Text))
+				s.para("    ", cli.Visible(r.Text))
 			}
 		}
 		s.para("  ", s.text("reason."+string(reason)))
@@ -88,8 +89,8 @@ func (s screen) content(r verification.Report) {
 			lines = append(lines, [2]string{s.text("label." + key), value})
 		}
 	}
-	add("type", visible(first(s.words.Pick(r.TypeLabels), r.Type)))
-	add("issuer", visible(first(s.words.Pick(r.IssuerNames), r.Issuer)))
+	add("type", cli.Visible(first(s.words.Pick(r.TypeLabels), r.Type)))
+	add("issuer", cli.Visible(first(s.words.Pick(r.IssuerNames), r.Issuer)))
 	add("issued", s.date(r.IssuedAt))
 	add("not_before", s.date(r.NotBefore))
 	add("expires", first(s.date(r.Expires), s.text("label.no_expiry")))
@@ -99,12 +100,12 @@ func (s screen) content(r verification.Report) {
 	lines = lines[:0]
 	var hidden []string
 	for _, c := range r.Claims {
-		label := visible(first(s.words.Pick(c.Labels), c.Name))
+		label := cli.Visible(first(s.words.Pick(c.Labels), c.Name))
 		if c.Sensitive && !s.all {
 			hidden = append(hidden, label)
 			continue
 		}
-		value, changed := clean(s.value(c))
+		value, changed := cli.Clean(s.value(c))
 		if changed {
 			value += " ⚠" // there is more to it than can be shown
 		}

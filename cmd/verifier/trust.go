@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sanad-id/sanad/internal/cli"
 	"github.com/sanad-id/sanad/internal/i18n"
 	"github.com/sanad-id/sanad/keys"
 	"github.com/sanad-id/sanad/trust"
@@ -34,7 +35,7 @@ func (p *program) trustImportCommand() *cobra.Command {
 		Use: "import FILE|-", Short: "Take a trust bundle, or a delta to the one in use, into use", Args: cobra.ExactArgs(1),
 		Example: `  verifier trust import office.trust
   verifier trust import --fingerprint "01234 56789 01234 56789 01234 56789" office.trust`,
-		RunE: p.action(func(cmd *cobra.Command, args []string) error { return p.trustImport(cmd, args[0], fingerprint) }),
+		RunE: p.Action(func(cmd *cobra.Command, args []string) error { return p.trustImport(cmd, args[0], fingerprint) }),
 	}
 	c.Flags().StringVar(&fingerprint, "fingerprint", "", "the published fingerprint, `DIGITS` in six groups of five, in place of a question")
 	return c
@@ -55,17 +56,17 @@ func (p *program) trustImport(cmd *cobra.Command, name, fingerprint string) erro
 	memory := trust.NewDirMemory(dir)
 	before, err := memory.Load()
 	if err != nil {
-		return hint(err, "if you accept to compare the fingerprint anew, remove the folder %s and import again", dir)
+		return cli.Hint(err, "if you accept to compare the fingerprint anew, remove the folder %s and import again", dir)
 	}
 	var unasked error
 	after, b, err := trust.Accept(before, file, func(b *trust.Bundle) bool {
-		ok, err := confirm(cmd, b, fingerprint, isTerminal(cmd.InOrStdin()))
+		ok, err := confirm(cmd, b, fingerprint, cli.IsTerminal(cmd.InOrStdin()))
 		unasked = err
 		return ok
 	})
 	if unasked != nil {
 		if errors.Is(unasked, errNoFingerprint) {
-			p.began = false // a flag is missing: the command line was wrong
+			return p.Misused(unasked)
 		}
 		return unasked
 	}
@@ -79,8 +80,8 @@ func (p *program) trustImport(cmd *cobra.Command, name, fingerprint string) erro
 		return err
 	}
 	changed := !before.Trusted() || before.HighWater != after.HighWater || before.Damaged
-	if p.json {
-		return printJSON(cmd.OutOrStdout(), map[string]any{
+	if p.JSON {
+		return cli.PrintJSON(cmd.OutOrStdout(), map[string]any{
 			"bundle_version": b.Version, "fingerprint": b.Fingerprint(), "first": !before.Trusted(), "changed": changed,
 			"as_of": b.AsOf.Format(time.RFC3339), "issuers": len(b.Issuers), "status_lists": len(b.Status),
 		})
@@ -92,7 +93,7 @@ func (p *program) trustImport(cmd *cobra.Command, name, fingerprint string) erro
 	_, err = fmt.Fprintf(cmd.OutOrStdout(), "Trust bundle %d of %s %s: %s, %s, %s.\n", b.Version, b.AsOf.Format(time.DateOnly), word,
 		count(len(b.Issuers), "issuer"), count(len(b.Types), "type"), count(len(b.Status), "status list"))
 	if err == nil && !before.Trusted() {
-		say(cmd, "Next: verifier check FILE")
+		cli.Say(cmd, "Next: verifier check FILE")
 	}
 	return err
 }
@@ -104,20 +105,20 @@ func confirm(cmd *cobra.Command, b *trust.Bundle, fingerprint string, terminal b
 		if trust.Pinned(fingerprint)(b) {
 			return true, nil
 		}
-		return false, hint(fmt.Errorf("the bundle has the fingerprint %s, not the one given", b.Fingerprint()),
+		return false, cli.Hint(fmt.Errorf("the bundle has the fingerprint %s, not the one given", b.Fingerprint()),
 			"do not use this file unless the authority confirms the fingerprint by another way")
 	}
 	if !terminal {
-		return false, hint(errNoFingerprint, "compare the fingerprint with the published one and give it: --fingerprint %q", b.Fingerprint())
+		return false, cli.Hint(errNoFingerprint, "compare the fingerprint with the published one and give it: --fingerprint %q", b.Fingerprint())
 	}
-	say(cmd, "This verifier trusts nobody yet. The bundle says it is from:")
+	cli.Say(cmd, "This verifier trusts nobody yet. The bundle says it is from:")
 	for _, i := range b.Issuers[:min(len(b.Issuers), 5)] {
-		say(cmd, "  %s", visible(i.Names["en"]))
+		cli.Say(cmd, "  %s", cli.Visible(i.Names["en"]))
 	}
 	if more := len(b.Issuers) - 5; more > 0 {
-		say(cmd, "  and %d more", more)
+		cli.Say(cmd, "  and %d more", more)
 	}
-	say(cmd, "Compare its fingerprint with the one on the poster or in the official gazette:\n\n    %s\n", b.Fingerprint())
+	cli.Say(cmd, "Compare its fingerprint with the one on the poster or in the official gazette:\n\n    %s\n", b.Fingerprint())
 	fmt.Fprint(cmd.ErrOrStderr(), "Are all six groups the same? [y/N] ")
 	answer, _ := bufio.NewReader(io.LimitReader(cmd.InOrStdin(), 100)).ReadString('\n')
 	switch strings.ToLower(strings.TrimSpace(answer)) {
@@ -144,7 +145,7 @@ func refusal(err error) error {
 		{trust.ErrMalformed, "get the file again; it may have been damaged on its way"},
 	} {
 		if errors.Is(err, r.is) {
-			return hint(err, "%s", r.hint)
+			return cli.Hint(err, "%s", r.hint)
 		}
 	}
 	return err
@@ -155,7 +156,7 @@ func (p *program) trustShowCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "show", Short: "Show what is trusted and until when", Args: cobra.NoArgs,
 		Example: "  verifier trust show\n  verifier trust show --trust office.trust --json",
-		RunE:    p.action(func(cmd *cobra.Command, _ []string) error { return p.trustShow(cmd, file) }),
+		RunE:    p.Action(func(cmd *cobra.Command, _ []string) error { return p.trustShow(cmd, file) }),
 	}
 	c.Flags().StringVar(&file, "trust", "", "show the bundle in `FILE` (default: the imported one)")
 	return c
@@ -166,14 +167,13 @@ func (p *program) trustShow(cmd *cobra.Command, file string) error {
 	if err != nil {
 		return err
 	}
-	v := view(b, p.now().UTC())
-	if p.json {
-		return printJSON(cmd.OutOrStdout(), v)
+	v := view(b, p.Now().UTC())
+	if p.JSON {
+		return cli.PrintJSON(cmd.OutOrStdout(), v)
 	}
 	w, err := p.language()
 	if err != nil {
-		p.began = false
-		return err
+		return p.Misused(err)
 	}
 	v.text(cmd.OutOrStdout(), b, w)
 	return nil
@@ -201,11 +201,11 @@ func (p *program) shown(cmd *cobra.Command, file string) (*trust.Bundle, error) 
 		return nil, err
 	}
 	if !st.Trusted() {
-		return nil, hint(errors.New("nothing is trusted yet"), "verifier trust import FILE")
+		return nil, cli.Hint(errors.New("nothing is trusted yet"), "verifier trust import FILE")
 	}
 	b, err := st.Open()
 	if err != nil {
-		return nil, hint(err, "import the bundle again; version %d or newer is accepted", st.HighWater)
+		return nil, cli.Hint(err, "import the bundle again; version %d or newer is accepted", st.HighWater)
 	}
 	return b, nil
 }
@@ -311,7 +311,7 @@ func (v bundleView) text(out io.Writer, b *trust.Bundle, w i18n.Language) {
 	}
 	fmt.Fprintf(out, "Trust bundle %d", v.Version)
 	if v.Jurisdiction != "" {
-		fmt.Fprintf(out, " of %s", visible(v.Jurisdiction))
+		fmt.Fprintf(out, " of %s", cli.Visible(v.Jurisdiction))
 	}
 	fmt.Fprintf(out, "\n\n")
 	state := map[trust.Age]string{
@@ -329,7 +329,7 @@ func (v bundleView) text(out io.Writer, b *trust.Bundle, w i18n.Language) {
 		if i.Country != "" {
 			country = " (" + i.Country + ")"
 		}
-		fmt.Fprintf(out, "\nIssuer %s%s, %s\n", visible(w.Pick(i.Names)), country, visible(i.ID))
+		fmt.Fprintf(out, "\nIssuer %s%s, %s\n", cli.Visible(w.Pick(i.Names)), country, cli.Visible(i.ID))
 		for _, k := range i.Keys {
 			until := "signs until " + day(k.SignUntil)
 			switch k.State {
@@ -340,8 +340,8 @@ func (v bundleView) text(out io.Writer, b *trust.Bundle, w i18n.Language) {
 			case keys.Compromised:
 				until = "stolen, counts for nothing from " + day(k.CompromisedSince)
 			}
-			fmt.Fprintf(out, "  key %s  %s  %s, %s\n", k.ID, pad(string(k.Algorithm), 5), k.State, until)
-			fmt.Fprintf(out, "    may sign %s\n", visible(strings.Join(slices.Sorted(slices.Values(k.Types)), ", ")))
+			fmt.Fprintf(out, "  key %s  %s  %s, %s\n", k.ID, cli.Pad(string(k.Algorithm), 5), k.State, until)
+			fmt.Fprintf(out, "    may sign %s\n", cli.Visible(strings.Join(slices.Sorted(slices.Values(k.Types)), ", ")))
 		}
 	}
 	fmt.Fprintf(out, "\nTypes\n")
@@ -350,14 +350,14 @@ func (v bundleView) text(out io.Writer, b *trust.Bundle, w i18n.Language) {
 		if !t.FreshUntil.IsZero() {
 			until = ", so these until " + day(t.FreshUntil)
 		}
-		fmt.Fprintf(out, "  %s, %s\n    lists count as fresh for %s%s\n", visible(w.Pick(t.Labels)), visible(t.ID), span(b.Types[i].FreshFor), until)
+		fmt.Fprintf(out, "  %s, %s\n    lists count as fresh for %s%s\n", cli.Visible(w.Pick(t.Labels)), cli.Visible(t.ID), span(b.Types[i].FreshFor), until)
 	}
 	fmt.Fprintf(out, "\nStatus lists\n")
 	if len(v.Status) == 0 {
 		fmt.Fprintf(out, "  none: what this bundle checks needs a look at its status\n")
 	}
 	for _, l := range v.Status {
-		fmt.Fprintf(out, "  %s  of %s, %s, %d slots\n", visible(l.URI), day(l.IssuedAt), span(time.Duration(l.Age)*time.Second)+" old", l.Size)
+		fmt.Fprintf(out, "  %s  of %s, %s, %d slots\n", cli.Visible(l.URI), day(l.IssuedAt), span(time.Duration(l.Age)*time.Second)+" old", l.Size)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/sanad-id/sanad/credential"
 	"github.com/sanad-id/sanad/credential/cwt"
+	"github.com/sanad-id/sanad/internal/cli"
 	"github.com/sanad-id/sanad/trust"
 	"github.com/sanad-id/sanad/verification"
 )
@@ -33,7 +34,7 @@ type knowledge struct {
 
 // know gathers it: a pinned key, the bundle of a file, or the imported one.
 func (p *program) know(cmd *cobra.Command, o checkOptions) (*knowledge, error) {
-	k := &knowledge{config: verification.Config{COSE: codes{}, Now: p.now}}
+	k := &knowledge{config: verification.Config{COSE: codes{}, Now: p.Now}}
 	if !o.moment.IsZero() {
 		k.config.Now = func() time.Time { return o.moment }
 	}
@@ -102,7 +103,7 @@ func (p *program) home() (string, error) {
 	}
 	dir, err := os.UserConfigDir()
 	if err != nil {
-		return "", hint(fmt.Errorf("find your configuration folder: %w", err), "name a folder with --dir")
+		return "", cli.Hint(fmt.Errorf("find your configuration folder: %w", err), "name a folder with --dir")
 	}
 	return filepath.Join(dir, "sanad-verifier"), nil
 }

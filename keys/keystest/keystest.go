@@ -11,7 +11,6 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"maps"
 	"math"
 	"slices"
@@ -569,6 +568,6 @@ func emergency(t *testing.T, ks keys.Keystore, now time.Time) {
 		t.Errorf("%v signs after the emergency, want %v", got, k)
 	}
 	if got := stored(t, ks, bad.ID()); got.State != keys.Compromised {
-		t.Errorf("the bad key is %v, want compromised: %s", got, fmt.Sprint(got.CompromisedSince))
+		t.Errorf("the bad key is %v since %v, want compromised", got, got.CompromisedSince)
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"encoding/json"
@@ -42,7 +42,7 @@ func TestClean(t *testing.T) {
 		{"nothing", "", "", false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got, changed := clean(tt.in)
+			got, changed := Clean(tt.in)
 			if got != tt.want || changed != tt.changed {
 				t.Errorf("clean: %q, %v, want %q, %v", got, changed, tt.want, tt.changed)
 			}
@@ -55,7 +55,7 @@ func FuzzClean(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		got, _ := clean(s)
+		got, _ := Clean(s)
 		if !utf8.ValidString(got) {
 			t.Fatal("not UTF-8")
 		}
@@ -84,7 +84,7 @@ func FuzzClean(f *testing.F) {
 func TestTerminalJSON(t *testing.T) {
 	want := map[string]string{"a": "x\x1b[2J\u009b\u202e\u200b\U000e0041\x7f\ufeff é رحيمة \u2028 \"<>&"}
 	var b strings.Builder
-	if err := printJSON(&b, want); err != nil {
+	if err := PrintJSON(&b, want); err != nil {
 		t.Fatal(err)
 	}
 	for _, r := range b.String() {
@@ -102,17 +102,17 @@ func TestTerminalJSON(t *testing.T) {
 }
 
 func TestWrap(t *testing.T) {
-	got := wrap("one two three four five six", 11, "  ")
+	got := Wrap("one two three four five six", 11, "  ")
 	if want := "one two\n  three four\n  five six"; got != want {
 		t.Errorf("wrap: %q, want %q", got, want)
 	}
-	if got, want := wrap("a "+strings.Repeat("é", 7), 3, ""), "a\néé"; !strings.HasPrefix(got, want) {
+	if got, want := Wrap("a "+strings.Repeat("é", 7), 3, ""), "a\néé"; !strings.HasPrefix(got, want) {
 		t.Errorf("wrap: %q, want %q first", got, want)
 	}
-	if got, want := wrap(strings.Repeat("x", 7), 3, " "), "xxx\n xxx\n x"; got != want {
+	if got, want := Wrap(strings.Repeat("x", 7), 3, " "), "xxx\n xxx\n x"; got != want {
 		t.Errorf("wrap: %q, want %q", got, want)
 	}
-	if n := columns("a\u0301\u2068世"); n != 3 {
+	if n := Columns("a\u0301\u2068世"); n != 3 {
 		t.Errorf("columns: %d, want 3", n)
 	}
 }

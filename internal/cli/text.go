@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"fmt"
@@ -20,14 +20,14 @@ const (
 	endIsolate = "\u2069"
 )
 
-// clean makes text from outside safe for a terminal: what would steer the
+// Clean makes text from outside safe for a terminal: what would steer the
 // terminal or reorder or hide text becomes visible, floods of marks and very
 // long values are cut. Right-to-left text is isolated, so that it stays in its
 // place. changed tells that what is shown is not all there is.
-func clean(s string) (shown string, changed bool) { return cleanTo(s, maxShown) }
+func Clean(s string) (shown string, changed bool) { return CleanTo(s, maxShown) }
 
-// cleanTo is clean with a limit of its own.
-func cleanTo(s string, most int) (shown string, changed bool) {
+// CleanTo is Clean with a limit of its own.
+func CleanTo(s string, most int) (shown string, changed bool) {
 	var b strings.Builder
 	b.Grow(min(len(s), 4*most) + 16)
 	marks, n, rtl := 0, 0, false
@@ -73,10 +73,19 @@ func cleanTo(s string, most int) (shown string, changed bool) {
 	return b.String(), changed
 }
 
-// visible is clean for where nobody asks whether anything was changed.
-func visible(s string) string {
-	shown, _ := clean(s)
+// Visible is Clean for where nobody asks whether anything was changed.
+func Visible(s string) string {
+	shown, _ := Clean(s)
 	return shown
+}
+
+// VisibleLines is Visible for a text of several lines.
+func VisibleLines(s string) string {
+	lines := strings.Split(s, "\n")
+	for i, l := range lines {
+		lines[i] = Visible(l)
+	}
+	return strings.Join(lines, "\n")
 }
 
 // steers reports whether a character is not shown but does something: control
@@ -118,13 +127,13 @@ func asciiJSON(b []byte) []byte {
 	return out
 }
 
-// pad fills text with spaces to a width in columns, as far as that can be told.
-func pad(s string, width int) string {
-	return s + strings.Repeat(" ", max(0, width-columns(s)))
+// Pad fills text with spaces to a width in columns, as far as that can be told.
+func Pad(s string, width int) string {
+	return s + strings.Repeat(" ", max(0, width-Columns(s)))
 }
 
-// columns is about how many columns a terminal gives to text.
-func columns(s string) int {
+// Columns is about how many columns a terminal gives to text.
+func Columns(s string) int {
 	n := 0
 	for _, r := range s {
 		switch {
@@ -138,9 +147,9 @@ func columns(s string) int {
 	return n
 }
 
-// wrap breaks text at spaces, and words that are too long anywhere, into lines of
+// Wrap breaks text at spaces, and words that are too long anywhere, into lines of
 // at most so many columns, all but the first indented.
-func wrap(s string, width int, indent string) string {
+func Wrap(s string, width int, indent string) string {
 	var b strings.Builder
 	col := 0
 	newline := func() {
@@ -148,7 +157,7 @@ func wrap(s string, width int, indent string) string {
 		col = 0
 	}
 	for i, word := range strings.Fields(s) {
-		w := columns(word)
+		w := Columns(word)
 		if i > 0 && col+1+w > width {
 			newline()
 		} else if i > 0 {
@@ -161,11 +170,11 @@ func wrap(s string, width int, indent string) string {
 			continue
 		}
 		for _, r := range word {
-			if c := columns(string(r)); c > 0 && col+c > width {
+			if c := Columns(string(r)); c > 0 && col+c > width {
 				newline()
 			}
 			b.WriteRune(r)
-			col += columns(string(r))
+			col += Columns(string(r))
 		}
 	}
 	return b.String()

@@ -1,0 +1,518 @@
+package issuance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"math"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sanad-id/sanad/audit"
+	"github.com/sanad-id/sanad/keys"
+	"github.com/sanad-id/sanad/programme"
+	"github.com/sanad-id/sanad/registry"
+)
+
+// A batchRun is one run of a batch.
+type batchRun struct {
+	s      *Service
+	r      BatchRequest
+	folder *folder
+
+	programme *programme.Programme
+	id        string
+	batch     Batch // the stored progress; while chunks run, settle's alone
+	result    Result
+
+	begun    time.Time
+	before   int64 // rows that earlier runs had done
+	length   int64 // of the manifest with all chunks that are spooled
+	failedAt atomic.Int64
+
+	mu  sync.Mutex
+	err error
+}
+
+// open begins the batch of the folder, or finds where it stands and puts the
+// folder into that state.
+func (b *batchRun) open(ctx context.Context) error {
+	source, err := b.r.Source.Fingerprint(ctx)
+	if err != nil {
+		return fmt.Errorf("fingerprint of the source: %w", err)
+	}
+	terms, known, err := b.folder.terms()
+	if err != nil {
+		return err
+	}
+	if !known {
+		return b.begin(ctx, source)
+	}
+	b.batch, err = b.s.cfg.Store.Batch(ctx, terms.Batch)
+	switch {
+	case errors.Is(err, ErrNoBatch) && b.folder.empty():
+		return b.begin(ctx, source) // a crash came before the first transaction
+	case errors.Is(err, ErrNoBatch):
+		return fmt.Errorf("%w: this issuer has no batch %s", ErrOtherBatch, terms.Batch)
+	case err != nil:
+		return fmt.Errorf("read batch %s: %w", terms.Batch, err)
+	}
+	b.result = Result{Outcome: Stopped, Batch: b.batch, Resumed: true}
+	if err := b.sameTerms(terms, source); err != nil {
+		return err
+	}
+	if b.batch.State == BatchFinished {
+		b.result.Already = true
+		b.result.Outcome = outcome(b.batch)
+		return b.folder.clean()
+	}
+	return b.resume(ctx)
+}
+
+// sameTerms refuses to go on with a batch on other terms.
+func (b *batchRun) sameTerms(t terms, source string) error {
+	now := b.r.terms()
+	switch {
+	case b.batch.Programme != b.r.Programme || t.Programme != b.r.Programme:
+		return fmt.Errorf("%w: it is of programme %q", ErrOtherBatch, b.batch.Programme)
+	case t.Files != now.Files:
+		return fmt.Errorf("%w: it was begun with the files %q", ErrOtherBatch, t.Files)
+	case t.Supersede != now.Supersede:
+		return fmt.Errorf("%w: it was begun with supersede %t", ErrOtherBatch, t.Supersede)
+	case b.batch.Source != source && b.batch.State != BatchFinished:
+		return fmt.Errorf("%w: resume with the file as it was, or begin in another folder", ErrSourceChanged)
+	}
+	return nil
+}
+
+// begin writes the terms into the folder, then stores the batch.
+func (b *batchRun) begin(ctx context.Context, source string) error {
+	if !b.folder.empty() {
+		return fmt.Errorf("%w: %s holds the files of something else", ErrFolder, b.folder.path)
+	}
+	p, err := b.s.Programme(ctx, b.r.Programme, 0)
+	if err != nil {
+		return err
+	}
+	b.programme = p
+	now := b.s.now()
+	var id [1]string
+	if err := newIDs(b.s.cfg.Rand, now, id[:]); err != nil {
+		return err
+	}
+	b.batch = Batch{
+		ID: id[0], Programme: p.ID, Version: p.Version, Source: source, State: BatchRunning,
+		Started: now, Changed: now, Manifest: int64(len(manifestHeader)),
+	}
+	t := b.r.terms()
+	t.Batch, t.Version, t.Source = id[0], p.Version, source
+	if err := b.folder.writeTerms(t); err != nil {
+		return err
+	}
+	if err := b.save(ctx, audit.BatchStarted); err != nil {
+		return err
+	}
+	return b.folder.startManifest()
+}
+
+// resume clears away what the last run left unmarked and releases what it left
+// unreleased.
+func (b *batchRun) resume(ctx context.Context) error {
+	p, err := b.s.Programme(ctx, b.batch.Programme, b.batch.Version)
+	if err != nil {
+		return err
+	}
+	b.programme = p
+	left, err := b.s.sweep(ctx, Query{Batch: b.batch.ID, State: Intended})
+	b.result.Leftovers = len(left)
+	if err != nil {
+		return err
+	}
+	if err := b.folder.recover(b.batch, b.s.cfg.Workers); err != nil {
+		return err
+	}
+	b.batch.Changed = later(b.s.now(), b.batch.Changed)
+	return b.save(ctx, audit.BatchResumed)
+}
+
+// save stores the batch with an audit event.
+func (b *batchRun) save(ctx context.Context, kind audit.Kind) error {
+	err := b.s.cfg.Store.Write(ctx, func(tx Tx) error {
+		if err := tx.SaveBatch(b.batch); err != nil {
+			return err
+		}
+		return tx.Append([]audit.Event{{
+			Time: b.batch.Changed, Kind: kind, Actor: b.r.Actor, Programme: b.batch.Programme, Batch: b.batch.ID,
+			Count: int(b.batch.Issued),
+			Detail: fmt.Sprintf("programme version %d, %d records done, %d failed, %d skipped",
+				b.batch.Version, b.batch.Rows, b.batch.Failed, b.batch.Skipped),
+		}})
+	})
+	if err != nil {
+		return fmt.Errorf("store batch %s: %w", b.batch.ID, err)
+	}
+	return nil
+}
+
+func outcome(b Batch) Outcome {
+	switch {
+	case b.State != BatchFinished:
+		return Stopped
+	case b.Failed > 0:
+		return Partial
+	}
+	return Complete
+}
+
+// A chunk is a run of the source's records on its way through the batch.
+type chunk struct {
+	number int64 // from 0
+	order  *order
+	now    time.Time
+	first  int64 // the number of its first row, from 1
+	rows   []row
+	spool  spool
+	// counts of rows by outcome
+	issued, failed, skipped int64
+	after                   Batch // the progress once the chunk is marked
+}
+
+// A row is one record of the source in a chunk.
+type row struct {
+	record    registry.Record
+	broken    *registry.RowError // it could not be read
+	candidate *candidate         // nil if broken
+	id        string             // of the record, for the manifest
+	intended  bool               // the candidate's intent is stored
+	files     []spoolFile
+}
+
+// run takes the rest of the source through the stages, one goroutine each, so
+// that reading, storing and signing overlap. Chunks stay in order.
+func (b *batchRun) run(ctx context.Context) error {
+	b.id, b.begun, b.before, b.length = b.batch.ID, b.s.now(), b.batch.Rows, b.batch.Manifest
+	b.failedAt.Store(math.MaxInt64)
+	b.report(b.batch)
+	work := detached(ctx)
+	read := make(chan *chunk)
+	number, done, ended := b.batch.Chunks, b.batch.Rows, false
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		defer close(read)
+		ended = b.read(ctx, number, done, read)
+	})
+	mapped := b.stage(&wg, read, func(c *chunk) error { return b.mapRecords(work, c) })
+	intended := b.stage(&wg, mapped, func(c *chunk) error { return b.intend(work, c) })
+	spooled := b.stage(&wg, intended, b.sign)
+	settled := b.stage(&wg, spooled, func(c *chunk) error { return b.settle(work, c) })
+	for c := range settled {
+		b.report(c.after)
+	}
+	wg.Wait()
+	if b.err != nil {
+		// What was intended and not marked is not going to be.
+		_, err := b.s.sweep(work, Query{Batch: b.batch.ID, State: Intended})
+		return errors.Join(b.err, err, b.folder.flush())
+	}
+	if err := b.folder.flush(); err != nil {
+		return err
+	}
+	b.s.cfg.Crash(PointSynced)
+	if !ended {
+		return nil // stopped
+	}
+	b.s.cfg.Crash(PointFinishing)
+	return b.finish(work)
+}
+
+func (b *batchRun) finish(ctx context.Context) error {
+	b.batch.State, b.batch.Changed = BatchFinished, later(b.s.now(), b.batch.Changed)
+	if err := b.save(ctx, audit.BatchFinished); err != nil {
+		b.batch.State = BatchRunning
+		return err
+	}
+	b.result.Outcome = outcome(b.batch)
+	return b.folder.clean()
+}
+
+// stage runs f on each chunk and hands it on. From the first chunk on that fails
+// in any stage, chunks are dropped; those before it go their way.
+func (b *batchRun) stage(wg *sync.WaitGroup, in <-chan *chunk, f func(*chunk) error) <-chan *chunk {
+	out := make(chan *chunk)
+	wg.Go(func() {
+		defer close(out)
+		for c := range in {
+			if c.number >= b.failedAt.Load() {
+				continue
+			}
+			if err := f(c); err != nil {
+				b.fail(c.number, err)
+				continue
+			}
+			out <- c
+		}
+	})
+	return out
+}
+
+// fail stops the batch before this chunk. The failure of the earliest chunk is
+// the one to report.
+func (b *batchRun) fail(number int64, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if number < b.failedAt.Load() {
+		b.failedAt.Store(number)
+		b.err = err
+	}
+}
+
+// read cuts the source into chunks, from this number on, after the rows that
+// are done. It reports whether it reached the end.
+func (b *batchRun) read(ctx context.Context, number, done int64, out chan<- *chunk) bool {
+	c := &chunk{number: number, first: done + 1}
+	send := func() bool {
+		if number >= b.failedAt.Load() {
+			return false
+		}
+		out <- c
+		number++
+		c = &chunk{number: number, first: c.first + int64(len(c.rows))}
+		return true
+	}
+	var seen int64
+	next, stop := iter.Pull2(b.r.Source.Records(ctx))
+	defer stop()
+	for ctx.Err() == nil {
+		record, err, ok := next()
+		if !ok {
+			return len(c.rows) == 0 || send()
+		}
+		broken, isRow := errors.AsType[*registry.RowError](err)
+		if err != nil && !isRow {
+			if ctx.Err() == nil {
+				b.fail(number, fmt.Errorf("read the source after record %d: %w", seen, err))
+			}
+			return false
+		}
+		if seen++; seen <= done {
+			continue
+		}
+		c.rows = append(c.rows, row{record: record, broken: broken})
+		if len(c.rows) == b.r.Chunk && !send() {
+			return false
+		}
+	}
+	return false
+}
+
+// mapRecords is rung 1: authorise, and map each record to its claims.
+func (b *batchRun) mapRecords(ctx context.Context, c *chunk) error {
+	c.now = b.s.now()
+	key, signer, err := b.s.signer(ctx, keys.Credential, c.now)
+	if err != nil {
+		return err
+	}
+	c.order = &order{
+		programme: b.programme, key: key, signer: signer,
+		actor: b.r.Actor, batch: b.id, supersede: b.r.Supersede,
+	}
+	err = b.s.parallel(len(c.rows), func(i int) error {
+		r := &c.rows[i]
+		if r.broken == nil {
+			r.id = r.record.ID
+			r.candidate = b.s.candidate(c.order, r.record, c.now)
+			r.candidate.row = c.first + int64(i)
+		}
+		r.record = registry.Record{} // its values are not needed any more
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, k := range c.candidates() {
+		if len(k.notes) > 0 && b.r.Notes != nil {
+			b.r.Notes(k.notes)
+		}
+	}
+	b.s.cfg.Crash(PointAuthorised)
+	return nil
+}
+
+// candidates of a chunk, in order.
+func (c *chunk) candidates() []*candidate {
+	all := make([]*candidate, 0, len(c.rows))
+	for i := range c.rows {
+		if k := c.rows[i].candidate; k != nil {
+			all = append(all, k)
+		}
+	}
+	return all
+}
+
+// intend is rung 2 for a chunk.
+func (b *batchRun) intend(ctx context.Context, c *chunk) error {
+	if all := alive(c.candidates()); len(all) > 0 {
+		if err := b.s.intend(ctx, c.order, c.now, all); err != nil {
+			return err
+		}
+	}
+	for i := range c.rows {
+		k := c.rows[i].candidate
+		c.rows[i].intended = k != nil && k.refused == nil
+	}
+	b.s.cfg.Crash(PointIntended)
+	return nil
+}
+
+// sign is rungs 3 and 4 for a chunk. What is to be released is then made durable
+// in the spool, so that nothing is lost between mark and release.
+func (b *batchRun) sign(c *chunk) error {
+	err := b.s.parallel(len(c.rows), func(i int) error {
+		r := &c.rows[i]
+		if !r.intended {
+			return nil
+		}
+		if err := b.s.sign(c.order, r.candidate); err != nil {
+			if r.candidate.refused != nil {
+				return nil
+			}
+			return err
+		}
+		b.draw(r)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	b.s.cfg.Crash(PointSigned)
+	if err := b.layOut(c); err != nil {
+		return err
+	}
+	if err := b.folder.writeSpool(&c.spool); err != nil {
+		return err
+	}
+	b.s.cfg.Crash(PointSpooled)
+	return nil
+}
+
+// draw makes the files of a credential, or refuses it.
+func (b *batchRun) draw(r *row) {
+	for j, form := range r.candidate.forms {
+		for _, kind := range b.r.Kinds {
+			data := []byte(form.Text)
+			if kind != FileText {
+				var err error
+				if data, err = b.r.Draw(kind, r.candidate.which[j], form.Text); err != nil {
+					r.candidate.refused = refuse(r.candidate.line, CodeDraw, err.Error())
+					return
+				}
+			}
+			r.files = append(r.files, spoolFile{name: fileName(r.candidate.cred.ID, j, form.Form, kind), data: data})
+		}
+	}
+}
+
+// fileName is CREDENTIAL_ID.png, and CREDENTIAL_ID-FORM.png from the second form
+// of a programme on.
+func fileName(id string, j int, form string, kind FileKind) string {
+	if j > 0 {
+		id += "-" + form
+	}
+	return id + kind.extension()
+}
+
+// layOut builds the chunk's rows of the manifest and its spool.
+func (b *batchRun) layOut(c *chunk) error {
+	c.spool = spool{chunk: c.number, offset: b.length}
+	m := manifestWriter{buf: make([]byte, 0, 128*len(c.rows))}
+	for i := range c.rows {
+		r := &c.rows[i]
+		k := r.candidate
+		switch {
+		case r.broken != nil:
+			c.failed++
+			m.row("", "", "", 0, "", fmt.Sprintf("line %d: %s: %s", r.broken.Line, r.broken.Code, r.broken.Detail))
+		case k.refused != nil:
+			if k.refused.skips() {
+				c.skipped++
+			} else {
+				c.failed++
+			}
+			m.row(r.id, "", "", 0, "", k.refused.Error())
+		default:
+			c.issued++
+			for n, f := range r.files {
+				slot := k.cred.Forms[n/len(b.r.Kinds)].Slot
+				m.row(r.id, k.cred.ID, slot.List, slot.Index, f.name, "")
+				c.spool.files = append(c.spool.files, f)
+			}
+		}
+	}
+	c.spool.rows = m.buf
+	b.length += int64(len(m.buf))
+	return nil
+}
+
+// settle is rungs 5 and 6 for a chunk: mark it, together with the progress of
+// the batch, and release its output.
+func (b *batchRun) settle(ctx context.Context, c *chunk) error {
+	next := b.batch
+	next.Chunks++
+	next.Rows += int64(len(c.rows))
+	next.Issued += c.issued
+	next.Failed += c.failed
+	next.Skipped += c.skipped
+	next.Manifest = c.spool.offset + int64(len(c.spool.rows))
+	var spoiled []Credential // intended, and then refused
+	for i := range c.rows {
+		if r := &c.rows[i]; r.intended && r.candidate.refused != nil {
+			spoiled = append(spoiled, r.candidate.cred)
+		}
+	}
+	err := b.s.complete(ctx, c.order, c.candidates(), func(tx Tx, at time.Time) error {
+		for _, k := range spoiled {
+			k, err := tx.Change(k.ID, Revoked, Leftover, at)
+			if err != nil {
+				return fmt.Errorf("revoke %s: %w", k.ID, err)
+			}
+			if err := tx.Append([]audit.Event{event(audit.CredentialLeftover, c.order.actor, at, k)}); err != nil {
+				return err
+			}
+		}
+		next.Changed = later(at, next.Changed)
+		return tx.SaveBatch(next)
+	})
+	if err != nil {
+		// If no credential could tell, the batch itself does.
+		if stored, e := b.s.cfg.Store.Batch(ctx, next.ID); e != nil || stored.Chunks != next.Chunks {
+			return err
+		}
+	}
+	b.batch, c.after = next, next
+	b.s.cfg.Crash(PointMarked)
+	if err := b.folder.release(&c.spool, b.s.cfg.Workers, func() { b.s.cfg.Crash(PointReleasing) }); err != nil {
+		return err
+	}
+	b.s.cfg.Crash(PointReleased)
+	if b.folder.due(b.s.now()) {
+		if err := b.folder.flush(); err != nil {
+			return err
+		}
+		b.s.cfg.Crash(PointSynced)
+	}
+	return nil
+}
+
+// report tells how far the batch is.
+func (b *batchRun) report(at Batch) {
+	p := Progress{Done: at.Rows, Total: b.r.Total, Issued: at.Issued, Failed: at.Failed, Skipped: at.Skipped}
+	if spent := b.s.now().Sub(b.begun).Seconds(); spent > 0 {
+		p.Rate = float64(p.Done-b.before) / spent
+		if p.Rate > 0 && p.Total > p.Done {
+			p.Remaining = time.Duration(float64(p.Total-p.Done) / p.Rate * float64(time.Second))
+		}
+	}
+	b.r.Progress(p)
+}

@@ -1,0 +1,39 @@
+package issuance
+
+import (
+	"io"
+	"time"
+)
+
+// Seams for the tests of this package.
+
+// NewIDs draws n ids of the moment at.
+func NewIDs(rnd io.Reader, at time.Time, n int) ([]string, error) {
+	ids := make([]string, n)
+	return ids, newIDs(rnd, at, ids)
+}
+
+// ManifestRow is one row of a manifest as text.
+func ManifestRow(record, id, list string, index uint64, file, why string) string {
+	var m manifestWriter
+	m.row(record, id, list, index, file, why)
+	return string(m.buf)
+}
+
+// ManifestHeader is the first line of a manifest.
+const ManifestHeader = manifestHeader
+
+// ReencodeSpool reads a spool file and writes it again.
+func ReencodeSpool(b []byte) ([]byte, error) {
+	s, err := decodeSpool(b)
+	if err != nil {
+		return nil, err
+	}
+	return s.encode(), nil
+}
+
+// SpoolOf is the spool file of a chunk with one file.
+func SpoolOf(chunk, offset int64, rows, name, data string) []byte {
+	s := spool{chunk: chunk, offset: offset, rows: []byte(rows), files: []spoolFile{{name, []byte(data)}}}
+	return s.encode()
+}

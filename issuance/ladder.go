@@ -1,0 +1,220 @@
+package issuance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/sanad-id/sanad/credential/cwt"
+	"github.com/sanad-id/sanad/keys"
+	"github.com/sanad-id/sanad/programme"
+	"github.com/sanad-id/sanad/registry"
+)
+
+// Request asks for one credential.
+type Request struct {
+	// Programme is the programme to issue under, in its newest version.
+	Programme string
+	// Record is the registry record that it is about.
+	Record registry.Record
+	// Idempotency is the caller's own name for this request; optional. A second
+	// request with the same one never makes a second credential.
+	Idempotency string
+	// Supersede revokes the credential that the record holds, if any, in the
+	// same step.
+	Supersede bool
+	// Actor is the account of the operator, for the audit log.
+	Actor string
+}
+
+// Issued is a credential that was released.
+type Issued struct {
+	Credential Credential
+	// Forms are its signed forms, in the order of the programme.
+	Forms []SignedForm
+	// Notes are values that the programme let be left out or simplified.
+	Notes []programme.Problem
+}
+
+// A SignedForm is one signed form of a credential. It contains personal data and
+// prints as its name.
+type SignedForm struct {
+	// Form is the name of the form in the programme.
+	Form string
+	// Token is the signed CWT, Text what a QR code of it says.
+	Token []byte
+	Text  string
+}
+
+// String names the form and shows nothing of it.
+func (f SignedForm) String() string { return "signed form " + f.Form }
+
+// GoString is String.
+func (f SignedForm) GoString() string { return f.String() }
+
+// An order is what credentials are issued under.
+type order struct {
+	programme *programme.Programme
+	key       keys.Key
+	signer    keys.Signer
+
+	actor, batch string
+	supersede    bool
+	replaces     string   // the one credential to supersede, or empty
+	idempotency  [32]byte // zero if none
+}
+
+// A candidate is one record on its way up the ladder.
+type candidate struct {
+	row     int64 // in its batch, from 1
+	line    int   // in its source
+	record  Pseudonym
+	content programme.Content
+	notes   []programme.Problem
+	which   []programme.Form // the forms that it gets
+	drafts  []*cwt.Draft     // one a form
+	forms   []SignedForm
+	cred    Credential
+	held    string     // the credential to supersede, or empty
+	twin    *candidate // the one before it with the same record, or nil
+	refused *RecordError
+}
+
+// Issue climbs the ladder for one record: it authorises and checks, stores the
+// intent with slots, digests and audit entry, signs, checks its own signature,
+// stores that it is signed, and only then returns the credential.
+//
+// It returns a [*RecordError] if the record cannot be issued for, and
+// [ErrSelfCheck] if the signer failed. Of any error that comes after the intent
+// was stored the credential is revoked as a [Leftover], at once or by the next
+// [Service.Sweep].
+func (s *Service) Issue(ctx context.Context, r Request) (Issued, error) {
+	return s.issue(ctx, r, "")
+}
+
+// Supersede issues a new credential in place of the one with this id, which is
+// revoked in the step that stores the new one's intent. It must be one of the
+// same programme and record.
+func (s *Service) Supersede(ctx context.Context, id string, r Request) (Issued, error) {
+	old, err := s.cfg.Store.Credential(ctx, id)
+	if err != nil {
+		return Issued{}, fmt.Errorf("supersede %s: %w", id, err)
+	}
+	if old.Programme != r.Programme || old.Record != s.Pseudonym(r.Programme, r.Record.ID) {
+		return Issued{}, fmt.Errorf("supersede %s: %w: it is about another record or programme", id, ErrRecord)
+	}
+	return s.issue(ctx, r, id)
+}
+
+func (s *Service) issue(ctx context.Context, r Request, replaces string) (Issued, error) {
+	// Rung 1: authorise and check.
+	now := s.now()
+	o, err := s.authorise(ctx, r.Programme, 0, now)
+	if err != nil {
+		return Issued{}, err
+	}
+	o.actor, o.supersede, o.replaces = r.Actor, r.Supersede, replaces
+	if r.Idempotency != "" {
+		o.idempotency = keyedHash(s.idempotencySecret, r.Idempotency)
+	}
+	c := s.candidate(o, r.Record, now)
+	if c.refused != nil {
+		return Issued{}, c.refused
+	}
+	s.cfg.Crash(PointAuthorised)
+
+	// Rung 2: the intent, durably.
+	list := []*candidate{c}
+	if err := s.intend(ctx, o, now, list); err != nil {
+		return Issued{}, errors.Join(err, s.clear(ctx, c.cred.ID))
+	}
+	if c.refused != nil {
+		return Issued{}, c.refused
+	}
+	s.cfg.Crash(PointIntended)
+	ctx = detached(ctx)
+
+	// Rungs 3 and 4: sign and check.
+	if err := s.sign(o, c); err != nil {
+		return Issued{}, errors.Join(err, s.clear(ctx, c.cred.ID))
+	}
+	s.cfg.Crash(PointSigned)
+
+	// Rung 5: the mark, durably.
+	if err := s.complete(ctx, o, list); err != nil {
+		return Issued{}, errors.Join(err, s.clear(ctx, c.cred.ID))
+	}
+	s.cfg.Crash(PointMarked)
+
+	// Rung 6: release.
+	return Issued{Credential: c.cred, Forms: c.forms, Notes: c.notes}, nil
+}
+
+// authorise finds the programme (version 0: the newest) and the key that may
+// sign for it now.
+func (s *Service) authorise(ctx context.Context, id string, version int, now time.Time) (*order, error) {
+	p, err := s.Programme(ctx, id, version)
+	if err != nil {
+		return nil, err
+	}
+	key, signer, err := s.signer(ctx, keys.Credential, now)
+	if err != nil {
+		return nil, err
+	}
+	return &order{programme: p, key: key, signer: signer}, nil
+}
+
+// signer returns the key for this purpose with its signer.
+func (s *Service) signer(ctx context.Context, p keys.Purpose, now time.Time) (keys.Key, keys.Signer, error) {
+	all, err := s.cfg.Keys.Keys(ctx)
+	if err != nil {
+		return keys.Key{}, nil, fmt.Errorf("list keys: %w", err)
+	}
+	key, err := keys.SigningKey(all, p, now)
+	if err != nil {
+		return keys.Key{}, nil, err
+	}
+	signer, err := s.cfg.Keys.Signer(ctx, key.ID())
+	if err != nil {
+		return keys.Key{}, nil, fmt.Errorf("signer of key %s: %w", key.ID(), err)
+	}
+	if !signer.Key().Public.Equal(key.Public) {
+		return keys.Key{}, nil, fmt.Errorf("signer of key %s: %w: it holds another key", key.ID(), ErrSelfCheck)
+	}
+	return key, signer, keys.CheckSigner(signer, p, now)
+}
+
+// candidate maps a record to what may be issued of it.
+func (s *Service) candidate(o *order, r registry.Record, now time.Time) *candidate {
+	c := &candidate{line: r.Line, record: s.Pseudonym(o.programme.ID, r.ID)}
+	content, problems := o.programme.Map(r, now)
+	if programme.Fatal(problems) {
+		c.refused = &RecordError{Line: r.Line, Problems: worst(problems), reason: ErrRecord}
+		return c
+	}
+	c.content, c.notes = content, problems
+	for _, name := range content.Forms() {
+		f, _ := o.programme.Form(name)
+		c.which = append(c.which, f)
+	}
+	if len(c.which) == 0 {
+		c.refused = refuse(r.Line, CodeLint, "no form has anything to say about the record")
+	}
+	return c
+}
+
+// worst are the problems that keep a record from being issued. If the programme
+// is not about the record, nothing else matters.
+func worst(problems []programme.Problem) []programme.Problem {
+	var fatal []programme.Problem
+	for _, p := range problems {
+		if p.Code == programme.CodeNotEligible {
+			return []programme.Problem{p}
+		}
+		if p.Fatal {
+			fatal = append(fatal, p)
+		}
+	}
+	return fatal
+}

@@ -1,0 +1,409 @@
+package issuance
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/sanad-id/sanad/audit"
+	"github.com/sanad-id/sanad/credential"
+	"github.com/sanad-id/sanad/credential/status"
+	"github.com/sanad-id/sanad/keys"
+	"github.com/sanad-id/sanad/trust"
+)
+
+// TrustName is the name of the trust bundle among the publications.
+const TrustName = "trust"
+
+// ErrNoRoot: there is no trust bundle yet and no root to begin one under.
+var ErrNoRoot = errors.New("issuance: no root of trust yet")
+
+// TrustRequest says what stands in the next trust bundle beside what the
+// issuer's own store and keys say: its keys, the types of its programmes and its
+// status lists.
+type TrustRequest struct {
+	// Names is the issuer's name by language tag; "en" is required.
+	Names map[string]string
+	// Country is its ISO 3166-1 code of two letters, Logo a small SVG picture,
+	// Regions where its keys may sign. All optional.
+	Country string
+	Logo    []byte
+	Regions []string
+	// Jurisdiction says for whom the bundle speaks, such as "XX".
+	Jurisdiction string
+	// RefreshAfter is how long after its date a newer bundle should be there,
+	// OldAfter how long until it is too old to rely on.
+	RefreshAfter, OldAfter time.Duration
+
+	// Roots is the chain of signed roots and BundleKeys what its last one names;
+	// needed for the first bundle and when the root has changed, otherwise nil.
+	Roots      [][]byte
+	BundleKeys []keys.PublicKey
+
+	// KeysOnly leaves the status lists out.
+	KeysOnly bool
+	// Edit changes the content before it is signed, to merge a contribution or to
+	// add a message; optional. What it adds stays in later bundles.
+	Edit func(trust.Content) (trust.Content, error)
+	// Actor is the account of the operator, for the audit log.
+	Actor string
+}
+
+// PublishTrust makes, signs and stores the next trust bundle and returns it. The
+// bundle shows every change that was acknowledged before the call: what it says
+// is read in the transaction that stores it, together with the audit entry and
+// the version, which only goes up. Keys that are planned count as published from
+// then on.
+//
+// It returns [ErrNoRoot] for a first bundle without a root, and [ErrClock] if
+// the clock lies behind the last bundle.
+func (s *Service) PublishTrust(ctx context.Context, r TrustRequest) (Publication, error) {
+	types, err := s.types(ctx)
+	if err != nil {
+		return Publication{}, err
+	}
+	var p Publication
+	var carried []keys.Key
+	err = s.cfg.Store.Write(ctx, func(tx Tx) error {
+		last, err := tx.Publication(TrustName)
+		if err != nil {
+			return err
+		}
+		p = Publication{Name: TrustName, Number: last.Number + 1}
+		if p.IssuedAt, err = s.publishAt(last); err != nil {
+			return err
+		}
+		all, err := s.cfg.Keys.Keys(ctx)
+		if err != nil {
+			return fmt.Errorf("list keys: %w", err)
+		}
+		c, bundleKeys, err := s.lastContent(r, last, p)
+		if err != nil {
+			return err
+		}
+		if carried, err = s.fillContent(tx, r, &c, types, all); err != nil {
+			return err
+		}
+		carried = append(carried, announced(all, bundleKeys)...)
+		if r.Edit != nil {
+			if c, err = r.Edit(c); err != nil {
+				return err
+			}
+		}
+		signers, err := s.bundleSigners(ctx, all, bundleKeys, p.IssuedAt)
+		if err != nil {
+			return err
+		}
+		if p.Content, err = c.Sign(s.cfg.Rand, signers, p.IssuedAt); err != nil {
+			return err
+		}
+		detail := fmt.Sprintf("version %d, %d issuers, %d types, %d lists", c.Version, len(c.Issuers), len(c.Types), len(c.Status))
+		return s.savePublication(tx, &p, audit.TrustPublished, r.Actor, detail)
+	})
+	if err != nil {
+		return Publication{}, fmt.Errorf("publish the trust bundle: %w", err)
+	}
+	s.cfg.Crash(PointPublished)
+	return p, s.markPublished(ctx, carried, p.IssuedAt)
+}
+
+// publishAt is the date of the next publication after the last one: now, or the
+// last one's if the clock has gone back a little.
+func (s *Service) publishAt(last Publication) (time.Time, error) {
+	now := s.now().Truncate(time.Second)
+	if behind := last.IssuedAt.Sub(now); behind > s.cfg.ClockTolerance {
+		return time.Time{}, fmt.Errorf("%w: it stands %s behind the last publication", ErrClock, behind.Round(time.Second))
+	}
+	return later(now, last.IssuedAt), nil
+}
+
+// savePublication stores a publication with its audit entry.
+func (s *Service) savePublication(tx Tx, p *Publication, kind audit.Kind, actor, detail string) error {
+	p.Digest = sha256.Sum256(p.Content)
+	if err := tx.SavePublication(*p); err != nil {
+		return err
+	}
+	e := audit.Event{Time: p.IssuedAt, Kind: kind, Actor: actor, Digest: hex.EncodeToString(p.Digest[:]), Detail: detail}
+	return tx.Append([]audit.Event{e})
+}
+
+// types describes the types of all programmes, each as its newest version says.
+func (s *Service) types(ctx context.Context) ([]credential.Type, error) {
+	rows, err := s.cfg.Store.Programmes(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read programmes: %w", err)
+	}
+	var types []credential.Type
+	for _, row := range rows {
+		p, err := s.parse(row)
+		if err != nil {
+			return nil, err
+		}
+		t := p.CredentialType()
+		if i := slices.IndexFunc(types, func(o credential.Type) bool { return o.ID == t.ID }); i >= 0 {
+			types[i] = t
+		} else {
+			types = append(types, t)
+		}
+	}
+	return types, nil
+}
+
+// lastContent is the content to start from: that of the last bundle, dated anew,
+// or an empty one under the root of the request. It also returns the keys that
+// sign bundles.
+func (s *Service) lastContent(r TrustRequest, last, next Publication) (trust.Content, []keys.PublicKey, error) {
+	c := trust.Content{Version: 1, AsOf: next.IssuedAt, Algorithms: keys.Algorithms()}
+	bundleKeys := r.BundleKeys
+	if last.Number > 0 {
+		b, err := trust.Open(last.Content)
+		if err != nil {
+			return c, nil, fmt.Errorf("the last bundle: %w", err)
+		}
+		c = b.Next(next.IssuedAt)
+		if r.Roots == nil {
+			bundleKeys = b.Root.BundleKeys
+		}
+	}
+	if r.Roots != nil {
+		c.Roots = r.Roots
+	}
+	if len(c.Roots) == 0 {
+		return c, nil, ErrNoRoot
+	}
+	c.RefreshBy, c.OldAfter = c.AsOf.Add(r.RefreshAfter), c.AsOf.Add(r.OldAfter)
+	c.Jurisdiction = r.Jurisdiction
+	return c, bundleKeys, nil
+}
+
+// fillContent puts the issuer's own part into the content and returns the keys
+// that it carries. What belongs to other issuers stays.
+func (s *Service) fillContent(tx Tx, r TrustRequest, c *trust.Content, types []credential.Type, all []keys.Key) ([]keys.Key, error) {
+	own := trust.Issuer{ID: s.cfg.Issuer, Names: r.Names, Country: r.Country, Logo: r.Logo}
+	foreignTypes, foreignLists := map[string]bool{}, map[string]bool{}
+	place := len(c.Issuers)
+	for i, other := range c.Issuers {
+		if other.ID == own.ID {
+			place, own.Authority = i, other.Authority
+			continue
+		}
+		for _, k := range other.Keys {
+			note(foreignTypes, k.Types)
+		}
+		if other.Authority != nil {
+			note(foreignTypes, other.Authority.Types)
+			note(foreignLists, other.Authority.Lists)
+		}
+	}
+	ids := make([]string, len(types))
+	for i, t := range types {
+		ids[i] = t.ID
+	}
+	var carried []keys.Key
+	for _, k := range all {
+		// A key without a type to sign for says nothing, and one whose last
+		// signature has expired needs no listing.
+		listed := k.VerifyUntil.IsZero() || c.AsOf.Before(k.VerifyUntil)
+		if k.Purpose == keys.Credential && len(ids) > 0 && listed {
+			own.Keys = append(own.Keys, trust.NewIssuerKey(k, ids, r.Regions))
+			carried = append(carried, k)
+		}
+	}
+	c.Issuers = slices.Replace(c.Issuers, place, min(place+1, len(c.Issuers)), own)
+	c.Types = slices.DeleteFunc(c.Types, func(t credential.Type) bool { return !foreignTypes[t.ID] || slices.Contains(ids, t.ID) })
+	c.Types = append(c.Types, types...)
+	c.Status = slices.DeleteFunc(c.Status, func(l status.Snapshot) bool { return !foreignLists[l.URI] })
+	if r.KeysOnly {
+		return carried, nil
+	}
+	lists, err := tx.Lists()
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range lists {
+		snapshot, err := snapshot(tx, l, c.AsOf)
+		if err != nil {
+			return nil, fmt.Errorf("status list %s: %w", l.URI, err)
+		}
+		c.Status = append(c.Status, snapshot)
+	}
+	return carried, nil
+}
+
+func note(set map[string]bool, names []string) {
+	for _, n := range names {
+		set[n] = true
+	}
+}
+
+// statusList builds a list as it stands in this transaction.
+func statusList(tx Tx, l List) (*status.List, error) {
+	list, err := status.NewList(l.Kind.Bits, l.Size)
+	if err != nil {
+		return nil, err
+	}
+	for state, err := range tx.SlotStates(l.URI) {
+		if err != nil {
+			return nil, err
+		}
+		if err := list.Set(state.Index, state.Value); err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
+}
+
+// snapshot packs a list for a bundle; of a sealed one it says which slots were
+// given out.
+func snapshot(tx Tx, l List, at time.Time) (status.Snapshot, error) {
+	list, err := statusList(tx, l)
+	if err != nil {
+		return status.Snapshot{}, err
+	}
+	packed, err := status.NewSnapshot(l.URI, list, at)
+	if err != nil || l.Sealed.IsZero() {
+		return packed, err
+	}
+	var issued []uint64
+	for slot, err := range tx.IssuedSlots(l.URI) {
+		if err != nil {
+			return status.Snapshot{}, err
+		}
+		issued = append(issued, slot)
+	}
+	return packed.WithIssued(issued)
+}
+
+// bundleSigners are the signers of those bundle keys that the root names and
+// that may sign at the time at.
+func (s *Service) bundleSigners(ctx context.Context, all []keys.Key, named []keys.PublicKey, at time.Time) ([]keys.Signer, error) {
+	var signers []keys.Signer
+	why := fmt.Errorf("%w: none of the keys that the root names for bundles is here", keys.ErrNoKey)
+	for _, k := range all {
+		if k.Purpose != keys.TrustBundle || !names(named, k) {
+			continue
+		}
+		signer, err := s.cfg.Keys.Signer(ctx, k.ID())
+		if err == nil {
+			err = keys.CheckSigner(signer, keys.TrustBundle, at)
+		}
+		if err != nil {
+			why = err
+			continue
+		}
+		signers = append(signers, signer)
+	}
+	if len(signers) == 0 {
+		return nil, why
+	}
+	return signers, nil
+}
+
+func names(list []keys.PublicKey, k keys.Key) bool {
+	return slices.ContainsFunc(list, k.Public.Equal)
+}
+
+// announced are the keys that a bundle makes known without listing them for
+// credentials: bundle keys that its root names, and the keys of status lists and
+// of the audit log, which verifiers of those look up elsewhere and whose owners
+// date from the bundle.
+func announced(all []keys.Key, bundleKeys []keys.PublicKey) []keys.Key {
+	var list []keys.Key
+	for _, k := range all {
+		if k.Purpose == keys.StatusList || k.Purpose == keys.Audit || k.Purpose == keys.TrustBundle && names(bundleKeys, k) {
+			list = append(list, k)
+		}
+	}
+	return list
+}
+
+// markPublished notes in the keystore that planned keys are now known. If that
+// fails the next bundle does it.
+func (s *Service) markPublished(ctx context.Context, carried []keys.Key, at time.Time) error {
+	for _, k := range carried {
+		if k.State != keys.Planned || !k.Published.IsZero() {
+			continue
+		}
+		k, err := k.Publish(at)
+		if err == nil {
+			err = s.cfg.Keys.Update(ctx, k)
+		}
+		if err != nil {
+			return fmt.Errorf("note that key %s is published: %w", k.ID(), err)
+		}
+	}
+	return nil
+}
+
+// StatusRequest says how status list tokens are made.
+type StatusRequest struct {
+	// Lifetime is how long a token may be used, TTL how long a copy should be kept
+	// before a newer one is asked for. Both must be set.
+	Lifetime, TTL time.Duration
+	// Aggregation is where the URIs of all lists are listed; optional.
+	Aggregation string
+	// Actor is the account of the operator, for the audit log.
+	Actor string
+}
+
+// PublishStatus makes, signs and stores the next token of every status list,
+// each in a transaction of its own with what [Service.PublishTrust] promises,
+// and returns them in the order of the lists.
+func (s *Service) PublishStatus(ctx context.Context, r StatusRequest) ([]Publication, error) {
+	lists, err := s.cfg.Store.Lists(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list status lists: %w", err)
+	}
+	published := make([]Publication, 0, len(lists))
+	for _, l := range lists {
+		p, err := s.publishList(ctx, r, l)
+		if err != nil {
+			return published, fmt.Errorf("publish status list %s: %w", l.URI, err)
+		}
+		published = append(published, p)
+	}
+	return published, nil
+}
+
+func (s *Service) publishList(ctx context.Context, r StatusRequest, l List) (Publication, error) {
+	var p Publication
+	err := s.cfg.Store.Write(ctx, func(tx Tx) error {
+		last, err := tx.Publication(l.URI)
+		if err != nil {
+			return err
+		}
+		p = Publication{Name: l.URI, Number: last.Number + 1}
+		if p.IssuedAt, err = s.publishAt(last); err != nil {
+			return err
+		}
+		_, signer, err := s.signer(ctx, keys.StatusList, p.IssuedAt)
+		if err != nil {
+			return err
+		}
+		list, err := statusList(tx, l)
+		if err != nil {
+			return err
+		}
+		p.Content, err = status.SignToken(s.cfg.Rand, signer, status.TokenInfo{
+			URI: l.URI, IssuedAt: p.IssuedAt, Expires: p.IssuedAt.Add(r.Lifetime), TTL: r.TTL, List: list, AggregationURI: r.Aggregation,
+		}, p.IssuedAt)
+		if err != nil {
+			return err
+		}
+		// What is handed out is first read as a verifier will.
+		want := status.Expect{URI: l.URI, Now: p.IssuedAt, Keys: []keys.PublicKey{signer.Key().Public}}
+		if _, err := status.VerifyToken(p.Content, want); err != nil {
+			return fmt.Errorf("%w: %w", ErrSelfCheck, err)
+		}
+		return s.savePublication(tx, &p, audit.StatusPublished, r.Actor, fmt.Sprintf("number %d of %s", p.Number, clip(l.URI)))
+	})
+	if err != nil {
+		return Publication{}, err
+	}
+	s.cfg.Crash(PointPublished)
+	return p, nil
+}

@@ -1,0 +1,129 @@
+package issuance
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"time"
+
+	"github.com/sanad-id/sanad/audit"
+	"github.com/sanad-id/sanad/credential/cwt"
+	"github.com/sanad-id/sanad/programme"
+	"github.com/sanad-id/sanad/qr"
+)
+
+// sign is rungs 3 and 4 for one candidate: it signs each form and checks what
+// came back against the published key and the hash that was stored.
+func (s *Service) sign(o *order, c *candidate) error {
+	c.forms = make([]SignedForm, len(c.drafts))
+	for j, d := range c.drafts {
+		rec, f := &c.cred.Forms[j], c.which[j]
+		token, err := d.Sign(s.cfg.Rand, o.signer, c.cred.IssuedAt)
+		if err != nil {
+			return fmt.Errorf("sign %s: %w", c.cred.ID, err)
+		}
+		if err := cwt.Check(token, o.key.Public, rec.ToBeSigned); err != nil {
+			return fmt.Errorf("sign %s with key %s: %w: %w", c.cred.ID, o.key.ID(), ErrSelfCheck, err)
+		}
+		text, err := qr.Encode(token)
+		if err != nil {
+			return fmt.Errorf("encode %s: %w", c.cred.ID, err)
+		}
+		if err := s.cfg.Fits(f, len(text)); err != nil {
+			c.refused = refuse(c.line, programme.CodeTooBig, err.Error())
+			return c.refused
+		}
+		rec.Signed = sha256.Sum256(token)
+		c.forms[j] = SignedForm{Form: f.Name, Token: token, Text: text}
+	}
+	c.drafts, c.content = nil, programme.Content{}
+	return nil
+}
+
+// complete is rung 5 for the candidates that are still alive. If the store does
+// not say whether it was done, it looks.
+func (s *Service) complete(ctx context.Context, o *order, all []*candidate, also ...func(Tx, time.Time) error) error {
+	at := s.now()
+	live := alive(all)
+	marks := make([]Mark, len(live))
+	events := make([]audit.Event, len(live))
+	for i, c := range live {
+		at = later(at, c.cred.IssuedAt)
+		marks[i] = Mark{ID: c.cred.ID, Signed: make([][32]byte, len(c.cred.Forms))}
+		for j, f := range c.cred.Forms {
+			marks[i].Signed[j] = f.Signed
+		}
+	}
+	for i, c := range live {
+		c.cred.State, c.cred.Changed = Active, at
+		events[i] = event(audit.CredentialSigned, o.actor, at, c.cred)
+	}
+	err := s.cfg.Store.Write(ctx, func(tx Tx) error {
+		if len(marks) > 0 {
+			if err := tx.Complete(marks, at); err != nil {
+				return err
+			}
+			if err := tx.Append(events); err != nil {
+				return err
+			}
+		}
+		for _, f := range also {
+			if err := f(tx, at); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil && !s.completed(ctx, live) {
+		return fmt.Errorf("store the mark: %w", err)
+	}
+	return nil
+}
+
+// completed looks whether a transaction whose end is unknown was stored after
+// all. It is stored whole or not at all, so the first credential tells.
+func (s *Service) completed(ctx context.Context, live []*candidate) bool {
+	if len(live) == 0 {
+		return false
+	}
+	c := live[0].cred
+	stored, err := s.cfg.Store.Credential(ctx, c.ID)
+	return err == nil && stored.State == Active && stored.Forms[0].Signed == c.Forms[0].Signed
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// event is the audit event about a credential.
+func event(k audit.Kind, actor string, at time.Time, c Credential) audit.Event {
+	e := audit.Event{
+		Time: at, Kind: k, Actor: actor, Programme: c.Programme, Credential: c.ID,
+		Record: hex.EncodeToString(c.Record[:]), Batch: c.Batch, Reason: string(c.Reason),
+		Key: c.Forms[0].Key.String(),
+	}
+	if k == audit.CredentialIntended && c.Supersedes != "" {
+		e.Detail = "in place of " + c.Supersedes
+	}
+	digest := sha256.New()
+	for _, f := range c.Forms {
+		e.Slots = append(e.Slots, audit.SlotRef{URI: f.Slot.List, Index: f.Slot.Index})
+		switch k {
+		case audit.CredentialIntended:
+			e.Digest = hex.EncodeToString(f.ToBeSigned[:])
+			digest.Write(f.ToBeSigned[:])
+		case audit.CredentialSigned:
+			e.Digest = hex.EncodeToString(f.Signed[:])
+			digest.Write(f.Signed[:])
+		}
+	}
+	if e.Digest != "" && len(c.Forms) > 1 {
+		// Several forms: the hash over their hashes.
+		e.Digest = hex.EncodeToString(digest.Sum(nil))
+	}
+	return e
+}

@@ -1,0 +1,27 @@
+package issuance_test
+
+import (
+	"path/filepath"
+	"testing"
+
+	"github.com/sanad-id/sanad/issuance"
+	"github.com/sanad-id/sanad/store"
+)
+
+// eachStore runs a test on the store that forgets and on the real one.
+func eachStore(t *testing.T, test func(*testing.T, issuance.Store)) {
+	t.Helper()
+	t.Run("memory", func(t *testing.T) { test(t, newMemory()) })
+	t.Run("sqlite", func(t *testing.T) {
+		db, err := store.Create(t.Context(), filepath.Join(t.TempDir(), "store.db"), store.Options{Instance: "xa-office"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := db.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		test(t, db)
+	})
+}

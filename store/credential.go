@@ -1,0 +1,472 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/sanad-id/sanad/issuance"
+	"github.com/sanad-id/sanad/keys"
+)
+
+// page is how many credentials one statement of Find reads.
+const page = 500
+
+// Tick implements [issuance.CredentialTx].
+func (t *tx) Tick(now time.Time) (time.Time, error) {
+	var latest int64
+	if _, err := t.row(updateTick, []any{now.UnixMilli()}, &latest); err != nil {
+		return time.Time{}, fmt.Errorf("tick: %w", err)
+	}
+	return time.UnixMilli(latest).UTC(), nil
+}
+
+// Held implements [issuance.CredentialTx].
+func (t *tx) Held(programme string, records []issuance.Pseudonym) (map[issuance.Pseudonym]issuance.Holding, error) {
+	held := map[issuance.Pseudonym]issuance.Holding{}
+	no, known, err := t.programmeNo(programme)
+	if err != nil || !known || len(records) == 0 {
+		return held, err
+	}
+	err = t.rows(selectHeld, []any{no, hexArray(records)}, func(scan func(...any) error) error {
+		var record []byte
+		var h issuance.Holding
+		var batch sql.NullString
+		if err := scan(&record, &h.ID, &h.State, &batch, &h.Row); err != nil {
+			return t.fail(storeError(err))
+		}
+		h.Batch = batch.String
+		held[issuance.Pseudonym(record)] = h
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("look up who holds a credential: %w", err)
+	}
+	return held, nil
+}
+
+// hexArray is a JSON array of pseudonyms in hexadecimal.
+func hexArray(records []issuance.Pseudonym) string {
+	b := make([]byte, 0, 2+len(records)*(2*len(issuance.Pseudonym{})+3))
+	b = append(b, '[')
+	for i := range records {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, '"')
+		b = hex.AppendEncode(b, records[i][:])
+		b = append(b, '"')
+	}
+	return string(append(b, ']'))
+}
+
+// Redeemed implements [issuance.CredentialTx].
+func (t *tx) Redeemed(key [32]byte) (issuance.Credential, error) {
+	var id string
+	ok, err := t.row(selectRedeemed, []any{key[:]}, &id)
+	if err != nil {
+		return issuance.Credential{}, fmt.Errorf("look up an idempotency key: %w", err)
+	}
+	if !ok || key == ([32]byte{}) {
+		return issuance.Credential{}, fmt.Errorf("idempotency key: %w", issuance.ErrNoCredential)
+	}
+	return t.credential(id)
+}
+
+// Intend implements [issuance.CredentialTx].
+func (t *tx) Intend(creds []issuance.Credential) error {
+	no, rows, forms, err := t.prepare(creds)
+	if err != nil {
+		return t.lose(fmt.Errorf("intend: %w", err))
+	}
+	i, err := t.each(insertCredential, len(creds), 14, func(i int, v values) {
+		c := &creds[i]
+		vacated := int64(0)
+		if c.Many {
+			vacated = no + int64(i)
+		}
+		v.set(no+int64(i), c.ID, rows[i].programme, int64(c.Version), c.Record[:],
+			fromTime(c.IssuedAt), orNull(fromTime(c.Expires), c.Expires.IsZero()), fromTime(c.Changed),
+			orNull(rows[i].batch, c.Batch == ""), c.Row, c.Supersedes,
+			orNull(c.Idempotency[:], c.Idempotency == [32]byte{}), c.Many, vacated)
+	})
+	if err != nil {
+		return fmt.Errorf("intend %.40q: %w", creds[i].ID, t.meaning(err))
+	}
+	i, err = t.each(insertForm, len(forms), 7, func(i int, v values) {
+		f := &forms[i]
+		none := f.list == 0
+		v.set(no+int64(f.cred), int64(f.form), f.record.Form, orNull(f.list, none), orNull(int64(f.record.Slot.Index), none),
+			f.record.Key[:], f.record.ToBeSigned[:])
+	})
+	if err != nil {
+		return fmt.Errorf("intend %.40q, form %.40q: %w", creds[forms[i].cred].ID, forms[i].record.Form, t.meaning(err))
+	}
+	return nil
+}
+
+// numbers are what the database calls the programme and the batch of a
+// credential.
+type numbers struct{ programme, batch int64 }
+
+// A formRow is one form of a chunk of credentials.
+type formRow struct {
+	cred, form int
+	record     *issuance.FormRecord
+	list       int64 // 0 if it has no slot
+}
+
+// prepare checks new credentials and looks up the numbers of what they refer to.
+// no is the number of the first of them.
+func (t *tx) prepare(creds []issuance.Credential) (no int64, rows []numbers, forms []formRow, err error) {
+	if _, err := t.row(selectLastCredNo, nil, &no); err != nil {
+		return 0, nil, nil, err
+	}
+	rows = make([]numbers, len(creds))
+	forms = make([]formRow, 0, len(creds))
+	for i := range creds {
+		c := &creds[i]
+		if err := checkIntent(c); err != nil {
+			return 0, nil, nil, fmt.Errorf("%.40q: %w", c.ID, err)
+		}
+		if rows[i].programme, err = t.versionNo(c.Programme, c.Version); err != nil {
+			return 0, nil, nil, err
+		}
+		if c.Batch != "" {
+			if rows[i].batch, err = t.batchNo(c.Batch); err != nil {
+				return 0, nil, nil, err
+			}
+		}
+		for j := range c.Forms {
+			f := formRow{cred: i, form: j, record: &c.Forms[j]}
+			if f.list, err = t.slotList(f.record.Slot); err != nil {
+				return 0, nil, nil, err
+			}
+			forms = append(forms, f)
+		}
+	}
+	return no + 1, rows, forms, nil
+}
+
+// checkIntent refuses what is not a new credential.
+func checkIntent(c *issuance.Credential) error {
+	switch {
+	case c.State != issuance.Intended || c.Reason != issuance.NoReason:
+		return errors.New("a new credential is intended, for no reason")
+	case c.ID == "" || len(c.ID) > 128:
+		return errors.New("no id, or one over 128 bytes")
+	case c.IssuedAt.IsZero() || c.Changed.IsZero():
+		return errors.New("no time")
+	case len(c.Forms) == 0:
+		return errors.New("no forms")
+	}
+	for i := range c.Forms {
+		if c.Forms[i].Signed != [32]byte{} {
+			return errors.New("a new credential is not signed")
+		}
+	}
+	return nil
+}
+
+// slotList returns the number of a slot's list, 0 if there is no slot.
+func (t *tx) slotList(s issuance.Slot) (int64, error) {
+	if s.List == "" {
+		return 0, nil
+	}
+	l, err := t.listNo(s.List)
+	if err != nil {
+		return 0, err
+	}
+	if s.Index >= l.size {
+		return 0, fmt.Errorf("slot %d of a list of %d", s.Index, l.size)
+	}
+	return l.no, nil
+}
+
+// meaning turns a refusal of the database into the error that callers know.
+func (t *tx) meaning(err error) error {
+	for say, meaning := range map[string]error{
+		sayHeld: issuance.ErrActiveExists, sayIdempotency: issuance.ErrIdempotencyUsed, saySlot: issuance.ErrSlotTaken,
+		sayListOpen: issuance.ErrListOpen,
+	} {
+		if strings.Contains(err.Error(), say) {
+			t.lost = meaning
+			return meaning
+		}
+	}
+	return err
+}
+
+// Complete implements [issuance.CredentialTx].
+func (t *tx) Complete(marks []issuance.Mark, at time.Time) error {
+	found, forms, err := t.marked(marks)
+	if err != nil {
+		return t.lose(fmt.Errorf("complete: %w", err))
+	}
+	type form struct{ mark, form int }
+	flat := make([]form, 0, forms)
+	for i := range marks {
+		for j := range marks[i].Signed {
+			flat = append(flat, form{i, j})
+		}
+	}
+	i, err := t.each(updateSigned, len(flat), 3, func(i int, v values) {
+		f := flat[i]
+		v.set(found[f.mark], int64(f.form), marks[f.mark].Signed[f.form][:])
+	})
+	if err != nil {
+		return fmt.Errorf("complete %.40q: %w", marks[flat[i].mark].ID, err)
+	}
+	ms := fromTime(at)
+	i, err = t.each(updateActive, len(marks), 2, func(i int, v values) { v.set(found[i], ms) })
+	if err != nil {
+		return fmt.Errorf("complete %.40q: %w", marks[i].ID, err)
+	}
+	return nil
+}
+
+// marked returns the numbers of the credentials to be completed, and how many
+// forms they have.
+func (t *tx) marked(marks []issuance.Mark) (found []int64, forms int, err error) {
+	ids := make([]string, len(marks))
+	for i := range marks {
+		ids[i] = marks[i].ID
+	}
+	list, err := json.Marshal(ids)
+	if err != nil {
+		return nil, 0, fmt.Errorf("encode ids: %w", err)
+	}
+	found = make([]int64, len(marks))
+	err = t.rows(selectMarked, []any{string(list)}, func(scan func(...any) error) error {
+		var i, no int64
+		var n int
+		var state issuance.State
+		if err := scan(&i, &no, &state, &n); err != nil {
+			return t.fail(storeError(err))
+		}
+		m := &marks[i]
+		switch {
+		case state == issuance.Revoked:
+			return fmt.Errorf("%.40q: %w", m.ID, issuance.ErrFinal)
+		case state != issuance.Intended:
+			return fmt.Errorf("%.40q is %s: %w", m.ID, state, issuance.ErrState)
+		case n != len(m.Signed):
+			return fmt.Errorf("%.40q has %d forms, %d were signed", m.ID, n, len(m.Signed))
+		}
+		for _, s := range m.Signed {
+			if s == ([32]byte{}) {
+				return fmt.Errorf("%.40q: a form without the hash of what was signed", m.ID)
+			}
+		}
+		found[i], forms = no, forms+n
+		return nil
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	for i, no := range found {
+		if no == 0 {
+			return nil, 0, fmt.Errorf("%.40q: %w", marks[i].ID, issuance.ErrNoCredential)
+		}
+	}
+	return found, forms, nil
+}
+
+// after says which states may follow a state, other than through Complete.
+var after = map[issuance.State][]issuance.State{
+	issuance.Intended:  {issuance.Revoked},
+	issuance.Active:    {issuance.Suspended, issuance.Revoked},
+	issuance.Suspended: {issuance.Active, issuance.Revoked},
+}
+
+// Change implements [issuance.CredentialTx].
+func (t *tx) Change(id string, to issuance.State, r issuance.Reason, at time.Time) (issuance.Credential, error) {
+	c, err := t.credential(id)
+	if err != nil {
+		return issuance.Credential{}, t.lose(err)
+	}
+	if c.State == issuance.Revoked {
+		return issuance.Credential{}, t.lose(fmt.Errorf("change %.40q: %w", id, issuance.ErrFinal))
+	}
+	legal := false
+	for _, s := range after[c.State] {
+		legal = legal || s == to
+	}
+	if !legal || r == issuance.Leftover && c.State != issuance.Intended {
+		return issuance.Credential{}, t.lose(fmt.Errorf("change %.40q from %s to %.20q: %w", id, c.State, to, issuance.ErrState))
+	}
+	if (r == issuance.NoReason) != (to == issuance.Active) {
+		return issuance.Credential{}, t.lose(fmt.Errorf("change %.40q to %s for the reason %.40q: only a resumed credential has none", id, to, r))
+	}
+	if err := t.run(updateState, id, string(to), string(r), fromTime(at)); err != nil {
+		return issuance.Credential{}, fmt.Errorf("change %.40q: %w", id, err)
+	}
+	return t.credential(id)
+}
+
+// credential reads one credential within the transaction.
+func (t *tx) credential(id string) (issuance.Credential, error) {
+	var r reader
+	err := t.rows(selectCredentials1+`credential_id = $2`+selectCredentials2, []any{1, id}, func(scan func(...any) error) error {
+		if err := r.add(scan); err != nil {
+			return t.fail(err)
+		}
+		return nil
+	})
+	if err != nil {
+		return issuance.Credential{}, fmt.Errorf("credential %.40q: %w", id, err)
+	}
+	if len(r.found) == 0 {
+		return issuance.Credential{}, fmt.Errorf("credential %.40q: %w", id, issuance.ErrNoCredential)
+	}
+	return r.found[0], nil
+}
+
+// Credential implements [issuance.Store].
+func (db *DB) Credential(ctx context.Context, id string) (issuance.Credential, error) {
+	found, err := db.find(ctx, `credential_id = $2`, 1, id)
+	if err != nil {
+		return issuance.Credential{}, fmt.Errorf("credential %.40q: %w", id, err)
+	}
+	if len(found) == 0 {
+		return issuance.Credential{}, fmt.Errorf("credential %.40q: %w", id, issuance.ErrNoCredential)
+	}
+	return found[0], nil
+}
+
+// Find implements [issuance.Store]. It reads page by page: a credential that
+// changes meanwhile is yielded as it was or as it is.
+func (db *DB) Find(ctx context.Context, q issuance.Query) iter.Seq2[issuance.Credential, error] {
+	return func(yield func(issuance.Credential, error) bool) {
+		for left := q.Limit; ; {
+			n := page
+			if q.Limit > 0 {
+				n = min(n, left)
+			}
+			where, args := clauses(q)
+			found, err := db.find(ctx, where, n, args...)
+			if err != nil {
+				yield(issuance.Credential{}, fmt.Errorf("find credentials: %w", err))
+				return
+			}
+			for _, c := range found {
+				if !yield(c, nil) {
+					return
+				}
+			}
+			left -= len(found)
+			if len(found) < n || q.Limit > 0 && left == 0 {
+				return
+			}
+			q.After = found[len(found)-1].ID
+		}
+	}
+}
+
+// clauses turns a query into SQL. Parameter $1 is the size of the page. A plus
+// before a column tells the database not to choose its index: a page must come
+// from one that yields it in order, or that finds a handful.
+func clauses(q issuance.Query) (where string, args []any) {
+	param := func(v any) string {
+		args = append(args, v)
+		return "$" + strconv.Itoa(len(args)+1)
+	}
+	parts := []string{"credential_id > " + param(q.After)}
+	byRecord, byState := q.Record != (issuance.Pseudonym{}), q.State != "" && q.State != issuance.Active
+	if byRecord {
+		parts = append(parts, "record_ref = "+param(q.Record[:]))
+	}
+	if q.Programme != "" {
+		column := "+programme_no"
+		if byRecord {
+			column = "programme_no"
+		}
+		parts = append(parts, column+" = (SELECT programme_no FROM programme WHERE programme_id = "+param(q.Programme)+")")
+	}
+	if byState {
+		parts = append(parts, "state = "+param(string(q.State))+" AND state <> 'active'") // what the small index holds
+	} else if q.State != "" {
+		parts = append(parts, "+state = "+param(string(q.State)))
+	}
+	if q.Batch != "" {
+		column := "batch_no"
+		if byRecord || byState {
+			column = "+batch_no"
+		}
+		parts = append(parts, column+" = (SELECT batch_no FROM batch WHERE batch_id = "+param(q.Batch)+")")
+	}
+	if q.List != "" {
+		parts = append(parts, `EXISTS (SELECT 1 FROM credential_form f JOIN status_list l USING (list_no)
+			WHERE f.credential_no = c.credential_no AND l.uri = `+param(q.List)+`)`)
+	}
+	return strings.Join(parts, " AND "), args
+}
+
+// find reads up to n credentials for these clauses.
+func (db *DB) find(ctx context.Context, where string, n int, args ...any) ([]issuance.Credential, error) {
+	rows, err := db.readers.QueryContext(ctx, selectCredentials1+where+selectCredentials2, append([]any{n}, args...)...)
+	if err != nil {
+		return nil, readError(ctx, err)
+	}
+	defer rows.Close() // its error is that of rows.Err
+	var r reader
+	for rows.Next() {
+		if err := r.add(rows.Scan); err != nil {
+			return nil, err
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return nil, readError(ctx, err)
+	}
+	return r.found, nil
+}
+
+// readError is what went wrong with a read: the end of ctx, or the database.
+func readError(ctx context.Context, err error) error {
+	if e := ctx.Err(); e != nil {
+		return e
+	}
+	if strings.Contains(err.Error(), "database is closed") {
+		return ErrClosed
+	}
+	return storeError(err)
+}
+
+// A reader puts credentials together from rows of their forms.
+type reader struct{ found []issuance.Credential }
+
+func (r *reader) add(scan func(...any) error) error {
+	var c issuance.Credential
+	var f issuance.FormRecord
+	var record, idempotency, key, tbs, signed []byte
+	var issued, changed int64
+	var expires, slot sql.NullInt64
+	var batch, list sql.NullString
+	err := scan(&c.ID, &c.Programme, &c.Version, &record, &c.State, &c.Reason, &issued, &expires, &changed,
+		&batch, &c.Row, &c.Supersedes, &idempotency, &c.Many, &f.Form, &list, &slot, &key, &tbs, &signed)
+	if err != nil {
+		return storeError(err)
+	}
+	if len(record) != len(c.Record) || len(key) != len(keys.ID{}) || len(tbs) != len(f.ToBeSigned) || len(signed) != len(f.Signed) {
+		return fmt.Errorf("store: credential %.40q has a digest of the wrong length", c.ID)
+	}
+	f.Slot = issuance.Slot{List: list.String, Index: uint64(slot.Int64)}
+	f.Key, f.ToBeSigned, f.Signed = keys.ID(key), [32]byte(tbs), [32]byte(signed)
+	if n := len(r.found); n > 0 && r.found[n-1].ID == c.ID {
+		r.found[n-1].Forms = append(r.found[n-1].Forms, f)
+		return nil
+	}
+	c.Record, c.Batch = issuance.Pseudonym(record), batch.String
+	c.IssuedAt, c.Expires, c.Changed = toTime(issued), toTime(expires.Int64), toTime(changed)
+	copy(c.Idempotency[:], idempotency)
+	c.Forms = []issuance.FormRecord{f}
+	r.found = append(r.found, c)
+	return nil
+}

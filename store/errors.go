@@ -1,0 +1,107 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+)
+
+// States of a database that [Open] refuses. Each comes in a [StateError].
+var (
+	// ErrMissing: there is nothing at the path.
+	ErrMissing = errors.New("store: there is no database")
+	// ErrNotAFile: the path is a directory, a device or the like.
+	ErrNotAFile = errors.New("store: not a file")
+	// ErrUnreadable: the file cannot be opened for reading and writing.
+	ErrUnreadable = errors.New("store: cannot open the database")
+	// ErrEmpty: the file has no content.
+	ErrEmpty = errors.New("store: the database file is empty")
+	// ErrNotADatabase: the file is not an SQLite database.
+	ErrNotADatabase = errors.New("store: not an SQLite database")
+	// ErrForeign: an SQLite database of another program.
+	ErrForeign = errors.New("store: a database of another program")
+	// ErrTruncated: the file is shorter than it says.
+	ErrTruncated = errors.New("store: the database file is cut off")
+	// ErrCorrupt: pages of the file are damaged.
+	ErrCorrupt = errors.New("store: the database is damaged")
+	// ErrOlder: made by an older version; [Migrate] brings it up to date.
+	ErrOlder = errors.New("store: the database has an older schema")
+	// ErrNewer: made or migrated by a newer version.
+	ErrNewer = errors.New("store: the database has a newer schema")
+	// ErrAltered: the schema is not one that Sanad makes: a migration that broke
+	// off, or tables or triggers changed by hand.
+	ErrAltered = errors.New("store: the database schema is incomplete or was altered")
+	// ErrOtherInstance: the database of another issuer.
+	ErrOtherInstance = errors.New("store: the database belongs to another issuer")
+	// ErrInUse: another process has the database open.
+	ErrInUse = errors.New("store: the database is in use")
+	// ErrExists: [Create] found something at the path.
+	ErrExists = errors.New("store: there is something already")
+)
+
+// Errors of an open [DB] beside those of package issuance.
+var (
+	// ErrClosed: the DB was closed.
+	ErrClosed = errors.New("store: closed")
+	// ErrFileChanged: the database file was removed, replaced, cut off or made
+	// read-only while it was open. Nothing more is written.
+	ErrFileChanged = errors.New("store: the database file was changed from outside")
+	// ErrFenced: the database is in a later epoch than when it was opened.
+	// Nothing more is written.
+	ErrFenced = errors.New("store: the database has moved to a later epoch")
+	// ErrOutcomeUnknown: the commit failed, so the transaction may or may not
+	// be stored. Who needs to know asks by id or idempotency key.
+	ErrOutcomeUnknown = errors.New("store: outcome unknown")
+	// ErrNoSpace: the disk is full. Writing goes on when there is space again.
+	ErrNoSpace = errors.New("store: no space left")
+	// ErrBroken: the disk reported an error before. Nothing more is written
+	// until the program is started again and the database checked.
+	ErrBroken = errors.New("store: stopped after a disk error")
+	// ErrForked: the stored hashes of the audit log contradict a checkpoint that
+	// was signed before.
+	ErrForked = errors.New("store: the audit log contradicts its last checkpoint")
+)
+
+// A StateError says that a database is in no state to work with. It wraps one of
+// the errors above.
+type StateError struct {
+	Err  error
+	Path string
+	// Detail is empty if Err says it all.
+	Detail string
+	// Hint says what a person can do.
+	Hint string
+}
+
+// Error names the file and what is wrong with it.
+func (e *StateError) Error() string {
+	if e.Detail == "" {
+		return fmt.Sprintf("%v: %s", e.Err, e.Path)
+	}
+	return fmt.Sprintf("%v: %s: %s", e.Err, e.Path, e.Detail)
+}
+
+// Unwrap returns what is wrong.
+func (e *StateError) Unwrap() error { return e.Err }
+
+// hints say what to do about a state.
+var hints = map[error]string{
+	ErrMissing:       "check the path in the settings; a new issuer is made by issuer init, an old one comes back from a backup",
+	ErrNotAFile:      "name the database file in the settings",
+	ErrUnreadable:    "run the program as the user who owns the file and its folder, on a disk that can be written to",
+	ErrEmpty:         "the content is lost; restore a backup",
+	ErrNotADatabase:  "check the path in the settings, or restore a backup",
+	ErrForeign:       "check the path in the settings",
+	ErrTruncated:     "copy the file away for examination and restore a backup",
+	ErrCorrupt:       "copy the file away for examination, check the disk and restore a backup",
+	ErrOlder:         "make a backup, then run issuer migrate",
+	ErrNewer:         "run the newer version of the program that it was made with",
+	ErrAltered:       "restore a backup from before the change or the interrupted migration",
+	ErrOtherInstance: "settings and database do not belong together; check both paths",
+	ErrInUse:         "stop the other process, or let it finish",
+	ErrExists:        "choose another path; nothing is ever overwritten",
+}
+
+// refuse returns a StateError with the hint for err.
+func refuse(err error, path, format string, args ...any) error {
+	return &StateError{Err: err, Path: path, Detail: fmt.Sprintf(format, args...), Hint: hints[err]}
+}

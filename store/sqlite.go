@@ -1,0 +1,641 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"embed"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/pressly/goose/v3"
+	"modernc.org/sqlite"
+)
+
+//go:embed migrations/sqlite/*.sql
+var migrations embed.FS
+
+// steps are the migrations in their order; a variable for tests.
+var steps = func() fs.FS {
+	files, err := fs.Sub(migrations, "migrations/sqlite")
+	if err != nil {
+		panic(fmt.Sprintf("store: internal error: %v", err))
+	}
+	return files
+}()
+
+const (
+	// applicationID marks our files in SQLite's header ("SAND").
+	applicationID = 0x53414e44
+
+	lockSuffix = ".lock"
+
+	// checkedFor is how long a page check counts for a file that nobody touched.
+	checkedFor = 24 * time.Hour
+)
+
+// Primary result codes of SQLite (https://www.sqlite.org/rescode.html).
+const (
+	codeReadOnly   = 8
+	codeIOError    = 10
+	codeCorrupt    = 11
+	codeFull       = 13
+	codeCannotOpen = 14
+	codeNotADB     = 26
+)
+
+// resultCode returns the primary result code of an error, 0 if it is not one of
+// SQLite's.
+func resultCode(err error) int {
+	if e, ok := errors.AsType[*sqlite.Error](err); ok {
+		return e.Code() & 0xff
+	}
+	return 0
+}
+
+// dsn names a database with the settings that every connection needs. No part
+// of it comes from outside but the path, which is escaped.
+func dsn(path, mode string, pragmas ...string) string {
+	q := url.Values{
+		"mode": {mode}, "_txlock": {"immediate"}, "_defensive": {"1"}, "_dqs": {"0"}, "_error_rc": {"1"},
+		"_pragma": append([]string{
+			"busy_timeout(10000)", "foreign_keys(1)", "recursive_triggers(1)", "trusted_schema(0)", "cell_size_check(1)",
+			"synchronous(FULL)", "temp_store(MEMORY)",
+		}, pragmas...),
+	}
+	return (&url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: q.Encode()}).String()
+}
+
+// writerPragmas: a page cache for the random places of slots and records in
+// their indexes, and a write-ahead log that gathers several changes of a page
+// before it goes into the file.
+var writerPragmas = []string{"journal_mode(WAL)", "cache_size(-16384)", "wal_autocheckpoint(8192)"}
+
+// ownLocks makes SQLite's locks belong to its open files and not to the process.
+// Without it any other part of the program that opens and closes the database
+// file, to copy it say, would take SQLite's locks away. Where the system cannot do
+// it nothing changes.
+var ownLocks = sync.OnceFunc(func() { _, _ = sqlite.OFDLocking(true) })
+
+func openPool(path, mode string, conns int, pragmas ...string) (*sql.DB, error) {
+	ownLocks()
+	db, err := sql.Open("sqlite", dsn(path, mode, pragmas...))
+	if err != nil {
+		return nil, fmt.Errorf("store: %v", err)
+	}
+	db.SetMaxOpenConns(conns)
+	db.SetMaxIdleConns(4)
+	return db, nil
+}
+
+// Create makes a database at path for the issuer o.Instance and opens it. The
+// folder must exist and path must not: Create returns [ErrExists] rather than
+// overwrite anything. A Create that breaks off leaves nothing at path.
+func Create(ctx context.Context, path string, o Options) (*DB, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	if o.ReadOnly {
+		return nil, errors.New("store: a new database cannot be read-only")
+	}
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("store: %w", err)
+	}
+	if err := checkFree(path); err != nil {
+		return nil, err
+	}
+	l, err := lockFor(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := build(ctx, path, o); err != nil {
+		return nil, errors.Join(err, l.release(condition{}))
+	}
+	return openLocked(ctx, path, o, l)
+}
+
+// checkFree reports what is in the way of a new database.
+func checkFree(path string) error {
+	for _, p := range []string{path, path + "-wal", path + "-journal"} {
+		if _, err := os.Lstat(p); !errors.Is(err, fs.ErrNotExist) {
+			if err != nil {
+				return refuse(ErrUnreadable, p, "%v", reason(err))
+			}
+			return refuse(ErrExists, p, "")
+		}
+	}
+	return nil
+}
+
+// build makes the database beside path and links it into its place complete.
+func build(ctx context.Context, path string, o Options) error {
+	if err := checkFree(path); err != nil { // again, now that we have the lock
+		return err
+	}
+	temp := path + ".new"
+	defer removeAll(temp)
+	removeAll(temp) // of a Create that broke off; the lock is ours
+	f, err := os.OpenFile(temp, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return refuse(ErrUnreadable, temp, "%v", reason(err))
+	}
+	if err := f.Close(); err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	if err := fill(ctx, temp, o); err != nil {
+		return fmt.Errorf("create %s: %w", path, err)
+	}
+	if err := syncPath(temp); err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	if err := os.Link(temp, path); err != nil {
+		return refuse(ErrExists, path, "%v", reason(err))
+	}
+	return syncPath(filepath.Dir(path))
+}
+
+func removeAll(temp string) {
+	for _, suffix := range []string{"", "-wal", "-shm", "-journal"} {
+		_ = os.Remove(temp + suffix) // most of them never were
+	}
+}
+
+// fill writes schema and meta into an empty file.
+func fill(ctx context.Context, path string, o Options) error {
+	db, err := openPool(path, "rw", 1, writerPragmas...)
+	if err != nil {
+		return err
+	}
+	if _, err := db.ExecContext(ctx, fmt.Sprintf("PRAGMA application_id = %d", applicationID)); err != nil {
+		return errors.Join(storeError(err), db.Close())
+	}
+	if err := migrate(ctx, db, 0); err != nil {
+		return errors.Join(err, db.Close())
+	}
+	_, err = db.ExecContext(ctx, insertMeta, o.Instance, o.Now().UnixMilli())
+	if err != nil {
+		return errors.Join(storeError(err), db.Close())
+	}
+	return db.Close()
+}
+
+func syncPath(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// migrate brings the schema to a version, 0 for the newest.
+func migrate(ctx context.Context, db *sql.DB, version int64) error {
+	p, err := goose.NewProvider(goose.DialectSQLite3, db, steps,
+		goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()))
+	if err != nil {
+		return fmt.Errorf("store: %v", err)
+	}
+	if version == 0 {
+		if version, err = newest(); err != nil {
+			return err
+		}
+	}
+	if _, err := p.UpTo(ctx, version); err != nil {
+		return fmt.Errorf("migrate: %v", err)
+	}
+	return nil
+}
+
+// newest returns the version of the newest migration.
+func newest() (int64, error) {
+	names, err := fs.Glob(steps, "*.sql")
+	if err != nil {
+		return 0, fmt.Errorf("store: %w", err)
+	}
+	version := int64(0)
+	for _, name := range names {
+		v, err := goose.NumericComponent(name)
+		if err != nil {
+			return 0, fmt.Errorf("store: %v", err)
+		}
+		version = max(version, v)
+	}
+	return version, nil
+}
+
+// schemas are the schemas that the migrations make, by version.
+var schemas = struct {
+	sync.Mutex
+	known map[int64][]string
+}{known: map[int64][]string{}}
+
+// schemaOf returns the schema of a version, found by making it in memory.
+func schemaOf(ctx context.Context, version int64) ([]string, error) {
+	schemas.Lock()
+	defer schemas.Unlock()
+	if s, ok := schemas.known[version]; ok {
+		return s, nil
+	}
+	db, err := openPool(":memory:", "memory", 1)
+	if err != nil {
+		return nil, err
+	}
+	if err := migrate(ctx, db, version); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	s, err := readSchema(ctx, db)
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	schemas.known[version] = s
+	return s, db.Close()
+}
+
+// readSchema returns the schema as SQL, an object each.
+func readSchema(ctx context.Context, db *sql.DB) ([]string, error) {
+	rows, err := db.QueryContext(ctx, selectSchema)
+	if err != nil {
+		return nil, storeError(err)
+	}
+	defer rows.Close() // its error is that of rows.Err
+	var all []string
+	for rows.Next() {
+		var s string
+		if err := rows.Scan(&s); err != nil {
+			return nil, storeError(err)
+		}
+		all = append(all, s)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, storeError(err)
+	}
+	return all, nil
+}
+
+// Open opens the database of the issuer o.Instance at path. It opens what
+// [Create] made and this version knows, and refuses everything else with a
+// [StateError]; it never makes or repairs a database.
+func Open(ctx context.Context, path string, o Options) (*DB, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	path, err := resolve(path)
+	if err != nil {
+		return nil, err
+	}
+	// A file that no process of ours ever locked is looked at first, so that no
+	// lock file is put beside something that is not our database.
+	if _, err := os.Lstat(path + lockSuffix); errors.Is(err, fs.ErrNotExist) {
+		if err := checkHeader(path); err != nil {
+			return nil, err
+		}
+	}
+	var l *lock
+	if !o.ReadOnly {
+		if l, err = lockFor(path); err != nil {
+			return nil, err
+		}
+	}
+	return openLocked(ctx, path, o, l)
+}
+
+// resolve returns the one path of an existing file, so that two names of it
+// share a lock.
+func resolve(path string) (string, error) {
+	real, err := filepath.EvalSymlinks(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", refuse(ErrMissing, path, "")
+	}
+	if err != nil {
+		return "", refuse(ErrUnreadable, path, "%v", reason(err))
+	}
+	if real, err = filepath.Abs(real); err != nil {
+		return "", fmt.Errorf("store: %w", err)
+	}
+	info, err := os.Stat(real)
+	switch {
+	case err != nil:
+		return "", refuse(ErrUnreadable, path, "%v", reason(err))
+	case !info.Mode().IsRegular():
+		return "", refuse(ErrNotAFile, path, "")
+	}
+	return real, nil
+}
+
+// lockFor locks the database at path.
+func lockFor(path string) (*lock, error) {
+	l, err := acquire(path + lockSuffix)
+	if errors.Is(err, ErrInUse) {
+		return nil, refuse(ErrInUse, path, "%v", err)
+	}
+	if err != nil {
+		return nil, refuse(ErrUnreadable, path, "%v", reason(err))
+	}
+	return l, nil
+}
+
+// reason is what the system says about a path, without the path.
+func reason(err error) error {
+	if e, ok := errors.AsType[syscall.Errno](err); ok {
+		return e
+	}
+	return err
+}
+
+// openLocked opens a database whose lock we have, unless it is read-only. It
+// takes over the lock.
+func openLocked(ctx context.Context, path string, o Options, l *lock) (*DB, error) {
+	db := &DB{
+		path: path, readOnly: o.ReadOnly, now: o.Now, lock: l, turn: make(chan struct{}, 1),
+		stmts: map[string]*sql.Stmt{}, bulk: map[string]driver.Stmt{},
+	}
+	err := db.open(ctx, o)
+	db.turn <- struct{}{}
+	if err != nil {
+		db.broken = err
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
+}
+
+func (db *DB) open(ctx context.Context, o Options) (err error) {
+	if db.readers, err = openPool(db.path, "rw", 0, "query_only(1)"); err != nil {
+		return err
+	}
+	if !db.readOnly { // who only reads must not touch the file beside SQLite's own locks
+		if err := checkHeader(db.path); err != nil {
+			return err
+		}
+	}
+	if err := db.checkSchema(ctx); err != nil {
+		return db.translate(err)
+	}
+	if err := db.checkPages(ctx, o); err != nil {
+		return db.translate(err)
+	}
+	if err := db.readMeta(ctx, o); err != nil {
+		return db.translate(err)
+	}
+	if db.readOnly {
+		return nil
+	}
+	if db.writers, err = openPool(db.path, "rw", 1, writerPragmas...); err != nil {
+		return err
+	}
+	if db.conn, err = db.writers.Conn(ctx); err != nil {
+		return db.translate(storeError(err))
+	}
+	if db.known, err = os.Stat(db.path); err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	return nil
+}
+
+// translate turns SQLite's complaints about the file into ours.
+func (db *DB) translate(err error) error {
+	if _, ok := errors.AsType[*StateError](err); ok {
+		return err
+	}
+	switch resultCode(err) {
+	case codeCorrupt, codeNotADB: // the header was fine
+		return refuse(ErrCorrupt, db.path, "%v", err)
+	case codeCannotOpen, codeReadOnly:
+		return refuse(ErrUnreadable, db.path, "%v", err)
+	}
+	return err
+}
+
+// checkHeader looks at the first 100 bytes of the file before SQLite does
+// (https://www.sqlite.org/fileformat.html section 1.3).
+func checkHeader(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return refuse(ErrUnreadable, path, "%v", reason(err))
+	}
+	defer f.Close() // only read
+	info, err := f.Stat()
+	if err != nil {
+		return refuse(ErrUnreadable, path, "%v", reason(err))
+	}
+	if info.Size() == 0 {
+		return refuse(ErrEmpty, path, "")
+	}
+	var h [100]byte
+	magic := []byte("SQLite format 3\x00")
+	switch n, err := io.ReadFull(f, h[:]); {
+	case n < len(magic) || !bytes.Equal(h[:len(magic)], magic):
+		return refuse(ErrNotADatabase, path, "")
+	case err != nil:
+		return refuse(ErrTruncated, path, "it ends within its header")
+	}
+	if binary.BigEndian.Uint32(h[68:]) != applicationID {
+		return refuse(ErrForeign, path, "")
+	}
+	// Behind a crash the write-ahead log may hold what the file lacks.
+	if wal, err := os.Stat(path + "-wal"); err == nil && wal.Size() > 0 {
+		return nil
+	}
+	page := int64(binary.BigEndian.Uint16(h[16:]))
+	if page == 1 {
+		page = 65536
+	}
+	if want := page * int64(binary.BigEndian.Uint32(h[28:])); info.Size() < want {
+		return refuse(ErrTruncated, path, "it has %d bytes of %d", info.Size(), want)
+	}
+	return nil
+}
+
+// checkSchema tells an older, a newer and an incomplete schema from ours.
+func (db *DB) checkSchema(ctx context.Context) error {
+	var application uint32
+	if err := db.readers.QueryRowContext(ctx, "PRAGMA application_id").Scan(&application); err != nil {
+		return storeError(err)
+	}
+	if application != applicationID {
+		return refuse(ErrForeign, db.path, "")
+	}
+	found, err := readSchema(ctx, db.readers)
+	if err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(found, func(s string) bool { return strings.HasPrefix(s, "table goose_db_version") }) {
+		return refuse(ErrAltered, db.path, "it does not say its version")
+	}
+	version, err := db.version(ctx)
+	if err != nil {
+		return err
+	}
+	ours, err := newest()
+	if err != nil {
+		return err
+	}
+	if version > ours {
+		return refuse(ErrNewer, db.path, "version %d, this program knows %d", version, ours)
+	}
+	if version == 0 {
+		return refuse(ErrAltered, db.path, "its first migration broke off")
+	}
+	want, err := schemaOf(ctx, version)
+	if err != nil {
+		return err
+	}
+	if s, missing := difference(want, found); s != "" {
+		if missing {
+			return refuse(ErrAltered, db.path, "%s is missing or was changed", s)
+		}
+		return refuse(ErrAltered, db.path, "%s does not belong there", s)
+	}
+	if version < ours {
+		return refuse(ErrOlder, db.path, "version %d, this program needs %d", version, ours)
+	}
+	return nil
+}
+
+// version returns the newest migration that was applied. Those before it must
+// have been applied, too.
+func (db *DB) version(ctx context.Context) (int64, error) {
+	var version, count int64
+	err := db.readers.QueryRowContext(ctx, selectVersion).Scan(&version, &count)
+	if err != nil {
+		return 0, storeError(err)
+	}
+	if count != version {
+		return 0, refuse(ErrAltered, db.path, "%d of %d migrations were applied", count, version)
+	}
+	return version, nil
+}
+
+// difference names an object in which two schemas differ.
+func difference(want, found []string) (name string, missing bool) {
+	for _, s := range want {
+		if !slices.Contains(found, s) {
+			return objectName(s), true
+		}
+	}
+	for _, s := range found {
+		if !slices.Contains(want, s) {
+			return objectName(s), false
+		}
+	}
+	return "", false
+}
+
+// objectName is the first line of what readSchema returns: kind and name.
+func objectName(s string) string {
+	name, _, _ := strings.Cut(s, "\n")
+	return fmt.Sprintf("%.80q", name)
+}
+
+// checkPages reads all pages through, unless the file is just as we left it.
+func (db *DB) checkPages(ctx context.Context, o Options) error {
+	if db.readOnly && !o.CheckPages {
+		return nil
+	}
+	if db.lock != nil && !o.CheckPages {
+		left, now := db.lock.left, db.now()
+		info, err := os.Stat(db.path)
+		if err == nil && left.size > 0 && info.Size() == left.size && info.ModTime().Equal(left.modified) &&
+			!now.Before(left.checked) && now.Sub(left.checked) < checkedFor {
+			db.checked = left.checked
+			return nil
+		}
+	}
+	var result string
+	if err := db.readers.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&result); err != nil {
+		return storeError(err)
+	}
+	if result != "ok" {
+		return refuse(ErrCorrupt, db.path, "%.120s", result)
+	}
+	db.checked = db.now()
+	return nil
+}
+
+// readMeta compares the database with what was expected.
+func (db *DB) readMeta(ctx context.Context, o Options) error {
+	var created int64
+	err := db.readers.QueryRowContext(ctx, selectMeta).Scan(&db.instance, &db.epoch, &created)
+	if errors.Is(err, sql.ErrNoRows) {
+		return refuse(ErrAltered, db.path, "it does not say whose it is")
+	}
+	if err != nil {
+		return storeError(err)
+	}
+	db.created = toTime(created)
+	if db.instance != o.Instance {
+		return refuse(ErrOtherInstance, db.path, "it belongs to %.40q, not to %.40q", db.instance, o.Instance)
+	}
+	return nil
+}
+
+// Migrate brings a database that an older version made up to date. It refuses
+// whatever [Open] refuses but an older schema; of an up to date one it changes
+// nothing. Each step is done or not done, so it can be called again after a crash.
+func Migrate(ctx context.Context, path string, o Options) error {
+	db, err := Open(ctx, path, o)
+	if err == nil {
+		return db.Close()
+	}
+	if !errors.Is(err, ErrOlder) || o.ReadOnly {
+		return err
+	}
+	if path, err = resolve(path); err != nil {
+		return err
+	}
+	l, err := lockFor(path)
+	if err != nil {
+		return err
+	}
+	err = migrateFile(ctx, path, o)
+	return errors.Join(err, l.release(condition{}))
+}
+
+func migrateFile(ctx context.Context, path string, o Options) error {
+	db := &DB{path: path, now: o.Now}
+	var err error
+	if db.readers, err = openPool(path, "rw", 1, writerPragmas...); err != nil {
+		return err
+	}
+	if err := db.readMeta(ctx, o); err != nil {
+		return errors.Join(err, db.readers.Close())
+	}
+	return errors.Join(migrate(ctx, db.readers, 0), db.readers.Close())
+}
+
+// rolledBack reports that SQLite had rolled back by itself, as it does when the
+// disk is full.
+func rolledBack(err error) bool { return strings.Contains(err.Error(), "no transaction is active") }
+
+// storeError keeps SQLite's code but not its promise: callers get our errors.
+func storeError(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &sqlError{err}
+}
+
+// An sqlError is an error of the database that has no meaning for callers.
+type sqlError struct{ err error }
+
+// Error is what the database said.
+func (e *sqlError) Error() string { return "store: " + e.err.Error() }
+
+// As lets this package look at the code.
+func (e *sqlError) As(target any) bool {
+	if t, ok := target.(**sqlite.Error); ok {
+		return errors.As(e.err, t)
+	}
+	return false
+}

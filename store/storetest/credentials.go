@@ -1,0 +1,576 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/sanad-id/sanad/audit"
+	"github.com/sanad-id/sanad/issuance"
+	"github.com/sanad-id/sanad/keys"
+)
+
+func testWrite(t *testing.T, sub Subject) {
+	s := office(t, sub)
+	broken := errors.New("the caller's own")
+	t.Run("all of it", func(t *testing.T) {
+		write(t, s, func(tx issuance.Tx) error { return tx.Intend([]issuance.Credential{cred(1), cred(2)}) })
+		wantState(t, s, id(1), issuance.Intended)
+		wantState(t, s, id(2), issuance.Intended)
+	})
+	t.Run("or nothing", func(t *testing.T) {
+		err := s.Write(t.Context(), func(tx issuance.Tx) error {
+			if err := tx.Intend([]issuance.Credential{cred(3)}); err != nil {
+				return err
+			}
+			if err := tx.Append([]audit.Event{event(audit.CredentialIntended, cred(3))}); err != nil {
+				return err
+			}
+			return broken
+		})
+		if err != broken { //nolint:errorlint // it must come back as it is
+			t.Errorf("Write: %v, want the error that f returned", err)
+		}
+		_, err = s.Credential(t.Context(), id(3))
+		wantErr(t, "Credential", err, issuance.ErrNoCredential)
+		if n := len(all(t, sub.Entries(t.Context(), s))); n != 0 {
+			t.Errorf("%d audit entries, want none", n)
+		}
+	})
+	t.Run("nothing after an error that f swallowed", func(t *testing.T) {
+		err := s.Write(t.Context(), func(tx issuance.Tx) error {
+			if err := tx.Intend([]issuance.Credential{cred(4)}); err != nil {
+				return err
+			}
+			_, _ = tx.Change(id(99), issuance.Revoked, issuance.Lost, now)
+			return nil
+		})
+		wantErr(t, "Write", err, issuance.ErrNoCredential)
+		_, err = s.Credential(t.Context(), id(4))
+		wantErr(t, "Credential", err, issuance.ErrNoCredential)
+	})
+	t.Run("nothing after a panic", func(t *testing.T) {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Error("the panic was swallowed")
+				}
+			}()
+			_ = s.Write(t.Context(), func(tx issuance.Tx) error {
+				_ = tx.Intend([]issuance.Credential{cred(5)})
+				panic("on purpose")
+			})
+		}()
+		_, err := s.Credential(t.Context(), id(5))
+		wantErr(t, "Credential", err, issuance.ErrNoCredential)
+		write(t, s, func(tx issuance.Tx) error { return tx.Intend([]issuance.Credential{cred(5)}) })
+	})
+	t.Run("nothing after the end of the context", func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		err := s.Write(ctx, func(tx issuance.Tx) error {
+			if err := tx.Intend([]issuance.Credential{cred(6)}); err != nil {
+				return err
+			}
+			cancel()
+			return nil
+		})
+		wantErr(t, "Write", err, context.Canceled)
+		_, err = s.Credential(t.Context(), id(6))
+		wantErr(t, "Credential", err, issuance.ErrNoCredential)
+		wantErr(t, "Write", s.Write(ctx, func(issuance.Tx) error { t.Error("f was called"); return nil }), context.Canceled)
+	})
+	t.Run("sees what it wrote", func(t *testing.T) {
+		write(t, s, func(tx issuance.Tx) error {
+			if err := tx.Intend([]issuance.Credential{cred(7)}); err != nil {
+				return err
+			}
+			c, err := tx.Change(id(7), issuance.Revoked, issuance.Leftover, now)
+			if err == nil && c.State != issuance.Revoked {
+				return fmt.Errorf("it is %s", c.State)
+			}
+			return err
+		})
+		wantState(t, s, id(7), issuance.Revoked)
+	})
+}
+
+func testTick(t *testing.T, sub Subject) {
+	s := sub.New(t)
+	tick := func(at time.Time, fail error) (got time.Time) {
+		t.Helper()
+		err := s.Write(t.Context(), func(tx issuance.Tx) (err error) {
+			if got, err = tx.Tick(at); err != nil {
+				return err
+			}
+			return fail
+		})
+		if !errors.Is(err, fail) {
+			t.Fatal(err)
+		}
+		return got
+	}
+	later := now.Add(time.Hour)
+	for _, tt := range []struct {
+		name     string
+		at, want time.Time
+		fail     error
+	}{
+		{"first", now, now, nil},
+		{"later", later, later, nil},
+		{"clock set back", now, later, nil},
+		{"ten years ahead, not stored", now.AddDate(10, 0, 0), now.AddDate(10, 0, 0), errors.New("rolled back")},
+		{"forgotten again", now, later, nil},
+		{"a millisecond on", later.Add(time.Millisecond), later.Add(time.Millisecond), nil},
+	} {
+		if got := tick(tt.at, tt.fail); !got.Equal(tt.want) || got.Location() != time.UTC {
+			t.Errorf("%s: Tick(%v) = %v, want %v", tt.name, tt.at, got, tt.want)
+		}
+	}
+}
+
+func testProgrammes(t *testing.T, sub Subject) {
+	s := sub.New(t)
+	save := func(p issuance.ProgrammeRow) error {
+		return s.Write(t.Context(), func(tx issuance.Tx) error { return tx.SaveProgramme(p) })
+	}
+	want := []issuance.ProgrammeRow{programmeRow("a", 1), programmeRow("a", 2), programmeRow("a", 7), programmeRow("b", 3)}
+	for _, i := range []int{3, 0, 1, 2} {
+		if err := save(want[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, v := range []int{1, 6, 7} {
+		wantErr(t, fmt.Sprintf("version %d after 7", v), save(programmeRow("a", v)), issuance.ErrMoved)
+	}
+	got, err := s.Programmes(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	same(t, "Programmes", got, want)
+}
+
+// full is a credential that uses every field.
+func full(n int) issuance.Credential {
+	c := cred(n)
+	c.Expires = now.AddDate(1, 0, 0)
+	c.Batch, c.Row = "batch-1", int64(n)
+	c.Supersedes = id(9000 + n)
+	c.Idempotency = digest("idempotency", n)
+	c.Forms = append(c.Forms,
+		issuance.FormRecord{Form: "sheet", Slot: issuance.Slot{List: listURI, Index: listSize - 1 - uint64(n)}, Key: keys.ID{9}, ToBeSigned: digest("sheet", n)},
+		issuance.FormRecord{Form: "strip", Key: keys.ID{8}, ToBeSigned: digest("strip", n)}) // has no status
+	return c
+}
+
+func newBatch(name string) issuance.Batch {
+	return issuance.Batch{ID: name, Programme: program, Version: 1, Source: "sha256:1", State: issuance.BatchRunning, Started: now, Changed: now}
+}
+
+func testIntend(t *testing.T, sub Subject) {
+	s := office(t, sub)
+	write(t, s, func(tx issuance.Tx) error { return tx.SaveBatch(newBatch("batch-1")) })
+	var want []issuance.Credential
+	for n := range 5 {
+		want = append(want, full(n))
+	}
+	write(t, s, func(tx issuance.Tx) error { return tx.Intend(want) })
+	write(t, s, func(tx issuance.Tx) error { return tx.Intend(nil) })
+	for _, w := range want {
+		got, err := s.Credential(t.Context(), w.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		same(t, "credential", got, w)
+	}
+	_, err := s.Credential(t.Context(), "nobody")
+	wantErr(t, "Credential", err, issuance.ErrNoCredential)
+}
+
+func testIntendRefuses(t *testing.T, sub Subject) {
+	s := office(t, sub)
+	write(t, s, func(tx issuance.Tx) error { return tx.SaveBatch(newBatch("batch-1")) })
+	issue(t, s, full(1))
+	many := func(c issuance.Credential) issuance.Credential { c.Many = true; return c }
+	tests := []struct {
+		name  string
+		spoil func(c *issuance.Credential)
+		want  error // nil: any error
+	}{
+		{"record held", func(c *issuance.Credential) { c.Record = cred(1).Record }, issuance.ErrActiveExists},
+		{"idempotency key used", func(c *issuance.Credential) { c.Idempotency = full(1).Idempotency }, issuance.ErrIdempotencyUsed},
+		{"slot used", func(c *issuance.Credential) { c.Forms[0].Slot = full(1).Forms[0].Slot }, issuance.ErrSlotTaken},
+		{"slot of another form used", func(c *issuance.Credential) { c.Forms[0].Slot = full(1).Forms[1].Slot }, issuance.ErrSlotTaken},
+		{"one slot for two forms", func(c *issuance.Credential) { c.Forms[1].Slot = c.Forms[0].Slot }, issuance.ErrSlotTaken},
+		{"id used", func(c *issuance.Credential) { c.ID = id(1) }, nil},
+		{"active from the start", func(c *issuance.Credential) { c.State = issuance.Active }, nil},
+		{"without forms", func(c *issuance.Credential) { c.Forms = nil }, nil},
+		{"without id", func(c *issuance.Credential) { c.ID = "" }, nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			c := full(2)
+			tt.spoil(&c)
+			err := s.Write(t.Context(), func(tx issuance.Tx) error {
+				if err := tx.Append([]audit.Event{event(audit.CredentialIntended, cred(3))}); err != nil {
+					return err
+				}
+				return tx.Intend([]issuance.Credential{cred(3), c})
+			})
+			if err == nil || tt.want != nil && !errors.Is(err, tt.want) {
+				t.Errorf("Intend: %v, want %v", err, tt.want)
+			}
+			_, err = s.Credential(t.Context(), id(3))
+			wantErr(t, "the credential beside it", err, issuance.ErrNoCredential)
+			if n := len(all(t, sub.Entries(t.Context(), s))); n != 0 {
+				t.Errorf("%d audit entries, want none", n)
+			}
+		})
+	}
+	t.Run("twins in one call", func(t *testing.T) {
+		a, b := cred(10), cred(11)
+		b.Record = a.Record
+		err := s.Write(t.Context(), func(tx issuance.Tx) error { return tx.Intend([]issuance.Credential{a, b}) })
+		wantErr(t, "Intend", err, issuance.ErrActiveExists)
+	})
+	t.Run("a record may hold many if the programme says so", func(t *testing.T) {
+		a, b := many(cred(12)), many(cred(13))
+		b.Record = a.Record
+		issue(t, s, a, b)
+		c := cred(14) // and one that counts
+		c.Record = a.Record
+		issue(t, s, c)
+	})
+	t.Run("two programmes do not share records", func(t *testing.T) {
+		write(t, s, func(tx issuance.Tx) error { return tx.SaveProgramme(programmeRow("other", 1)) })
+		c := cred(15)
+		c.Programme, c.Record = "other", cred(1).Record
+		issue(t, s, c)
+	})
+	t.Run("a revoked one no longer holds its record", func(t *testing.T) {
+		for _, state := range []issuance.State{issuance.Intended, issuance.Active, issuance.Suspended} {
+			a, b := cred(20), cred(21)
+			a.Record, b.Record = digest("again", len(state)), digest("again", len(state))
+			a.ID, b.ID = a.ID+string(state), b.ID+string(state)
+			a.Forms[0].Slot, b.Forms[0].Slot = issuance.Slot{}, issuance.Slot{}
+			write(t, s, func(tx issuance.Tx) error { return tx.Intend([]issuance.Credential{a}) })
+			if state != issuance.Intended {
+				write(t, s, func(tx issuance.Tx) error { return tx.Complete([]issuance.Mark{mark(a)}, now) })
+			}
+			if state == issuance.Suspended {
+				if err := change(s, a.ID, issuance.Suspended, issuance.Investigation, now); err != nil {
+					t.Fatal(err)
+				}
+			}
+			err := s.Write(t.Context(), func(tx issuance.Tx) error { return tx.Intend([]issuance.Credential{b}) })
+			wantErr(t, "while the first is "+string(state), err, issuance.ErrActiveExists)
+			write(t, s, func(tx issuance.Tx) error {
+				if _, err := tx.Change(a.ID, issuance.Revoked, issuance.Lost, now); err != nil {
+					return err
+				}
+				return tx.Intend([]issuance.Credential{b})
+			})
+			wantState(t, s, b.ID, issuance.Intended)
+		}
+	})
+}
+
+func testComplete(t *testing.T, sub Subject) {
+	s := office(t, sub)
+	write(t, s, func(tx issuance.Tx) error { return tx.SaveBatch(newBatch("batch-1")) })
+	a, b := full(1), full(2)
+	write(t, s, func(tx issuance.Tx) error { return tx.Intend([]issuance.Credential{a, b, cred(3), cred(4)}) })
+	at := now.Add(time.Second)
+	write(t, s, func(tx issuance.Tx) error { return tx.Complete([]issuance.Mark{mark(b), mark(a)}, at) })
+	write(t, s, func(tx issuance.Tx) error { return tx.Complete(nil, at) })
+	for _, want := range []issuance.Credential{a, b} {
+		want.State, want.Changed = issuance.Active, at
+		for i, h := range mark(want).Signed {
+			want.Forms[i].Signed = h
+		}
+		got, err := s.Credential(t.Context(), want.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		same(t, "credential", got, want)
+	}
+	if err := change(s, id(4), issuance.Revoked, issuance.Leftover, now); err != nil {
+		t.Fatal(err)
+	}
+	short := mark(cred(3))
+	short.Signed = nil
+	for _, tt := range []struct {
+		name string
+		mark issuance.Mark
+		want error
+	}{
+		{"unknown", mark(cred(99)), issuance.ErrNoCredential},
+		{"active already", mark(a), issuance.ErrState},
+		{"revoked", mark(cred(4)), issuance.ErrFinal},
+		{"hashes missing", short, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			marks := []issuance.Mark{mark(cred(3)), tt.mark}
+			err := s.Write(t.Context(), func(tx issuance.Tx) error { return tx.Complete(marks, at) })
+			if err == nil || tt.want != nil && !errors.Is(err, tt.want) {
+				t.Errorf("Complete: %v, want %v", err, tt.want)
+			}
+			wantState(t, s, id(3), issuance.Intended)
+		})
+	}
+}
+
+// testChange tries every change from every state.
+func testChange(t *testing.T, sub Subject) {
+	s := office(t, sub)
+	states := []issuance.State{issuance.Intended, issuance.Active, issuance.Suspended, issuance.Revoked}
+	legal := map[[2]issuance.State]bool{
+		{issuance.Intended, issuance.Revoked}: true,
+		{issuance.Active, issuance.Suspended}: true, {issuance.Active, issuance.Revoked}: true,
+		{issuance.Suspended, issuance.Active}: true, {issuance.Suspended, issuance.Revoked}: true,
+	}
+	n := 0
+	for _, from := range states {
+		for _, to := range append(states, "forgiven") {
+			t.Run(string(from)+" to "+string(to), func(t *testing.T) {
+				n++
+				c := cred(n)
+				put(t, s, c, from)
+				at, reason := now.Add(time.Minute), issuance.Requested
+				if to == issuance.Active {
+					reason = issuance.NoReason
+				}
+				var got issuance.Credential
+				err := s.Write(t.Context(), func(tx issuance.Tx) (err error) {
+					got, err = tx.Change(c.ID, to, reason, at)
+					return err
+				})
+				switch {
+				case legal[[2]issuance.State{from, to}]:
+					if err != nil {
+						t.Fatal(err)
+					}
+					if got.State != to || got.Reason != reason || !got.Changed.Equal(at) {
+						t.Errorf("Change returned %s, %q, %v", got.State, got.Reason, got.Changed)
+					}
+					stored, err := s.Credential(t.Context(), c.ID)
+					if err != nil {
+						t.Fatal(err)
+					}
+					same(t, "what is stored", stored, got)
+				case from == issuance.Revoked:
+					wantErr(t, "Change", err, issuance.ErrFinal)
+					wantState(t, s, c.ID, from)
+				default:
+					wantErr(t, "Change", err, issuance.ErrState)
+					wantState(t, s, c.ID, from)
+				}
+			})
+		}
+	}
+	wantErr(t, "Change of nothing", change(s, "nobody", issuance.Revoked, issuance.Lost, now), issuance.ErrNoCredential)
+	t.Run("the time of a change does not go back", func(t *testing.T) {
+		c := cred(500)
+		issue(t, s, c)
+		if err := change(s, c.ID, issuance.Suspended, issuance.Investigation, now.Add(time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		if err := change(s, c.ID, issuance.Active, issuance.NoReason, now.Add(time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+		got, err := s.Credential(t.Context(), c.ID)
+		if err != nil || got.Changed.Before(now.Add(time.Hour)) {
+			t.Errorf("changed at %v, %v", got.Changed, err)
+		}
+	})
+}
+
+// put stores a credential and brings it into a state.
+func put(t testing.TB, s issuance.Store, c issuance.Credential, state issuance.State) {
+	t.Helper()
+	write(t, s, func(tx issuance.Tx) error { return tx.Intend([]issuance.Credential{c}) })
+	if state == issuance.Active || state == issuance.Suspended {
+		write(t, s, func(tx issuance.Tx) error { return tx.Complete([]issuance.Mark{mark(c)}, now) })
+	}
+	var err error
+	switch state {
+	case issuance.Suspended:
+		err = change(s, c.ID, state, issuance.Investigation, now)
+	case issuance.Revoked:
+		err = change(s, c.ID, state, issuance.Lost, now)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func testHeld(t *testing.T, sub Subject) {
+	s := office(t, sub)
+	write(t, s, func(tx issuance.Tx) error { return tx.SaveBatch(newBatch("batch-1")) })
+	put(t, s, cred(1), issuance.Intended)
+	put(t, s, full(2), issuance.Active)
+	put(t, s, cred(3), issuance.Suspended)
+	put(t, s, cred(4), issuance.Revoked)
+	many := cred(5)
+	many.Many = true
+	put(t, s, many, issuance.Active)
+	records := []issuance.Pseudonym{}
+	for n := range 1500 { // more than one chunk, most of them unknown
+		records = append(records, digest("record", n))
+	}
+	want := map[issuance.Pseudonym]issuance.Holding{
+		records[1]: {ID: id(1), State: issuance.Intended},
+		records[2]: {ID: id(2), State: issuance.Active, Batch: "batch-1", Row: 2},
+		records[3]: {ID: id(3), State: issuance.Suspended},
+	}
+	for programme, want := range map[string]map[issuance.Pseudonym]issuance.Holding{program: want, "other": {}} {
+		write(t, s, func(tx issuance.Tx) error {
+			got, err := tx.Held(programme, records)
+			same(t, "Held", got, want)
+			return err
+		})
+	}
+	write(t, s, func(tx issuance.Tx) error {
+		got, err := tx.Held(program, nil)
+		same(t, "Held of nothing", got, map[issuance.Pseudonym]issuance.Holding{})
+		return err
+	})
+}
+
+func testRedeemed(t *testing.T, sub Subject) {
+	s := office(t, sub)
+	write(t, s, func(tx issuance.Tx) error { return tx.SaveBatch(newBatch("batch-1")) })
+	issue(t, s, full(1), cred(2))
+	if err := change(s, id(1), issuance.Revoked, issuance.Lost, now); err != nil {
+		t.Fatal(err)
+	}
+	write(t, s, func(tx issuance.Tx) error {
+		c, err := tx.Redeemed(full(1).Idempotency)
+		if err != nil {
+			return err
+		}
+		if c.ID != id(1) || c.State != issuance.Revoked {
+			t.Errorf("Redeemed: %s, %s", c.ID, c.State)
+		}
+		// Not to find anything is an answer, not the end of the transaction.
+		for _, key := range [][32]byte{digest("idempotency", 7), {}} {
+			_, err := tx.Redeemed(key)
+			wantErr(t, "Redeemed", err, issuance.ErrNoCredential)
+		}
+		return tx.Intend([]issuance.Credential{cred(3)})
+	})
+	wantState(t, s, id(3), issuance.Intended)
+}
+
+func testFind(t *testing.T, sub Subject) {
+	s := office(t, sub)
+	const n = 1200 // more than two pages
+	write(t, s, func(tx issuance.Tx) error {
+		if err := tx.SaveProgramme(programmeRow("other", 1)); err != nil {
+			return err
+		}
+		if err := tx.OpenList(issuance.List{URI: "https://sanad.example/status/2", Kind: issuance.ListKind{Programme: "other", Form: "qr", Bits: 1}, Size: listSize, Opened: now}); err != nil {
+			return err
+		}
+		if err := tx.SaveBatch(newBatch("batch-1")); err != nil {
+			return err
+		}
+		return tx.SaveBatch(newBatch("batch-2"))
+	})
+	var stored []issuance.Credential
+	for i := range n {
+		c := cred(i)
+		switch i % 3 {
+		case 0:
+			c.Batch, c.Row = "batch-1", int64(i)
+		case 1:
+			c.Programme, c.Forms[0].Slot.List = "other", "https://sanad.example/status/2"
+			c.Record = cred(i - 1).Record
+		}
+		stored = append(stored, c)
+	}
+	for chunk := range slices.Chunk(stored, 300) {
+		write(t, s, func(tx issuance.Tx) error { return tx.Intend(chunk) })
+	}
+	var marks []issuance.Mark
+	for i := range stored {
+		if i%5 != 0 {
+			marks = append(marks, mark(stored[i]))
+			stored[i].State = issuance.Active
+		}
+	}
+	write(t, s, func(tx issuance.Tx) error { return tx.Complete(marks, now) })
+	write(t, s, func(tx issuance.Tx) error {
+		for i := range stored {
+			switch {
+			case i%50 == 1:
+				stored[i].State = issuance.Suspended
+			case i%70 == 0:
+				stored[i].State = issuance.Revoked
+			default:
+				continue
+			}
+			if _, err := tx.Change(stored[i].ID, stored[i].State, issuance.Withdrawn, now); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	queries := []issuance.Query{
+		{}, {Programme: program}, {Programme: "other"}, {Programme: "none"}, {Batch: "batch-1"}, {Batch: "batch-2"}, {Batch: "none"},
+		{State: issuance.Intended}, {State: issuance.Active}, {State: issuance.Suspended}, {State: issuance.Revoked},
+		{Programme: program, Record: cred(0).Record}, {Record: cred(0).Record}, {Programme: "other", Record: cred(0).Record},
+		{List: listURI}, {List: "https://sanad.example/status/2", State: issuance.Revoked}, {List: "none"},
+		{Batch: "batch-1", State: issuance.Intended}, {Batch: "batch-1", State: issuance.Active, Programme: program},
+		{After: id(700)}, {After: id(n)}, {Limit: 1}, {Limit: 500}, {Limit: 501}, {Limit: 1199}, {Limit: 5000},
+		{After: id(600), Limit: 550, Programme: program}, {Limit: 7, State: issuance.Revoked, After: id(100)},
+		{Programme: program, State: issuance.Revoked, Batch: "batch-1", List: listURI, After: id(10), Limit: 3},
+	}
+	for _, q := range queries {
+		want := []string{}
+		for _, c := range stored {
+			if matches(q, c) && (q.Limit == 0 || len(want) < q.Limit) {
+				want = append(want, c.ID)
+			}
+		}
+		same(t, fmt.Sprintf("Find(%+v)", q), ids(all(t, s.Find(t.Context(), q))), want)
+	}
+	t.Run("stop early", func(t *testing.T) {
+		for range s.Find(t.Context(), issuance.Query{}) {
+			break
+		}
+		write(t, s, func(issuance.Tx) error { return nil })
+	})
+	t.Run("write while reading", func(t *testing.T) {
+		seen := 0
+		for c, err := range s.Find(t.Context(), issuance.Query{State: issuance.Intended}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			seen++
+			if err := change(s, c.ID, issuance.Revoked, issuance.Leftover, now); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if left := all(t, s.Find(t.Context(), issuance.Query{State: issuance.Intended})); len(left) != 0 || seen < n/6 {
+			t.Errorf("saw %d, left %d", seen, len(left))
+		}
+	})
+	t.Run("end of the context", func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		for _, err := range s.Find(ctx, issuance.Query{}) {
+			if err != nil {
+				wantErr(t, "Find", err, context.Canceled)
+			}
+		}
+	})
+}
+
+func matches(q issuance.Query, c issuance.Credential) bool {
+	return (q.Programme == "" || c.Programme == q.Programme) && (q.Record == issuance.Pseudonym{} || c.Record == q.Record) &&
+		(q.Batch == "" || c.Batch == q.Batch) && (q.State == "" || c.State == q.State) && c.ID > q.After &&
+		(q.List == "" || c.Forms[0].Slot.List == q.List)
+}
