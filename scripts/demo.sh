@@ -11,7 +11,7 @@ samples=${SANAD_VECTORS:-../shared/vectors}/registry-samples
 steps=0
 
 step() { steps=$((steps + 1)); printf '\n%s\n' "== $steps. $*"; }
-show() { printf '   $ %s\n' "$*" >&2; "$@"; }
+show() { printf '   $'; printf ' %q' "$@"; echo; "$@" 2>>"$out/talk.log" | sed 's/^/   /'; }
 # verdict WANT FILE [FLAGS]: checks a file and stops unless the verdict is WANT.
 verdict() {
   local want=$1 file=$2 code=0
@@ -29,7 +29,7 @@ fi
 rm -rf "$out" && mkdir "$out" && touch "$out/.made-by-demo"
 
 step "An office sets up its issuer: keys, database, first trust bundle"
-show "$issuer" init "$office" --name "Demo Registry Office" --country XA --url https://registry.example/ 2>"$out/init.log"
+show "$issuer" init "$office" --name "Demo Registry Office" --country XA --url https://registry.example/
 
 providers=$samples/public-register/social-housing-providers-england/regulator-list.tsv
 programme=registered-provider
@@ -39,7 +39,7 @@ if [ ! -e "$providers" ]; then
 fi
 farmers=$samples/inji-certify/farmer_identity_data.csv farmer=farmer-card
 if [ ! -e "$farmers" ]; then
-  farmers=examples/data/trade-licences.csv farmer=trade-licence
+  farmers=examples/data/farmers.csv
 fi
 
 step "It takes two kinds of certificate into use: $programme and $farmer"
@@ -50,9 +50,9 @@ show "$issuer" programme add --dir "$office" "examples/programmes/$farmer.yaml"
 # which real registers always have; the manifest says which and why.
 batch() {
   local code=0
-  show "$issuer" batch --dir "$office" --programme "$1" --source "$2" --out "$out/$1" || code=$?
+  show "$issuer" batch --dir "$office" --programme "$1" --source "$2" --out "$out/$1" --form png --form text || code=$?
   [ "$code" = 0 ] || [ "$code" = 3 ] || exit "$code"
-  [ "$(find "$out/$1" -name '*.png' | wc -l)" = "$(awk -F, 'NR>1 && $2!="" && $5!=""' "$out/$1/manifest.csv" | wc -l)" ] || {
+  [ "$(find "$out/$1" -name '*.png' | wc -l)" = "$(grep -c '[.]png' "$out/$1/manifest.csv")" ] || {
     echo "demo: manifest and files differ" >&2; exit 1; }
 }
 step "It signs a certificate for every record of the registers, unchanged files in"
@@ -63,10 +63,10 @@ step "It publishes what anyone needs to check them: one file"
 show "$issuer" trust export --dir "$office" --out "$out/before.trust"
 
 # The second certificate of the manifest is shown, the first revoked.
-row() { awk -F, -v n="$1" 'NR>1 && $2!="" {i++; if (i==n) {print $2; exit}}' "$out/$programme/manifest.csv"; }
+row() { grep -o '[^,]*[.]png' "$out/$programme/manifest.csv" | sed -n "$1s/[.]png//p"; }
 first=$(row 1) second=$(row 2)
 step "One certificate, as a code (scan it: it is the real thing)"
-[ "$quiet" = --quiet ] || "$verifier" inspect --draw "$out/$programme/$second.png" 2>/dev/null | sed 's/^/   /'
+[ "$quiet" = --quiet ] || "$verifier" inspect --draw "$out/$programme/$second.png" | sed 's/^/   /'
 
 step "Anyone checks it offline, with the verifier and that one file"
 verdict 0 "$out/$programme/$second.png" --trust "$out/before.trust"
@@ -80,7 +80,7 @@ echo "   checked with the old one, whose date it shows:"
 verdict 0 "$out/$programme/$first.png" --trust "$out/before.trust"
 
 step "Somebody changes one letter of a code"
-"$verifier" inspect --text "$out/$programme/$second.png" 2>/dev/null | scripts/tamper.sh >"$out/forged.txt"
+scripts/tamper.sh <"$out/$programme/$second.txt" >"$out/forged.txt"
 verdict 20 "$out/forged.txt" --trust "$out/after.trust"
 
 step "The audit log of all this is complete and unchanged"

@@ -164,12 +164,14 @@ func checkIntent(c *issuance.Credential) error {
 		return errors.New("no id, or one over 128 bytes")
 	case c.IssuedAt.IsZero() || c.Changed.IsZero():
 		return errors.New("no time")
-	case len(c.Forms) == 0:
-		return errors.New("no forms")
+	case len(c.Forms) == 0 || len(c.Forms) > 16:
+		return errors.New("no forms, or more than 16")
+	case len(c.Supersedes) > 128:
+		return errors.New("it supersedes something with an id over 128 bytes")
 	}
 	for i := range c.Forms {
-		if c.Forms[i].Signed != [32]byte{} {
-			return errors.New("a new credential is not signed")
+		if len(c.Forms[i].Form) > 128 || c.Forms[i].Signed != [32]byte{} {
+			return errors.New("a form with a name over 128 bytes, or signed already")
 		}
 	}
 	return nil

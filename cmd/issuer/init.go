@@ -151,11 +151,23 @@ func (p *program) fillDir(cmd *cobra.Command, dir string, cfg Config, o initOpti
 
 var notInID = regexp.MustCompile(`[^a-z0-9]+`)
 
+// shortName is the country and as many words of the name as fit a short id: it
+// stands in every code.
+func shortName(country, name string) string {
+	id := strings.ToLower(country)
+	for word := range strings.FieldsSeq(notInID.ReplaceAllString(strings.ToLower(name), " ")) {
+		if len(id)+1+len(word) > 20 && id != strings.ToLower(country) {
+			break
+		}
+		id += "-" + word
+	}
+	return id[:min(len(id), 32)]
+}
+
 // settings are those of the flags.
 func (o initOptions) settings() (Config, error) {
 	if o.id == "" {
-		slug := strings.Trim(notInID.ReplaceAllString(strings.ToLower(o.name), "-"), "-")
-		o.id = strings.TrimSuffix(strings.ToLower(o.country)+"-"+slug[:min(len(slug), 18)], "-")
+		o.id = shortName(o.country, o.name)
 	}
 	if o.url == "" {
 		o.url = "https://" + o.id + ".invalid"

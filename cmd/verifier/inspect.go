@@ -16,6 +16,8 @@ import (
 	"github.com/sanad-id/sanad/internal/cbor"
 	"github.com/sanad-id/sanad/internal/cli"
 	"github.com/sanad-id/sanad/internal/cose"
+	"github.com/sanad-id/sanad/qr"
+	"github.com/sanad-id/sanad/qr/image"
 	"github.com/sanad-id/sanad/verification"
 )
 
@@ -23,7 +25,7 @@ import (
 const notice = "NOT VERIFIED"
 
 func (p *program) inspectCommand() *cobra.Command {
-	var diagnostic bool
+	var o inspectOptions
 	c := &cobra.Command{
 		Use:   "inspect FILE|-...",
 		Short: "Decode a certificate without checking it",
@@ -31,6 +33,7 @@ func (p *program) inspectCommand() *cobra.Command {
 That is why NOT VERIFIED comes first.`,
 		Example: `  verifier inspect certificate.png
   verifier inspect --cbor code.txt
+  verifier inspect --draw certificate.png
   verifier inspect --json - < code.txt`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if err := cobra.MinimumNArgs(1)(cmd, args); err != nil {
@@ -38,11 +41,15 @@ That is why NOT VERIFIED comes first.`,
 			}
 			return nil
 		},
-		RunE: p.Action(func(cmd *cobra.Command, args []string) error { return p.inspect(cmd, args, diagnostic) }),
+		RunE: p.Action(func(cmd *cobra.Command, args []string) error { return p.inspect(cmd, args, o) }),
 	}
-	c.Flags().BoolVar(&diagnostic, "cbor", false, "also print the message in CBOR diagnostic notation")
+	c.Flags().BoolVar(&o.diagnostic, "cbor", false, "also print the message in CBOR diagnostic notation")
+	c.Flags().BoolVar(&o.draw, "draw", false, "also draw the code in the terminal")
 	return c
 }
+
+// inspectOptions are the flags of inspect.
+type inspectOptions struct{ diagnostic, draw bool }
 
 // An inspection is what inspect found in one code. Its first members say what it
 // is worth: nothing.
@@ -73,6 +80,8 @@ type inspection struct {
 	Other     claimList         `json:"other,omitempty"`
 	CBOR      string            `json:"cbor,omitempty"`
 	Payload   string            `json:"cbor_payload,omitempty"`
+
+	code string // the text of the code, if there was one
 }
 
 type problem struct {
@@ -93,14 +102,14 @@ type claimView struct {
 	Value any    `json:"value"`
 }
 
-func (p *program) inspect(cmd *cobra.Command, names []string, diagnostic bool) error {
+func (p *program) inspect(cmd *cobra.Command, names []string, o inspectOptions) error {
 	var all []inspection
 	for _, name := range names {
 		in, err := present(cmd, name)
 		if err != nil {
 			return cli.Hint(err, "check the name; - reads from standard input")
 		}
-		found := in.inspections(diagnostic)
+		found := in.inspections(o.diagnostic)
 		for i := range found {
 			if len(names) > 1 {
 				found[i].File = name
@@ -121,6 +130,9 @@ func (p *program) inspect(cmd *cobra.Command, names []string, diagnostic bool) e
 				fmt.Fprintln(out)
 			}
 			v.text(out, cli.Width(out))
+			if o.draw && err == nil {
+				err = v.draw(out)
+			}
 		}
 	}
 	for _, v := range all {
@@ -128,6 +140,23 @@ func (p *program) inspect(cmd *cobra.Command, names []string, diagnostic bool) e
 			err = cli.Exit(1)
 		}
 	}
+	return err
+}
+
+// draw draws the code in the terminal.
+func (v inspection) draw(out io.Writer) error {
+	if v.code == "" {
+		return cli.Hint(errors.New("there is no code to draw"), "--draw is for the text or the picture of a code")
+	}
+	code, err := image.Draw(v.code, image.L)
+	if err != nil {
+		return err
+	}
+	drawn := code.TerminalPlain()
+	if cli.Colours(out) {
+		drawn = code.Terminal()
+	}
+	_, err = io.WriteString(out, "\n"+drawn)
 	return err
 }
 
@@ -158,6 +187,9 @@ func (v *inspection) refuse(err error) {
 
 func inspectBytes(b []byte, diagnostic bool) inspection {
 	v := inspection{Notice: notice}
+	if text := strings.TrimSpace(string(b)); qr.Recognise(text) != qr.Unknown {
+		v.code = text
+	}
 	in, err := verification.Open(b)
 	v.Kind = in.Kind
 	if err != nil {

@@ -31,7 +31,7 @@ func testWrite(t *testing.T, sub Subject) {
 			}
 			return broken
 		})
-		if err != broken { //nolint:errorlint // it must come back as it is
+		if err != broken {
 			t.Errorf("Write: %v, want the error that f returned", err)
 		}
 		_, err = s.Credential(t.Context(), id(3))
