@@ -449,10 +449,7 @@ func TestFolderIsForOneRun(t *testing.T) {
 // After each the batch goes on, and in the end every record is issued for once.
 func TestBatchSurvivesFaults(t *testing.T) {
 	const n = 130
-	tries := 16
-	if soak {
-		tries = 400
-	}
+	tries := count(16, 4, 400)
 	rnd := rand.New(rand.NewPCG(7, 7))
 	for try := range tries {
 		m := newMemory()

@@ -245,13 +245,7 @@ func (j job) bench(t testing.TB) (*bed, *store.DB) {
 // again and again, and resumes it. Once it comes to its end every record was
 // issued for once, no slot was used twice, and manifest and store agree.
 func TestBatchIsKilled(t *testing.T) {
-	rounds, random := 2, 10
-	if soak {
-		rounds, random = 20, 400
-	}
-	if testing.Short() {
-		rounds, random = 1, 2
-	}
+	rounds, random := count(2, 1, 20), count(10, 2, 400)
 	rnd := rand.New(rand.NewPCG(1, 9))
 	dir := t.TempDir()
 	type kill struct {
@@ -323,13 +317,7 @@ func TestBatchIsKilled(t *testing.T) {
 // TestIssuerIsKilled kills an issuer that serves one request after the other.
 // The test is the client: what it received must be on record.
 func TestIssuerIsKilled(t *testing.T) {
-	rounds := 2
-	if soak {
-		rounds = 250
-	}
-	if testing.Short() {
-		rounds = 1
-	}
+	rounds := count(2, 1, 250)
 	rnd := rand.New(rand.NewPCG(2, 9))
 	dir := t.TempDir()
 	j := job{Do: "issue", Store: filepath.Join(dir, "store.db"), N: 40, From: 1}

@@ -33,6 +33,18 @@ import (
 // soak says whether the nightly numbers of the promises are wanted.
 var soak = os.Getenv("SANAD_SOAK") == "1"
 
+// count is how often to try something: per change, in the short run under the
+// race detector, and in the nightly run.
+func count(change, short, nightly int) int {
+	switch {
+	case soak:
+		return nightly
+	case testing.Short():
+		return short
+	}
+	return change
+}
+
 // issuerKeys trusts every key of a ring for every issuer.
 type issuerKeys struct{ *ring }
 
@@ -429,7 +441,7 @@ func (f faulty) Sign(r io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte
 // TestP18 lets a signer go wrong in every way that a signature can: nothing
 // that it made may be released.
 func TestP18(t *testing.T) {
-	faults := 10_000
+	faults := count(10_000, 500, 10_000)
 	m := newMemory()
 	b := newBed(t, m)
 	var older [][]byte
@@ -457,10 +469,7 @@ func TestP18(t *testing.T) {
 // TestP20 moves the clock at will: dates of issue never go back and nothing is
 // valid for longer than the programme says.
 func TestP20(t *testing.T) {
-	cases := 4_000
-	if soak {
-		cases = 100_000
-	}
+	cases := count(4_000, 400, 100_000)
 	rnd := rand.New(rand.NewPCG(20, 0))
 	m := newMemory()
 	b := newBed(t, m)
@@ -616,10 +625,7 @@ func TestSweep(t *testing.T) {
 // that fail and are asked for again: no slot is given out twice.
 func TestP04(t *testing.T) {
 	eachStore(t, func(t *testing.T, store issuance.Store) {
-		rounds := 8
-		if soak {
-			rounds = 2_000
-		}
+		rounds := count(8, 4, 2_000)
 		if m, ok := store.(*memory); ok {
 			rnd := rand.New(rand.NewPCG(4, 4))
 			m.fault = func(w int) (error, bool) {
@@ -675,10 +681,7 @@ func TestP04(t *testing.T) {
 // credential is usable.
 func TestP12(t *testing.T) {
 	type lost struct{}
-	tries := 40
-	if soak {
-		tries = 5_000
-	}
+	tries := count(40, 10, 5_000)
 	for _, point := range []issuance.Point{issuance.PointIntended, issuance.PointSigned, issuance.PointMarked} {
 		b := newBed(t, newMemory())
 		losing := b.open(func(c *issuance.Config) {

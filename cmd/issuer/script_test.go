@@ -20,7 +20,7 @@ func TestMain(m *testing.M) {
 func buildVerifier(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	out, err := exec.Command("go", "build", "-o", filepath.Join(dir, "verifier"), "../verifier").CombinedOutput()
+	out, err := exec.Command("go", "build", "-o", filepath.Join(dir, "verifier"), "github.com/sanad-id/sanad/cmd/verifier").CombinedOutput()
 	if err != nil {
 		t.Fatalf("build the verifier: %v\n%s", err, out)
 	}
@@ -64,4 +64,15 @@ func status(ts *testscript.TestScript, neg bool, args []string) {
 	if got := fmt.Sprint(code); got != args[0] {
 		ts.Fatalf("exit status %s, want %s", got, args[0])
 	}
+}
+
+// verify runs the verifier with the README's bundle and returns what it says.
+func verify(t *testing.T, dir string, want int, file string) string {
+	t.Helper()
+	cmd := exec.Command(filepath.Join(dir, "verifier"), "check", "--lang", "en", "--trust", "office.trust", file)
+	out, err := cmd.Output()
+	if got := cmd.ProcessState.ExitCode(); got != want {
+		t.Fatalf("verifier check: exit status %d, want %d (%v)\n%s", got, want, err, out)
+	}
+	return string(out)
 }

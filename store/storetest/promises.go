@@ -479,12 +479,18 @@ func testP08(t *testing.T, sub Subject) {
 	steps := map[string]func(issuance.Tx) error{
 		"intend":   func(tx issuance.Tx) error { return tx.Intend([]issuance.Credential{cred(10)}) },
 		"complete": func(tx issuance.Tx) error { return tx.Complete([]issuance.Mark{mark(cred(1))}, now) },
-		"revoke":   func(tx issuance.Tx) error { _, err := tx.Change(id(2), issuance.Revoked, issuance.Lost, now); return err },
+		"revoke": func(tx issuance.Tx) error {
+			_, err := tx.Change(id(2), issuance.Revoked, issuance.Lost, now)
+			return err
+		},
 		"suspend": func(tx issuance.Tx) error {
 			_, err := tx.Change(id(2), issuance.Suspended, issuance.Investigation, now)
 			return err
 		},
-		"resume":    func(tx issuance.Tx) error { _, err := tx.Change(id(3), issuance.Active, issuance.NoReason, now); return err },
+		"resume": func(tx issuance.Tx) error {
+			_, err := tx.Change(id(3), issuance.Active, issuance.NoReason, now)
+			return err
+		},
 		"programme": func(tx issuance.Tx) error { return tx.SaveProgramme(programmeRow(program, 2)) },
 		"batch":     func(tx issuance.Tx) error { b := newBatch("batch-1"); b.Chunks = 1; return tx.SaveBatch(b) },
 		"publish":   func(tx issuance.Tx) error { return tx.SavePublication(publication("trust", 1, now)) },
@@ -758,13 +764,23 @@ func testDB11(t *testing.T, sub Subject) {
 	t.Run("DB-11 endless text", func(t *testing.T) {
 		endless := strings.Repeat("a", 1<<20)
 		for name, f := range map[string]func(issuance.Tx) error{
-			"programme":   func(tx issuance.Tx) error { return tx.SaveProgramme(programmeRow(endless, 1)) },
-			"batch":       func(tx issuance.Tx) error { return tx.SaveBatch(newBatch(endless)) },
-			"source":      func(tx issuance.Tx) error { b := newBatch("b"); b.Source = endless; return tx.SaveBatch(b) },
-			"list":        func(tx issuance.Tx) error { return tx.OpenList(issuance.List{URI: endless, Kind: kind, Size: 8, Opened: now}) },
-			"credential":  func(tx issuance.Tx) error { c := cred(2); c.ID = endless; return tx.Intend([]issuance.Credential{c}) },
-			"supersedes":  func(tx issuance.Tx) error { c := cred(2); c.Supersedes = endless; return tx.Intend([]issuance.Credential{c}) },
-			"form":        func(tx issuance.Tx) error { c := cred(2); c.Forms[0].Form = endless; return tx.Intend([]issuance.Credential{c}) },
+			"programme": func(tx issuance.Tx) error { return tx.SaveProgramme(programmeRow(endless, 1)) },
+			"batch":     func(tx issuance.Tx) error { return tx.SaveBatch(newBatch(endless)) },
+			"source":    func(tx issuance.Tx) error { b := newBatch("b"); b.Source = endless; return tx.SaveBatch(b) },
+			"list": func(tx issuance.Tx) error {
+				return tx.OpenList(issuance.List{URI: endless, Kind: kind, Size: 8, Opened: now})
+			},
+			"credential": func(tx issuance.Tx) error { c := cred(2); c.ID = endless; return tx.Intend([]issuance.Credential{c}) },
+			"supersedes": func(tx issuance.Tx) error {
+				c := cred(2)
+				c.Supersedes = endless
+				return tx.Intend([]issuance.Credential{c})
+			},
+			"form": func(tx issuance.Tx) error {
+				c := cred(2)
+				c.Forms[0].Form = endless
+				return tx.Intend([]issuance.Credential{c})
+			},
 			"publication": func(tx issuance.Tx) error { return tx.SavePublication(publication(endless, 1, now)) },
 		} {
 			if err := s.Write(t.Context(), f); err == nil {
