@@ -19,7 +19,7 @@ const module = "github.com/sanad-id/sanad/"
 // layers is the order of imports: a package imports from lines above its own
 // only. A package is listed when it gets its directory.
 var layers = []string{
-	"internal/cbor internal/i18n qr",
+	"internal/cbor internal/durable internal/i18n qr",
 	"keys registry",
 	"internal/cose audit",
 	"credential",
@@ -118,7 +118,7 @@ func TestForeignImports(t *testing.T) {
 
 // scanner is what the browser's verifier will be built from. Nothing in it may
 // reach a network, a database or the file formats of an issuer.
-const scanner = "keys internal/cbor internal/cose credential credential/cwt credential/status qr trust verification"
+const scanner = "keys internal/cbor internal/cose internal/durable credential credential/cwt credential/status qr trust verification"
 
 func TestScannerStaysSmall(t *testing.T) {
 	pkgs := importsByPackage(t)

@@ -3,7 +3,6 @@ package audit
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -11,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/sanad-id/sanad/internal/durable"
 )
 
 // The files of an exported log.
@@ -42,7 +43,7 @@ func Export(ctx context.Context, dir string, x Exported) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("audit: export: %w", err)
 	}
-	err = replaceFile(dir, EntriesFile, func(w io.Writer) error { return writeEntries(ctx, w, c.Size, x.Entries) })
+	err = durable.ReplaceFunc(filepath.Join(dir, EntriesFile), 0o644, func(w io.Writer) error { return writeEntries(ctx, w, c.Size, x.Entries) })
 	if err != nil {
 		return fmt.Errorf("audit: export: %w", err)
 	}
@@ -53,7 +54,7 @@ func Export(ctx context.Context, dir string, x Exported) error {
 		name string
 		text []byte
 	}{{CheckpointFile, x.Checkpoint}, {KeyFile, []byte(x.Keys)}} {
-		err := replaceFile(dir, f.name, func(w io.Writer) error { _, err := w.Write(f.text); return err })
+		err := durable.Replace(filepath.Join(dir, f.name), f.text, 0o644)
 		if err != nil {
 			return fmt.Errorf("audit: export: %w", err)
 		}
@@ -87,36 +88,6 @@ func writeEntries(ctx context.Context, w io.Writer, n int64, entries iter.Seq2[[
 		return fmt.Errorf("the log has %d entries, its checkpoint says %d", written, n)
 	}
 	return nil
-}
-
-// replaceFile writes a file beside the old one and puts it in its place.
-func replaceFile(dir, name string, write func(io.Writer) error) error {
-	f, err := os.CreateTemp(dir, name+".*.tmp")
-	if err != nil {
-		return err
-	}
-	if err := errors.Join(fill(f, write), f.Close()); err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	if err := os.Rename(f.Name(), filepath.Join(dir, name)); err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}
-
-func fill(f *os.File, write func(io.Writer) error) error {
-	w := bufio.NewWriterSize(f, 256<<10)
-	if err := write(w); err != nil {
-		return err
-	}
-	if err := w.Flush(); err != nil {
-		return err
-	}
-	return f.Sync()
 }
 
 // VerifyDir is [Verify] for the files of an export. If vkeys is empty the keys

@@ -1,12 +1,14 @@
 package keys
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
+
+	"github.com/sanad-id/sanad/internal/durable"
 )
 
 // readPrivate reads a regular file that nobody but its owner may read or change.
@@ -41,51 +43,27 @@ func readPrivate(path string) ([]byte, error) {
 	return b, err
 }
 
-// replaceWhole puts b in the place of the file at path, durably, in one step.
-// The caller holds the lock.
-func replaceWhole(path string, b []byte) error {
-	info, err := os.Stat(path)
-	if err != nil {
-		return err
+// lockFile waits until no other program changes the file and keeps others from it
+// until unlock is called or the program ends.
+func lockFile(ctx context.Context, path string) (unlock func(), err error) {
+	for {
+		f, err := os.OpenFile(path, os.O_RDWR, 0) // some network file systems lock only what is open for writing
+		if err != nil {
+			return nil, err
+		}
+		if err := durable.Lock(ctx, f); err != nil {
+			return nil, errors.Join(err, f.Close())
+		}
+		// Whoever had the lock before may have put a new file in the place of the
+		// one that we have locked, which is then nobody's.
+		locked, err1 := f.Stat()
+		there, err2 := os.Stat(path)
+		if err1 == nil && err2 == nil && os.SameFile(locked, there) {
+			return func() { f.Close() }, nil // closing releases the lock
+		}
+		f.Close()
+		if err := errors.Join(err1, err2); err != nil {
+			return nil, err
+		}
 	}
-	next := path + ".new"
-	// A crash may have left one behind. The lock says that nobody writes it now.
-	if err := os.Remove(next); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	out, err := os.OpenFile(next, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	err = keepOwner(out, info)
-	if err != nil {
-		out.Close()
-	} else {
-		err = writeSync(out, b)
-	}
-	if err == nil {
-		err = os.Rename(next, path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(next))
-	}
-	return syncDir(filepath.Dir(path))
-}
-
-// writeSync writes b to disk and closes out.
-func writeSync(out *os.File, b []byte) error {
-	_, err := out.Write(b)
-	if err == nil {
-		err = out.Sync()
-	}
-	return errors.Join(err, out.Close())
-}
-
-// syncDir makes a new name in a directory durable.
-func syncDir(path string) error {
-	dir, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
 }

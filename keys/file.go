@@ -13,10 +13,11 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"slices"
 	"sync"
+
+	"github.com/sanad-id/sanad/internal/durable"
 )
 
 // Errors of a keystore file, each for one state that a program must not start
@@ -118,27 +119,15 @@ func (c Cost) CreateFile(path string, passphrase []byte, rnd io.Reader) (*File, 
 	if err != nil {
 		return nil, fmt.Errorf("create keystore %s: %w", path, err)
 	}
-	if err := createWhole(path, raw); err != nil {
-		return nil, fmt.Errorf("create keystore %w", err)
+	err = durable.Create(path, raw, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil, fmt.Errorf("create keystore %s: %w; open it, or choose another path", path, ErrFileExists)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("create keystore %s: %w", path, err)
 	}
 	f.raw = raw
 	return f, f.resolve()
-}
-
-// createWhole writes a file that must not exist yet.
-func createWhole(path string, b []byte) error {
-	out, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%s: %w; open it, or choose another path", path, ErrFileExists)
-	}
-	if err != nil {
-		return err
-	}
-	if err := writeSync(out, b); err != nil {
-		_ = os.Remove(path) // it was ours, and is of no use
-		return err
-	}
-	return syncDir(filepath.Dir(path))
 }
 
 // OpenFile opens a keystore. Each state of the file that must stop a program has
@@ -264,7 +253,7 @@ func (f *File) change(ctx context.Context, edit func(*content) error) error {
 	}
 	raw, err := f.encode(held)
 	if err == nil {
-		err = replaceWhole(f.path, raw)
+		err = durable.Replace(f.path, raw, 0o600)
 	}
 	if err != nil {
 		return fmt.Errorf("write keystore %s: %w", f.path, err)

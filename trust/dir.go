@@ -2,6 +2,7 @@ package trust
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -13,6 +14,8 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"github.com/sanad-id/sanad/internal/durable"
 )
 
 // ErrMemory: the high-water mark cannot be read. It is not replaced by itself,
@@ -156,7 +159,7 @@ func (m *DirMemory) save(st State) error {
 	if err := os.MkdirAll(m.dir, 0o700); err != nil {
 		return err
 	}
-	unlock, err := lock(filepath.Join(m.dir, lockFile))
+	unlock, err := m.lock()
 	if err != nil {
 		return err
 	}
@@ -179,7 +182,7 @@ func (m *DirMemory) save(st State) error {
 	if st.Bundle != nil {
 		sum := sha256.Sum256(st.Bundle)
 		next.File = hex.EncodeToString(sum[:])
-		if err := replaceFile(m.bundlePath(next.File), st.Bundle); err != nil {
+		if err := durable.Replace(m.bundlePath(next.File), st.Bundle, 0o600); err != nil {
 			return err
 		}
 	} else if old.BundleHash == next.BundleHash {
@@ -190,7 +193,7 @@ func (m *DirMemory) save(st State) error {
 		return err
 	}
 	sum := sha256.Sum256(b)
-	if err := replaceFile(filepath.Join(m.dir, markFile), append([]byte(hex.EncodeToString(sum[:])+"\n"), b...)); err != nil {
+	if err := durable.Replace(filepath.Join(m.dir, markFile), append([]byte(hex.EncodeToString(sum[:])+"\n"), b...), 0o600); err != nil {
 		return err
 	}
 	m.removeOthers(next.File)
@@ -242,27 +245,15 @@ func readLimited(path string, most int64) ([]byte, error) {
 	return b, nil
 }
 
-// replaceFile writes a file as a whole or not at all, durably once it returns nil.
-func replaceFile(path string, b []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+// lock waits until no other process changes the folder. Where the system has no
+// file locks, one process at a time is up to the user.
+func (m *DirMemory) lock() (unlock func(), err error) {
+	f, err := os.OpenFile(filepath.Join(m.dir, lockFile), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	_, err = f.Write(b)
-	if err == nil {
-		err = f.Sync()
+	if err := durable.Lock(context.Background(), f); err != nil && !errors.Is(err, durable.ErrNoLocks) {
+		return nil, errors.Join(err, f.Close())
 	}
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(f.Name())
-		return err
-	}
-	// Makes the new name durable, on systems where a folder can be synced.
-	if d, err := os.Open(filepath.Dir(path)); err == nil {
-		_ = d.Sync()
-		_ = d.Close()
-	}
-	return nil
+	return func() { _ = f.Close() }, nil
 }
