@@ -33,14 +33,21 @@ func (j *judgement) describe() {
 		r.IssuerNames = j.issuer.Names
 	}
 	r.TypeLabels = j.typ.Labels
-	r.PersonCheck = j.typ.PersonCheck
-	if r.PersonCheck == "" {
-		r.PersonCheck = "none"
-		if len(v.Person) > 0 {
-			r.PersonCheck = "other_id"
-		}
-	}
+	r.PersonCheck = personCheck(j.typ.PersonCheck, v)
 	r.Claims = name(v, j.typ)
+}
+
+// personCheck is what to compare, so that paper can be tied to a person: what the
+// type says, but no photo where the credential carries none. A photo that is only
+// printed beside the code was signed by nobody.
+func personCheck(wanted string, v *credential.Verified) string {
+	switch {
+	case wanted == "photo" && v.Face == nil, wanted == "" && len(v.Person) > 0:
+		return "other_id"
+	case wanted == "":
+		return "none"
+	}
+	return wanted
 }
 
 // name gives the claims the names and the order of the type. What the type does

@@ -10,3 +10,6 @@ func HasVerdict(r credential.Reason) bool { _, ok := verdicts[r]; return ok }
 
 // TableSize is how many reasons the table has.
 func TableSize() int { return len(verdicts) }
+
+// PersonCheck is what to compare for a type that wants this.
+var PersonCheck = personCheck

@@ -53,7 +53,7 @@ func TestReportJSON(t *testing.T) {
   ],
   "basis": {"bundle_version": 1, "keys_as_of": "2026-11-12", "status_as_of": "2026-11-12", "status_age_s": 777600, "policy": "farmer-card/2"},
   "binding": {"holder": "none", "age_s": null},
-  "person_check": "photo",
+  "person_check": "other_id",
   "claims": {"district": "Jessore", "full_name": "Rahima Begum", "crop": 3, "field_9": "unlisted"},
   "warnings": ["update_soon", "anyone_can_have_a_copy"]
 }`

@@ -82,7 +82,7 @@ func TestGoodCredential(t *testing.T) {
 	if r.Basis != (verification.Basis{BundleVersion: 1, KeysAsOf: asOf, StatusAsOf: asOf, Policy: "farmer-card/2"}) || r.StatusAge != 3*day {
 		t.Errorf("basis %+v, status age %v", r.Basis, r.StatusAge)
 	}
-	if r.PersonCheck != "photo" || r.Holder != verification.BindingNone || !slices.Equal(r.Warnings, []verification.Warning{verification.WarnCopy}) {
+	if r.PersonCheck != "other_id" || r.Holder != verification.BindingNone || !slices.Equal(r.Warnings, []verification.Warning{verification.WarnCopy}) {
 		t.Errorf("person check %q, holder %q, warnings %v", r.PersonCheck, r.Holder, r.Warnings)
 	}
 	if !r.Seen.Equal(issued) || !r.Judged.Equal(now) {
@@ -450,7 +450,7 @@ func TestCopy(t *testing.T) {
 	s := newScene(t)
 	r := s.check(t)
 	t.Run("QR-05 copy of another person's code", func(t *testing.T) {
-		if r.Holder != verification.BindingNone || r.PersonCheck != "photo" || !slices.Contains(r.Warnings, verification.WarnCopy) {
+		if r.Holder != verification.BindingNone || r.PersonCheck != "other_id" || !slices.Contains(r.Warnings, verification.WarnCopy) {
 			t.Errorf("holder %q, person check %q, warnings %v", r.Holder, r.PersonCheck, r.Warnings)
 		}
 	})
@@ -643,5 +643,23 @@ func BenchmarkCheck(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		c.Check(input)
+	}
+}
+
+// TestPersonCheck: a photo counts only if it is inside the credential.
+func TestPersonCheck(t *testing.T) {
+	face := &credential.Verified{Face: &credential.Face{Data: []byte{1}, MediaType: "image/webp"}}
+	person := &credential.Verified{Person: credential.Claims{{Key: 4, Name: "fullName", Value: "A"}}}
+	for _, tt := range []struct {
+		wanted string
+		v      *credential.Verified
+		want   string
+	}{
+		{"photo", face, "photo"}, {"photo", person, "other_id"}, {"other_id", face, "other_id"},
+		{"", person, "other_id"}, {"", &credential.Verified{}, "none"}, {"none", person, "none"},
+	} {
+		if got := verification.PersonCheck(tt.wanted, tt.v); got != tt.want {
+			t.Errorf("type wants %q: %q, want %q", tt.wanted, got, tt.want)
+		}
 	}
 }
