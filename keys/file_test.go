@@ -291,7 +291,7 @@ func TestDefaultCost(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, cost, err := keys.Recode(b); err != nil || cost != (keys.Cost{Memory: 64 << 10, Time: 3, Threads: 2}) {
+	if _, cost, err := keys.Recode(b); err != nil || cost != (keys.Cost{Memory: 19 << 10, Time: 4, Threads: 1}) {
 		t.Errorf("cost in the file: %+v, %v", cost, err)
 	}
 	info, err := os.Stat(path)

@@ -25,6 +25,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 
 	gocose "github.com/veraison/go-cose"
 
@@ -96,7 +97,7 @@ func verify(alg keys.Algorithm, pub keys.PublicKey, message, signature []byte) e
 	if len(signature) == 0 {
 		return ErrUnsigned
 	}
-	v, err := gocose.NewVerifier(gocose.Algorithm(alg.COSE()), pub.Crypto())
+	v, err := verifierOf(alg, pub)
 	if err != nil {
 		return fmt.Errorf("cose: %v", err)
 	}
@@ -104,6 +105,38 @@ func verify(alg keys.Algorithm, pub keys.PublicKey, message, signature []byte) e
 		return ErrSignature
 	}
 	return nil
+}
+
+// maxVerifiers bounds the cache of verifiers: a country has some hundred keys.
+const maxVerifiers = 1024
+
+// verifiers are the library's verifiers of keys that were used, by thumbprint.
+// They hold a key and nothing else, can be used from several goroutines, and cost
+// more to make than everything else about a verification but the signature.
+var verifiers struct {
+	sync.RWMutex
+	of map[[32]byte]gocose.Verifier
+}
+
+func verifierOf(alg keys.Algorithm, pub keys.PublicKey) (gocose.Verifier, error) {
+	id := pub.Thumbprint()
+	verifiers.RLock()
+	v, ok := verifiers.of[id]
+	verifiers.RUnlock()
+	if ok {
+		return v, nil
+	}
+	v, err := gocose.NewVerifier(gocose.Algorithm(alg.COSE()), pub.Crypto())
+	if err != nil {
+		return nil, err
+	}
+	verifiers.Lock()
+	defer verifiers.Unlock()
+	if verifiers.of == nil || len(verifiers.of) >= maxVerifiers {
+		verifiers.of = make(map[[32]byte]gocose.Verifier)
+	}
+	verifiers.of[id] = v
+	return v, nil
 }
 
 // sign makes one signature over the bytes message.
