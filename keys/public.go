@@ -116,7 +116,8 @@ func NewPublicKey(alg Algorithm, key crypto.PublicKey) (PublicKey, error) {
 // isEmpty reports whether a part of key is missing. The standard library takes
 // that to be a mistake of the program and panics.
 func isEmpty(key *ecdsa.PublicKey) bool {
-	return key == nil || key.Curve == nil || key.X == nil || key.Y == nil //nolint:staticcheck // X and Y are only looked for, not used
+	//lint:ignore SA1019 X and Y are only looked for, not used
+	return key == nil || key.Curve == nil || key.X == nil || key.Y == nil
 }
 
 // PublicKeyOf is [NewPublicKey] with the one algorithm that fits the key.

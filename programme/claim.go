@@ -76,7 +76,6 @@ type Claim struct {
 	take       string
 	ageOver    int
 	codes      *codeList
-	codesName  at
 	sexes      map[string]crosswalk.Sex
 	own        map[string]string // words for countries, yes and no
 	alpha3     bool
