@@ -42,7 +42,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"status": status, "column": column,
+			"status": status, "column": column, "bundlekey": bundlekey, "activekey": activekey, "fingerprint": fingerprint, "pinned": pinned,
 		},
 	})
 }

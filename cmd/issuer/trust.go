@@ -27,7 +27,7 @@ func (p *program) trustCommand() *cobra.Command {
 	return cli.Group("trust", "Publish what verifiers need: the trust bundle",
 		`A trust bundle (.trust) is one signed file with the issuer's keys, the credential types each may sign, how old status may be, and the status of
 everything issued. Verifiers import it and need nothing else.`,
-		p.trustInit(), p.trustExport(), p.trustShow(), p.trustRoot(), p.trustPart(), p.trustAdd())
+		p.trustInit(), p.trustExport(), p.trustShow(), p.trustRoot(), p.trustPart(), p.trustAdd(), p.trustDelta())
 }
 
 func (p *program) trustInit() *cobra.Command {
@@ -205,6 +205,39 @@ func (p *program) exported(cmd *cobra.Command, b *trust.Bundle, from, out string
 		fmt.Fprintf(w, "%s: version %d, %d bytes, %d types, %d status lists\nroot fingerprint  %s\n",
 			out, b.Version, len(content), len(b.Types), len(b.Status), b.Fingerprint())
 	})
+}
+
+func (p *program) trustDelta() *cobra.Command {
+	var out string
+	c := &cobra.Command{
+		Use: "delta OLD.trust NEW.trust --out FILE", Short: "Write the small file that leads from one bundle to a later one", Args: cobra.ExactArgs(2),
+		Long: `A verifier that has OLD imports the delta as it would NEW and has exactly NEW afterwards, signatures included. On any other bundle it is
+refused. For slow lines: a day's revocations are a few kilobytes.`,
+		Example: "  issuer trust delta monday.trust tuesday.trust --out tuesday.delta",
+		RunE: p.Action(func(cmd *cobra.Command, args []string) error {
+			from, err := p.lastBundle(cmd, args[:1])
+			if err != nil {
+				return err
+			}
+			to, err := p.lastBundle(cmd, args[1:])
+			if err != nil {
+				return err
+			}
+			delta, err := trust.MakeDelta(from, to)
+			if err != nil {
+				return err
+			}
+			if err := os.WriteFile(out, delta, 0o644); err != nil {
+				return err
+			}
+			return p.Print(cmd, map[string]any{"file": out, "bytes": len(delta), "bundle_bytes": len(to)}, func(w io.Writer) {
+				fmt.Fprintf(w, "%s: %d bytes in place of %d\n", out, len(delta), len(to))
+			})
+		}),
+	}
+	c.Flags().StringVar(&out, "out", "", "the file to write (required)")
+	_ = c.MarkFlagRequired("out")
+	return c
 }
 
 // trustView is a bundle as --json shows it.
