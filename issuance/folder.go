@@ -17,6 +17,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/sanad-id/sanad/internal/durable"
 )
 
 // Files of a batch's folder, beside those of the credentials.
@@ -124,14 +126,7 @@ func (f *folder) writeTerms(t terms) error {
 	if err != nil {
 		return err
 	}
-	next := f.in(termsName + ".new")
-	if err := writeDurably(next, append(b, '\n')); err != nil {
-		return err
-	}
-	if err := os.Rename(next, f.in(termsName)); err != nil {
-		return err
-	}
-	return syncFolder(f.path)
+	return durable.Replace(f.in(termsName), append(b, '\n'), 0o600)
 }
 
 // startManifest begins an empty manifest.
@@ -139,13 +134,13 @@ func (f *folder) startManifest() error {
 	if err := os.MkdirAll(f.in(spoolFolder), 0o700); err != nil {
 		return err
 	}
-	if err := writeDurably(f.in(manifestName), []byte(manifestHeader)); err != nil {
+	if err := durable.Replace(f.in(manifestName), []byte(manifestHeader), 0o600); err != nil {
 		return err
 	}
 	if err := f.openManifest(); err != nil {
 		return err
 	}
-	return syncFolder(f.path)
+	return durable.Sync(f.path)
 }
 
 func (f *folder) openManifest() error {
@@ -225,10 +220,10 @@ func (f *folder) spoolPath(n int64) string { return f.in(spoolFolder, fmt.Sprint
 
 // writeSpool makes a chunk's output durable.
 func (f *folder) writeSpool(s *spool) error {
-	if err := writeDurably(f.spoolPath(s.chunk), s.encode()); err != nil {
+	if err := durable.Write(f.spoolPath(s.chunk), s.encode(), 0o600); err != nil {
 		return fmt.Errorf("write the spool: %w", err)
 	}
-	return syncFolder(f.in(spoolFolder))
+	return durable.Sync(f.in(spoolFolder))
 }
 
 func (f *folder) readSpool(n int64) (*spool, error) {
@@ -314,41 +309,32 @@ func (f *folder) syncAll() error {
 	}
 	for _, s := range f.spooled {
 		for _, file := range s.files {
-			if err := syncFile(f.in(file.name)); err != nil {
+			if err := durable.Sync(f.in(file.name)); err != nil {
 				return err
 			}
 		}
 	}
-	return syncFolder(f.path)
+	return durable.Sync(f.path)
 }
 
 // clean removes the spool of a finished batch.
 func (f *folder) clean() error { return os.RemoveAll(f.in(spoolFolder)) }
 
-// writeDurably writes a file that survives a loss of power, but for its name:
-// that needs syncFolder.
-func writeDurably(path string, b []byte) error {
-	out, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = out.Write(b)
-	if err == nil {
-		err = out.Sync()
-	}
-	return errors.Join(err, out.Close())
-}
-
-func syncFile(path string) error {
+// lockFolder keeps other runs out of a folder until the file it returns is closed
+// or the program ends.
+func lockFolder(path string) (*os.File, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return errors.Join(f.Sync(), f.Close())
+	if err := durable.TryLock(f); err != nil {
+		if errors.Is(err, durable.ErrLocked) {
+			err = errors.New("another run is writing to it")
+		}
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
 }
-
-// syncFolder makes the names in a folder durable.
-func syncFolder(path string) error { return syncFile(path) }
 
 // A spool is the whole output of one chunk.
 type spool struct {

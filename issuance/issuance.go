@@ -96,7 +96,8 @@ type Config struct {
 	// before issuing stops; optional, [DefaultClockTolerance] if 0.
 	ClockTolerance time.Duration
 	// ListSize is the number of entries of a new status list; optional,
-	// [DefaultListSize] if 0. A small list tells observers more.
+	// [DefaultListSize] if 0. It must be a multiple of 8. A small list tells
+	// observers more.
 	ListSize uint64
 	// Workers is how many goroutines sign; optional, one a core if 0.
 	Workers int

@@ -79,9 +79,19 @@ func (l auditLog) Append(b audit.Block) error {
 	return l.t.run(insertHashes, b.FirstHash, hashes)
 }
 
+// AuditSize returns how many entries the audit log has.
+func (db *DB) AuditSize(ctx context.Context) (int64, error) {
+	var size, last int64
+	err := db.read(ctx, selectTail, nil, func(scan func(...any) error) error { return storeError(scan(&size, &last)) })
+	if err != nil {
+		return 0, fmt.Errorf("size of the audit log: %w", err)
+	}
+	return size, nil
+}
+
 // AuditEntries yields the first size entries of the audit log, in order and
-// without their line breaks. An error ends the sequence. It reads block by
-// block and holds up no writer.
+// without their line breaks. An error ends the sequence, such as that there are
+// fewer. It reads block by block and holds up no writer.
 func (db *DB) AuditEntries(ctx context.Context, size int64) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
 		for first := int64(0); first < size; {
@@ -125,7 +135,8 @@ type Checkpoint struct {
 // calls sign with the head, inside a transaction: a log has one signed head of
 // each size, and none is handed out that is not kept. If the newest checkpoint is
 // of the present head it returns that one. It returns [ErrForked], and signs
-// nothing, if the log no longer continues its newest checkpoint.
+// nothing, if by its stored hashes the log no longer continues its newest
+// checkpoint; whether the entries are those of the hashes is for [audit.Verify].
 func (db *DB) Checkpoint(ctx context.Context, at time.Time, sign func(audit.Head) ([]byte, error)) (Checkpoint, error) {
 	var c Checkpoint
 	err := db.Write(ctx, func(w issuance.Tx) error {

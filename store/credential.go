@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -290,21 +291,18 @@ var after = map[issuance.State][]issuance.State{
 
 // Change implements [issuance.CredentialTx].
 func (t *tx) Change(id string, to issuance.State, r issuance.Reason, at time.Time) (issuance.Credential, error) {
-	c, err := t.credential(id)
-	if err != nil {
-		return issuance.Credential{}, t.lose(err)
-	}
-	if c.State == issuance.Revoked {
+	var from issuance.State
+	known, err := t.row(selectState, []any{id}, &from)
+	switch {
+	case err != nil:
+		return issuance.Credential{}, fmt.Errorf("change %.40q: %w", id, err)
+	case !known:
+		return issuance.Credential{}, t.lose(fmt.Errorf("change %.40q: %w", id, issuance.ErrNoCredential))
+	case from == issuance.Revoked:
 		return issuance.Credential{}, t.lose(fmt.Errorf("change %.40q: %w", id, issuance.ErrFinal))
-	}
-	legal := false
-	for _, s := range after[c.State] {
-		legal = legal || s == to
-	}
-	if !legal || r == issuance.Leftover && c.State != issuance.Intended {
-		return issuance.Credential{}, t.lose(fmt.Errorf("change %.40q from %s to %.20q: %w", id, c.State, to, issuance.ErrState))
-	}
-	if (r == issuance.NoReason) != (to == issuance.Active) {
+	case !slices.Contains(after[from], to), r == issuance.Leftover && from != issuance.Intended:
+		return issuance.Credential{}, t.lose(fmt.Errorf("change %.40q from %s to %.20q: %w", id, from, to, issuance.ErrState))
+	case (r == issuance.NoReason) != (to == issuance.Active):
 		return issuance.Credential{}, t.lose(fmt.Errorf("change %.40q to %s for the reason %.40q: only a resumed credential has none", id, to, r))
 	}
 	if err := t.run(updateState, id, string(to), string(r), fromTime(at)); err != nil {
@@ -316,7 +314,7 @@ func (t *tx) Change(id string, to issuance.State, r issuance.Reason, at time.Tim
 // credential reads one credential within the transaction.
 func (t *tx) credential(id string) (issuance.Credential, error) {
 	var r reader
-	err := t.rows(selectCredentials1+`credential_id = $2`+selectCredentials2, []any{1, id}, func(scan func(...any) error) error {
+	err := t.rows(selectCredential, []any{id}, func(scan func(...any) error) error {
 		if err := r.add(scan); err != nil {
 			return t.fail(err)
 		}
@@ -333,7 +331,7 @@ func (t *tx) credential(id string) (issuance.Credential, error) {
 
 // Credential implements [issuance.Store].
 func (db *DB) Credential(ctx context.Context, id string) (issuance.Credential, error) {
-	found, err := db.find(ctx, `credential_id = $2`, 1, id)
+	found, err := db.find(ctx, selectCredential, id)
 	if err != nil {
 		return issuance.Credential{}, fmt.Errorf("credential %.40q: %w", id, err)
 	}
@@ -353,7 +351,7 @@ func (db *DB) Find(ctx context.Context, q issuance.Query) iter.Seq2[issuance.Cre
 				n = min(n, left)
 			}
 			where, args := clauses(q)
-			found, err := db.find(ctx, where, n, args...)
+			found, err := db.find(ctx, credentials(where, n), args...)
 			if err != nil {
 				yield(issuance.Credential{}, fmt.Errorf("find credentials: %w", err))
 				return
@@ -372,13 +370,12 @@ func (db *DB) Find(ctx context.Context, q issuance.Query) iter.Seq2[issuance.Cre
 	}
 }
 
-// clauses turns a query into SQL. Parameter $1 is the size of the page. A plus
-// before a column tells the database not to choose its index: a page must come
+// clauses turns a query into SQL. A plus before a column tells the database not to choose its index: a page must come
 // from one that yields it in order, or that finds a handful.
 func clauses(q issuance.Query) (where string, args []any) {
 	param := func(v any) string {
 		args = append(args, v)
-		return "$" + strconv.Itoa(len(args)+1)
+		return "$" + strconv.Itoa(len(args))
 	}
 	parts := []string{"credential_id > " + param(q.After)}
 	byRecord, byState := q.Record != (issuance.Pseudonym{}), q.State != "" && q.State != issuance.Active
@@ -411,9 +408,9 @@ func clauses(q issuance.Query) (where string, args []any) {
 	return strings.Join(parts, " AND "), args
 }
 
-// find reads up to n credentials for these clauses.
-func (db *DB) find(ctx context.Context, where string, n int, args ...any) ([]issuance.Credential, error) {
-	rows, err := db.readers.QueryContext(ctx, selectCredentials1+where+selectCredentials2, append([]any{n}, args...)...)
+// find reads what a query by credentials finds.
+func (db *DB) find(ctx context.Context, query string, args ...any) ([]issuance.Credential, error) {
+	rows, err := db.readers.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, readError(ctx, err)
 	}

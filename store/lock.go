@@ -8,8 +8,9 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
+
+	"github.com/sanad-id/sanad/internal/durable"
 )
 
 // A lock is the right to use a database file: an exclusive flock on a file
@@ -38,8 +39,8 @@ func acquire(path string) (*lock, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-	if errors.Is(err, syscall.EWOULDBLOCK) {
+	err = durable.TryLock(f)
+	if errors.Is(err, durable.ErrLocked) {
 		pid, _ := readLock(f)
 		return nil, errors.Join(fmt.Errorf("%w by process %d", ErrInUse, pid), f.Close())
 	}

@@ -1,5 +1,7 @@
 package store
 
+import "strconv"
+
 // Every statement of the package but those on SQLite's own affairs. Parameters
 // are $1, $2, ... in all of them. Lists of values come as one JSON text, through
 // json_each; CROSS JOIN keeps SQLite from turning such a join around.
@@ -67,16 +69,17 @@ const (
 		WHERE c.programme_no = $1 AND c.record_ref = unhex(j.value) AND c.vacated = 0`
 
 	selectRedeemed = `SELECT credential_id FROM credential WHERE idempotency_key = $1`
+	selectState    = `SELECT state FROM credential WHERE credential_id = $1`
 	updateState    = `UPDATE credential SET state = $2, reason = $3, changed_at = max(changed_at, $4),
 		vacated = CASE WHEN $2 = 'revoked' THEN credential_no ELSE vacated END WHERE credential_id = $1`
 
-	// A page of credentials with their forms, a row for each form. The clauses of
-	// the query stand between the two parts.
+	// Credentials with their forms, a row for each form; see credentials.
 	selectCredentials1 = `SELECT c.credential_id, p.programme_id, c.version, c.record_ref, c.state, c.reason, c.issued_at, c.expires_at,
 		c.changed_at, b.batch_id, c.batch_row, c.supersedes, c.idempotency_key, c.many,
 		f.form, l.uri, f.slot_index, f.key_id, f.to_be_signed, f.signed
 		FROM (SELECT * FROM credential c WHERE `
-	selectCredentials2 = ` ORDER BY credential_id LIMIT $1) c
+	selectCredentials2 = ` ORDER BY credential_id LIMIT `
+	selectCredentials3 = `) c
 		JOIN programme p ON p.programme_no = c.programme_no
 		LEFT JOIN batch b ON b.batch_no = c.batch_no
 		JOIN credential_form f ON f.credential_no = c.credential_no
@@ -98,6 +101,15 @@ const (
 	selectCheckpoints    = `SELECT size, root, signed_at, note FROM audit_checkpoint ORDER BY size`
 	insertCheckpoint     = `INSERT INTO audit_checkpoint (size, root, signed_at, note) VALUES ($1, $2, $3, $4)`
 )
+
+// credentials selects up to n credentials by these clauses, in the order of their
+// ids. The limit is not a parameter, since SQLite would prepare the statement
+// anew for every value.
+func credentials(where string, n int) string {
+	return selectCredentials1 + where + selectCredentials2 + strconv.Itoa(n) + selectCredentials3
+}
+
+var selectCredential = credentials(`credential_id = $1`, 1)
 
 // What the triggers say when they refuse something that callers tell apart.
 const (

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/pressly/goose/v3"
+	"github.com/sanad-id/sanad/internal/durable"
 	"modernc.org/sqlite"
 )
 
@@ -158,13 +159,13 @@ func build(ctx context.Context, path string, o Options) error {
 	if err := fill(ctx, temp, o); err != nil {
 		return fmt.Errorf("create %s: %w", path, err)
 	}
-	if err := syncPath(temp); err != nil {
+	if err := durable.Sync(temp); err != nil {
 		return fmt.Errorf("store: %w", err)
 	}
 	if err := os.Link(temp, path); err != nil {
 		return refuse(ErrExists, path, "%v", reason(err))
 	}
-	return syncPath(filepath.Dir(path))
+	return durable.Sync(filepath.Dir(path))
 }
 
 func removeAll(temp string) {
@@ -190,14 +191,6 @@ func fill(ctx context.Context, path string, o Options) error {
 		return errors.Join(storeError(err), db.Close())
 	}
 	return db.Close()
-}
-
-func syncPath(path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
 }
 
 // migrate brings the schema to a version, 0 for the newest.
@@ -620,8 +613,8 @@ func rolledBack(err error) bool { return strings.Contains(err.Error(), "no trans
 
 // storeError keeps SQLite's code but not its promise: callers get our errors.
 func storeError(err error) error {
-	if err == nil {
-		return nil
+	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
 	}
 	return &sqlError{err}
 }

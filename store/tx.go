@@ -61,9 +61,13 @@ func (t *tx) lose(err error) error {
 	return err
 }
 
-// exec runs a statement of its own, outside the cache.
+// exec runs a statement that begins or ends the transaction, lost or not.
 func (t *tx) exec(query string) error {
-	if _, err := t.db.conn.ExecContext(t.ctx, query); err != nil {
+	s, err := t.stmt(query)
+	if err != nil {
+		return err
+	}
+	if _, err := s.ExecContext(t.ctx); err != nil {
 		return t.fail(storeError(err))
 	}
 	return nil

@@ -89,6 +89,21 @@ func Create(path string, content []byte, mode fs.FileMode) error {
 	return Sync(filepath.Dir(path))
 }
 
+// Write writes a file in its place and makes the content durable, but not the name:
+// that needs [Sync] of its folder. A crash may leave a part of it, so this is for
+// files that carry a checksum.
+func Write(path string, content []byte, mode fs.FileMode) error {
+	out, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, mode)
+	if err != nil {
+		return err
+	}
+	_, err = out.Write(content)
+	if err == nil {
+		err = out.Sync()
+	}
+	return errors.Join(err, out.Close())
+}
+
 func fill(f *os.File, write func(io.Writer) error) error {
 	w := bufio.NewWriterSize(f, 64<<10)
 	if err := write(w); err != nil {

@@ -354,6 +354,9 @@ func testP06SQL(t *testing.T, sub Subject) {
 		if err := tx.SaveBatch(b); err != nil {
 			return err
 		}
+		if _, err := tx.Tick(now); err != nil {
+			return err
+		}
 		_, err := tx.TakeSlots(kind, 100)
 		return err
 	})
