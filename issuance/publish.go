@@ -62,6 +62,43 @@ type TrustRequest struct {
 // It returns [ErrNoRoot] for a first bundle without a root, and [ErrClock] if
 // the clock lies behind the last bundle.
 func (s *Service) PublishTrust(ctx context.Context, r TrustRequest) (Publication, error) {
+	return s.publishKeys(ctx, TrustName, r, func(d draft) (content []byte, carried []keys.Key, detail string, err error) {
+		c, bundleKeys, err := s.lastContent(r, d.last, d.next)
+		if err != nil {
+			return nil, nil, "", err
+		}
+		if carried, err = s.fillContent(d.tx, r, &c, d.types, d.keys); err != nil {
+			return nil, nil, "", err
+		}
+		if r.Edit != nil {
+			if c, err = r.Edit(c); err != nil {
+				return nil, nil, "", err
+			}
+		}
+		signers, err := s.bundleSigners(ctx, d.keys, bundleKeys, d.next.IssuedAt)
+		if err != nil {
+			return nil, nil, "", err
+		}
+		content, err = c.Sign(s.cfg.Rand, signers, d.next.IssuedAt)
+		detail = fmt.Sprintf("version %d, %d issuers, %d types, %d lists", c.Version, len(c.Issuers), len(c.Types), len(c.Status))
+		return content, append(carried, announced(d.keys, bundleKeys)...), detail, err
+	})
+}
+
+// A draft is what a publication that carries keys is made from.
+type draft struct {
+	tx         Tx
+	last, next Publication
+	keys       []keys.Key
+	types      []credential.Type
+}
+
+// publishKeys stores the next publication of this name: what build makes of the
+// issuer's state, in one transaction with the audit entry. The keys that it
+// carries count as published from then on.
+func (s *Service) publishKeys(ctx context.Context, name string, r TrustRequest,
+	build func(draft) (content []byte, carried []keys.Key, detail string, err error),
+) (Publication, error) {
 	types, err := s.types(ctx)
 	if err != nil {
 		return Publication{}, err
@@ -69,11 +106,11 @@ func (s *Service) PublishTrust(ctx context.Context, r TrustRequest) (Publication
 	var p Publication
 	var carried []keys.Key
 	err = s.cfg.Store.Write(ctx, func(tx Tx) error {
-		last, err := tx.Publication(TrustName)
+		last, err := tx.Publication(name)
 		if err != nil {
 			return err
 		}
-		p = Publication{Name: TrustName, Number: last.Number + 1}
+		p = Publication{Name: name, Number: last.Number + 1}
 		if p.IssuedAt, err = s.publishAt(last); err != nil {
 			return err
 		}
@@ -81,34 +118,43 @@ func (s *Service) PublishTrust(ctx context.Context, r TrustRequest) (Publication
 		if err != nil {
 			return fmt.Errorf("list keys: %w", err)
 		}
-		c, bundleKeys, err := s.lastContent(r, last, p)
-		if err != nil {
+		var detail string
+		if p.Content, carried, detail, err = build(draft{tx, last, p, all, types}); err != nil {
 			return err
 		}
-		if carried, err = s.fillContent(tx, r, &c, types, all); err != nil {
-			return err
-		}
-		carried = append(carried, announced(all, bundleKeys)...)
-		if r.Edit != nil {
-			if c, err = r.Edit(c); err != nil {
-				return err
-			}
-		}
-		signers, err := s.bundleSigners(ctx, all, bundleKeys, p.IssuedAt)
-		if err != nil {
-			return err
-		}
-		if p.Content, err = c.Sign(s.cfg.Rand, signers, p.IssuedAt); err != nil {
-			return err
-		}
-		detail := fmt.Sprintf("version %d, %d issuers, %d types, %d lists", c.Version, len(c.Issuers), len(c.Types), len(c.Status))
 		return s.savePublication(tx, &p, audit.TrustPublished, r.Actor, detail)
 	})
 	if err != nil {
-		return Publication{}, fmt.Errorf("publish the trust bundle: %w", err)
+		return Publication{}, fmt.Errorf("publish %s: %w", name, err)
 	}
 	s.cfg.Crash(PointPublished)
 	return p, s.markPublished(ctx, carried, p.IssuedAt)
+}
+
+// PartName is the name of the issuer's own part among the publications.
+const PartName = "part"
+
+// PublishPart makes, signs and stores the issuer's own part of a trust bundle
+// that another office publishes (see [trust.Contribution]), with what
+// [Service.PublishTrust] promises. Its bundle key signs it; Roots, BundleKeys and
+// Edit of the request do not apply.
+func (s *Service) PublishPart(ctx context.Context, r TrustRequest) (Publication, error) {
+	return s.publishKeys(ctx, PartName, r, func(d draft) (content []byte, carried []keys.Key, detail string, err error) {
+		c := trust.Content{AsOf: d.next.IssuedAt}
+		if carried, err = s.fillContent(d.tx, r, &c, d.types, d.keys); err != nil {
+			return nil, nil, "", err
+		}
+		key, signer, err := s.signer(ctx, keys.TrustBundle, d.next.IssuedAt)
+		if err != nil {
+			return nil, nil, "", err
+		}
+		part := trust.Contribution{
+			Version: d.next.Number, AsOf: d.next.IssuedAt, Issuer: c.Issuers[0], Types: c.Types, Status: c.Status,
+		}
+		content, err = trust.SignContribution(s.cfg.Rand, signer, part, d.next.IssuedAt)
+		detail = fmt.Sprintf("part %d, %d types, %d lists", part.Version, len(part.Types), len(part.Status))
+		return content, append(carried, announced(d.keys, []keys.PublicKey{key.Public})...), detail, err
+	})
 }
 
 // publishAt is the date of the next publication after the last one: now, or the

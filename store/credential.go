@@ -331,14 +331,14 @@ func (t *tx) credential(id string) (issuance.Credential, error) {
 
 // Credential implements [issuance.Store].
 func (db *DB) Credential(ctx context.Context, id string) (issuance.Credential, error) {
-	found, err := db.find(ctx, selectCredential, id)
-	if err != nil {
+	var r reader
+	if err := db.read(ctx, selectCredential, []any{id}, r.add); err != nil {
 		return issuance.Credential{}, fmt.Errorf("credential %.40q: %w", id, err)
 	}
-	if len(found) == 0 {
+	if len(r.found) == 0 {
 		return issuance.Credential{}, fmt.Errorf("credential %.40q: %w", id, issuance.ErrNoCredential)
 	}
-	return found[0], nil
+	return r.found[0], nil
 }
 
 // Find implements [issuance.Store]. It reads page by page: a credential that
@@ -441,7 +441,7 @@ func readError(ctx context.Context, err error) error {
 // A reader puts credentials together from rows of their forms.
 type reader struct{ found []issuance.Credential }
 
-func (r *reader) add(scan func(...any) error) error {
+func (r *reader) add(scan func(dest ...any) error) error {
 	var c issuance.Credential
 	var f issuance.FormRecord
 	var record, idempotency, key, tbs, signed []byte

@@ -175,9 +175,20 @@ func sequence[T any](t *tx, uri, query string, scan func(func(...any) error) (T,
 	}
 }
 
-// read runs a statement on a connection that only reads.
+// read runs a statement on a connection that only reads. The statement stays
+// prepared.
 func (db *DB) read(ctx context.Context, query string, args []any, f func(scan func(...any) error) error) error {
-	rows, err := db.readers.QueryContext(ctx, query, args...)
+	s, ok := db.reads.Load(query)
+	if !ok {
+		fresh, err := db.readers.PrepareContext(ctx, query)
+		if err != nil {
+			return readError(ctx, err)
+		}
+		if s, ok = db.reads.LoadOrStore(query, fresh); ok {
+			_ = fresh.Close() // somebody else was faster
+		}
+	}
+	rows, err := s.(*sql.Stmt).QueryContext(ctx, args...)
 	if err != nil {
 		return readError(ctx, err)
 	}

@@ -61,6 +61,7 @@ type DB struct {
 	lock     *lock     // nil if readOnly
 
 	readers *sql.DB
+	reads   sync.Map // *sql.Stmt on readers by statement
 	writers *sql.DB
 	conn    *sql.Conn // the one connection that writes; nil if readOnly
 
@@ -105,7 +106,7 @@ func (db *DB) shut() error {
 	for _, s := range db.stmts {
 		errs = append(errs, s.Close())
 	}
-	errs = append(errs, db.readers.Close())
+	errs = append(errs, db.readers.Close()) // and its statements
 	if db.conn != nil {
 		errs = append(errs, db.conn.Close())
 	}

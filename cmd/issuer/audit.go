@@ -32,12 +32,7 @@ func (p *program) auditExport() *cobra.Command {
 		Long: "Writes " + audit.EntriesFile + ", " + audit.CheckpointFile + " and " + audit.KeyFile + `. Keep them where the operators of this machine cannot write, and
 give the checkpoint to somebody who does not work for you.`,
 		Example: "  issuer audit export --dir office --out audit/2026-11-21",
-		RunE: p.Action(func(cmd *cobra.Command, _ []string) error {
-			app, err := p.open(cmd, readWrite)
-			if err != nil {
-				return err
-			}
-			defer app.close()
+		RunE: p.office(readWrite, func(cmd *cobra.Command, app *app, _ []string) error {
 			head, err := app.exportAudit(cmd.Context(), out)
 			if err != nil {
 				return err

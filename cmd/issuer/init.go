@@ -262,12 +262,7 @@ func (p *program) configCommand() *cobra.Command {
 	check := &cobra.Command{
 		Use: "check", Short: "Read and validate the settings, keys and database, then stop", Args: cobra.NoArgs,
 		Example: "  issuer config check --dir office",
-		RunE: p.Action(func(cmd *cobra.Command, _ []string) error {
-			a, err := p.open(cmd, readOnly)
-			if err != nil {
-				return err
-			}
-			defer a.close()
+		RunE: p.office(readOnly, func(cmd *cobra.Command, a *app, _ []string) error {
 			all, err := a.keys.Keys(cmd.Context())
 			if err != nil {
 				return err

@@ -50,12 +50,7 @@ func (p *program) keysList() *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "Show every key and where it stands", Args: cobra.NoArgs,
 		Example: "  issuer keys list --dir office",
-		RunE: p.Action(func(cmd *cobra.Command, _ []string) error {
-			app, err := p.open(cmd, readOnly)
-			if err != nil {
-				return err
-			}
-			defer app.close()
+		RunE: p.office(readOnly, func(cmd *cobra.Command, app *app, _ []string) error {
 			all, err := app.keys.Keys(cmd.Context())
 			if err != nil {
 				return err

@@ -24,12 +24,7 @@ func (p *program) trustPart() *cobra.Command {
 ` + "`issuer trust add`" + `. The first time it also needs the key that signs parts (` + "`issuer keys export`" + ` writes it; the key with purpose
 trust_bundle): hand that over in person.`,
 		Example: "  issuer trust part --dir ministry --out ministry.part",
-		RunE: p.Action(func(cmd *cobra.Command, _ []string) error {
-			a, err := p.open(cmd, readWrite)
-			if err != nil {
-				return err
-			}
-			defer a.close()
+		RunE: p.office(readWrite, func(cmd *cobra.Command, a *app, _ []string) error {
 			part, err := a.service.PublishPart(cmd.Context(), issuance.TrustRequest{
 				Names: a.cfg.Issuer.Names, Country: a.cfg.Issuer.Country, Actor: a.actor,
 			})

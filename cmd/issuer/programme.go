@@ -182,12 +182,7 @@ func (p *program) programmeList() *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "Show the programmes in use", Args: cobra.NoArgs,
 		Example: "  issuer programme list --dir office",
-		RunE: p.Action(func(cmd *cobra.Command, _ []string) error {
-			app, err := p.open(cmd, readOnly)
-			if err != nil {
-				return err
-			}
-			defer app.close()
+		RunE: p.office(readOnly, func(cmd *cobra.Command, app *app, _ []string) error {
 			all, err := app.service.Programmes(cmd.Context())
 			if err != nil {
 				return err
@@ -217,12 +212,7 @@ func (p *program) programmeShow() *cobra.Command {
 	return &cobra.Command{
 		Use: "show PROGRAMME", Short: "Print the file of a programme in use", Args: cobra.ExactArgs(1),
 		Example: "  issuer programme show --dir office birth-certificate",
-		RunE: p.Action(func(cmd *cobra.Command, args []string) error {
-			app, err := p.open(cmd, readOnly)
-			if err != nil {
-				return err
-			}
-			defer app.close()
+		RunE: p.office(readOnly, func(cmd *cobra.Command, app *app, args []string) error {
 			rows, err := app.store.Programmes(cmd.Context())
 			if err != nil {
 				return err

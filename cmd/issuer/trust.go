@@ -37,12 +37,7 @@ func (p *program) trustInit() *cobra.Command {
 		Long: `Does for an issuer that was made with --without-root what ` + "`issuer init`" + ` does otherwise: makes root keys, signs the first root and
 publishes the first bundle.`,
 		Example: "  issuer trust init --dir office --root-keys 3 --root-threshold 2",
-		RunE: p.Action(func(cmd *cobra.Command, _ []string) error {
-			a, err := p.open(cmd, readWrite)
-			if err != nil {
-				return err
-			}
-			defer a.close()
+		RunE: p.office(readWrite, func(cmd *cobra.Command, a *app, _ []string) error {
 			fingerprint, err := a.firstTrust(cmd, n, threshold, p.Now())
 			if err != nil {
 				return err
@@ -171,12 +166,7 @@ func (p *program) trustExport() *cobra.Command {
 		Long: `Makes the next version of the trust bundle with everything as it stands now: keys, types and the status of all credentials. Do this after
 revoking, after taking a programme into use, and before verifiers begin to ask for a newer one.`,
 		Example: "  issuer trust export --dir office --out office.trust\n  verifier check --trust office.trust certificate.png",
-		RunE: p.Action(func(cmd *cobra.Command, _ []string) error {
-			a, err := p.open(cmd, readWrite)
-			if err != nil {
-				return err
-			}
-			defer a.close()
+		RunE: p.office(readWrite, func(cmd *cobra.Command, a *app, _ []string) error {
 			b, err := a.publish(cmd, func(r *issuance.TrustRequest) { r.KeysOnly = keysOnly })
 			if err != nil {
 				return err
@@ -333,12 +323,7 @@ func (p *program) trustRoot() *cobra.Command {
 (` + "`issuer keys rotate --purpose trust_bundle`" + `) and before the root ends. As many root key files are needed as the root's threshold says; the
 passphrase of FILE.sanad is read from FILE.passphrase beside it, or asked for.`,
 		Example: "  issuer keys rotate --dir office --purpose trust_bundle\n  issuer trust root --dir office --root-key /media/usb/root-1.sanad",
-		RunE: p.Action(func(cmd *cobra.Command, _ []string) error {
-			a, err := p.open(cmd, readWrite)
-			if err != nil {
-				return err
-			}
-			defer a.close()
+		RunE: p.office(readWrite, func(cmd *cobra.Command, a *app, _ []string) error {
 			last, err := a.store.Publication(cmd.Context(), issuance.TrustName)
 			if err != nil {
 				return err
@@ -414,12 +399,7 @@ func (p *program) statusPublish() *cobra.Command {
 		Long: `Writes one signed Token Status List (CWT form) a list, under the name that its address ends with, for any static web server to serve as
 application/statuslist+cwt. Verifiers with a trust bundle do not need them.`,
 		Example: "  issuer status publish --dir office --out public/status",
-		RunE: p.Action(func(cmd *cobra.Command, _ []string) error {
-			a, err := p.open(cmd, readWrite)
-			if err != nil {
-				return err
-			}
-			defer a.close()
+		RunE: p.office(readWrite, func(cmd *cobra.Command, a *app, _ []string) error {
 			lifetime := time.Duration(a.cfg.Trust.StatusListLifetime)
 			lists, err := a.service.PublishStatus(cmd.Context(), issuance.StatusRequest{Lifetime: lifetime, TTL: lifetime / 7, Actor: a.actor})
 			if err != nil {

@@ -80,6 +80,18 @@ func (p *program) open(cmd *cobra.Command, what access) (*app, error) {
 // another one, slots would be given out twice and records get other pseudonyms.
 func instance(cfg Config, ks *keys.File) string { return cfg.Issuer.ID + " " + ks.Identity() }
 
+// office is an action that starts with opening the issuer.
+func (p *program) office(what access, f func(cmd *cobra.Command, a *app, args []string) error) func(*cobra.Command, []string) error {
+	return p.Action(func(cmd *cobra.Command, args []string) error {
+		a, err := p.open(cmd, what)
+		if err != nil {
+			return err
+		}
+		defer a.close()
+		return f(cmd, a, args)
+	})
+}
+
 // assemble joins the parts of an issuer.
 func (p *program) assemble(cfg Config, dir string, ks *keys.File, db *store.DB) (*app, error) {
 	service, err := issuance.New(issuance.Config{
