@@ -24,7 +24,8 @@ func (p *program) batchCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "batch --programme P --out OUT", Short: "Issue for every record of a source", Args: cobra.NoArgs,
 		Long: `Issues one credential for every record of a source and writes the codes into OUT, with manifest.csv beside them:
-record_id,credential_id,status_uri,status_index,file,error.
+record_id,credential_id,status_uri,status_index,file,error. Values that the programme allows to be left out or simplified are listed in
+notes.csv.
 
 A record that cannot be issued for does not stop the rest: its row in the manifest names line, column, claim and what is wrong. The batch can
 be stopped (Ctrl-C, even kill -9) and goes on where it was when the same command is given again. Records that hold a credential of the
@@ -55,14 +56,16 @@ Exit status: 0 all issued, 3 finished with some records refused, 4 stopped half-
 				Programme: prog.ID, Source: src, Folder: out, Kinds: kinds, Draw: draw, Supersede: supersede,
 				Actor: app.actor, Sync: syncFolder,
 			}
+			notes := newNotes(out)
+			request.Notes = notes.add
 			bar := newProgress(cmd, src)
 			request.Total, request.Progress = bar.total, bar.report
 			result, err := app.service.RunBatch(cmd.Context(), request)
 			bar.done()
-			if err != nil {
+			if err := errors.Join(err, notes.close()); err != nil {
 				return explainBatch(err)
 			}
-			return p.batchResult(cmd, result, out)
+			return p.batchResult(cmd, result, out, notes.count)
 		}),
 	}
 	c.Flags().StringVar(&programmeID, "programme", "", "the programme to issue under (required)")
@@ -118,11 +121,11 @@ func explainBatch(err error) error {
 }
 
 // batchResult prints the outcome and turns it into the exit status.
-func (p *program) batchResult(cmd *cobra.Command, r issuance.Result, out string) error {
+func (p *program) batchResult(cmd *cobra.Command, r issuance.Result, out string, notes int) error {
 	manifest := filepath.Join(out, "manifest.csv")
 	view := map[string]any{
 		"outcome": r.Outcome, "batch": r.Batch.ID, "records": r.Batch.Rows, "issued": r.Batch.Issued, "failed": r.Batch.Failed,
-		"skipped": r.Batch.Skipped, "resumed": r.Resumed, "already_finished": r.Already, "leftovers_revoked": r.Leftovers, "manifest": manifest,
+		"skipped": r.Batch.Skipped, "resumed": r.Resumed, "already_finished": r.Already, "leftovers_revoked": r.Leftovers, "manifest": manifest, "notes": notes,
 	}
 	err := p.Print(cmd, view, func(w io.Writer) {
 		if r.Already {
@@ -136,6 +139,9 @@ func (p *program) batchResult(cmd *cobra.Command, r issuance.Result, out string)
 			fmt.Fprintf(w, ", %d refused", r.Batch.Failed)
 		}
 		fmt.Fprintf(w, "\nsee %s\n", manifest)
+		if notes > 0 {
+			fmt.Fprintf(w, "%d values were left out or simplified, as the programme allows: see %s\n", notes, filepath.Join(out, notesName))
+		}
 	})
 	if err != nil {
 		return err

@@ -70,6 +70,9 @@ func (p *program) issueCommand() *cobra.Command {
 			}); err != nil {
 				return err
 			}
+			for _, n := range issued.Notes {
+				cli.Say(cmd, "note: %s", n)
+			}
 			if show {
 				return showCode(cmd, issued.Forms[0].Text)
 			}

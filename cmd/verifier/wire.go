@@ -63,7 +63,8 @@ func (p *program) know(cmd *cobra.Command, o checkOptions) (*knowledge, error) {
 func (p *program) recall(k *knowledge, o checkOptions) error {
 	dir, err := p.home()
 	if err != nil {
-		return err
+		k.config.TrustProblem = err.Error()
+		return nil
 	}
 	memory := trust.NewDirMemory(dir)
 	k.state, err = memory.Load()
