@@ -34,8 +34,10 @@ func base45Len(n int) int { return n/2*3 + n%2*2 }
 
 func appendBase45(dst, b []byte) []byte {
 	for ; len(b) > 1; b = b[2:] {
-		n := uint(b[0])<<8 | uint(b[1])
-		dst = append(dst, alphabet[n%45], alphabet[n/45%45], alphabet[n/2025])
+		n := uint32(b[0])<<8 | uint32(b[1])
+		tens := n / 45
+		hundreds := tens / 45
+		dst = append(dst, alphabet[n-45*tens], alphabet[tens-45*hundreds], alphabet[hundreds])
 	}
 	if len(b) == 1 {
 		dst = append(dst, alphabet[b[0]%45], alphabet[b[0]/45])

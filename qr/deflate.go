@@ -1,6 +1,9 @@
 package qr
 
-import "math/bits"
+import (
+	"encoding/binary"
+	"math/bits"
+)
 
 // A DEFLATE (RFC 1951) writer for messages of a few hundred bytes, in one block
 // with the fixed codes. The writer of the standard library prepares tables for
@@ -54,10 +57,11 @@ func (d *deflater) deflate(message []byte) {
 		i += length
 	}
 	d.code(endOfBlock)
-	if d.count > 0 {
+	for ; d.count > 0; d.count -= min(d.count, 8) {
 		d.out = append(d.out, byte(d.acc))
+		d.acc >>= 8
 	}
-	d.acc, d.count = 0, 0
+	d.acc = 0
 }
 
 func hash(b []byte) uint32 {
@@ -83,12 +87,19 @@ func (d *deflater) longest(message []byte, i int) (length, distance int) {
 	at := int(d.head[hash(here)])
 	for n := 0; at > 0 && n < maxChain; n++ {
 		there := message[at-1:]
+		if there[length] != here[length] { // it cannot be longer than the longest
+			at = int(d.prev[at-1])
+			continue
+		}
 		k := 0
 		for k < len(here) && there[k] == here[k] {
 			k++
 		}
 		if k > length {
 			length, distance = k, i+1-at
+			if k == len(here) {
+				break
+			}
 		}
 		at = int(d.prev[at-1])
 	}
@@ -147,11 +158,12 @@ func (d *deflater) match(length, distance int) {
 	d.write(n&(1<<extra-1), extra)
 }
 
-func (d *deflater) write(value uint64, count uint) {
+func (d *deflater) write(value uint64, size uint) {
 	d.acc |= value << d.count
-	d.count += count
-	for ; d.count >= 8; d.count -= 8 {
-		d.out = append(d.out, byte(d.acc))
-		d.acc >>= 8
+	d.count += size
+	if d.count >= 32 {
+		d.out = binary.LittleEndian.AppendUint32(d.out, uint32(d.acc))
+		d.acc >>= 32
+		d.count -= 32
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -17,16 +18,27 @@ import (
 	"github.com/sanad-id/sanad/store"
 )
 
-// closed makes a database with some content and closes it.
+// closed is a database with some content that nobody has open.
 func closed(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "issuer.db")
-	db, err := store.Create(t.Context(), path, options)
-	must(t, err)
-	fill(t, db, 500)
-	must(t, db.Close())
+	sample.Do(func() {
+		db, err := store.Create(t.Context(), path, options)
+		must(t, err)
+		fill(t, db, 500)
+		must(t, db.Close())
+		sampleBytes, err = os.ReadFile(path)
+		must(t, err)
+	})
+	must(t, os.WriteFile(path, sampleBytes, 0o600))
 	return path
 }
+
+// sample is made once: the tests that spoil a database need many of them.
+var (
+	sample      sync.Once
+	sampleBytes []byte
+)
 
 // wantRefusal fails the test unless err says this and what to do about it.
 func wantRefusal(t *testing.T, err, want error) {

@@ -236,19 +236,19 @@ func lintValue(v any, depth int) error {
 
 // lintText refuses what cannot be shown truthfully on every screen and printer.
 func lintText(s string) error {
-	switch {
-	case s == "":
+	if s == "" {
 		return errors.New("an empty text")
-	case !utf8.ValidString(s):
-		return errors.New("text that is not UTF-8")
-	case utf8.RuneCountInString(s) > maxLetters:
-		return fmt.Errorf("text of more than %d letters", maxLetters)
 	}
-	for _, r := range s {
-		if r >= ' ' && r <= '~' {
-			continue
+	letters := 0
+	for i, r := range s {
+		if letters++; letters > maxLetters {
+			return fmt.Errorf("text of more than %d letters", maxLetters)
 		}
-		if unicode.IsControl(r) || misleading(r) {
+		switch {
+		case r >= ' ' && r <= '~':
+		case r == utf8.RuneError && !strings.HasPrefix(s[i:], "\ufffd"):
+			return errors.New("text that is not UTF-8")
+		case unicode.IsControl(r) || misleading(r):
 			return fmt.Errorf("the control character U+%04X", r)
 		}
 	}

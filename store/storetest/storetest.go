@@ -92,7 +92,7 @@ func count(change, night int) int {
 	case os.Getenv("SANAD_SOAK") == "1":
 		return night
 	case testing.Short():
-		return max(change/10, 1)
+		return max(change/50, 10)
 	}
 	return change
 }
