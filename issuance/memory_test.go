@@ -21,7 +21,6 @@ import (
 type memory struct {
 	mu         sync.Mutex
 	creds      map[string]issuance.Credential
-	order      []string // ids
 	holds      map[string]string
 	redeemed   map[[32]byte]string
 	slots      map[issuance.Slot]string

@@ -59,6 +59,7 @@ var forbidden = &unicode.RangeTable{
 	R32: []unicode.Range32{
 		{Lo: 0x1fffe, Hi: 0x1ffff, Stride: 1},
 		{Lo: 0x2fffe, Hi: 0x2ffff, Stride: 1},
+		{Lo: 0x3fffe, Hi: 0xdffff, Stride: 1},  // planes of which nothing is assigned, and what is no character of the one before
 		{Lo: 0xe0000, Hi: 0xe00ff, Stride: 1},  // tags
 		{Lo: 0xe01f0, Hi: 0x10ffff, Stride: 1}, // unassigned, private use
 	},
