@@ -18,9 +18,7 @@ import (
 )
 
 func (p *program) batchCommand() *cobra.Command {
-	var programmeID, source, out string
-	var forms []string
-	var supersede bool
+	var o order
 	c := &cobra.Command{
 		Use: "batch --programme P --out OUT", Short: "Issue for every record of a source", Args: cobra.NoArgs,
 		Long: `Issues one credential for every record of a source and writes the codes into OUT, with manifest.csv beside them:
@@ -34,47 +32,28 @@ programme already are skipped, or superseded with --supersede.
 Exit status: 0 all issued, 3 finished with some records refused, 4 stopped half-way.`,
 		Example: `  issuer batch --dir office --programme birth-certificate --source births.csv --out certificates
   issuer batch --dir office --programme farmer-card --source farmers --out cards --form svg --form text`,
-		RunE: p.Action(func(cmd *cobra.Command, _ []string) error {
-			kinds, err := parseKinds(forms)
-			if err != nil {
-				return err
-			}
-			app, err := p.open(cmd, readWrite)
-			if err != nil {
-				return err
-			}
-			defer app.close()
-			prog, err := app.programme(cmd, programmeID)
-			if err != nil {
-				return err
-			}
-			src, err := app.source(source, prog)
+		RunE: p.office(readWrite, func(cmd *cobra.Command, app *app, _ []string) error {
+			supply, err := o.open(cmd, app)
 			if err != nil {
 				return err
 			}
 			request := issuance.BatchRequest{
-				Programme: prog.ID, Source: src, Folder: out, Kinds: kinds, Draw: draw, Supersede: supersede,
+				Programme: supply.programme.ID, Source: supply.source, Folder: o.out, Kinds: supply.kinds, Draw: draw, Supersede: o.supersede,
 				Actor: app.actor, Sync: syncFolder,
 			}
-			notes := newNotes(out)
+			notes := newNotes(o.out)
 			request.Notes = notes.add
-			bar := newProgress(cmd, src)
+			bar := newProgress(cmd, supply.source)
 			request.Total, request.Progress = bar.total, bar.report
 			result, err := app.service.RunBatch(cmd.Context(), request)
 			bar.done()
 			if err := errors.Join(err, notes.close()); err != nil {
 				return explainBatch(err)
 			}
-			return p.batchResult(cmd, result, out, notes.count)
+			return p.batchResult(cmd, result, o.out, notes.count)
 		}),
 	}
-	c.Flags().StringVar(&programmeID, "programme", "", "the programme to issue under (required)")
-	c.Flags().StringVar(&source, "source", "", "a source of the settings, or the path of a CSV file (default: the only source of the settings)")
-	c.Flags().StringVar(&out, "out", "", "the folder to write to (required)")
-	c.Flags().StringSliceVar(&forms, "form", []string{"png"}, "files for each code: text, png, svg (repeat for several)")
-	c.Flags().BoolVar(&supersede, "supersede", false, "replace credentials that records hold already")
-	_ = c.MarkFlagRequired("programme")
-	_ = c.MarkFlagRequired("out")
+	o.flags(c)
 	return c
 }
 

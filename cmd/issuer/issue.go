@@ -15,46 +15,33 @@ import (
 )
 
 func (p *program) issueCommand() *cobra.Command {
-	var programmeID, source, record, out, idempotency string
-	var forms []string
-	var supersede, show bool
+	var o order
+	var record, idempotency string
+	var show bool
 	c := &cobra.Command{
 		Use: "issue --programme P --record ID --out OUT", Short: "Issue for one record", Args: cobra.NoArgs,
 		Example: `  issuer issue --dir office --programme birth-certificate --source births.csv --record B-07-2019-00000123 --out certificates
   issuer issue --dir office --programme farmer-card --record F0700000042 --out cards --show
   issuer issue --dir office --programme farmer-card --record F0700000042 --out cards --supersede   # the card was lost`,
-		RunE: p.Action(func(cmd *cobra.Command, _ []string) error {
-			kinds, err := parseKinds(forms)
+		RunE: p.office(readWrite, func(cmd *cobra.Command, app *app, _ []string) error {
+			supply, err := o.open(cmd, app)
 			if err != nil {
 				return err
 			}
-			app, err := p.open(cmd, readWrite)
+			rec, err := supply.source.Lookup(cmd.Context(), record)
 			if err != nil {
-				return err
+				return cli.Hint(err, "the record's id is what stands in the column %q of the source", supply.programme.Records.IDColumn)
 			}
-			defer app.close()
-			prog, err := app.programme(cmd, programmeID)
-			if err != nil {
-				return err
-			}
-			src, err := app.source(source, prog)
-			if err != nil {
-				return err
-			}
-			rec, err := src.Lookup(cmd.Context(), record)
-			if err != nil {
-				return cli.Hint(err, "the record's id is what stands in the column %q of the source", prog.Records.IDColumn)
-			}
-			if err := os.MkdirAll(out, 0o700); err != nil {
+			if err := os.MkdirAll(o.out, 0o700); err != nil {
 				return err
 			}
 			issued, err := app.service.Issue(cmd.Context(), issuance.Request{
-				Programme: prog.ID, Record: rec, Idempotency: idempotency, Supersede: supersede, Actor: app.actor,
+				Programme: supply.programme.ID, Record: rec, Idempotency: idempotency, Supersede: o.supersede, Actor: app.actor,
 			})
 			if err != nil {
 				return explainIssue(err)
 			}
-			files, err := writeForms(out, kinds, prog.Form, issued)
+			files, err := writeForms(o.out, supply.kinds, supply.programme.Form, issued)
 			if err != nil {
 				return err
 			}
@@ -79,17 +66,11 @@ func (p *program) issueCommand() *cobra.Command {
 			return nil
 		}),
 	}
-	c.Flags().StringVar(&programmeID, "programme", "", "the programme to issue under (required)")
-	c.Flags().StringVar(&source, "source", "", "a source of the settings, or the path of a CSV file (default: the only source of the settings)")
+	o.flags(c)
 	c.Flags().StringVar(&record, "record", "", "the record's id in its registry (required)")
-	c.Flags().StringVar(&out, "out", "", "the folder to write to (required)")
-	c.Flags().StringSliceVar(&forms, "form", []string{"png"}, "files for each code: text, png, svg (repeat for several)")
-	c.Flags().BoolVar(&supersede, "supersede", false, "replace the credential that the record holds already")
 	c.Flags().BoolVar(&show, "show", false, "draw the code in the terminal too (on standard error)")
 	c.Flags().StringVar(&idempotency, "idempotency-key", "", "your own name for this request: repeating it never makes a second credential")
-	for _, f := range []string{"programme", "record", "out"} {
-		_ = c.MarkFlagRequired(f)
-	}
+	_ = c.MarkFlagRequired("record")
 	return c
 }
 
