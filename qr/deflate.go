@@ -18,8 +18,9 @@ const (
 	endOfBlock = 256
 
 	hashBits = 11
-	// maxChain is how many earlier places are compared at each place.
-	maxChain = 16
+	// maxChain is how many earlier places are compared at each place; more find
+	// nothing in messages this short.
+	maxChain = 4
 )
 
 // A deflater holds the tables for one message.
