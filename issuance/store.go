@@ -77,6 +77,9 @@ const (
 	Withdrawn Reason = "withdrawn"
 	// Investigation: paused or ended while a case is looked into.
 	Investigation Reason = "investigation"
+	// Other: for a reason that this list does not have. What it was is for the
+	// office's own files.
+	Other Reason = "other"
 	// KeyCompromise: the key that signed it can no longer be trusted.
 	KeyCompromise Reason = "key_compromise"
 	// Superseded: replaced by a newer credential for the same record.
@@ -87,7 +90,7 @@ const (
 
 // Reasons is every reason an operator may give.
 func Reasons() []Reason {
-	return []Reason{Requested, Lost, Death, RecordChanged, IssuedInError, Withdrawn, Investigation, KeyCompromise}
+	return []Reason{Requested, Lost, Death, RecordChanged, IssuedInError, Withdrawn, Investigation, KeyCompromise, Other}
 }
 
 // A Pseudonym stands for a registry record in one programme: a keyed hash, so

@@ -105,10 +105,10 @@ func (p *program) revokeCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "revoke CREDENTIAL_ID --reason R", Short: "End a credential for good", Args: cobra.ExactArgs(1),
 		Long: "Revokes every form of a credential. That is final: no command and no direct change of the database brings it back.\nThe reason stays in the office (store and audit log) and is never published. Reasons: " +
-			reasonNames() + ".",
+			reasonNames() + ".\nAny other text is recorded as other and not kept, since it may be about a person.",
 		Example: "  issuer revoke --dir office 01KAF3ZJ9Q4V8M2T6R0XWYB5CD --reason lost",
 		RunE: p.Action(func(cmd *cobra.Command, args []string) error {
-			r, err := parseReason(reason)
+			r, err := parseReason(cmd, reason)
 			if err != nil {
 				return err
 			}
@@ -129,7 +129,7 @@ func (p *program) suspendCommand() *cobra.Command {
 		Long:    "A suspended credential is refused by verifiers as \"paused\" until it is resumed or revoked. Reasons: " + reasonNames() + ".",
 		Example: "  issuer suspend --dir office 01KAF3ZJ9Q4V8M2T6R0XWYB5CD --reason investigation",
 		RunE: p.Action(func(cmd *cobra.Command, args []string) error {
-			r, err := parseReason(reason)
+			r, err := parseReason(cmd, reason)
 			if err != nil {
 				return err
 			}
@@ -168,13 +168,29 @@ func (p *program) change(cmd *cobra.Command, f func(*app) (issuance.Credential, 
 	return p.changed(cmd, c)
 }
 
-func parseReason(s string) (issuance.Reason, error) {
+// alike are words that people write for reasons.
+var alike = map[string]issuance.Reason{
+	"stolen": issuance.Lost, "died": issuance.Death, "deceased": issuance.Death, "error": issuance.IssuedInError, "mistake": issuance.IssuedInError,
+	"changed": issuance.RecordChanged, "holder_request": issuance.Requested, "compromised": issuance.KeyCompromise,
+}
+
+// parseReason reads a reason. One that is not on the list becomes "other", and
+// what was written is not kept: it may be about a person.
+func parseReason(cmd *cobra.Command, s string) (issuance.Reason, error) {
+	word := strings.NewReplacer(" ", "_", "-", "_").Replace(strings.ToLower(strings.TrimSpace(s)))
+	if word == "" {
+		return "", cli.Hint(errors.New("no reason"), "one of %s", reasonNames())
+	}
+	if r, ok := alike[word]; ok {
+		return r, nil
+	}
 	for _, r := range issuance.Reasons() {
-		if string(r) == s {
+		if string(r) == word {
 			return r, nil
 		}
 	}
-	return "", cli.Hint(fmt.Errorf("%q is not a reason", s), "one of %s", reasonNames())
+	cli.Say(cmd, "this reason is not on the list and is recorded as %q; the list is %s", issuance.Other, reasonNames())
+	return issuance.Other, nil
 }
 
 func (p *program) statusCommand() *cobra.Command {
