@@ -8,7 +8,8 @@
 // mode with synchronous=FULL: what Write reported as stored survives a loss of
 // power. [Create] makes the file, [Open] opens one that is there and complete, and
 // refuses everything else with a [StateError] that says what to do. Neither
-// ever makes a database because it finds none. One process has the file at a time.
+// ever makes a database because it finds none. One process writes at a time, which
+// takes a system with flock (Linux, macOS, BSD); others may read beside it.
 //
 // What must never happen is refused by the database itself, by constraints and
 // triggers (migrations/sqlite): a revoked credential never comes back, slots,

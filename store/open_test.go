@@ -275,7 +275,7 @@ func TestCreateRefuses(t *testing.T) {
 	if _, err := store.Create(t.Context(), path, store.Options{}); err == nil {
 		t.Error("created for nobody")
 	}
-	if _, err := store.Create(t.Context(), path, store.Options{Instance: strings.Repeat("a", 129)}); err == nil {
+	if _, err := store.Create(t.Context(), path, store.Options{Instance: strings.Repeat("a", 513)}); err == nil {
 		t.Error("created for an endless name")
 	}
 	if _, err := store.Create(t.Context(), path, store.Options{Instance: "a", ReadOnly: true}); err == nil {
@@ -457,4 +457,36 @@ func TestPageCheck(t *testing.T) {
 	if err := open(o); !errors.Is(err, store.ErrCorrupt) {
 		t.Errorf("touched by somebody: %v", err)
 	}
+}
+
+// FuzzOpen overwrites a part of a good database. It is refused with a reason, or
+// it opens and can be read; nothing is ever made of it.
+func FuzzOpen(f *testing.F) {
+	f.Add(uint32(0), []byte("SQLite format 3\x00"))
+	f.Add(uint32(16), []byte{0, 0})
+	f.Add(uint32(18), []byte{2, 2})
+	f.Add(uint32(28), []byte{0xff, 0xff, 0xff, 0xff})
+	f.Add(uint32(68), []byte("SAND"))
+	f.Add(uint32(100), []byte{13, 0, 0})
+	f.Add(uint32(4096), bytes.Repeat([]byte{0}, 64))
+	f.Add(uint32(9000), bytes.Repeat([]byte{0xff}, 300))
+	f.Fuzz(func(t *testing.T, at uint32, with []byte) {
+		path := closed(t)
+		edit(t, path, func(b []byte) []byte { copy(b[int(at)%len(b):], with); return b })
+		before := list(t, filepath.Dir(path))
+		db, err := store.Open(t.Context(), path, options)
+		if err == nil {
+			for range db.Find(t.Context(), issuance.Query{}) {
+				continue
+			}
+			must(t, db.Close())
+			return
+		}
+		if _, ok := errors.AsType[*store.StateError](err); !ok {
+			t.Errorf("Open: %v, which is no reason", err)
+		}
+		if after := list(t, filepath.Dir(path)); after != before {
+			t.Errorf("the folder had\n%s\nand has\n%s", before, after)
+		}
+	})
 }

@@ -8,7 +8,9 @@ import "strconv"
 
 const (
 	selectSchema = `SELECT type || ' ' || name || char(10) || coalesce(sql, '') FROM sqlite_schema
-		WHERE name NOT LIKE 'sqlite~_%' ESCAPE '~' ORDER BY type, name`
+		WHERE name NOT LIKE 'sqlite~_%' ESCAPE '~' AND tbl_name <> 'goose_db_version' ORDER BY type, name`
+
+	existsVersions = `SELECT count(*) > 0 FROM sqlite_schema WHERE type = 'table' AND name = 'goose_db_version'`
 
 	selectVersion = `SELECT coalesce(max(version_id), 0), count(DISTINCT nullif(version_id, 0))
 		FROM goose_db_version WHERE is_applied`

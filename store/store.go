@@ -17,7 +17,7 @@ var _ issuance.Store = (*DB)(nil)
 
 // Options say which database is expected. Fields without "optional" must be set.
 type Options struct {
-	// Instance names the issuer that the database belongs to, at most 128 bytes.
+	// Instance names the issuer that the database belongs to, at most 512 bytes.
 	// [Create] writes it down, [Open] refuses the database of another one, so that
 	// settings, keys and database of two issuers cannot be mixed up.
 	Instance string
@@ -39,8 +39,8 @@ func (o *Options) check() error {
 	switch {
 	case o.Instance == "":
 		return errors.New("store: Options.Instance is not set")
-	case len(o.Instance) > 128:
-		return errors.New("store: Options.Instance is longer than 128 bytes")
+	case len(o.Instance) > 512:
+		return errors.New("store: Options.Instance is longer than 512 bytes")
 	}
 	if o.Now == nil {
 		o.Now = time.Now
