@@ -50,6 +50,7 @@ const (
 	StatusPublished Kind = "status.published"
 	ProgrammeAdded  Kind = "programme.added"
 	IssuerCreated   Kind = "issuer.created"
+	IssuerRestored  Kind = "issuer.restored" // goes on after a backup was restored
 	AuditCheckpoint Kind = "audit.checkpoint"
 )
 
@@ -57,7 +58,7 @@ var kinds = []Kind{
 	CredentialIntended, CredentialSigned, CredentialRevoked, CredentialSuspended, CredentialResumed,
 	CredentialSuperseded, CredentialLeftover, BatchStarted, BatchResumed, BatchFinished, KeyGenerated,
 	KeyActivated, KeyRetired, KeyCompromised, TrustPublished, StatusPublished, ProgrammeAdded, IssuerCreated,
-	AuditCheckpoint,
+	IssuerRestored, AuditCheckpoint,
 }
 
 // Kinds is every kind of event.
@@ -89,6 +90,20 @@ type Event struct {
 	Digest string
 	// Count is how many things the event speaks of, where that matters.
 	Count int
+
+	// The rest is what it takes to write down anew what an event made, when a
+	// backup from before it is restored; see [CredentialIntended].
+
+	// Version is the version of Programme, 0 if it does not matter.
+	Version int
+	// Row is the record's number in the source of Batch, from 1; 0 if there is none.
+	Row int64
+	// Expires is the last moment of the credential, in whole milliseconds of the
+	// years 0 to 9999; zero if there is none.
+	Expires time.Time
+	// Idempotency is the keyed hash of the caller's idempotency key in lower-case
+	// hexadecimal, at most 64 digits.
+	Idempotency string
 	// Reason is a stable code such as "key_compromise"; lower-case letters,
 	// digits, "_", "-" and ".", at most 64 bytes.
 	Reason string
@@ -101,4 +116,12 @@ type Event struct {
 type SlotRef struct {
 	URI   string // of the list, at most 512 bytes
 	Index uint64
+	// Size is the number of entries of the list; 0 where it does not matter.
+	Size uint64
+	// Form is the form of the credential that has the slot, an identifier of at
+	// most 128 bytes; empty in entries that revoke, suspend or resume.
+	Form string
+	// Digest is what the event's Digest is, for this form alone; empty if the
+	// credential has no other form.
+	Digest string
 }

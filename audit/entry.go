@@ -51,12 +51,33 @@ func (e Event) appendEntry(b []byte, n int64) ([]byte, error) {
 			}
 			b = appendText(append(b, `{"list":`...), s.URI)
 			b = strconv.AppendUint(append(b, `,"index":`...), s.Index, 10)
+			if s.Size != 0 {
+				b = strconv.AppendUint(append(b, `,"size":`...), s.Size, 10)
+			}
+			if s.Form != "" {
+				b = appendText(append(b, `,"form":`...), s.Form)
+			}
+			if s.Digest != "" {
+				b = appendText(append(b, `,"digest":`...), s.Digest)
+			}
 			b = append(b, '}')
 		}
 		b = append(b, ']')
 	}
 	if e.Count != 0 {
 		b = strconv.AppendInt(append(b, `,"count":`...), int64(e.Count), 10)
+	}
+	if e.Version != 0 {
+		b = strconv.AppendInt(append(b, `,"version":`...), int64(e.Version), 10)
+	}
+	if e.Row != 0 {
+		b = strconv.AppendInt(append(b, `,"row":`...), e.Row, 10)
+	}
+	if !e.Expires.IsZero() {
+		b = append(e.Expires.UTC().AppendFormat(append(b, `,"expires":"`...), timeLayout), '"')
+	}
+	if e.Idempotency != "" {
+		b = appendText(append(b, `,"idempotency":`...), e.Idempotency)
 	}
 	b = append(b, '}')
 	if len(b)-start > maxEntry {
@@ -100,6 +121,10 @@ func (e *Event) check() error {
 		return errors.New("actor is not set")
 	case e.Count < 0:
 		return errors.New("count is negative")
+	case e.Version < 0 || e.Row < 0:
+		return errors.New("version or row is negative")
+	case e.Expires.Year() < 0 || e.Expires.Year() > 9999:
+		return errors.New("expires is out of range")
 	case len(e.Slots) > maxSlots:
 		return fmt.Errorf("%d slots, at most %d", len(e.Slots), maxSlots)
 	}
@@ -108,10 +133,14 @@ func (e *Event) check() error {
 			return err
 		}
 	}
+	if m := (member{"idempotency", e.Idempotency, 64, hexDigits}); m.check() != nil {
+		return m.check()
+	}
 	for _, s := range e.Slots {
-		m := member{"list", s.URI, 512, identifier}
-		if err := m.check(); err != nil {
-			return err
+		for _, m := range [...]member{{"list", s.URI, 512, identifier}, {"form", s.Form, 128, identifier}, {"digest of a slot", s.Digest, 64, hexDigits}} {
+			if err := m.check(); err != nil {
+				return err
+			}
 		}
 		if s.URI == "" {
 			return errors.New("a slot without its list")
@@ -271,6 +300,20 @@ func (p *parser) entry() (int64, Event) {
 	if p.has(`,"count":`) {
 		e.Count = int(p.number())
 	}
+	if p.has(`,"version":`) {
+		e.Version = int(p.number())
+	}
+	if p.has(`,"row":`) {
+		e.Row = p.number()
+	}
+	if p.has(`,"expires":`) {
+		if e.Expires, err = time.Parse(timeLayout, p.text()); err != nil {
+			p.fail("time")
+		}
+	}
+	if p.has(`,"idempotency":`) {
+		e.Idempotency = p.text()
+	}
 	p.must(`}`)
 	if len(p.rest) > 0 {
 		p.fail("end")
@@ -284,7 +327,17 @@ func (p *parser) slots() []SlotRef {
 		p.must(`{"list":`)
 		uri := p.text()
 		p.must(`,"index":`)
-		slots = append(slots, SlotRef{URI: uri, Index: p.unsigned()})
+		s := SlotRef{URI: uri, Index: p.unsigned()}
+		if p.has(`,"size":`) {
+			s.Size = p.unsigned()
+		}
+		if p.has(`,"form":`) {
+			s.Form = p.text()
+		}
+		if p.has(`,"digest":`) {
+			s.Digest = p.text()
+		}
+		slots = append(slots, s)
 		p.must(`}`)
 		if !p.has(`,`) {
 			break

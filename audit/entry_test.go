@@ -44,6 +44,43 @@ func TestMarshal(t *testing.T) {
 	}
 }
 
+// intended is an entry with everything that a restore needs.
+const intended = `{"n":7,"time":"2026-11-21T03:30:00.123Z","kind":"credential.intended","actor":"rahima","programme":"farmer-card",` +
+	`"credential":"01JD5AAAAAAAAAAAAAAAAAAAAA","record":"00ff","batch":"b-1","key":"6d1f00c2a1b37e55","digest":"ab12",` +
+	`"slots":[{"list":"https://sanad.example/status/1","index":5,"size":1048576,"form":"qr","digest":"cd34"}],` +
+	`"version":2,"row":9,"expires":"2031-11-21T03:30:00.000Z","idempotency":"ef56"}`
+
+func TestParseIntended(t *testing.T) {
+	n, e, err := audit.ParseEntry([]byte(intended))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := audit.Event{
+		Time: time.Date(2026, 11, 21, 3, 30, 0, 123e6, time.UTC), Kind: audit.CredentialIntended, Actor: "rahima", Programme: "farmer-card",
+		Credential: "01JD5AAAAAAAAAAAAAAAAAAAAA", Record: "00ff", Batch: "b-1", Key: "6d1f00c2a1b37e55", Digest: "ab12",
+		Slots:   []audit.SlotRef{{URI: "https://sanad.example/status/1", Index: 5, Size: 1 << 20, Form: "qr", Digest: "cd34"}},
+		Version: 2, Row: 9, Expires: time.Date(2031, 11, 21, 3, 30, 0, 0, time.UTC), Idempotency: "ef56",
+	}
+	if d := cmp.Diff(want, e); n != 7 || d != "" {
+		t.Errorf("ParseEntry: number %d, difference %s", n, d)
+	}
+	for _, tt := range []struct{ name, old, new string }{
+		{"version zero", `"version":2`, `"version":0`},
+		{"row zero", `"row":9`, `"row":0`},
+		{"row before version", `"version":2,"row":9`, `"row":9,"version":2`},
+		{"expires to the second", `00.000Z","idem`, `00Z","idem`},
+		{"empty key", `"ef56"`, `""`},
+		{"empty form", `"form":"qr"`, `"form":""`},
+		{"size zero", `"size":1048576`, `"size":0`},
+		{"form before size", `"size":1048576,"form":"qr"`, `"form":"qr","size":1048576`},
+	} {
+		spoiled := strings.Replace(intended, tt.old, tt.new, 1)
+		if _, _, err := audit.ParseEntry([]byte(spoiled)); err == nil || spoiled == intended {
+			t.Errorf("%s: ParseEntry took %s", tt.name, spoiled)
+		}
+	}
+}
+
 func TestMarshalRefuses(t *testing.T) {
 	good := event(0)
 	if _, err := good.Marshal(0); err != nil {
@@ -70,6 +107,14 @@ func TestMarshalRefuses(t *testing.T) {
 		{"reason is a sentence", func(e *audit.Event) { e.Reason = "lost it" }, "reason has a character"},
 		{"endless detail", func(e *audit.Event) { e.Detail = strings.Repeat("a", 257) }, "detail of 257 bytes"},
 		{"negative count", func(e *audit.Event) { e.Count = -1 }, "count is negative"},
+		{"negative version", func(e *audit.Event) { e.Version = -1 }, "version or row is negative"},
+		{"negative row", func(e *audit.Event) { e.Row = -1 }, "version or row is negative"},
+		{"expires beyond four digits", func(e *audit.Event) { e.Expires = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC) }, "expires is out of range"},
+		{"idempotency key in clear", func(e *audit.Event) { e.Idempotency = "order 17" }, "idempotency has a character"},
+		{"form with a blank", func(e *audit.Event) { e.Slots = []audit.SlotRef{{URI: "a", Form: "a b"}} }, "form has a character"},
+		{"digest of a slot too long", func(e *audit.Event) {
+			e.Slots = []audit.SlotRef{{URI: "a", Digest: strings.Repeat("a", 65)}}
+		}, "digest of a slot of 65 bytes"},
 		{"17 slots", func(e *audit.Event) { e.Slots = make([]audit.SlotRef, 17) }, "17 slots"},
 		{"slot without list", func(e *audit.Event) { e.Slots = []audit.SlotRef{{}} }, "a slot without its list"},
 		{"slot with a blank", func(e *audit.Event) { e.Slots = []audit.SlotRef{{URI: "a b"}} }, "list has a character"},
@@ -129,7 +174,7 @@ func TestAUD04(t *testing.T) {
 // what may stand in it.
 func TestAUD05(t *testing.T) {
 	t.Run("AUD-05 no field for secrets or claims", func(t *testing.T) {
-		want := "Time Kind Actor Programme Credential Batch Key Record Slots Digest Count Reason Detail"
+		want := "Time Kind Actor Programme Credential Batch Key Record Slots Digest Count Version Row Expires Idempotency Reason Detail"
 		var got []string
 		for f := range reflect.TypeFor[audit.Event]().Fields() {
 			got = append(got, f.Name)
@@ -226,10 +271,17 @@ func TestEntriesSurvive(t *testing.T) {
 			Programme: id.Draw(t, "programme"), Credential: id.Draw(t, "credential"), Batch: id.Draw(t, "batch"),
 			Record: rapid.StringMatching(`[0-9a-f]{0,64}`).Draw(t, "record"), Key: id.Draw(t, "key"), Digest: id.Draw(t, "digest"),
 			Reason: rapid.StringMatching(`[a-z0-9_.-]{0,20}`).Draw(t, "reason"), Detail: text.Draw(t, "detail"),
-			Count: rapid.IntRange(0, math.MaxInt).Draw(t, "count"),
+			Count: rapid.IntRange(0, math.MaxInt).Draw(t, "count"), Version: rapid.IntRange(0, math.MaxInt).Draw(t, "version"),
+			Row: rapid.Int64Range(0, math.MaxInt64).Draw(t, "row"), Idempotency: rapid.StringMatching(`[0-9a-f]{0,64}`).Draw(t, "idempotency"),
+		}
+		if rapid.Bool().Draw(t, "expires") {
+			e.Expires = start.Add(time.Duration(rapid.Int64Range(0, 1e18).Draw(t, "expiry"))).Truncate(time.Millisecond)
 		}
 		for i := range rapid.IntRange(0, 3).Draw(t, "slots") {
-			e.Slots = append(e.Slots, audit.SlotRef{URI: "u" + id.Draw(t, "uri"), Index: rapid.Uint64().Draw(t, "index") + uint64(i)})
+			e.Slots = append(e.Slots, audit.SlotRef{
+				URI: "u" + id.Draw(t, "uri"), Index: rapid.Uint64().Draw(t, "index") + uint64(i), Size: rapid.Uint64().Draw(t, "size"),
+				Form: id.Draw(t, "form"), Digest: rapid.StringMatching(`[0-9a-f]{0,64}`).Draw(t, "slot digest"),
+			})
 		}
 		n := rapid.Int64Range(0, math.MaxInt64).Draw(t, "n")
 		line, err := e.Marshal(n)
@@ -255,6 +307,7 @@ func FuzzParseEntry(f *testing.F) {
 		}
 		f.Add(line)
 	}
+	f.Add([]byte(intended))
 	f.Fuzz(func(t *testing.T, line []byte) {
 		n, e, err := audit.ParseEntry(line)
 		if err != nil {

@@ -51,7 +51,9 @@ func (s *Service) intend(ctx context.Context, o *order, now time.Time, all []*ca
 				events = append(events, e)
 			}
 			creds[i] = c.cred
-			events = append(events, event(audit.CredentialIntended, o.actor, at, c.cred))
+			e := event(audit.CredentialIntended, o.actor, at, c.cred)
+			s.sizeSlots(e.Slots)
+			events = append(events, e)
 		}
 		if len(creds) > 0 {
 			if err := tx.Intend(creds); err != nil {

@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sanad-id/sanad/audit"
 	"github.com/sanad-id/sanad/credential/status"
 	"github.com/sanad-id/sanad/keys"
 	"github.com/sanad-id/sanad/programme"
@@ -208,6 +209,17 @@ func (s *Service) slot(list string, size, counter uint64) (Slot, error) {
 		s.permutations[list] = p
 	}
 	return Slot{List: list, Index: p.Index(counter)}, nil
+}
+
+// sizeSlots notes the sizes of the lists of slots that were given out.
+func (s *Service) sizeSlots(slots []audit.SlotRef) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range slots {
+		if p := s.permutations[slots[i].URI]; p != nil {
+			slots[i].Size = p.Size()
+		}
+	}
 }
 
 // parallel is [parallel] on the service's workers.

@@ -99,6 +99,10 @@ func later(a, b time.Time) time.Time {
 	return a
 }
 
+// InPlaceOf begins the detail of the entry for a credential that replaces
+// another; the other's id follows.
+const InPlaceOf = "in place of "
+
 // event is the audit event about a credential.
 func event(k audit.Kind, actor string, at time.Time, c Credential) audit.Event {
 	e := audit.Event{
@@ -106,20 +110,34 @@ func event(k audit.Kind, actor string, at time.Time, c Credential) audit.Event {
 		Record: hex.EncodeToString(c.Record[:]), Batch: c.Batch, Reason: string(c.Reason),
 		Key: c.Forms[0].Key.String(),
 	}
-	if k == audit.CredentialIntended && c.Supersedes != "" {
-		e.Detail = "in place of " + c.Supersedes
+	if k == audit.CredentialIntended {
+		// With what follows the row can be written again from the log alone.
+		e.Version, e.Row, e.Expires = c.Version, c.Row, c.Expires
+		if c.Idempotency != ([32]byte{}) {
+			e.Idempotency = hex.EncodeToString(c.Idempotency[:])
+		}
+		if c.Supersedes != "" {
+			e.Detail = InPlaceOf + c.Supersedes
+		}
 	}
 	digest := sha256.New()
 	for _, f := range c.Forms {
-		e.Slots = append(e.Slots, audit.SlotRef{URI: f.Slot.List, Index: f.Slot.Index})
+		s := audit.SlotRef{URI: f.Slot.List, Index: f.Slot.Index}
+		var own []byte
 		switch k {
 		case audit.CredentialIntended:
-			e.Digest = hex.EncodeToString(f.ToBeSigned[:])
-			digest.Write(f.ToBeSigned[:])
+			own, s.Form = f.ToBeSigned[:], f.Form
 		case audit.CredentialSigned:
-			e.Digest = hex.EncodeToString(f.Signed[:])
-			digest.Write(f.Signed[:])
+			own = f.Signed[:]
 		}
+		if own != nil {
+			e.Digest = hex.EncodeToString(own)
+			digest.Write(own)
+			if len(c.Forms) > 1 {
+				s.Digest = e.Digest
+			}
+		}
+		e.Slots = append(e.Slots, s)
 	}
 	if e.Digest != "" && len(c.Forms) > 1 {
 		// Several forms: the hash over their hashes.
