@@ -24,6 +24,8 @@ const (
 	// Audit keys sign checkpoints of the audit log. They are Ed25519 keys, since
 	// signed notes know no other.
 	Audit Purpose = "audit"
+	// Backup keys sign the table of contents of backups.
+	Backup Purpose = "backup"
 )
 
 // purposes lists every purpose with the years for which its keys sign if a
@@ -32,7 +34,7 @@ var purposes = []struct {
 	name  Purpose
 	years int
 }{
-	{Credential, 1}, {StatusList, 1}, {TrustBundle, 1}, {TrustRoot, 10}, {Audit, 5},
+	{Credential, 1}, {StatusList, 1}, {TrustBundle, 1}, {TrustRoot, 10}, {Audit, 5}, {Backup, 5},
 }
 
 // Purposes returns every purpose.

@@ -46,7 +46,7 @@ type Spec struct {
 	// SignFrom is optional; Created if zero.
 	SignFrom time.Time
 	// SignUntil is optional. If zero the key signs for 1 year from SignFrom, a
-	// TrustRoot for 10, an Audit key for 5.
+	// TrustRoot for 10, Audit and Backup keys for 5.
 	SignUntil time.Time
 	// VerifyUntil is optional; zero means that the key is listed for ever.
 	VerifyUntil time.Time

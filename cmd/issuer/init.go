@@ -138,7 +138,7 @@ func (p *program) fillDir(cmd *cobra.Command, dir string, cfg Config, o initOpti
 	}); err != nil {
 		return "", err
 	}
-	for _, purpose := range []keys.Purpose{keys.Audit, keys.TrustBundle, keys.StatusList, keys.Credential} {
+	for _, purpose := range []keys.Purpose{keys.Audit, keys.TrustBundle, keys.StatusList, keys.Backup, keys.Credential} {
 		if _, err := a.service.FirstKey(cmd.Context(), cfg.keySpec(purpose, p.Now()), a.actor); err != nil {
 			return "", err
 		}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -14,7 +15,7 @@ import (
 
 func (p *program) keysCommand() *cobra.Command {
 	return cli.Group("keys", "Look after the signing keys",
-		`Keys have one purpose each: credential, status_list, trust_bundle or audit. A key is planned, then active, then retired; what it
+		`Keys have one purpose each: credential, status_list, trust_bundle, audit or backup. A key is planned, then active, then retired; what it
 signed keeps verifying, because trust bundles list it for good. A key that somebody else may have is marked as compromised.`,
 		p.keysList(), p.keysRotate(), p.keysRetire(), p.keysCompromise(), p.keysExport())
 }
@@ -100,6 +101,14 @@ the next step if its time has come, and otherwise says when that is.`,
 			if emergency {
 				margin = 0
 			}
+			if made, k, err := firstBackupKey(cmd, app, spec); made || err != nil {
+				if err != nil {
+					return err
+				}
+				return p.Print(cmd, map[string]any{"step": string(keys.StepActivate), "key": viewKey(k)}, func(w io.Writer) {
+					fmt.Fprintf(w, "made %s key %s, which signs from now on\n", k.Purpose, k.ID())
+				})
+			}
 			r, err := app.service.RotateKey(cmd.Context(), spec, margin, app.actor)
 			if err != nil {
 				return err
@@ -111,10 +120,22 @@ the next step if its time has come, and otherwise says when that is.`,
 			return p.Print(cmd, result, func(w io.Writer) { fmt.Fprintln(w, rotationText(r, emergency)) })
 		}),
 	}
-	c.Flags().StringVar(&purpose, "purpose", string(keys.Credential), "which key: credential, status_list, trust_bundle or audit")
+	c.Flags().StringVar(&purpose, "purpose", string(keys.Credential), "which key: credential, status_list, trust_bundle, audit or backup")
 	c.Flags().StringVar(&algorithm, "algorithm", "", "ES256, ES384 or EdDSA (default: ES256; EdDSA for audit)")
 	c.Flags().BoolVar(&emergency, "emergency", false, "do not wait for the bundle to reach verifiers: those without it will answer \"cannot tell\"")
 	return c
+}
+
+// firstBackupKey makes the key for backups of an office that is older than they
+// are. Verifiers never meet it, so there is nobody to wait for.
+func firstBackupKey(cmd *cobra.Command, a *app, spec keys.Spec) (made bool, k keys.Key, err error) {
+	all, err := a.keys.Keys(cmd.Context())
+	if err != nil || spec.Purpose != keys.Backup ||
+		slices.ContainsFunc(all, func(k keys.Key) bool { return k.Purpose == keys.Backup }) {
+		return false, keys.Key{}, err
+	}
+	k, err = a.service.FirstKey(cmd.Context(), spec, a.actor)
+	return err == nil, k, err
 }
 
 // rotationText says what a step did and what comes next.
