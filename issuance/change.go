@@ -83,15 +83,16 @@ func (s *Service) change(ctx context.Context, id string, to State, r Reason, act
 // sweepChunk is how many leftovers are cleared in one transaction.
 const sweepChunk = 500
 
-// Sweep revokes what a crash left behind: every credential that was intended
-// and never marked as signed. It may or may not have been signed; its slots are
-// never used again. It returns what it revoked, for the operator.
+// Sweep revokes what crashes left behind: every credential that was intended by a
+// process that is gone and never marked as signed. It may or may not have been
+// signed; its slots are never used again. It returns what it revoked, for the
+// operator.
 //
-// Call it when the program starts, before anything is issued: a credential that
-// is on its way up the ladder at that moment is revoked too, and its issuance
-// then fails.
+// Call it when the program starts. Processes that are alive are left alone; should
+// one of them be taken for gone, since its connection to the database broke, then
+// its credential is revoked, Complete refuses it, and nothing is released.
 func (s *Service) Sweep(ctx context.Context) ([]Credential, error) {
-	return s.sweep(ctx, Query{State: Intended})
+	return s.sweep(ctx, Query{State: Intended, Abandoned: true})
 }
 
 func (s *Service) sweep(ctx context.Context, q Query) ([]Credential, error) {

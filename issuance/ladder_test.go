@@ -583,6 +583,10 @@ func TestSweep(t *testing.T) {
 	if e, ok := errors.AsType[*issuance.RecordError](err); !ok || e.Code() != issuance.CodeInProgress || !errors.Is(err, issuance.ErrActiveExists) {
 		t.Errorf("while the leftover stands: %v", err)
 	}
+	if alive, err := b.service.Sweep(t.Context()); err != nil || len(alive) != 0 {
+		t.Fatalf("Sweep took %d credentials from a program that is alive, %v", len(alive), err)
+	}
+	m.crash()
 	swept, err := b.service.Sweep(t.Context())
 	if err != nil || len(swept) != 3 {
 		t.Fatalf("Sweep: %d leftovers, %v", len(swept), err)

@@ -30,6 +30,10 @@ type memory struct {
 	published  map[string]issuance.Publication
 	clock      time.Time
 	events     []audit.Event
+	// writer counts the programs that had the store so far, and by says which of
+	// them intended a credential.
+	writer int
+	by     map[string]int
 
 	// fault is asked at the end of every transaction: an error to report, and
 	// whether the transaction is stored all the same.
@@ -41,6 +45,7 @@ func newMemory() *memory {
 	return &memory{
 		creds: map[string]issuance.Credential{}, holds: map[string]string{}, redeemed: map[[32]byte]string{},
 		slots: map[issuance.Slot]string{}, batches: map[string]issuance.Batch{}, published: map[string]issuance.Publication{},
+		by: map[string]int{},
 	}
 }
 
@@ -71,6 +76,9 @@ func (m *memory) Write(ctx context.Context, f func(issuance.Tx) error) error {
 	}
 	return err
 }
+
+// crash makes the program that has the store a thing of the past.
+func (m *memory) crash() { m.writer++ }
 
 // put sets a map entry and remembers how to undo that.
 func put[K comparable, V any](tx *memoryTx, m map[K]V, k K, v V) {
@@ -112,6 +120,7 @@ func (m *memory) Find(_ context.Context, q issuance.Query) iter.Seq2[issuance.Cr
 		c := m.creds[id]
 		if q.Programme != "" && c.Programme != q.Programme || q.Record != (issuance.Pseudonym{}) && c.Record != q.Record ||
 			q.Batch != "" && c.Batch != q.Batch || q.State != "" && c.State != q.State || id <= q.After ||
+			q.FirstRow > 0 && c.Row < q.FirstRow || q.LastRow > 0 && c.Row > q.LastRow || q.Abandoned && m.by[id] == m.writer ||
 			q.List != "" && !slices.ContainsFunc(c.Forms, func(f issuance.FormRecord) bool { return f.Slot.List == q.List }) {
 			continue
 		}
@@ -217,6 +226,7 @@ func (tx *memoryTx) Intend(creds []issuance.Credential) error {
 			put(tx, tx.slots, f.Slot, c.ID)
 		}
 		put(tx, tx.creds, c.ID, c)
+		put(tx, tx.by, c.ID, tx.writer)
 		if !c.Many {
 			put(tx, tx.holds, key, c.ID)
 		}
@@ -278,7 +288,7 @@ func (tx *memoryTx) keepLists() {
 
 func (tx *memoryTx) OpenList(l issuance.List) error {
 	for _, o := range tx.lists {
-		if o.URI == l.URI || o.Kind == l.Kind && o.Next < o.Size && o.Sealed.IsZero() {
+		if o.URI == l.URI || o.Kind == l.Kind && o.Next < o.Size && o.Sealed.IsZero() && o.Closed.IsZero() {
 			return issuance.ErrListOpen
 		}
 	}
@@ -289,7 +299,7 @@ func (tx *memoryTx) OpenList(l issuance.List) error {
 
 func (tx *memoryTx) TakeSlots(kind issuance.ListKind, n uint64) (issuance.Range, error) {
 	for i, l := range tx.lists {
-		if l.Kind == kind && l.Next < l.Size && l.Sealed.IsZero() {
+		if l.Kind == kind && l.Next < l.Size && l.Sealed.IsZero() && l.Closed.IsZero() {
 			r := issuance.Range{List: l.URI, Size: l.Size, First: l.Next, N: min(n, l.Size-l.Next)}
 			tx.keepLists()
 			tx.lists[i].Next += r.N

@@ -193,6 +193,9 @@ type List struct {
 	// zero. A sealed list gives out no more slots, and which ones it gave out is
 	// published, so that a forged credential with another slot shows.
 	Sealed time.Time
+	// Closed is when the list was closed after a restore, or zero. A closed list
+	// gives out no more slots, since it may have given out some that were lost.
+	Closed time.Time
 }
 
 // A Range is a run of N counters of a list, from First.
@@ -267,6 +270,11 @@ type Query struct {
 	State     State
 	// List selects the credentials with a slot in this list.
 	List string
+	// FirstRow and LastRow select by the row in its batch; 0 is no bound.
+	FirstRow, LastRow int64
+	// Abandoned selects those whose writer, the process that intended them, is
+	// gone. With the state Intended that is what a crash left behind.
+	Abandoned bool
 	// After selects ids greater than this one.
 	After string
 	// Limit is the greatest number of credentials, 0 for all.
@@ -369,7 +377,7 @@ type CredentialTx interface {
 // A SlotTx hands out status slots.
 type SlotTx interface {
 	// OpenList adds an empty list. It returns ErrListOpen if one of this kind
-	// still has room and is not sealed, or if the URI is in use.
+	// still has room and is neither sealed nor closed, or if the URI is in use.
 	OpenList(l List) error
 
 	// TakeSlots takes up to n counters from the open list of this kind: as many

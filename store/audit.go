@@ -69,6 +69,12 @@ func (l auditLog) Append(b audit.Block) error {
 		text.Write(e)
 		text.WriteByte('\n')
 	}
+	if l.t.db.journal != nil {
+		if len(l.t.entries) == 0 {
+			l.t.first = b.First
+		}
+		l.t.entries = append(l.t.entries, b.Entries...)
+	}
 	if err := l.t.run(insertBlock, b.First, len(b.Entries), fromTime(b.Last), text.String()); err != nil {
 		return err
 	}

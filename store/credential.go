@@ -87,7 +87,7 @@ func (t *tx) Intend(creds []issuance.Credential) error {
 	if err != nil {
 		return t.lose(fmt.Errorf("intend: %w", err))
 	}
-	i, err := t.each(insertCredential, len(creds), 14, func(i int, v values) {
+	i, err := t.each(insertCredential, len(creds), 15, func(i int, v values) {
 		c := &creds[i]
 		vacated := int64(0)
 		if c.Many {
@@ -96,7 +96,7 @@ func (t *tx) Intend(creds []issuance.Credential) error {
 		v.set(no+int64(i), c.ID, rows[i].programme, int64(c.Version), c.Record[:],
 			fromTime(c.IssuedAt), orNull(fromTime(c.Expires), c.Expires.IsZero()), fromTime(c.Changed),
 			orNull(rows[i].batch, c.Batch == ""), c.Row, c.Supersedes,
-			orNull(c.Idempotency[:], c.Idempotency == [32]byte{}), c.Many, vacated)
+			orNull(c.Idempotency[:], c.Idempotency == [32]byte{}), c.Many, vacated, t.db.writer)
 	})
 	if err != nil {
 		return fmt.Errorf("intend %.40q: %w", creds[i].ID, t.meaning(err))
@@ -350,7 +350,7 @@ func (db *DB) Find(ctx context.Context, q issuance.Query) iter.Seq2[issuance.Cre
 			if q.Limit > 0 {
 				n = min(n, left)
 			}
-			where, args := clauses(q)
+			where, args := db.clauses(q)
 			found, err := db.find(ctx, credentials(where, n), args...)
 			if err != nil {
 				yield(issuance.Credential{}, fmt.Errorf("find credentials: %w", err))
@@ -372,7 +372,7 @@ func (db *DB) Find(ctx context.Context, q issuance.Query) iter.Seq2[issuance.Cre
 
 // clauses turns a query into SQL. A plus before a column tells the database not to choose its index: a page must come
 // from one that yields it in order, or that finds a handful.
-func clauses(q issuance.Query) (where string, args []any) {
+func (db *DB) clauses(q issuance.Query) (where string, args []any) {
 	param := func(v any) string {
 		args = append(args, v)
 		return "$" + strconv.Itoa(len(args))
@@ -400,6 +400,15 @@ func clauses(q issuance.Query) (where string, args []any) {
 			column = "+batch_no"
 		}
 		parts = append(parts, column+" = (SELECT batch_no FROM batch WHERE batch_id = "+param(q.Batch)+")")
+	}
+	if q.FirstRow > 0 {
+		parts = append(parts, "batch_row >= "+param(q.FirstRow))
+	}
+	if q.LastRow > 0 {
+		parts = append(parts, "batch_row <= "+param(q.LastRow))
+	}
+	if q.Abandoned {
+		parts = append(parts, "writer_no IS NOT "+param(db.writer))
 	}
 	if q.List != "" {
 		parts = append(parts, `EXISTS (SELECT 1 FROM credential_form f JOIN status_list l USING (list_no)

@@ -34,6 +34,9 @@ var (
 	ErrOtherInstance = errors.New("store: the database belongs to another issuer")
 	// ErrInUse: another process has the database open.
 	ErrInUse = errors.New("store: the database is in use")
+	// ErrBehindJournal: the database lacks audit entries that it had confirmed to
+	// the journal: it is an older copy, or the journal is that of another database.
+	ErrBehindJournal = errors.New("store: the database is behind its journal")
 	// ErrExists: [Create] found something at the path.
 	ErrExists = errors.New("store: there is something already")
 )
@@ -45,9 +48,12 @@ var (
 	// ErrFileChanged: the database file was removed, replaced, cut off or made
 	// read-only while it was open. Nothing more is written.
 	ErrFileChanged = errors.New("store: the database file was changed from outside")
-	// ErrFenced: the database is in a later epoch than when it was opened.
-	// Nothing more is written.
-	ErrFenced = errors.New("store: the database has moved to a later epoch")
+	// ErrFenced: the database is closed for work until somebody confirms it, or is
+	// in a later epoch than when it was opened. Nothing is written.
+	ErrFenced = errors.New("store: the database is fenced")
+	// ErrJournal: the journal did not take the audit entries of a transaction, so
+	// nothing of it is stored.
+	ErrJournal = errors.New("store: the journal does not take entries")
 	// ErrOutcomeUnknown: the commit failed, so the transaction may or may not
 	// be stored. Who needs to know asks by id or idempotency key.
 	ErrOutcomeUnknown = errors.New("store: outcome unknown")
@@ -98,6 +104,7 @@ var hints = map[error]string{
 	ErrAltered:       "restore a backup from before the change or the interrupted migration",
 	ErrOtherInstance: "settings and database do not belong together; check both paths",
 	ErrInUse:         "stop the other process, or let it finish",
+	ErrBehindJournal: "if a backup was restored, run issuer restore confirm; otherwise check journal and store in the settings",
 	ErrExists:        "choose another path; nothing is ever overwritten",
 }
 

@@ -35,3 +35,12 @@ func (db *DB) PragmaWriter(ctx context.Context, name string) (value string, err 
 	defer func() { db.turn <- struct{}{} }()
 	return value, db.conn.QueryRowContext(ctx, "PRAGMA "+name).Scan(&value)
 }
+
+// Build makes a database without opening it, as far as the migrations that are
+// set go.
+func Build(ctx context.Context, path string, o Options) error {
+	if err := o.check(); err != nil {
+		return err
+	}
+	return build(ctx, path, o)
+}

@@ -19,7 +19,7 @@ func (t *tx) OpenList(l issuance.List) error {
 	switch {
 	case l.URI == "" || len(l.URI) > 512:
 		return t.lose(errors.New("store: a status list needs a URI of at most 512 bytes"))
-	case l.Next != 0 || !l.Sealed.IsZero():
+	case l.Next != 0 || !l.Sealed.IsZero() || !l.Closed.IsZero():
 		return t.lose(errors.New("store: a new status list is empty and open"))
 	case l.Size == 0 || l.Size > 1<<32:
 		return t.lose(fmt.Errorf("store: a status list of %d slots", l.Size))
@@ -124,11 +124,12 @@ func (db *DB) Lists(ctx context.Context) ([]issuance.List, error) {
 func scanList(scan func(...any) error) (issuance.List, error) {
 	var l issuance.List
 	var opened int64
-	var sealed sql.NullInt64
-	if err := scan(&l.URI, &l.Kind.Programme, &l.Kind.Form, &l.Kind.Bits, &l.Size, &l.Next, &opened, &sealed); err != nil {
+	var sealed, closed sql.NullInt64
+	err := scan(&l.URI, &l.Kind.Programme, &l.Kind.Form, &l.Kind.Bits, &l.Size, &l.Next, &opened, &sealed, &closed)
+	if err != nil {
 		return l, storeError(err)
 	}
-	l.Opened, l.Sealed = toTime(opened), toTime(sealed.Int64)
+	l.Opened, l.Sealed, l.Closed = toTime(opened), toTime(sealed.Int64), toTime(closed.Int64)
 	return l, nil
 }
 

@@ -15,6 +15,8 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"github.com/sanad-id/sanad/issuance"
 )
 
 // Open opens the database of the issuer o.Instance at path. It opens what
@@ -91,11 +93,14 @@ func reason(err error) error {
 // takes over the lock.
 func openLocked(ctx context.Context, path string, o Options, l *lock) (*DB, error) {
 	db := &DB{
-		path: path, readOnly: o.ReadOnly, now: o.Now, lock: l, turn: make(chan struct{}, 1),
+		path: path, readOnly: o.ReadOnly, now: o.Now, lock: l, turn: make(chan struct{}, 1), journal: o.Journal, confirms: o.WhileFenced,
 		stmts: map[string]*sql.Stmt{}, bulk: map[string]driver.Stmt{},
 	}
 	err := db.open(ctx, o)
 	db.turn <- struct{}{}
+	if err == nil && !o.ReadOnly {
+		err = db.translate(db.enlist(ctx))
+	}
 	if err != nil {
 		db.broken = err
 		return nil, errors.Join(err, db.Close())
@@ -134,6 +139,24 @@ func (db *DB) open(ctx context.Context, o Options) (err error) {
 		return fmt.Errorf("store: %w", err)
 	}
 	return nil
+}
+
+// enlist makes this process one of the writers, after a look at the journal.
+func (db *DB) enlist(ctx context.Context) error {
+	fenced := db.confirms
+	db.confirms = true // it changes nothing that a restore might contradict
+	defer func() { db.confirms = fenced }()
+	return db.Write(ctx, func(w issuance.Tx) error {
+		t, ok := w.(*tx)
+		if !ok {
+			return errors.New("store: internal error: a transaction of another kind")
+		}
+		if err := t.checkJournal(); err != nil {
+			return err
+		}
+		_, err := t.row(insertWriter, []any{fromTime(db.now())}, &db.writer)
+		return err
+	})
 }
 
 // translate turns SQLite's complaints about the file into ours.
@@ -308,7 +331,7 @@ func (db *DB) checkPages(ctx context.Context, o Options) error {
 // readMeta compares the database with what was expected.
 func (db *DB) readMeta(ctx context.Context, o Options) error {
 	var created int64
-	err := db.readers.QueryRowContext(ctx, selectMeta).Scan(&db.instance, &db.epoch, &created)
+	err := db.readers.QueryRowContext(ctx, selectMeta).Scan(&db.instance, &db.epoch, &created, &db.fence, &db.logNo)
 	if errors.Is(err, sql.ErrNoRows) {
 		return refuse(ErrAltered, db.path, "it does not say whose it is")
 	}
@@ -316,6 +339,14 @@ func (db *DB) readMeta(ctx context.Context, o Options) error {
 		return storeError(err)
 	}
 	db.created = toTime(created)
+	// Whoever only reads takes the newest writer for alive.
+	if err := db.readers.QueryRowContext(ctx, selectLastWriter).Scan(&db.writer); err != nil {
+		return storeError(err)
+	}
+	return db.checkInstance(o)
+}
+
+func (db *DB) checkInstance(o Options) error {
 	if db.instance != o.Instance {
 		return refuse(ErrOtherInstance, db.path, "it belongs to %.40q, not to %.40q", db.instance, o.Instance)
 	}

@@ -60,10 +60,10 @@ func edit(t *testing.T, path string, f func(b []byte) []byte) {
 	must(t, os.WriteFile(path, f(b), 0o600))
 }
 
-// second is a migration of a version to come.
-func second(t *testing.T) fs.FS {
+// next is a migration of a version to come.
+func next(t *testing.T) fs.FS {
 	t.Helper()
-	files := fstest.MapFS{"00002_second.sql": {Data: []byte("-- +goose Up\nCREATE TABLE second (a INTEGER) STRICT;\n")}}
+	files := fstest.MapFS{"00003_next.sql": {Data: []byte("-- +goose Up\nCREATE TABLE next (a INTEGER) STRICT;\n")}}
 	must(t, fs.WalkDir(store.Migrations(), ".", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
@@ -114,31 +114,31 @@ func TestP26(t *testing.T) {
 			return path
 		}, store.ErrForeign},
 		{"P26 older", func(t *testing.T, path string) string {
-			store.SetMigrations(t, second(t))
+			store.SetMigrations(t, next(t))
 			return path
 		}, store.ErrOlder},
 		{"P26 newer", func(t *testing.T, path string) string {
 			ours := store.Migrations()
-			store.SetMigrations(t, second(t))
+			store.SetMigrations(t, next(t))
 			must(t, store.Migrate(t.Context(), path, options))
 			store.SetMigrations(t, ours)
 			return path
 		}, store.ErrNewer},
 		{"P26 half migrated: version without tables", func(t *testing.T, path string) string {
-			store.SetMigrations(t, second(t))
-			must(t, execute(t, path, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (2, 1)"))
+			store.SetMigrations(t, next(t))
+			must(t, execute(t, path, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (3, 1)"))
 			return path
 		}, store.ErrAltered},
 		{"P26 half migrated: tables without version", func(t *testing.T, path string) string {
-			store.SetMigrations(t, second(t))
-			must(t, execute(t, path, "CREATE TABLE second (a INTEGER) STRICT"))
+			store.SetMigrations(t, next(t))
+			must(t, execute(t, path, "CREATE TABLE next (a INTEGER) STRICT"))
 			return path
 		}, store.ErrAltered},
 		{"P26 half migrated: a version left out", func(t *testing.T, path string) string {
-			store.SetMigrations(t, second(t))
-			must(t, execute(t, path, "CREATE TABLE second (a INTEGER) STRICT"))
+			store.SetMigrations(t, next(t))
+			must(t, execute(t, path, "CREATE TABLE next (a INTEGER) STRICT"))
 			must(t, execute(t, path, "DELETE FROM goose_db_version"))
-			must(t, execute(t, path, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (2, 1)"))
+			must(t, execute(t, path, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (3, 1)"))
 			return path
 		}, store.ErrAltered},
 		{"P26 the first migration broke off", func(t *testing.T, path string) string {
@@ -343,7 +343,7 @@ func TestSettings(t *testing.T) {
 func TestMigrate(t *testing.T) {
 	path := closed(t)
 	must(t, store.Migrate(t.Context(), path, options)) // nothing to do
-	store.SetMigrations(t, second(t))
+	store.SetMigrations(t, next(t))
 	if err := store.Migrate(t.Context(), path, store.Options{Instance: "office-2"}); !errors.Is(err, store.ErrOtherInstance) {
 		t.Errorf("Migrate of somebody else's: %v", err)
 	}
@@ -365,15 +365,15 @@ func TestMigrate(t *testing.T) {
 		db, err := store.Create(t.Context(), path, options)
 		must(t, err)
 		must(t, db.Close())
-		files := second(t).(fstest.MapFS)
-		files["00003_third.sql"] = &fstest.MapFile{Data: []byte("-- +goose Up\nCREATE TABLE third (a INTEGER) STRICT;\nINSERT INTO nowhere VALUES (1);\n")}
+		files := next(t).(fstest.MapFS)
+		files["00004_fourth.sql"] = &fstest.MapFile{Data: []byte("-- +goose Up\nCREATE TABLE fourth (a INTEGER) STRICT;\nINSERT INTO nowhere VALUES (1);\n")}
 		store.SetMigrations(t, files)
 		if err := store.Migrate(t.Context(), path, options); err == nil {
 			t.Fatal("migrated")
 		}
 		_, err = store.Open(t.Context(), path, options)
 		wantRefusal(t, err, store.ErrOlder) // whole steps only
-		files["00003_third.sql"] = &fstest.MapFile{Data: []byte("-- +goose Up\nCREATE TABLE third (a INTEGER) STRICT;\n")}
+		files["00004_fourth.sql"] = &fstest.MapFile{Data: []byte("-- +goose Up\nCREATE TABLE fourth (a INTEGER) STRICT;\n")}
 		store.SetMigrations(t, files)
 		must(t, store.Migrate(t.Context(), path, options))
 		if db, err = store.Open(t.Context(), path, options); err != nil {

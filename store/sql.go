@@ -16,10 +16,15 @@ const (
 		FROM goose_db_version WHERE is_applied`
 
 	insertMeta = `INSERT INTO meta (one, instance_id, epoch, created_at, latest_tick) VALUES (1, $1, 1, $2, 0)`
-	selectMeta = `SELECT instance_id, epoch, created_at FROM meta`
+	selectMeta = `SELECT instance_id, epoch, created_at, fence, log_no FROM meta`
 
-	selectEpoch = `SELECT epoch FROM meta`
-	updateTick  = `UPDATE meta SET latest_tick = max(latest_tick, $1) RETURNING latest_tick`
+	selectInstance = `SELECT instance_id FROM meta`
+	selectFence    = `SELECT epoch, fence FROM meta`
+	updateFence    = `UPDATE meta SET fence = $1, epoch = epoch + 1`
+	insertWriter   = `INSERT INTO writer (writer_no, started_at)
+		VALUES ((SELECT coalesce(max(writer_no), 0) + 1 FROM writer), $1) RETURNING writer_no`
+	selectLastWriter = `SELECT coalesce(max(writer_no), 0) FROM writer`
+	updateTick       = `UPDATE meta SET latest_tick = max(latest_tick, $1) RETURNING latest_tick`
 
 	selectProgrammeNo = `SELECT programme_no FROM programme WHERE programme_id = $1`
 	insertProgramme   = `INSERT INTO programme (programme_id) VALUES ($1) RETURNING programme_no`
@@ -40,21 +45,22 @@ const (
 		failed = $7, skipped = $8, manifest_bytes = $9 WHERE batch_no = $1`
 
 	selectListNo = `SELECT list_no, size FROM status_list WHERE uri = $1`
-	selectLists  = `SELECT l.uri, p.programme_id, l.form, l.bits, l.size, l.next_counter, l.opened_at, l.sealed_at
+	selectLists  = `SELECT l.uri, p.programme_id, l.form, l.bits, l.size, l.next_counter, l.opened_at, l.sealed_at, l.closed_at
 		FROM status_list l JOIN programme p USING (programme_no) ORDER BY l.list_no`
 	insertList = `INSERT INTO status_list (uri, programme_no, form, bits, size, next_counter, opened_at)
 		VALUES ($1, $2, $3, $4, $5, 0, $6)`
 	selectOpenList = `SELECT list_no, uri, size, next_counter FROM status_list
-		WHERE programme_no = $1 AND form = $2 AND bits = $3 AND sealed_at IS NULL AND next_counter < size`
+		WHERE programme_no = $1 AND form = $2 AND bits = $3 AND sealed_at IS NULL AND closed_at IS NULL AND next_counter < size`
 	updateCounter    = `UPDATE status_list SET next_counter = next_counter + $2 WHERE list_no = $1`
 	updateSealed     = `UPDATE status_list SET sealed_at = $1 WHERE sealed_at IS NULL`
+	updateClosed     = `UPDATE status_list SET closed_at = $1 WHERE closed_at IS NULL AND sealed_at IS NULL AND next_counter < size`
 	selectSlots      = `SELECT slot_index FROM credential_form WHERE list_no = $1 ORDER BY slot_index`
 	selectBadSlots   = `SELECT slot_index, slot_value FROM credential_form WHERE list_no = $1 AND slot_value <> 0 ORDER BY slot_index`
 	selectLastCredNo = `SELECT coalesce(max(credential_no), 0) FROM credential`
 
 	insertCredential = `INSERT INTO credential (credential_no, credential_id, programme_no, version, record_ref, state, reason,
-		issued_at, expires_at, changed_at, batch_no, batch_row, supersedes, idempotency_key, many, vacated)
-		VALUES ($1, $2, $3, $4, $5, 'intended', '', $6, $7, $8, $9, $10, $11, $12, $13, $14)`
+		issued_at, expires_at, changed_at, batch_no, batch_row, supersedes, idempotency_key, many, vacated, writer_no)
+		VALUES ($1, $2, $3, $4, $5, 'intended', '', $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`
 	insertForm = `INSERT INTO credential_form (credential_no, form_no, form, list_no, slot_index, slot_value, key_id, to_be_signed, signed)
 		VALUES ($1, $2, $3, $4, $5, 0, $6, $7, zeroblob(32))`
 
@@ -97,7 +103,8 @@ const (
 	insertHashes = `INSERT INTO audit_hashes (first_hash, hashes) VALUES ($1, $2)`
 	selectHash   = `SELECT substr(hashes, ($1 - first_hash) * 32 + 1, 32) FROM audit_hashes
 		WHERE first_hash <= $1 ORDER BY first_hash DESC LIMIT 1`
-	selectBlock = `SELECT entry_count, entries FROM audit_block WHERE first_entry = $1`
+	selectBlock     = `SELECT entry_count, entries FROM audit_block WHERE first_entry = $1`
+	selectBlockWith = `SELECT first_entry, entry_count, entries FROM audit_block WHERE first_entry <= $1 ORDER BY first_entry DESC LIMIT 1`
 
 	selectLastCheckpoint = `SELECT size, root, signed_at, note FROM audit_checkpoint ORDER BY size DESC LIMIT 1`
 	selectCheckpoints    = `SELECT size, root, signed_at, note FROM audit_checkpoint ORDER BY size`

@@ -301,7 +301,11 @@ func migrateFile(ctx context.Context, path string, o Options) error {
 	if db.readers, err = openPool(path, "rw", 1, writerPragmas...); err != nil {
 		return err
 	}
-	if err := db.readMeta(ctx, o); err != nil {
+	// Of meta only what its first version had.
+	if err := db.readers.QueryRowContext(ctx, selectInstance).Scan(&db.instance); err != nil {
+		return errors.Join(storeError(err), db.readers.Close())
+	}
+	if err := db.checkInstance(o); err != nil {
 		return errors.Join(err, db.readers.Close())
 	}
 	return errors.Join(migrate(ctx, db.readers, 0), db.readers.Close())

@@ -31,6 +31,15 @@ type Options struct {
 	// crash, a restore, a copy) they are read in any case.
 	CheckPages bool
 
+	// Journal is a second copy of the audit log, outside of the database.
+	// Optional. Open refuses a database that lacks what the journal holds
+	// ([ErrBehindJournal]).
+	Journal Journal
+
+	// WhileFenced lets Write work on a fenced database. Optional; only for what
+	// brings a restored database up to date before [DB.Confirm].
+	WhileFenced bool
+
 	// Now is the clock. Optional; time.Now if nil.
 	Now func() time.Time
 }
@@ -55,6 +64,11 @@ type DB struct {
 	instance string
 	readOnly bool
 	epoch    int64
+	logNo    int64
+	fence    string // as of Open
+	writer   int64  // who we are among the writers; as of the newest if readOnly
+	journal  Journal
+	confirms bool // Options.WhileFenced
 	created  time.Time
 	now      func() time.Time
 	checked  time.Time // when the pages were last read through
@@ -81,6 +95,13 @@ func (db *DB) Instance() string { return db.instance }
 
 // Epoch returns the epoch of the database, which a restore raises.
 func (db *DB) Epoch() int64 { return db.epoch }
+
+// LogNo says which audit log of its issuer this is, from 1. One that had to begin
+// anew has a higher number and another origin.
+func (db *DB) LogNo() int64 { return db.logNo }
+
+// Fenced returns why the database was closed for work when it was opened, or "".
+func (db *DB) Fenced() string { return db.fence }
 
 // Created returns when the database was made.
 func (db *DB) Created() time.Time { return db.created }
@@ -174,11 +195,12 @@ func (db *DB) write(ctx context.Context, f func(issuance.Tx) error) error {
 			return
 		}
 		db.names = names{} // what was looked up may never have been stored
+		t.settle(outcomeNotStored)
 		if e := t.exec("ROLLBACK"); e != nil && !rolledBack(e) && db.broken == nil {
 			db.broken = e
 		}
 	}()
-	if err := t.checkEpoch(); err != nil {
+	if err := t.checkFence(); err != nil {
 		return err
 	}
 	if err := f(t); err != nil {
@@ -190,10 +212,15 @@ func (db *DB) write(ctx context.Context, f func(issuance.Tx) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	if err := t.stage(); err != nil {
+		return err
+	}
 	if err := t.exec("COMMIT"); err != nil {
+		t.settle(outcomeUnknown)
 		return fmt.Errorf("%w: commit: %w", ErrOutcomeUnknown, err)
 	}
 	open = false
+	t.settle(outcomeStored)
 	return nil
 }
 

@@ -45,6 +45,23 @@ func TestContract(t *testing.T) {
 			}
 			must(t, execute(t, s.(*store.DB).Path(), statement))
 		},
+		Journal: func(t *testing.T, s issuance.Store, j store.Journal) (issuance.Store, error) {
+			o := options
+			o.Journal = j
+			return openAgain(t, s.(*store.DB), o)
+		},
+		Fence: func(t *testing.T, s issuance.Store, on bool) issuance.Store {
+			o := options
+			o.WhileFenced = !on
+			db, err := openAgain(t, s.(*store.DB), o)
+			must(t, err)
+			if on {
+				must(t, db.Fence(t.Context(), store.FenceRestored))
+			} else {
+				must(t, db.Confirm(t.Context(), now, nil))
+			}
+			return reopen(t, db)
+		},
 		Entries: func(ctx context.Context, s issuance.Store) iter.Seq2[[]byte, error] {
 			size, err := s.(*store.DB).AuditSize(ctx)
 			if err != nil {
@@ -72,17 +89,25 @@ func create(t testing.TB) *store.DB {
 
 func reopen(t testing.TB, db *store.DB) *store.DB {
 	t.Helper()
+	again, err := openAgain(t, db, options)
+	must(t, err)
+	return again
+}
+
+// openAgain closes a database and opens it for the rest of the test.
+func openAgain(t testing.TB, db *store.DB, o store.Options) (*store.DB, error) {
+	t.Helper()
 	must(t, db.Close())
-	again, err := store.Open(context.Background(), db.Path(), options)
+	again, err := store.Open(context.Background(), db.Path(), o)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	t.Cleanup(func() {
 		if err := again.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	return again
+	return again, nil
 }
 
 // plain opens a database the way any other program would, with SQLite's own
@@ -214,32 +239,37 @@ func TestReplace(t *testing.T) {
 		_, err := tx.Change(credID(1), issuance.Revoked, issuance.Lost, now)
 		return err
 	}))
+	must(t, execute(t, db.Path(), `INSERT INTO audit_cosignature VALUES (3, 'w', x'01', 1)`))
+	must(t, execute(t, db.Path(), `INSERT INTO batch_chunk VALUES (1, 0, 1, 9, 0, 0, 0, NULL)`))
 	const intended = `credential_id, programme_no, version, record_ref, 'intended', '', issued_at, expires_at, changed_at, batch_no, batch_row,
-		supersedes, idempotency_key, many, 0`
+		supersedes, idempotency_key, many, 0, 1`
 	for _, tt := range []struct{ name, sql string }{
 		{"the same credential", `INSERT OR REPLACE INTO credential SELECT credential_no, ` + intended + ` FROM credential WHERE state = 'revoked'`},
 		{"its id under another number", `INSERT OR REPLACE INTO credential SELECT 77, ` + intended + ` FROM credential WHERE state = 'revoked'`},
 		{"its number under another id", `INSERT OR REPLACE INTO credential SELECT credential_no, 'x', programme_no, version, CAST(zeroblob(32) AS BLOB), 'intended', '',
-			issued_at, expires_at, changed_at, batch_no, batch_row, supersedes, NULL, many, 0 FROM credential WHERE state = 'revoked'`},
+			issued_at, expires_at, changed_at, batch_no, batch_row, supersedes, NULL, many, 0, 1 FROM credential WHERE state = 'revoked'`},
 		{"the holder of a record", `INSERT OR REPLACE INTO credential SELECT 77, 'x', programme_no, version, record_ref, 'intended', '', issued_at, expires_at,
-			changed_at, batch_no, batch_row, supersedes, NULL, many, 0 FROM credential WHERE credential_id = '` + credID(2) + `'`},
+			changed_at, batch_no, batch_row, supersedes, NULL, many, 0, 1 FROM credential WHERE credential_id = '` + credID(2) + `'`},
 		{"a form", `INSERT OR REPLACE INTO credential_form SELECT credential_no, form_no, form, list_no, 99, 0, key_id, to_be_signed, zeroblob(32) FROM credential_form LIMIT 1`},
 		{"the holder of a slot", `INSERT OR REPLACE INTO credential_form SELECT 4, 9, form, list_no, slot_index, 0, key_id, to_be_signed, zeroblob(32)
 			FROM credential_form WHERE credential_no = 1`},
-		{"meta", `INSERT OR REPLACE INTO meta VALUES (1, 'x', 9, 0, 0)`},
+		{"meta", `INSERT OR REPLACE INTO meta VALUES (1, 'x', 9, 0, 0, '', 1, 0)`},
 		{"a programme", `INSERT OR REPLACE INTO programme VALUES (1, 'x')`},
 		{"a programme's id", `INSERT OR REPLACE INTO programme VALUES (9, 'farmer-card')`},
 		{"a programme version", `INSERT OR REPLACE INTO programme_version VALUES (1, 1, x'00', zeroblob(32), 0)`},
 		{"a programme version by rowid", `INSERT OR REPLACE INTO programme_version (rowid, programme_no, version, text, digest, added_at) VALUES (1, 1, 99, x'00', zeroblob(32), 0)`},
-		{"a list", `INSERT OR REPLACE INTO status_list SELECT list_no, 'x', programme_no, form, bits, size, 0, opened_at, NULL FROM status_list`},
-		{"a list by its URI", `INSERT OR REPLACE INTO status_list SELECT 77, uri, programme_no, 'x', bits, size, 0, opened_at, NULL FROM status_list`},
-		{"a list that is open", `INSERT OR REPLACE INTO status_list SELECT 77, 'x', programme_no, form, bits, size, 0, opened_at, NULL FROM status_list`},
+		{"a list", `INSERT OR REPLACE INTO status_list SELECT list_no, 'x', programme_no, form, bits, size, 0, opened_at, NULL, NULL FROM status_list`},
+		{"a list by its URI", `INSERT OR REPLACE INTO status_list SELECT 77, uri, programme_no, 'x', bits, size, 0, opened_at, NULL, NULL FROM status_list`},
+		{"a list that is open", `INSERT OR REPLACE INTO status_list SELECT 77, 'x', programme_no, form, bits, size, 0, opened_at, NULL, NULL FROM status_list`},
 		{"a batch", `INSERT OR REPLACE INTO batch SELECT batch_no, 'x', programme_no, version, source, state, started_at, changed_at, 0, 0, 0, 0, 0, 0 FROM batch`},
 		{"a batch by its id", `INSERT OR REPLACE INTO batch SELECT 77, batch_id, programme_no, version, source, state, started_at, changed_at, 0, 0, 0, 0, 0, 0 FROM batch`},
 		{"a publication", `INSERT OR REPLACE INTO publication VALUES ('trust', 1, 0, zeroblob(32), x'')`},
 		{"a publication by rowid", `INSERT OR REPLACE INTO publication (rowid, name, number, issued_at, digest, content) VALUES (1, 'x', 1, 0, zeroblob(32), x'')`},
 		{"an audit block", `INSERT OR REPLACE INTO audit_block VALUES (0, 1, 9999999999999, 'x')`},
 		{"audit hashes", `INSERT OR REPLACE INTO audit_hashes VALUES (0, zeroblob(32))`},
+		{"a writer", `INSERT OR REPLACE INTO writer VALUES (1, 5)`},
+		{"a co-signature", `INSERT OR REPLACE INTO audit_cosignature SELECT size, witness, x'00', seen_at FROM audit_cosignature`},
+		{"a chunk", `INSERT OR REPLACE INTO batch_chunk VALUES (1, 0, 5, 9, 0, 0, 0, NULL)`},
 		{"a checkpoint", `INSERT OR REPLACE INTO audit_checkpoint SELECT size, zeroblob(32), signed_at, note FROM audit_checkpoint`},
 		{"update a number into another's place", `UPDATE OR REPLACE credential SET credential_no = 2 WHERE credential_no = 3`},
 		{"update a rowid into another's place", `UPDATE OR REPLACE credential SET rowid = 2 WHERE rowid = 3`},
@@ -291,8 +321,13 @@ func dump(t testing.TB, path string) string {
 	var b strings.Builder
 	for _, table := range []string{
 		"meta", "programme", "programme_version", "batch", "status_list", "credential", "credential_form", "publication",
-		"audit_block", "audit_hashes", "audit_checkpoint",
+		"audit_block", "audit_hashes", "audit_checkpoint", "audit_cosignature", "writer", "batch_chunk",
 	} {
+		var there bool
+		must(t, db.QueryRow("SELECT count(*) > 0 FROM sqlite_schema WHERE name = ?", table).Scan(&there))
+		if !there { // in an older version
+			continue
+		}
 		rows, err := db.Query("SELECT * FROM " + table + " ORDER BY 1, 2")
 		must(t, err)
 		names, err := rows.Columns()
@@ -330,7 +365,7 @@ func TestNoPersonalData(t *testing.T) {
 		"credential.credential_no INTEGER", "credential.credential_id TEXT", "credential.programme_no INTEGER", "credential.version INTEGER",
 		"credential.record_ref BLOB", "credential.state TEXT", "credential.reason TEXT", "credential.issued_at INTEGER", "credential.expires_at INTEGER",
 		"credential.changed_at INTEGER", "credential.batch_no INTEGER", "credential.batch_row INTEGER", "credential.supersedes TEXT",
-		"credential.idempotency_key BLOB", "credential.many INTEGER", "credential.vacated INTEGER",
+		"credential.idempotency_key BLOB", "credential.many INTEGER", "credential.vacated INTEGER", "credential.writer_no INTEGER",
 		"credential_form.credential_no INTEGER", "credential_form.form_no INTEGER", "credential_form.form TEXT", "credential_form.list_no INTEGER",
 		"credential_form.slot_index INTEGER", "credential_form.slot_value INTEGER", "credential_form.key_id BLOB",
 		"credential_form.to_be_signed BLOB", "credential_form.signed BLOB",

@@ -21,6 +21,12 @@ type tx struct {
 	ctx   context.Context // the same without its end, for statements
 	lost  error
 	over  bool
+
+	// What it adds to the audit log, for the journal.
+	first   int64
+	entries [][]byte
+	staged  bool
+	stored  func() // optional: called once it is stored
 }
 
 // ready reports whether another statement may follow.
@@ -192,19 +198,6 @@ func (t *tx) bulk(c any, query string) (driver.StmtExecContext, error) {
 		t.db.bulk[query] = s
 	}
 	return s.(driver.StmtExecContext), nil
-}
-
-// checkEpoch stops a process that was left over from before a restore.
-func (t *tx) checkEpoch() error {
-	var epoch int64
-	if _, err := t.row(selectEpoch, nil, &epoch); err != nil {
-		return err
-	}
-	if epoch != t.db.epoch {
-		t.db.broken = fmt.Errorf("%w: it is %d, and was %d when the database was opened", ErrFenced, epoch, t.db.epoch)
-		return t.db.broken
-	}
-	return nil
 }
 
 // toTime is the time of a column; 0 is no time.

@@ -70,7 +70,7 @@ Then hand out what anyone needs to check them:
 		p.initCommand(), p.configCommand(), p.programmeCommand(), p.sourceCommand(), p.sampleCommand(),
 		p.issueCommand(), p.batchCommand(),
 		p.revokeCommand(), p.suspendCommand(), p.resumeCommand(), p.statusCommand(),
-		p.trustCommand(), p.keysCommand(), p.auditCommand(),
+		p.trustCommand(), p.keysCommand(), p.auditCommand(), p.migrateCommand(),
 	)
 	return root
 }

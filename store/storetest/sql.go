@@ -79,6 +79,12 @@ var forbidden = []struct{ name, sql string }{
 	{"the epoch set back", `UPDATE meta SET epoch = 0`},
 	{"the clock set back", `UPDATE meta SET latest_tick = 0`},
 	{"delete meta", `DELETE FROM meta`},
+	{"a fence without a new epoch", `UPDATE meta SET fence = 'restored'`},
+	{"another log without a new epoch", `UPDATE meta SET log_no = log_no + 1`},
+	{"a timeline back", `UPDATE meta SET timeline = -1`},
+	{"another writer of a credential", `UPDATE credential SET writer_no = NULL WHERE credential_id = '$2'`},
+	{"another writer", `UPDATE writer SET started_at = 1`},
+	{"delete a writer", `DELETE FROM writer`},
 }
 
 // testP06SQL sends each forbidden statement past the store and looks whether

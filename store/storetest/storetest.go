@@ -20,6 +20,7 @@ import (
 	"github.com/sanad-id/sanad/audit"
 	"github.com/sanad-id/sanad/issuance"
 	"github.com/sanad-id/sanad/keys"
+	"github.com/sanad-id/sanad/store"
 )
 
 // A Subject is the store under test. Functions without "optional" must be set.
@@ -42,6 +43,14 @@ type Subject struct {
 	// FailAudit makes the database refuse (true) or take (false) audit entries
 	// from now on. Optional.
 	FailAudit func(t *testing.T, s issuance.Store, fail bool)
+
+	// Journal closes a store and opens it again with this journal, or with none if
+	// it is nil. Optional: for stores that keep a second copy of the audit log.
+	Journal func(t *testing.T, s issuance.Store, j store.Journal) (issuance.Store, error)
+
+	// Fence closes a store, opens it again and fences it or, if it is fenced,
+	// confirms it. Optional: for stores that can be restored.
+	Fence func(t *testing.T, s issuance.Store, on bool) issuance.Store
 
 	// Entries yields the entries of the audit log from the first on.
 	Entries func(ctx context.Context, s issuance.Store) iter.Seq2[[]byte, error]
@@ -70,6 +79,9 @@ func Test(t *testing.T, s Subject) {
 		{"Batches", testBatches},
 		{"Append", testAppend},
 		{"Reopen", testReopen},
+		{"Abandoned", testAbandoned},
+		{"Journal", testJournal},
+		{"Fence", testFence},
 		{"P04", testP04},
 		{"P06", testP06},
 		{"P06 SQL", testP06SQL},

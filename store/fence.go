@@ -1,0 +1,100 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/sanad-id/sanad/issuance"
+)
+
+// Why a database is fenced.
+const (
+	// FenceRestored: it was restored from a backup.
+	FenceRestored = "restored"
+	// FenceFailedOver: a standby took over that may lack what was confirmed.
+	FenceFailedOver = "failed_over"
+)
+
+// checkFence stops a process that was left over from before a restore, and any
+// process while nobody has confirmed the database.
+func (t *tx) checkFence() error {
+	var epoch int64
+	var fence string
+	if _, err := t.row(selectFence, nil, &epoch, &fence); err != nil {
+		return err
+	}
+	if epoch != t.db.epoch {
+		t.db.broken = fmt.Errorf("%w: it is in epoch %d, and was in %d when it was opened; start the program again",
+			ErrFenced, epoch, t.db.epoch)
+		return t.db.broken
+	}
+	if fence != "" && !t.db.confirms {
+		return fmt.Errorf("%w: %s; issuer restore confirm opens it for work again", ErrFenced, fenceReason(fence))
+	}
+	return nil
+}
+
+// fenceReason is what fence means, for people.
+func fenceReason(fence string) string {
+	switch fence {
+	case FenceRestored:
+		return "it was restored from a backup"
+	case FenceFailedOver:
+		return "a standby took over, which may lack what was confirmed"
+	}
+	return fmt.Sprintf("%.40q", fence)
+}
+
+// Fence closes the database for work: from now on Write of every process returns
+// [ErrFenced], until [DB.Confirm]. Reading goes on.
+func (db *DB) Fence(ctx context.Context, why string) error {
+	if why != FenceRestored && why != FenceFailedOver {
+		return fmt.Errorf("store: fence: no such reason: %.40q", why)
+	}
+	err := db.raise(ctx, func(t *tx) error { return t.run(updateFence, why) })
+	if err != nil {
+		return fmt.Errorf("fence: %w", err)
+	}
+	db.fence = why
+	return nil
+}
+
+// Confirm opens a fenced database for work in a new epoch, in which programs that
+// had it open before cannot write. In the same transaction f brings it up to date
+// (optional), and every list that could still give out slots is closed. The database
+// must have been opened with [Options.WhileFenced].
+func (db *DB) Confirm(ctx context.Context, at time.Time, f func(issuance.Tx) error) error {
+	err := db.raise(ctx, func(t *tx) error {
+		if f != nil {
+			if err := f(t); err != nil {
+				return err
+			}
+		}
+		if err := t.run(updateClosed, fromTime(at)); err != nil {
+			return err
+		}
+		return t.run(updateFence, "")
+	})
+	if err != nil {
+		return fmt.Errorf("confirm: %w", err)
+	}
+	db.fence = ""
+	return nil
+}
+
+// raise runs a transaction that moves the database to the next epoch.
+func (db *DB) raise(ctx context.Context, f func(*tx) error) error {
+	return db.Write(ctx, func(w issuance.Tx) error {
+		t, ok := w.(*tx)
+		if !ok {
+			return errors.New("store: internal error: a transaction of another kind")
+		}
+		if err := f(t); err != nil {
+			return err
+		}
+		t.stored = func() { db.epoch++ }
+		return nil
+	})
+}
