@@ -240,7 +240,7 @@ func TestReplace(t *testing.T) {
 		return err
 	}))
 	must(t, execute(t, db.Path(), `INSERT INTO audit_cosignature VALUES (3, 'w', x'01', 1)`))
-	must(t, execute(t, db.Path(), `INSERT INTO batch_chunk VALUES (1, 0, 1, 9, 0, 0, 0, NULL)`))
+	must(t, execute(t, db.Path(), `INSERT INTO batch_chunk (batch_no, chunk_no, first_row, rows, start, last) VALUES (1, 0, 1, 9, x'', 0)`))
 	const intended = `credential_id, programme_no, version, record_ref, 'intended', '', issued_at, expires_at, changed_at, batch_no, batch_row,
 		supersedes, idempotency_key, many, 0, 1`
 	for _, tt := range []struct{ name, sql string }{
@@ -261,15 +261,15 @@ func TestReplace(t *testing.T) {
 		{"a list", `INSERT OR REPLACE INTO status_list SELECT list_no, 'x', programme_no, form, bits, size, 0, opened_at, NULL, NULL FROM status_list`},
 		{"a list by its URI", `INSERT OR REPLACE INTO status_list SELECT 77, uri, programme_no, 'x', bits, size, 0, opened_at, NULL, NULL FROM status_list`},
 		{"a list that is open", `INSERT OR REPLACE INTO status_list SELECT 77, 'x', programme_no, form, bits, size, 0, opened_at, NULL, NULL FROM status_list`},
-		{"a batch", `INSERT OR REPLACE INTO batch SELECT batch_no, 'x', programme_no, version, source, state, started_at, changed_at, 0, 0, 0, 0, 0, 0 FROM batch`},
-		{"a batch by its id", `INSERT OR REPLACE INTO batch SELECT 77, batch_id, programme_no, version, source, state, started_at, changed_at, 0, 0, 0, 0, 0, 0 FROM batch`},
+		{"a batch", `INSERT OR REPLACE INTO batch SELECT batch_no, 'x', programme_no, version, source, state, started_at, changed_at, 0, 0, 0, 0, 0, 0, '' FROM batch`},
+		{"a batch by its id", `INSERT OR REPLACE INTO batch SELECT 77, batch_id, programme_no, version, source, state, started_at, changed_at, 0, 0, 0, 0, 0, 0, '' FROM batch`},
 		{"a publication", `INSERT OR REPLACE INTO publication VALUES ('trust', 1, 0, zeroblob(32), x'')`},
 		{"a publication by rowid", `INSERT OR REPLACE INTO publication (rowid, name, number, issued_at, digest, content) VALUES (1, 'x', 1, 0, zeroblob(32), x'')`},
 		{"an audit block", `INSERT OR REPLACE INTO audit_block VALUES (0, 1, 9999999999999, 'x')`},
 		{"audit hashes", `INSERT OR REPLACE INTO audit_hashes VALUES (0, zeroblob(32))`},
 		{"a writer", `INSERT OR REPLACE INTO writer VALUES (1, 5)`},
 		{"a co-signature", `INSERT OR REPLACE INTO audit_cosignature SELECT size, witness, x'00', seen_at FROM audit_cosignature`},
-		{"a chunk", `INSERT OR REPLACE INTO batch_chunk VALUES (1, 0, 5, 9, 0, 0, 0, NULL)`},
+		{"a chunk", `INSERT OR REPLACE INTO batch_chunk (batch_no, chunk_no, first_row, rows, start, last) VALUES (1, 0, 5, 9, x'', 0)`},
 		{"a checkpoint", `INSERT OR REPLACE INTO audit_checkpoint SELECT size, zeroblob(32), signed_at, note FROM audit_checkpoint`},
 		{"update a number into another's place", `UPDATE OR REPLACE credential SET credential_no = 2 WHERE credential_no = 3`},
 		{"update a rowid into another's place", `UPDATE OR REPLACE credential SET rowid = 2 WHERE rowid = 3`},

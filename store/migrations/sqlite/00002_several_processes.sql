@@ -18,6 +18,9 @@ CREATE TABLE writer (
 ) STRICT;
 -- +goose StatementEnd
 
+-- What all processes that share a batch have in common; '' if it is not shared.
+ALTER TABLE batch ADD COLUMN shared TEXT NOT NULL DEFAULT '';
+
 -- Who intended a credential; NULL for those of before.
 ALTER TABLE credential ADD COLUMN writer_no INTEGER REFERENCES writer;
 
@@ -48,14 +51,25 @@ CREATE TABLE batch_chunk (
     chunk_no  INTEGER NOT NULL CHECK (chunk_no >= 0),
     first_row INTEGER NOT NULL CHECK (first_row >= 1),
     rows      INTEGER NOT NULL CHECK (rows >= 0),
+    -- Where its source is read on from, sealed.
+    start     BLOB    NOT NULL CHECK (length(start) <= 65536),
+    last      INTEGER NOT NULL CHECK (last BETWEEN 0 AND 1),
+    -- How often somebody took it on, and in which folder its results stand.
+    claim     INTEGER NOT NULL DEFAULT 0 CHECK (claim >= 0),
+    folder    TEXT    NOT NULL DEFAULT '',
+    manifest_bytes INTEGER NOT NULL DEFAULT 0 CHECK (manifest_bytes >= 0),
     issued    INTEGER NOT NULL DEFAULT 0 CHECK (issued >= 0),
     failed    INTEGER NOT NULL DEFAULT 0 CHECK (failed >= 0),
     skipped   INTEGER NOT NULL DEFAULT 0 CHECK (skipped >= 0),
     -- NULL until all its rows are settled.
     done_at   INTEGER,
-    PRIMARY KEY (batch_no, chunk_no)
+    PRIMARY KEY (batch_no, chunk_no),
+    CHECK (issued + failed + skipped <= rows)
 ) STRICT, WITHOUT ROWID;
 -- +goose StatementEnd
+
+CREATE UNIQUE INDEX batch_chunk_last ON batch_chunk (batch_no) WHERE last = 1;
+CREATE INDEX batch_chunk_open ON batch_chunk (batch_no, chunk_no) WHERE done_at IS NULL;
 
 DROP TRIGGER meta_update;
 -- +goose StatementBegin
@@ -102,6 +116,18 @@ WHEN NEW.list_no <> OLD.list_no OR NEW.uri <> OLD.uri OR NEW.programme_no <> OLD
 BEGIN SELECT RAISE(ABORT, 'sanad: a status list does not go back'); END;
 -- +goose StatementEnd
 
+DROP TRIGGER batch_update;
+-- +goose StatementBegin
+CREATE TRIGGER batch_update BEFORE UPDATE ON batch
+WHEN OLD.state = 'finished'
+  OR NEW.batch_no <> OLD.batch_no OR NEW.batch_id <> OLD.batch_id OR NEW.programme_no <> OLD.programme_no
+  OR NEW.version <> OLD.version OR NEW.source <> OLD.source OR NEW.started_at <> OLD.started_at OR NEW.shared <> OLD.shared
+  OR NEW.changed_at < OLD.changed_at OR NEW.chunks NOT IN (OLD.chunks, OLD.chunks + 1)
+  OR NEW.source_rows < OLD.source_rows OR NEW.issued < OLD.issued OR NEW.failed < OLD.failed
+  OR NEW.skipped < OLD.skipped OR NEW.manifest_bytes < OLD.manifest_bytes
+BEGIN SELECT RAISE(ABORT, 'sanad: a batch does not go back'); END;
+-- +goose StatementEnd
+
 DROP TRIGGER credential_facts;
 -- +goose StatementBegin
 CREATE TRIGGER credential_facts BEFORE UPDATE OF credential_id, programme_no, version, record_ref, issued_at, expires_at,
@@ -136,13 +162,15 @@ BEGIN SELECT RAISE(ABORT, 'sanad: co-signatures are kept'); END;
 
 -- +goose StatementBegin
 CREATE TRIGGER batch_chunk_insert BEFORE INSERT ON batch_chunk
-WHEN EXISTS (SELECT 1 FROM batch_chunk WHERE batch_no = NEW.batch_no AND chunk_no = NEW.chunk_no)
+WHEN NEW.done_at IS NOT NULL
+  OR EXISTS (SELECT 1 FROM batch_chunk WHERE batch_no = NEW.batch_no AND (chunk_no = NEW.chunk_no OR last = 1))
 BEGIN SELECT RAISE(ABORT, 'sanad: chunk exists'); END;
 -- +goose StatementEnd
 -- +goose StatementBegin
 CREATE TRIGGER batch_chunk_update BEFORE UPDATE ON batch_chunk
 WHEN OLD.done_at IS NOT NULL OR NEW.batch_no <> OLD.batch_no OR NEW.chunk_no <> OLD.chunk_no
-  OR NEW.first_row <> OLD.first_row OR NEW.rows < OLD.rows
+  OR NEW.first_row <> OLD.first_row OR NEW.rows <> OLD.rows OR NEW.start <> OLD.start OR NEW.last <> OLD.last
+  OR NEW.claim < OLD.claim
 BEGIN SELECT RAISE(ABORT, 'sanad: a chunk does not go back'); END;
 -- +goose StatementEnd
 -- +goose StatementBegin
