@@ -27,7 +27,7 @@ var layers = []string{
 	"trust programme",
 	"issuance verification",
 	// Above this line: no network, no database, no cgo.
-	"qr/image internal/vectors internal/cli internal/pgtest",
+	"qr/image internal/vectors internal/cli internal/pgtest internal/faultproxy",
 	"registry/csvfile registry/samplecountry store",
 	"keys/keystest registry/registrytest store/storetest",
 	"cmd/issuer cmd/verifier bench",
@@ -46,7 +46,7 @@ var owner = map[string]string{
 	"golang.org/x/mod":                  "audit",
 	"modernc.org/sqlite":                "store",
 	"github.com/pressly/goose/v3":       "store",
-	"github.com/jackc/pgx/v5":           "store internal/pgtest",
+	"github.com/jackc/pgx/v5":           "store internal/pgtest internal/faultproxy",
 	"github.com/schollz/progressbar/v3": "cmd/issuer",
 	"golang.org/x/text/encoding":        "registry/csvfile",
 	"golang.org/x/crypto/argon2":        "keys",
