@@ -6,7 +6,8 @@
 // entry, no act. [SignCheckpoint] signs the head of the log from time to time,
 // [Export] writes the log as files, and [Verify] checks such files without the
 // issuer: with an older checkpoint in hand it finds any change to what was there
-// when that checkpoint was signed.
+// when that checkpoint was signed. A [Journal] is a second copy of the entries on
+// another disk, written before the act takes effect.
 //
 // An entry is one line of JSON with its members in a fixed order. It holds no
 // personal data: records appear as keyed pseudonyms, credentials as ids, slots

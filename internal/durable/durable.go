@@ -134,6 +134,9 @@ func TryLock(f *os.File) error {
 	return nil
 }
 
+// Unlock gives a lock free without closing the file.
+func Unlock(f *os.File) error { return unlock(f) }
+
 // retry is how long to wait between two tries to get a lock that another program
 // holds for the few milliseconds of a change.
 const retry = 5 * time.Millisecond

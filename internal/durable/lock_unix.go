@@ -16,6 +16,8 @@ func tryLock(f *os.File) error {
 	return err
 }
 
+func unlock(f *os.File) error { return syscall.Flock(int(f.Fd()), syscall.LOCK_UN) }
+
 // keepOwner gives a file to the owner of the one that it replaces, so that an
 // administrator's change does not lock the service out.
 func keepOwner(f *os.File, old os.FileInfo) error {
