@@ -52,6 +52,8 @@ const (
 	ProgrammeAdded  Kind = "programme.added"
 	IssuerCreated   Kind = "issuer.created"
 	IssuerRestored  Kind = "issuer.restored" // goes on after a backup was restored
+	IssuerFenced    Kind = "issuer.fenced"   // was closed for work
+	BackupMade      Kind = "backup.made"
 	AuditCheckpoint Kind = "audit.checkpoint"
 )
 
@@ -59,7 +61,7 @@ var kinds = []Kind{
 	CredentialIntended, CredentialSigned, CredentialRevoked, CredentialSuspended, CredentialResumed,
 	CredentialSuperseded, CredentialLeftover, BatchStarted, BatchResumed, BatchFinished, KeyGenerated,
 	KeyActivated, KeyRetired, KeyCompromised, TrustPublished, StatusPublished, ProgrammeAdded, IssuerCreated,
-	IssuerRestored, AuditCheckpoint,
+	IssuerRestored, IssuerFenced, BackupMade, AuditCheckpoint,
 }
 
 // Kinds is every kind of event.
@@ -95,7 +97,8 @@ type Event struct {
 	// The rest is what it takes to write down anew what an event made, when a
 	// backup from before it is restored; see [CredentialIntended].
 
-	// Version is the version of Programme, 0 if it does not matter.
+	// Version is the version of Programme, or the number of a publication; 0 if it
+	// does not matter.
 	Version int
 	// Row is the record's number in the source of Batch, from 1; 0 if there is none.
 	Row int64

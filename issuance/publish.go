@@ -173,7 +173,9 @@ func (s *Service) savePublication(tx Tx, p *Publication, kind audit.Kind, actor,
 	if err := tx.SavePublication(*p); err != nil {
 		return err
 	}
-	e := audit.Event{Time: p.IssuedAt, Kind: kind, Actor: actor, Digest: hex.EncodeToString(p.Digest[:]), Detail: detail}
+	e := audit.Event{
+		Time: p.IssuedAt, Kind: kind, Actor: actor, Digest: hex.EncodeToString(p.Digest[:]), Version: int(p.Number), Detail: detail,
+	}
 	return tx.Append([]audit.Event{e})
 }
 
@@ -445,7 +447,7 @@ func (s *Service) publishList(ctx context.Context, r StatusRequest, l List) (Pub
 		if _, err := status.VerifyToken(p.Content, want); err != nil {
 			return fmt.Errorf("%w: %w", ErrSelfCheck, err)
 		}
-		return s.savePublication(tx, &p, audit.StatusPublished, r.Actor, fmt.Sprintf("number %d of %s", p.Number, clip(l.URI)))
+		return s.savePublication(tx, &p, audit.StatusPublished, r.Actor, fmt.Sprintf("number %d of %.200s", p.Number, l.URI))
 	})
 	if err != nil {
 		return Publication{}, err

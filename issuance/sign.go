@@ -139,6 +139,13 @@ func event(k audit.Kind, actor string, at time.Time, c Credential) audit.Event {
 		}
 		e.Slots = append(e.Slots, s)
 	}
+	if k == audit.CredentialSigned {
+		// The entry of the intent says the rest; these two are most of the database.
+		e.Programme, e.Record, e.Key = "", "", ""
+		if len(c.Forms) == 1 {
+			e.Slots = nil
+		}
+	}
 	if e.Digest != "" && len(c.Forms) > 1 {
 		// Several forms: the hash over their hashes.
 		e.Digest = hex.EncodeToString(digest.Sum(nil))
