@@ -25,7 +25,8 @@ var (
 	ErrNoRecord = errors.New("registry: no such record")
 	// ErrAmbiguous: the source has several records with this id.
 	ErrAmbiguous = errors.New("registry: several records with this id")
-	// ErrMark: the mark is not one of this source.
+	// ErrMark: the mark is not one of this source, or what it stands for has
+	// moved since.
 	ErrMark = errors.New("registry: not a mark of this source")
 )
 
@@ -211,6 +212,37 @@ type Source interface {
 	// Fingerprint names the present content of the source, so that a batch
 	// which is resumed can tell that it still reads the same.
 	Fingerprint(ctx context.Context) (string, error)
+}
+
+// A Ranger is a [Source] that several processes can read in parts.
+type Ranger interface {
+	Source
+
+	// Ranges cuts the source, as it is now, into runs of at most n records that
+	// follow each other in the order of Records, and yields each without reading
+	// what is in it. A record that cannot be read counts as one. An error ends
+	// the sequence. Memory does not grow with the number of records.
+	Ranges(ctx context.Context, n int) iter.Seq2[Range, error]
+
+	// Range yields the records of one run, exactly those that Records would
+	// yield there, row errors included, in any process that has the source. If
+	// the source has changed in a way that moves them it yields ErrMark, and no
+	// record; also if the range is not one of this source. Of changes elsewhere
+	// in the source it knows nothing: who needs all ranges to be of one state
+	// compares fingerprints.
+	Range(ctx context.Context, r Range) iter.Seq2[Record, error]
+}
+
+// A Range is a run of records of a [Ranger].
+type Range struct {
+	// First is the number of its first record, from 1.
+	First int64
+	// N is how many records it has, those that cannot be read included; at
+	// least 1.
+	N int
+	// Start says where it begins. It may name record ids, as every Mark may, and
+	// goes with First and N: with others it is refused.
+	Start Mark
 }
 
 // Problems is a list of row errors that prints as one line each, the first few

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/text/encoding/unicode"
 
+	"github.com/sanad-id/sanad/registry"
 	"github.com/sanad-id/sanad/registry/csvfile"
 	"github.com/sanad-id/sanad/registry/registrytest"
 )
@@ -71,8 +72,10 @@ func testContract(t *testing.T, w way) {
 			replace(t, path, w.write(t, append([][]string{table.Columns}, table.Rows...)...))
 		}
 		put(t, table)
+		o := csvfile.Options{IDColumn: "id", Quotes: csvfile.QuotesRFC4180}
 		return registrytest.Subject{
-			Source:  open(t, path, csvfile.Options{IDColumn: "id", Quotes: csvfile.QuotesRFC4180}),
+			Source:  open(t, path, o),
+			Again:   func(t *testing.T) registry.Source { return open(t, path, o) },
 			Replace: put,
 			Break: func(t *testing.T, id string) {
 				rows := [][]string{now.Columns}

@@ -139,7 +139,7 @@ type Source struct {
 	index *index
 }
 
-var _ registry.Source = (*Source)(nil)
+var _ registry.Ranger = (*Source)(nil)
 
 // Open finds out how the file is written and reads its header.
 func Open(path string, o Options) (*Source, error) {
@@ -247,6 +247,7 @@ type reading struct {
 	source *Source
 	file   *os.File
 	before fs.FileInfo
+	size   int64
 	layout Layout
 	texts  texts
 }
@@ -268,7 +269,7 @@ func (s *Source) read(chunk int) (*reading, error) {
 			return nil, fmt.Errorf("read header of %s: %w", s.path, err)
 		}
 	}
-	r := &reading{source: s, file: f, before: info, layout: layout, scanner: newScanner(f, layout, chunk)}
+	r := &reading{source: s, file: f, before: info, size: info.Size(), layout: layout, scanner: newScanner(f, layout, chunk)}
 	r.texts, err = newTexts(layout.Encoding)
 	if err != nil {
 		f.Close()
@@ -363,22 +364,36 @@ func (r *reading) each(ctx context.Context, yield func(registry.Record, error) b
 			}
 			return
 		}
-		if err != nil {
-			row, ok := errors.AsType[*registry.RowError](err)
-			switch {
-			case !ok:
-				yield(registry.Record{}, fmt.Errorf("read %s: %w", r.source.path, err))
-				return
-			case r.source.options.Strict:
-				// Not wrapped: a *RowError would say that the sequence goes on.
-				yield(registry.Record{}, fmt.Errorf("%w: %v", ErrBroken, row))
-				return
-			}
+		if err = r.judge(err); !isRow(err) && err != nil {
+			yield(registry.Record{}, err)
+			return
 		}
 		if !yield(record, err) {
 			return
 		}
 	}
+}
+
+// judge returns the error that a caller sees in place of one of record.
+func (r *reading) judge(err error) error {
+	if err == nil {
+		return nil
+	}
+	row, ok := errors.AsType[*registry.RowError](err)
+	switch {
+	case !ok:
+		return fmt.Errorf("read %s: %w", r.source.path, err)
+	case r.source.options.Strict:
+		// Not wrapped: a *RowError would say that the sequence goes on.
+		return fmt.Errorf("%w: %v", ErrBroken, row)
+	}
+	return err
+}
+
+// isRow is whether a sequence goes on after the error.
+func isRow(err error) bool {
+	_, ok := errors.AsType[*registry.RowError](err)
+	return ok
 }
 
 // Fingerprint implements [registry.Source]: SHA-256 and length of the file.

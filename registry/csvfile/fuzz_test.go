@@ -45,7 +45,7 @@ func rows(t *testing.T, p csvfile.Parsed) [][]string {
 
 // FuzzRecords checks that whatever is in a file, each record has exactly the
 // columns of the header and valid text; that written again it reads the same;
-// that an index finds the same records; and that a file encoding/csv takes is
+// that an index finds the same records and ranges have the same ones; and that a file encoding/csv takes is
 // understood as it does.
 func FuzzRecords(f *testing.F) {
 	for _, s := range []string{
@@ -70,6 +70,9 @@ func FuzzRecords(f *testing.F) {
 			if show(r) != show(p.Records[i]) || r.ID != p.Records[i].ID {
 				t.Fatalf("the record at line %d is another one when looked up", r.Line)
 			}
+		}
+		if d := cmp.Diff(p.Straight, p.Ranged); d != "" {
+			t.Fatalf("in one pass and by ranges (-pass +ranges):\n%s", d)
 		}
 		for i, e := range p.Broken {
 			if i > 0 && e.Line <= p.Broken[i-1].Line {
@@ -151,6 +154,35 @@ func FuzzMark(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, m []byte) {
 		again, err := csvfile.RecodeMark(m, "id")
+		if err != nil {
+			if !errors.Is(err, registry.ErrMark) {
+				t.Errorf("%v, want ErrMark", err)
+			}
+			return
+		}
+		if string(again) != string(m) {
+			t.Errorf("decoded and encoded: %d bytes, want the same %d", len(again), len(m))
+		}
+	})
+}
+
+// FuzzRange checks the same of the marks of ranges.
+func FuzzRange(f *testing.F) {
+	path := filepath.Join(f.TempDir(), "a")
+	if err := os.WriteFile(path, []byte("id\n1\n\"2\"\n3\n\"a\nb\n"), 0o600); err != nil {
+		f.Fatal(err)
+	}
+	for r, err := range open(f, path, csvfile.Options{IDColumn: "id"}).Ranges(f.Context(), 2) {
+		if err != nil {
+			f.Fatal(err)
+		}
+		if _, err := csvfile.RecodeRange(r.Start, "id"); err != nil {
+			f.Fatal(err)
+		}
+		f.Add([]byte(r.Start))
+	}
+	f.Fuzz(func(t *testing.T, m []byte) {
+		again, err := csvfile.RecodeRange(m, "id")
 		if err != nil {
 			if !errors.Is(err, registry.ErrMark) {
 				t.Errorf("%v, want ErrMark", err)

@@ -25,7 +25,7 @@ type Memory struct {
 	broken map[string]bool
 }
 
-var _ registry.Source = (*Memory)(nil)
+var _ registry.Ranger = (*Memory)(nil)
 
 // NewMemory returns a source of the rows of a table. It panics if two columns
 // have one name.
@@ -66,25 +66,77 @@ func (m *Memory) now() ([][]string, map[string]bool) {
 func (m *Memory) Records(ctx context.Context) iter.Seq2[registry.Record, error] {
 	return func(yield func(registry.Record, error) bool) {
 		rows, broken := m.now()
-		for i, values := range rows {
-			if err := ctx.Err(); err != nil {
-				yield(registry.Record{}, err)
-				return
-			}
-			var err error
-			r := registry.Record{}
-			if broken[values[0]] {
-				err = &registry.RowError{Line: i + 1, Code: registry.RowColumns, Detail: "broken by the test"}
-			} else {
-				r = registry.NewRecord(values[0], i+1, m.columns, slices.Clone(values))
-			}
-			if !yield(r, err) {
-				return
-			}
-		}
-		if err := ctx.Err(); err != nil && len(rows) == 0 {
+		m.deliver(ctx, rows, broken, 1, yield)
+	}
+}
+
+// deliver yields rows, of which the first is on this line.
+func (m *Memory) deliver(ctx context.Context, rows [][]string, broken map[string]bool, line int, yield func(registry.Record, error) bool) {
+	for i, values := range rows {
+		if err := ctx.Err(); err != nil {
 			yield(registry.Record{}, err)
+			return
 		}
+		var err error
+		r := registry.Record{}
+		if broken[values[0]] {
+			err = &registry.RowError{Line: line + i, Code: registry.RowColumns, Detail: "broken by the test"}
+		} else {
+			r = registry.NewRecord(values[0], line+i, m.columns, slices.Clone(values))
+		}
+		if !yield(r, err) {
+			return
+		}
+	}
+	if err := ctx.Err(); err != nil && len(rows) == 0 {
+		yield(registry.Record{}, err)
+	}
+}
+
+// rangeMark is the mark of a range of rows.
+func rangeMark(first int64, rows [][]string) (registry.Mark, error) {
+	b, err := json.Marshal([]any{first, rows})
+	return registry.Mark("range " + digest(b)), err
+}
+
+// Ranges implements [registry.Ranger].
+func (m *Memory) Ranges(ctx context.Context, n int) iter.Seq2[registry.Range, error] {
+	return func(yield func(registry.Range, error) bool) {
+		rows, _ := m.now()
+		if err := ctx.Err(); err != nil || n < 1 {
+			yield(registry.Range{}, errors.Join(err, fmt.Errorf("registrytest: ranges of %d records", n)))
+			return
+		}
+		first := int64(1)
+		for part := range slices.Chunk(rows, n) {
+			start, err := rangeMark(first, part)
+			if !yield(registry.Range{First: first, N: len(part), Start: start}, err) {
+				return
+			}
+			first += int64(len(part))
+		}
+	}
+}
+
+// Range implements [registry.Ranger].
+func (m *Memory) Range(ctx context.Context, r registry.Range) iter.Seq2[registry.Record, error] {
+	return func(yield func(registry.Record, error) bool) {
+		rows, broken := m.now()
+		from := int(r.First) - 1
+		if from < 0 || r.N < 1 || from+r.N > len(rows) {
+			yield(registry.Record{}, registry.ErrMark)
+			return
+		}
+		rows = rows[from : from+r.N]
+		start, err := rangeMark(r.First, rows)
+		if err == nil && !slices.Equal(start, r.Start) {
+			err = registry.ErrMark
+		}
+		if err != nil {
+			yield(registry.Record{}, err)
+			return
+		}
+		m.deliver(ctx, rows, broken, int(r.First), yield)
 	}
 }
 
