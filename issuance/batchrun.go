@@ -177,6 +177,7 @@ type chunk struct {
 	// counts of rows by outcome
 	issued, failed, skipped int64
 	after                   Batch // the progress once the chunk is marked
+	kept                    releasedChunk
 }
 
 // A row is one record of the source in a chunk.
@@ -205,21 +206,23 @@ func (b *batchRun) run(ctx context.Context) error {
 	})
 	mapped := b.stage(&wg, read, func(c *chunk) error { return b.mapRecords(work, c) })
 	intended := b.stage(&wg, mapped, func(c *chunk) error { return b.intend(work, c) })
-	spooled := b.stage(&wg, intended, b.sign)
+	signed := b.stage(&wg, intended, b.sign)
+	spooled := b.stage(&wg, signed, b.writeSpool)
 	settled := b.stage(&wg, spooled, func(c *chunk) error { return b.settle(work, c) })
-	for c := range settled {
+	released := b.stage(&wg, settled, b.release)
+	flush := make(chan releasedChunk, 2*flushChunks)
+	wg.Go(func() { b.flush(flush) })
+	for c := range released {
 		b.report(c.after)
+		flush <- c.kept
 	}
+	close(flush)
 	wg.Wait()
 	if b.err != nil {
 		// What was intended and not marked is not going to be.
 		_, err := b.s.sweep(work, Query{Batch: b.batch.ID, State: Intended})
-		return errors.Join(b.err, err, b.folder.flush())
+		return errors.Join(b.err, err)
 	}
-	if err := b.folder.flush(); err != nil {
-		return err
-	}
-	b.s.cfg.Crash(PointSynced)
 	if !ended {
 		return nil // stopped
 	}
@@ -366,8 +369,7 @@ func (b *batchRun) intend(ctx context.Context, c *chunk) error {
 	return nil
 }
 
-// sign is rungs 3 and 4 for a chunk. What is to be released is then made durable
-// in the spool, so that nothing is lost between mark and release.
+// sign is rungs 3 and 4 for a chunk, and makes its files.
 func (b *batchRun) sign(c *chunk) error {
 	err := b.s.parallel(len(c.rows), func(i int) error {
 		r := &c.rows[i]
@@ -387,9 +389,13 @@ func (b *batchRun) sign(c *chunk) error {
 		return err
 	}
 	b.s.cfg.Crash(PointSigned)
-	if err := b.layOut(c); err != nil {
-		return err
-	}
+	return nil
+}
+
+// writeSpool makes what is to be released durable, so that nothing is lost
+// between mark and release.
+func (b *batchRun) writeSpool(c *chunk) error {
+	b.layOut(c)
 	if err := b.folder.writeSpool(&c.spool); err != nil {
 		return err
 	}
@@ -424,7 +430,7 @@ func fileName(id string, j int, form string, kind FileKind) string {
 }
 
 // layOut builds the chunk's rows of the manifest and its spool.
-func (b *batchRun) layOut(c *chunk) error {
+func (b *batchRun) layOut(c *chunk) {
 	c.spool = spool{chunk: c.number, offset: b.length}
 	m := manifestWriter{buf: make([]byte, 0, 128*len(c.rows))}
 	for i := range c.rows {
@@ -452,11 +458,9 @@ func (b *batchRun) layOut(c *chunk) error {
 	}
 	c.spool.rows = m.buf
 	b.length += int64(len(m.buf))
-	return nil
 }
 
-// settle is rungs 5 and 6 for a chunk: mark it, together with the progress of
-// the batch, and release its output.
+// settle is rung 5 for a chunk: mark it, together with the progress of the batch.
 func (b *batchRun) settle(ctx context.Context, c *chunk) error {
 	next := b.batch
 	next.Chunks++
@@ -492,17 +496,43 @@ func (b *batchRun) settle(ctx context.Context, c *chunk) error {
 	}
 	b.batch, c.after = next, next
 	b.s.cfg.Crash(PointMarked)
-	if err := b.folder.release(&c.spool, b.s.cfg.Workers, func() { b.s.cfg.Crash(PointReleasing) }); err != nil {
-		return err
+	return nil
+}
+
+// release is rung 6 for a chunk.
+func (b *batchRun) release(c *chunk) error {
+	var err error
+	c.kept, err = b.folder.release(&c.spool, b.s.cfg.Workers, func() { b.s.cfg.Crash(PointReleasing) })
+	if err == nil {
+		b.s.cfg.Crash(PointReleased)
 	}
-	b.s.cfg.Crash(PointReleased)
-	if b.folder.due(b.s.now()) {
-		if err := b.folder.flush(); err != nil {
-			return err
+	return err
+}
+
+// flush makes what was released durable, now and then, while other chunks are
+// on their way: it takes longest of all where a disk is slow.
+func (b *batchRun) flush(released <-chan releasedChunk) {
+	var waiting []releasedChunk
+	since := b.s.now()
+	flush := func() {
+		if len(waiting) == 0 {
+			return
 		}
+		if err := b.folder.flush(waiting); err != nil {
+			b.fail(waiting[len(waiting)-1].chunk, err)
+			return
+		}
+		waiting = waiting[:0]
 		b.s.cfg.Crash(PointSynced)
 	}
-	return nil
+	for r := range released {
+		waiting = append(waiting, r)
+		if now := b.s.now(); len(waiting) >= flushChunks || now.Sub(since) >= flushEvery {
+			since = now
+			flush()
+		}
+	}
+	flush()
 }
 
 // report tells how far the batch is.

@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/sanad-id/sanad/internal/durable"
@@ -46,10 +47,14 @@ type folder struct {
 	lock     *os.File
 	manifest *os.File
 	sync     func(folder string) error // nil: every file by itself
+	// broken says that something failed: nothing more is made durable in this run.
+	broken atomic.Bool
+}
 
-	spooled []spool // released, their files not yet known to be durable
-	flushed time.Time
-	broken  bool // something failed: nothing more is written in this run
+// A releasedChunk was released; its files are not yet known to be durable.
+type releasedChunk struct {
+	chunk int64
+	files []string // empty if all files of the folder are made durable in one step
 }
 
 // terms are what a batch was begun with.
@@ -172,6 +177,7 @@ func (f *folder) recover(b Batch, workers int) error {
 	if err != nil {
 		return err
 	}
+	var released []releasedChunk
 	for _, n := range numbers {
 		if n >= b.Chunks {
 			if err := os.Remove(f.spoolPath(n)); err != nil {
@@ -183,9 +189,11 @@ func (f *folder) recover(b Batch, workers int) error {
 		if err != nil {
 			return err
 		}
-		if err := f.release(s, workers, func() {}); err != nil {
+		r, err := f.release(s, workers, func() {})
+		if err != nil {
 			return err
 		}
+		released = append(released, r)
 	}
 	info, err := f.manifest.Stat()
 	if err != nil {
@@ -195,7 +203,7 @@ func (f *folder) recover(b Batch, workers int) error {
 		return fmt.Errorf("%w: %s has %d bytes where the issuer's records say %d; it was changed, or the store is older than the folder",
 			ErrFolder, f.in(manifestName), info.Size(), b.Manifest)
 	}
-	return f.flush()
+	return f.flush(released)
 }
 
 // spools returns the numbers of the spool files in ascending order.
@@ -240,7 +248,8 @@ func (f *folder) readSpool(n int64) (*spool, error) {
 
 // release writes a chunk's files and then its rows of the manifest. It may be
 // repeated.
-func (f *folder) release(s *spool, workers int, between func()) error {
+func (f *folder) release(s *spool, workers int, between func()) (releasedChunk, error) {
+	r := releasedChunk{chunk: s.chunk}
 	info, err := f.manifest.Stat()
 	if err == nil && info.Size() < s.offset {
 		err = fmt.Errorf("%w: %s is shorter than it was", ErrFolder, f.in(manifestName))
@@ -255,61 +264,47 @@ func (f *folder) release(s *spool, workers int, between func()) error {
 		_, err = f.manifest.WriteAt(s.rows, s.offset)
 	}
 	if err != nil {
-		f.broken = true
-		return fmt.Errorf("release chunk %d: %w", s.chunk, err)
+		f.broken.Store(true)
+		return r, fmt.Errorf("release chunk %d: %w", s.chunk, err)
 	}
-	kept := spool{chunk: s.chunk}
 	if f.sync == nil {
 		for _, file := range s.files {
-			kept.files = append(kept.files, spoolFile{name: file.name})
+			r.files = append(r.files, file.name)
 		}
 	}
-	f.spooled = append(f.spooled, kept)
-	return nil
+	return r, nil
 }
 
-// due says whether it is time to flush.
-func (f *folder) due(now time.Time) bool {
-	if f.flushed.IsZero() {
-		f.flushed = now
-	}
-	if len(f.spooled) < flushChunks && now.Sub(f.flushed) < flushEvery {
-		return false
-	}
-	f.flushed = now
-	return true
-}
-
-// flush makes everything released durable and then removes its spool files.
-func (f *folder) flush() error {
-	if f.broken || len(f.spooled) == 0 {
+// flush makes chunks that were released durable and then removes their spool
+// files. Others may be released meanwhile.
+func (f *folder) flush(released []releasedChunk) error {
+	if f.broken.Load() || len(released) == 0 {
 		return nil
 	}
-	if err := f.syncAll(); err != nil {
+	if err := f.syncAll(released); err != nil {
 		// What an fsync has failed for must not be taken for durable by a second
 		// one that succeeds. The next run writes it anew from the spool.
-		f.broken = true
+		f.broken.Store(true)
 		return fmt.Errorf("flush %s: %w", f.path, err)
 	}
-	for _, s := range f.spooled {
-		if err := os.Remove(f.spoolPath(s.chunk)); err != nil {
+	for _, r := range released {
+		if err := os.Remove(f.spoolPath(r.chunk)); err != nil {
 			return err
 		}
 	}
-	f.spooled = f.spooled[:0]
 	return nil
 }
 
-func (f *folder) syncAll() error {
+func (f *folder) syncAll(released []releasedChunk) error {
 	if err := f.manifest.Sync(); err != nil {
 		return err
 	}
 	if f.sync != nil {
 		return f.sync(f.path)
 	}
-	for _, s := range f.spooled {
-		for _, file := range s.files {
-			if err := durable.Sync(f.in(file.name)); err != nil {
+	for _, r := range released {
+		for _, name := range r.files {
+			if err := durable.Sync(f.in(name)); err != nil {
 				return err
 			}
 		}

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
+	"runtime/pprof"
 	"strings"
 	"time"
 
@@ -19,6 +21,7 @@ import (
 
 func (p *program) batchCommand() *cobra.Command {
 	var o order
+	var profile string
 	c := &cobra.Command{
 		Use: "batch --programme P --out OUT", Short: "Issue for every record of a source", Args: cobra.NoArgs,
 		Long: `Issues one credential for every record of a source and writes the codes into OUT, with manifest.csv beside them:
@@ -33,6 +36,11 @@ Exit status: 0 all issued, 3 finished with some records refused, 4 stopped half-
 		Example: `  issuer batch --dir office --programme birth-certificate --source births.csv --out certificates
   issuer batch --dir office --programme farmer-card --source farmers --out cards --form svg --form text`,
 		RunE: p.office(readWrite, func(cmd *cobra.Command, app *app, _ []string) error {
+			stop, err := startProfile(profile)
+			if err != nil {
+				return err
+			}
+			defer stop()
 			supply, err := o.open(cmd, app)
 			if err != nil {
 				return err
@@ -54,7 +62,27 @@ Exit status: 0 all issued, 3 finished with some records refused, 4 stopped half-
 		}),
 	}
 	o.flags(c)
+	c.Flags().StringVar(&profile, "cpu-profile", "", "write a CPU profile into `FILE`, for bench")
+	_ = c.Flags().MarkHidden("cpu-profile")
 	return c
+}
+
+// startProfile writes a CPU profile into a file until it is told to stop.
+func startProfile(path string) (stop func(), err error) {
+	if path == "" {
+		return func() {}, nil
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return func() {
+		pprof.StopCPUProfile()
+		_ = f.Close() // it is read by whoever asked for it
+	}, nil
 }
 
 func parseKinds(forms []string) ([]issuance.FileKind, error) {
