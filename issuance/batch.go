@@ -30,12 +30,19 @@ const (
 	FileText FileKind = "text" // what the code says, in CREDENTIAL_ID.txt
 	FilePNG  FileKind = "png"
 	FileSVG  FileKind = "svg"
+	// FileCSV is one file for each chunk of a batch, codes-NUMBER.csv, with the
+	// columns credential_id, form and text: a national register has more codes than
+	// a folder should have files.
+	FileCSV FileKind = "csv"
 )
 
 // extension of a kind's files, empty if there is no such kind.
 func (k FileKind) extension() string {
-	return map[FileKind]string{FileText: ".txt", FilePNG: ".png", FileSVG: ".svg"}[k]
+	return map[FileKind]string{FileText: ".txt", FilePNG: ".png", FileSVG: ".svg", FileCSV: ".csv"}[k]
 }
+
+// drawn says that the kind shows a picture of the code, not its text.
+func (k FileKind) drawn() bool { return k == FilePNG || k == FileSVG }
 
 // BatchRequest asks for credentials for every record of a source. Fields without
 // "optional" must be set.
@@ -47,8 +54,8 @@ type BatchRequest struct {
 	Folder string
 	// Kinds are the kinds of files to write, at least one.
 	Kinds []FileKind
-	// Draw makes the file of a code. Optional if Kinds is only FileText. It is
-	// called from several goroutines at once.
+	// Draw makes the picture of a code. Optional if Kinds has only FileText and
+	// FileCSV. It is called from several goroutines at once.
 	Draw func(k FileKind, f programme.Form, text string) ([]byte, error)
 	// Supersede revokes the credentials that records hold; without it such
 	// records are skipped.
@@ -56,8 +63,8 @@ type BatchRequest struct {
 	// Actor is the account of the operator, for the audit log.
 	Actor string
 
-	// Chunk is how many records go into one transaction; optional, 1000 for text
-	// alone and 250 otherwise if 0.
+	// Chunk is how many records go into one transaction; optional, 500 for text
+	// alone and 250 with pictures if 0. About six chunks are in memory at a time.
 	Chunk int
 	// Total is the number of records of the source, for Progress; optional.
 	Total int64
@@ -168,7 +175,7 @@ func (r *BatchRequest) check() error {
 			return fmt.Errorf("issuance: BatchRequest.Kinds: %q is unknown or twice there", clip(string(k)))
 		}
 		seen[k] = true
-		textOnly = textOnly && k == FileText
+		textOnly = textOnly && !k.drawn()
 	}
 	if r.Draw == nil && !textOnly {
 		return errors.New("issuance: BatchRequest.Draw is not set")
@@ -176,7 +183,7 @@ func (r *BatchRequest) check() error {
 	if r.Chunk <= 0 {
 		r.Chunk = 250
 		if textOnly {
-			r.Chunk = 1000
+			r.Chunk = 500
 		}
 	}
 	if r.Progress == nil {

@@ -616,3 +616,105 @@ func TestNotes(t *testing.T) {
 		t.Errorf("notes: %q", notes)
 	}
 }
+
+// TestBatchCodesInFiles writes the codes of a chunk into one file, across a stop.
+func TestBatchCodesInFiles(t *testing.T) {
+	eachStore(t, func(t *testing.T, store issuance.Store) {
+		b := newBed(t, store)
+		folder := t.TempDir()
+		ctx, cancel := context.WithCancel(t.Context())
+		r := request(people{n: 230, at: func(i int) {
+			if i == 120 {
+				cancel()
+			}
+		}}, folder)
+		r.Kinds = []issuance.FileKind{issuance.FileCSV}
+		if result, err := b.service.RunBatch(ctx, r); err != nil || result.Outcome != issuance.Stopped {
+			t.Fatalf("%+v, %v", result, err)
+		}
+		r.Source = people{n: 230}
+		if result, err := b.service.RunBatch(t.Context(), r); err != nil || result.Outcome != issuance.Complete || result.Batch.Issued != 230 {
+			t.Fatalf("%+v, %v", result, err)
+		}
+		b.checkCodes(folder, b.all(issuance.Query{}))
+		if entries, err := os.ReadDir(folder); err != nil || len(entries) != 5+2 {
+			t.Errorf("%d files in the folder, %v", len(entries), err)
+		}
+	})
+}
+
+// checkCodes compares the manifest and the files of codes of a folder with the
+// credentials that it should have.
+func (b *bed) checkCodes(folder string, creds []issuance.Credential) {
+	b.Helper()
+	rows := map[string][][]string{} // of a file
+	said := 0
+	for record, o := range readCodesManifest(b, folder) {
+		for _, name := range o.files {
+			if rows[name] != nil {
+				continue
+			}
+			text, err := os.ReadFile(filepath.Join(folder, name))
+			if err != nil {
+				b.Fatalf("record %s: %v", record, err)
+			}
+			r := csv.NewReader(strings.NewReader(string(text)))
+			if rows[name], err = r.ReadAll(); err != nil || strings.Join(rows[name][0], ",") != "credential_id,form,text" {
+				b.Fatalf("%s: %v, %v", name, rows[name][0], err)
+			}
+		}
+		said += len(o.files)
+	}
+	texts, in := map[string]string{}, map[string]string{}
+	for name, all := range rows {
+		for _, r := range all[1:] {
+			if texts[r[0]+" "+r[1]] != "" {
+				b.Errorf("%s, form %s, is there twice: in %s and %s", r[0], r[1], name, in[r[0]])
+			}
+			texts[r[0]+" "+r[1]], in[r[0]] = r[2], name
+		}
+	}
+	forms := 0
+	for _, c := range creds {
+		if c.State != issuance.Active {
+			continue
+		}
+		for _, f := range c.Forms {
+			forms++
+			b.checkForm(c, f, texts[c.ID+" "+f.Form])
+		}
+	}
+	if len(texts) != forms || said != forms {
+		b.Errorf("%d codes in the files and %d in the manifest for %d forms", len(texts), said, forms)
+	}
+}
+
+// readCodesManifest is readManifest for a batch whose files hold many codes.
+func readCodesManifest(t testing.TB, folder string) map[string]*outcome {
+	t.Helper()
+	f, err := os.Open(filepath.Join(folder, "manifest.csv"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	rows, err := csv.NewReader(f).ReadAll()
+	if err != nil {
+		t.Fatalf("manifest: %v", err)
+	}
+	all := map[string]*outcome{}
+	for i, r := range rows[1:] {
+		if all[r[0]] == nil {
+			all[r[0]] = &outcome{}
+		}
+		o := all[r[0]]
+		if r[5] != "" {
+			o.whys = append(o.whys, r[5])
+			continue
+		}
+		if o.id != "" && o.id != r[1] {
+			t.Errorf("manifest row %d: record %s was issued %s and %s", i+1, r[0], o.id, r[1])
+		}
+		o.id, o.files = r[1], append(o.files, r[4])
+	}
+	return all
+}

@@ -29,7 +29,6 @@ type batchRun struct {
 
 	begun    time.Time
 	before   int64 // rows that earlier runs had done
-	length   int64 // of the manifest with all chunks that are spooled
 	failedAt atomic.Int64
 
 	mu  sync.Mutex
@@ -174,6 +173,7 @@ type chunk struct {
 	first  int64 // the number of its first row, from 1
 	rows   []row
 	spool  spool
+	codes  manifestWriter
 	// counts of rows by outcome
 	issued, failed, skipped int64
 	after                   Batch // the progress once the chunk is marked
@@ -187,13 +187,13 @@ type row struct {
 	candidate *candidate         // nil if broken
 	id        string             // of the record, for the manifest
 	intended  bool               // the candidate's intent is stored
-	files     []spoolFile
+	pictures  [][]byte           // a file each, in the order of forms and kinds
 }
 
 // run takes the rest of the source through the stages, one goroutine each, so
 // that reading, storing and signing overlap. Chunks stay in order.
 func (b *batchRun) run(ctx context.Context) error {
-	b.id, b.begun, b.before, b.length = b.batch.ID, b.s.now(), b.batch.Rows, b.batch.Manifest
+	b.id, b.begun, b.before = b.batch.ID, b.s.now(), b.batch.Rows
 	b.failedAt.Store(math.MaxInt64)
 	b.report(b.batch)
 	work := detached(ctx)
@@ -207,8 +207,7 @@ func (b *batchRun) run(ctx context.Context) error {
 	mapped := b.stage(&wg, read, func(c *chunk) error { return b.mapRecords(work, c) })
 	intended := b.stage(&wg, mapped, func(c *chunk) error { return b.intend(work, c) })
 	signed := b.stage(&wg, intended, b.sign)
-	spooled := b.stage(&wg, signed, b.writeSpool)
-	settled := b.stage(&wg, spooled, func(c *chunk) error { return b.settle(work, c) })
+	settled := b.stage(&wg, signed, func(c *chunk) error { return b.settle(work, c) })
 	released := b.stage(&wg, settled, b.release)
 	flush := make(chan releasedChunk, 2*flushChunks)
 	wg.Go(func() { b.flush(flush) })
@@ -392,30 +391,19 @@ func (b *batchRun) sign(c *chunk) error {
 	return nil
 }
 
-// writeSpool makes what is to be released durable, so that nothing is lost
-// between mark and release.
-func (b *batchRun) writeSpool(c *chunk) error {
-	b.layOut(c)
-	if err := b.folder.writeSpool(&c.spool); err != nil {
-		return err
-	}
-	b.s.cfg.Crash(PointSpooled)
-	return nil
-}
-
-// draw makes the files of a credential, or refuses it.
+// draw makes the pictures of a credential, or refuses it.
 func (b *batchRun) draw(r *row) {
 	for j, form := range r.candidate.forms {
 		for _, kind := range b.r.Kinds {
-			data := []byte(form.Text)
-			if kind != FileText {
-				var err error
-				if data, err = b.r.Draw(kind, r.candidate.which[j], form.Text); err != nil {
-					r.candidate.refused = refuse(r.candidate.line, CodeDraw, err.Error())
-					return
-				}
+			if !kind.drawn() {
+				continue
 			}
-			r.files = append(r.files, spoolFile{name: fileName(r.candidate.cred.ID, j, form.Form, kind), data: data})
+			data, err := b.r.Draw(kind, r.candidate.which[j], form.Text)
+			if err != nil {
+				r.candidate.refused = refuse(r.candidate.line, CodeDraw, err.Error())
+				return
+			}
+			r.pictures = append(r.pictures, data)
 		}
 	}
 }
@@ -431,7 +419,7 @@ func fileName(id string, j int, form string, kind FileKind) string {
 
 // layOut builds the chunk's rows of the manifest and its spool.
 func (b *batchRun) layOut(c *chunk) {
-	c.spool = spool{chunk: c.number, offset: b.length}
+	c.spool = spool{chunk: c.number, offset: b.batch.Manifest}
 	m := manifestWriter{buf: make([]byte, 0, 128*len(c.rows))}
 	for i := range c.rows {
 		r := &c.rows[i]
@@ -449,19 +437,49 @@ func (b *batchRun) layOut(c *chunk) {
 			m.row(r.id, "", "", 0, "", k.refused.Error())
 		default:
 			c.issued++
-			for n, f := range r.files {
-				slot := k.cred.Forms[n/len(b.r.Kinds)].Slot
-				m.row(r.id, k.cred.ID, slot.List, slot.Index, f.name, "")
+			b.layOutFiles(c, r, &m)
+		}
+	}
+	c.spool.rows = m.buf
+	if len(c.codes.buf) > 0 {
+		c.spool.files = append(c.spool.files, spoolFile{name: codesName(c.number), data: c.codes.buf})
+	}
+}
+
+// layOutFiles adds the files of a credential, a row of the manifest each.
+func (b *batchRun) layOutFiles(c *chunk, r *row, m *manifestWriter) {
+	k := r.candidate
+	for j, form := range k.forms {
+		slot := k.cred.Forms[j].Slot
+		for _, kind := range b.r.Kinds {
+			var f spoolFile
+			switch f.name = fileName(k.cred.ID, j, form.Form, kind); {
+			case kind == FileCSV:
+				f.name = codesName(c.number)
+				c.codes.code(k.cred.ID, form.Form, form.Text)
+			case kind.drawn():
+				f.data, r.pictures = r.pictures[0], r.pictures[1:]
+			default:
+				f.data = []byte(form.Text)
+			}
+			m.row(r.id, k.cred.ID, slot.List, slot.Index, f.name, "")
+			if kind != FileCSV {
 				c.spool.files = append(c.spool.files, f)
 			}
 		}
 	}
-	c.spool.rows = m.buf
-	b.length += int64(len(m.buf))
+	k.forms, r.pictures = nil, nil
 }
 
-// settle is rung 5 for a chunk: mark it, together with the progress of the batch.
+// settle makes what is to be released durable, so that nothing is lost between
+// mark and release, and then is rung 5 for a chunk: it marks it, together with
+// the progress of the batch.
 func (b *batchRun) settle(ctx context.Context, c *chunk) error {
+	b.layOut(c)
+	if err := b.folder.writeSpool(&c.spool); err != nil {
+		return err
+	}
+	b.s.cfg.Crash(PointSpooled)
 	next := b.batch
 	next.Chunks++
 	next.Rows += int64(len(c.rows))

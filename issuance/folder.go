@@ -348,7 +348,7 @@ const spoolMagic = "sanad spool 1\n"
 
 // fileNames is what the files of a batch may be called: nothing that leads out
 // of the folder.
-var fileNames = regexp.MustCompile(`^[0-7][0-9A-HJKMNP-TV-Z]{25}(-[a-z0-9_-]{1,64})?\.(txt|png|svg)$`)
+var fileNames = regexp.MustCompile(`^[0-7][0-9A-HJKMNP-TV-Z]{25}(-[a-z0-9_-]{1,64})?\.(txt|png|svg)$|^codes-[0-9]{8,19}\.csv$`)
 
 // encode is the magic, chunk, offset, rows and files, each text with its length
 // before it, and the SHA-256 of all that.

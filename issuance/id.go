@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 )
@@ -15,9 +16,9 @@ const crockford = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 // of 130 being zero.
 const idLength = 26
 
-// newIDs fills ids with new credential ids of this moment: 48 bits of
-// milliseconds since 1970, so that ids sort by time and rows are stored side by
-// side, then 80 random bits, so that nobody guesses a neighbour's.
+// newIDs fills ids with new credential ids of this moment, in ascending order: 48
+// bits of milliseconds since 1970, so that ids sort by time and rows are stored
+// side by side, then 80 random bits, so that nobody guesses a neighbour's.
 func newIDs(rnd io.Reader, at time.Time, ids []string) error {
 	random := make([]byte, 10*len(ids))
 	if _, err := io.ReadFull(rnd, random); err != nil {
@@ -30,6 +31,7 @@ func newIDs(rnd io.Reader, at time.Time, ids []string) error {
 		copy(b[6:], random[10*i:10*i+10])
 		ids[i] = encodeID(b)
 	}
+	slices.Sort(ids)
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package issuance
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 )
@@ -11,7 +12,26 @@ import (
 // empty.
 const manifestHeader = "record_id,credential_id,status_uri,status_index,file,error\n"
 
-// A manifestWriter builds rows of the manifest.
+// codesHeader is the first line of a file of codes. A text can begin or end with a
+// space; it always stands between quotation marks.
+const codesHeader = "credential_id,form,text\n"
+
+// codesName is the name of the file with a chunk's codes.
+func codesName(chunk int64) string { return fmt.Sprintf("codes-%08d.csv", chunk) }
+
+// code adds a row to a file of codes.
+func (m *manifestWriter) code(id, form, text string) {
+	if len(m.buf) == 0 {
+		m.buf = append(m.buf, codesHeader...)
+	}
+	m.cell(id, ',')
+	m.cell(form, ',')
+	m.buf = append(m.buf, '"')
+	m.buf = append(m.buf, text...) // Base45 has no quotation mark
+	m.buf = append(m.buf, '"', '\n')
+}
+
+// A manifestWriter builds rows of the manifest, or of a file of codes.
 type manifestWriter struct{ buf []byte }
 
 func (m *manifestWriter) row(record, id, list string, index uint64, file, why string) {

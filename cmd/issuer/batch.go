@@ -61,7 +61,7 @@ Exit status: 0 all issued, 3 finished with some records refused, 4 stopped half-
 			return p.batchResult(cmd, result, o.out, notes.count)
 		}),
 	}
-	o.flags(c)
+	o.flags(c, issuance.FileText, issuance.FilePNG, issuance.FileSVG, issuance.FileCSV)
 	c.Flags().StringVar(&profile, "cpu-profile", "", "write a CPU profile into `FILE`, for bench")
 	_ = c.Flags().MarkHidden("cpu-profile")
 	return c
@@ -83,19 +83,6 @@ func startProfile(path string) (stop func(), err error) {
 		pprof.StopCPUProfile()
 		_ = f.Close() // it is read by whoever asked for it
 	}, nil
-}
-
-func parseKinds(forms []string) ([]issuance.FileKind, error) {
-	var kinds []issuance.FileKind
-	for _, f := range forms {
-		switch k := issuance.FileKind(f); k {
-		case issuance.FileText, issuance.FilePNG, issuance.FileSVG:
-			kinds = append(kinds, k)
-		default:
-			return nil, fmt.Errorf("--form %q: text, png or svg", f)
-		}
-	}
-	return kinds, nil
 }
 
 // pngScale is the number of pixels a module: five printer dots at 300 dpi are

@@ -66,7 +66,7 @@ func (p *program) issueCommand() *cobra.Command {
 			return nil
 		}),
 	}
-	o.flags(c)
+	o.flags(c, issuance.FileText, issuance.FilePNG, issuance.FileSVG)
 	c.Flags().StringVar(&record, "record", "", "the record's id in its registry (required)")
 	c.Flags().BoolVar(&show, "show", false, "draw the code in the terminal too (on standard error)")
 	c.Flags().StringVar(&idempotency, "idempotency-key", "", "your own name for this request: repeating it never makes a second credential")

@@ -1,6 +1,10 @@
 package main
 
 import (
+	"fmt"
+	"slices"
+	"strings"
+
 	"github.com/spf13/cobra"
 
 	"github.com/sanad-id/sanad/issuance"
@@ -13,15 +17,18 @@ import (
 type order struct {
 	programme, source, out string
 	forms                  []string
+	may                    []issuance.FileKind // what forms can name
 	supersede              bool
 }
 
-func (o *order) flags(c *cobra.Command) {
+// flags adds the order's flags to a command that can write these kinds of files.
+func (o *order) flags(c *cobra.Command, kinds ...issuance.FileKind) {
+	o.may = kinds
 	f := c.Flags()
 	f.StringVar(&o.programme, "programme", "", "the programme to issue under (required)")
 	f.StringVar(&o.source, "source", "", "a source of the settings, or the path of a CSV file (default: the only source of the settings)")
 	f.StringVar(&o.out, "out", "", "the folder to write to (required)")
-	f.StringSliceVar(&o.forms, "form", []string{"png"}, "files for each code: text, png, svg (repeat for several)")
+	f.StringSliceVar(&o.forms, "form", []string{"png"}, "files for each code: "+listKinds(kinds)+" (repeat for several)")
 	f.BoolVar(&o.supersede, "supersede", false, "replace credentials that records hold already")
 	_ = c.MarkFlagRequired("programme")
 	_ = c.MarkFlagRequired("out")
@@ -35,7 +42,7 @@ type supply struct {
 }
 
 func (o *order) open(cmd *cobra.Command, a *app) (s supply, err error) {
-	if s.kinds, err = parseKinds(o.forms); err != nil {
+	if s.kinds, err = o.kinds(); err != nil {
 		return s, err
 	}
 	if s.programme, err = a.programme(cmd, o.programme); err != nil {
@@ -43,4 +50,24 @@ func (o *order) open(cmd *cobra.Command, a *app) (s supply, err error) {
 	}
 	s.source, err = a.source(o.source, s.programme)
 	return s, err
+}
+
+func listKinds(kinds []issuance.FileKind) string {
+	names := make([]string, len(kinds))
+	for i, k := range kinds {
+		names[i] = string(k)
+	}
+	return strings.Join(names, ", ")
+}
+
+func (o *order) kinds() ([]issuance.FileKind, error) {
+	var kinds []issuance.FileKind
+	for _, f := range o.forms {
+		k := issuance.FileKind(f)
+		if !slices.Contains(o.may, k) {
+			return nil, fmt.Errorf("--form %q: one of %s", f, listKinds(o.may))
+		}
+		kinds = append(kinds, k)
+	}
+	return kinds, nil
 }
