@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -27,8 +28,10 @@ type Checkpoint struct {
 	// Origin names the log; it is the first line of the checkpoint.
 	Origin string
 	Head
-	// Signers are the known keys that signed it, as NAME+HASH.
+	// Signers are the known keys of the log that signed it, as NAME+HASH.
 	Signers []string
+	// Cosignatures are those of known witnesses; see [OpenCosigned].
+	Cosignatures []Cosignature
 	// Unknown counts signatures by keys that we do not know, of witnesses say.
 	Unknown int
 }
@@ -106,10 +109,19 @@ func OpenCheckpoint(signed []byte, vkeys string) (Checkpoint, error) {
 }
 
 func openCheckpoint(signed []byte, known []note.Verifier) (Checkpoint, error) {
+	return openNote(signed, known, nil)
+}
+
+// openNote checks a checkpoint. At least one key of known must have signed.
+func openNote(signed []byte, known []note.Verifier, witnesses []*cosigner) (Checkpoint, error) {
 	if len(signed) > maxNote {
 		return Checkpoint{}, fmt.Errorf("checkpoint of %d bytes, at most %d", len(signed), maxNote)
 	}
-	n, err := note.Open(signed, note.VerifierList(known...))
+	all := slices.Clone(known)
+	for _, w := range witnesses {
+		all = append(all, w)
+	}
+	n, err := note.Open(signed, note.VerifierList(all...))
 	if _, unknown := errors.AsType[*note.UnverifiedNoteError](err); unknown {
 		return Checkpoint{}, errors.New("checkpoint is signed by no key of this log")
 	}
@@ -128,13 +140,20 @@ func openCheckpoint(signed []byte, known []note.Verifier) (Checkpoint, error) {
 			return Checkpoint{}, errors.New("checkpoint has a signature in loose base64")
 		}
 	}
-	for _, s := range n.Sigs {
+	own := slices.DeleteFunc(slices.Clone(n.Sigs), func(s note.Signature) bool {
+		return !slices.ContainsFunc(known, func(v note.Verifier) bool { return v.Name() == s.Name && v.KeyHash() == s.Hash })
+	})
+	if len(own) == 0 {
+		return Checkpoint{}, errors.New("checkpoint is signed by no key of this log")
+	}
+	for _, s := range own {
 		c.Signers = append(c.Signers, fmt.Sprintf("%s+%08x", s.Name, s.Hash))
 	}
+	c.Cosignatures = cosignatures(n.Sigs, witnesses)
 	if err := c.parseText(n.Text); err != nil {
 		return Checkpoint{}, fmt.Errorf("checkpoint: %w", err)
 	}
-	for _, s := range n.Sigs {
+	for _, s := range own {
 		if s.Name != c.Origin {
 			return Checkpoint{}, fmt.Errorf("checkpoint of the log %q is signed by a key of %q", clip(c.Origin), clip(s.Name))
 		}

@@ -120,10 +120,15 @@ func Verify(entries io.Reader, checkpoint []byte, vkeys string, older ...[]byte)
 		v.report.Older = append(v.report.Older, m.Head)
 	}
 	slices.SortStableFunc(v.marks, func(a, b mark) int { return cmp.Compare(a.Size, b.Size) })
-	if err := v.read(bufio.NewReaderSize(entries, maxEntry+2)); err != nil {
+	if err := v.read(newEntryReader(entries)); err != nil {
 		return Report{}, err
 	}
 	return v.report, nil
+}
+
+// newEntryReader reads lines as long as an entry may be.
+func newEntryReader(r io.Reader) *bufio.Reader {
+	return bufio.NewReaderSize(r, maxEntry+2)
 }
 
 // A mark is an older checkpoint.

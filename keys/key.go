@@ -26,6 +26,9 @@ const (
 	Audit Purpose = "audit"
 	// Backup keys sign the table of contents of backups.
 	Backup Purpose = "backup"
+	// Witness keys co-sign checkpoints of audit logs of others. They are Ed25519
+	// keys, too.
+	Witness Purpose = "witness"
 )
 
 // purposes lists every purpose with the years for which its keys sign if a
@@ -34,7 +37,7 @@ var purposes = []struct {
 	name  Purpose
 	years int
 }{
-	{Credential, 1}, {StatusList, 1}, {TrustBundle, 1}, {TrustRoot, 10}, {Audit, 5}, {Backup, 5},
+	{Credential, 1}, {StatusList, 1}, {TrustBundle, 1}, {TrustRoot, 10}, {Audit, 5}, {Backup, 5}, {Witness, 10},
 }
 
 // Purposes returns every purpose.

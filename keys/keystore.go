@@ -38,15 +38,15 @@ type Keystore interface {
 type Spec struct {
 	// Purpose must be set.
 	Purpose Purpose
-	// Algorithm is optional: ES256 if empty, EdDSA for Audit, which allows no
-	// other.
+	// Algorithm is optional: ES256 if empty, EdDSA for Audit and Witness, which
+	// allow no other.
 	Algorithm Algorithm
 	// Created is the present time; it must be set.
 	Created time.Time
 	// SignFrom is optional; Created if zero.
 	SignFrom time.Time
 	// SignUntil is optional. If zero the key signs for 1 year from SignFrom, a
-	// TrustRoot for 10, Audit and Backup keys for 5.
+	// TrustRoot and a Witness for 10, Audit and Backup keys for 5.
 	SignUntil time.Time
 	// VerifyUntil is optional; zero means that the key is listed for ever.
 	VerifyUntil time.Time
@@ -63,17 +63,18 @@ func (s Spec) Plan() (Key, Algorithm, error) {
 		return Key{}, "", errors.New("keys: Spec.Created is not set")
 	}
 	alg := s.Algorithm
+	notes := s.Purpose == Audit || s.Purpose == Witness
 	if alg == "" {
 		alg = ES256
-		if s.Purpose == Audit {
+		if notes {
 			alg = EdDSA
 		}
 	}
 	if alg.row() == nil {
 		return Key{}, "", fmt.Errorf("%w: algorithm %q is not one of %v", ErrUnsupportedKey, cut(string(alg)), Algorithms())
 	}
-	if s.Purpose == Audit && alg != EdDSA {
-		return Key{}, "", fmt.Errorf("%w: an audit key is for %s, not %s", ErrUnsupportedKey, EdDSA, alg)
+	if notes && alg != EdDSA {
+		return Key{}, "", fmt.Errorf("%w: a key of purpose %s is for %s, not %s", ErrUnsupportedKey, s.Purpose, EdDSA, alg)
 	}
 	k := Key{
 		Purpose: s.Purpose, State: Planned, Created: whole(s.Created),
