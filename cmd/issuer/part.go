@@ -25,13 +25,18 @@ func (p *program) trustPart() *cobra.Command {
 trust_bundle): hand that over in person.`,
 		Example: "  issuer trust part --dir ministry --out ministry.part",
 		RunE: p.office(readWrite, func(cmd *cobra.Command, a *app, _ []string) error {
+			release, err := holdFolder(cmd.Context(), filepath.Dir(out))
+			if err != nil {
+				return err
+			}
+			defer release()
 			part, err := a.service.PublishPart(cmd.Context(), issuance.TrustRequest{
 				Names: a.cfg.Issuer.Names, Country: a.cfg.Issuer.Country, Actor: a.actor,
 			})
 			if err != nil {
 				return err
 			}
-			if err := os.WriteFile(out, part.Content, 0o644); err != nil {
+			if err := handOut(out, part.Content); err != nil {
 				return err
 			}
 			return p.Print(cmd, map[string]any{"file": out, "number": part.Number, "bytes": len(part.Content)}, func(w io.Writer) {
@@ -66,6 +71,11 @@ from then on that key is known. A part that names somebody else's type, list or 
 			if err != nil {
 				return err
 			}
+			release, err := holdFolder(cmd.Context(), filepath.Dir(out))
+			if err != nil {
+				return err
+			}
+			defer release()
 			b, err := a.publish(cmd, func(r *issuance.TrustRequest) {
 				r.Edit = func(c trust.Content) (trust.Content, error) {
 					if newcomer != nil {

@@ -155,7 +155,7 @@ func (a *app) publish(cmd *cobra.Command, edit func(*issuance.TrustRequest)) (*t
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return nil, err
 	}
-	return b, os.WriteFile(filepath.Join(folder, fmt.Sprintf("bundle-%06d.trust", b.Version)), p.Content, 0o644)
+	return b, handOut(filepath.Join(folder, fmt.Sprintf("bundle-%06d.trust", b.Version)), p.Content)
 }
 
 func (p *program) trustExport() *cobra.Command {
@@ -167,6 +167,11 @@ func (p *program) trustExport() *cobra.Command {
 revoking, after taking a programme into use, and before verifiers begin to ask for a newer one.`,
 		Example: "  issuer trust export --dir office --out office.trust\n  verifier check --trust office.trust certificate.png",
 		RunE: p.office(readWrite, func(cmd *cobra.Command, a *app, _ []string) error {
+			release, err := holdFolder(cmd.Context(), filepath.Dir(out))
+			if err != nil {
+				return err
+			}
+			defer release()
 			b, err := a.publish(cmd, func(r *issuance.TrustRequest) { r.KeysOnly = keysOnly })
 			if err != nil {
 				return err
@@ -186,7 +191,7 @@ func (p *program) exported(cmd *cobra.Command, b *trust.Bundle, from, out string
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(out, content, 0o644); err != nil {
+	if err := handOut(out, content); err != nil {
 		return err
 	}
 	view := bundleView(b)
@@ -400,12 +405,17 @@ func (p *program) statusPublish() *cobra.Command {
 application/statuslist+cwt. Verifiers with a trust bundle do not need them.`,
 		Example: "  issuer status publish --dir office --out public/status",
 		RunE: p.office(readWrite, func(cmd *cobra.Command, a *app, _ []string) error {
-			lifetime := time.Duration(a.cfg.Trust.StatusListLifetime)
-			lists, err := a.service.PublishStatus(cmd.Context(), issuance.StatusRequest{Lifetime: lifetime, TTL: lifetime / 7, Actor: a.actor})
+			if err := os.MkdirAll(out, 0o755); err != nil {
+				return err
+			}
+			release, err := holdFolder(cmd.Context(), out)
 			if err != nil {
 				return err
 			}
-			if err := os.MkdirAll(out, 0o755); err != nil {
+			defer release()
+			lifetime := time.Duration(a.cfg.Trust.StatusListLifetime)
+			lists, err := a.service.PublishStatus(cmd.Context(), issuance.StatusRequest{Lifetime: lifetime, TTL: lifetime / 7, Actor: a.actor})
+			if err != nil {
 				return err
 			}
 			type view struct {
@@ -417,7 +427,7 @@ application/statuslist+cwt. Verifiers with a trust bundle do not need them.`,
 			views := make([]view, len(lists))
 			for i, l := range lists {
 				name := filepath.Join(out, filepath.Base(strings.TrimPrefix(l.Name, a.cfg.statusBase()))+".cwt")
-				if err := os.WriteFile(name, l.Content, 0o644); err != nil {
+				if err := handOut(name, l.Content); err != nil {
 					return err
 				}
 				views[i] = view{l.Name, l.Number, name, len(l.Content)}
