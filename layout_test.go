@@ -19,7 +19,7 @@ const module = "github.com/sanad-id/sanad/"
 // layers is the order of imports: a package imports from lines above its own
 // only. A package is listed when it gets its directory.
 var layers = []string{
-	"internal/cbor internal/durable internal/i18n qr",
+	"internal/cbor internal/copytext internal/durable internal/i18n qr",
 	"keys registry",
 	"internal/cose audit",
 	"credential",
