@@ -29,7 +29,7 @@ var layers = []string{
 	// Above this line: no network, no database, no cgo.
 	"qr/image internal/vectors internal/cli internal/pgtest internal/faultproxy",
 	"registry/csvfile registry/samplecountry store",
-	"keys/keystest registry/registrytest store/storetest",
+	"keys/keystest registry/registrytest store/storetest backup",
 	"cmd/issuer cmd/verifier bench",
 }
 
@@ -47,6 +47,8 @@ var owner = map[string]string{
 	"modernc.org/sqlite":                "store",
 	"github.com/pressly/goose/v3":       "store",
 	"github.com/jackc/pgx/v5":           "store internal/pgtest internal/faultproxy",
+	"filippo.io/age":                    "backup",
+	"github.com/klauspost/compress":     "backup",
 	"github.com/schollz/progressbar/v3": "cmd/issuer",
 	"golang.org/x/text/encoding":        "registry/csvfile",
 	"golang.org/x/crypto/argon2":        "keys",

@@ -1,0 +1,236 @@
+package backup
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/sanad-id/sanad/internal/copytext"
+	"github.com/sanad-id/sanad/keys"
+	"github.com/sanad-id/sanad/store"
+)
+
+// maxFile is how large settings and keystore may be.
+const maxFile = 16 << 20
+
+// An Office is an issuer of which a backup is taken.
+type Office struct {
+	DB *store.DB
+	// Settings and Keystore are the two files as they are.
+	Settings, Keystore []byte
+	// Program is the version of the program.
+	Program string
+	// Now is the clock.
+	Now func() time.Time
+	// Progress is told now and then which part is written and how many bytes of it
+	// there are; optional.
+	Progress func(part string, bytes int64)
+}
+
+// Take writes a backup of an office as it stands at this moment; the office goes on
+// working. What is written is of no use before Take returns nil.
+func Take(ctx context.Context, w io.Writer, to []Lock, s keys.Signer, o Office) (Manifest, error) {
+	snap, err := o.DB.Snapshot(ctx)
+	if err != nil {
+		return Manifest{}, fmt.Errorf("backup: %w", err)
+	}
+	m, err := o.take(ctx, w, to, s, snap)
+	return m, errors.Join(err, snap.Close())
+}
+
+func (o Office) take(ctx context.Context, w io.Writer, to []Lock, s keys.Signer, snap *store.Snapshot) (Manifest, error) {
+	m := Manifest{Program: o.Program, Taken: o.Now().UTC().Truncate(time.Second)}
+	facts, err := snap.Facts(ctx)
+	if err != nil {
+		return m, fmt.Errorf("backup: %w", err)
+	}
+	m.Instance, m.Schema, m.Epoch, m.LogNo = facts.Instance, snap.Schema, facts.Epoch, facts.LogNo
+	m.AuditSize, m.AuditRoot, m.Checkpoint = facts.Head.Size, facts.Head.Root.String(), string(facts.Checkpoint)
+	layout, err := json.Marshal(Layout{Schema: snap.Schema, Tables: snap.Tables})
+	if err != nil {
+		return m, fmt.Errorf("backup: %w", err)
+	}
+	file := func(name string, content []byte) Source {
+		return Source{name, func(w io.Writer) (int64, error) {
+			_, err := w.Write(content)
+			return 0, err
+		}}
+	}
+	parts := []Source{file(SettingsPart, o.Settings), file(KeystorePart, o.Keystore), file(LayoutPart, layout)}
+	for _, t := range snap.Tables {
+		parts = append(parts, Source{TablePrefix + t.Name, func(w io.Writer) (int64, error) {
+			return snap.Copy(ctx, t.Name, &counter{w: w, name: t.Name, told: o.Progress})
+		}})
+	}
+	return Write(w, to, s, o.Now, m, parts)
+}
+
+// A counter tells how much was written.
+type counter struct {
+	w    io.Writer
+	name string
+	n    int64
+	told func(string, int64)
+}
+
+func (c *counter) Write(b []byte) (int, error) {
+	n, err := c.w.Write(b)
+	if c.n += int64(n); c.told != nil {
+		c.told(c.name, c.n)
+	}
+	return n, err
+}
+
+// A Target is where a backup is restored to.
+type Target struct {
+	// Open gets settings and keystore and returns whose the backup must be and the
+	// keys of which one must have signed it. Nothing of the database was read then.
+	Open func(settings, keystore []byte) (instance string, known []keys.Key, err error)
+	// Load gets the tables (see [store.Load]).
+	Load func(instance string, d store.Dump) error
+	// Progress is as in [Office].
+	Progress func(part string, bytes int64)
+}
+
+// Restore reads a backup into a target. The signature and every digest are checked
+// before Load may let anything count.
+func Restore(r *Reader, t Target) (Manifest, error) {
+	files := map[string][]byte{}
+	for _, want := range []string{SettingsPart, KeystorePart, LayoutPart} {
+		b, err := r.file(want)
+		if err != nil {
+			return Manifest{}, err
+		}
+		files[want] = b
+	}
+	var layout Layout
+	if err := json.Unmarshal(files[LayoutPart], &layout); err != nil {
+		return Manifest{}, r.broken("layout: %v", err)
+	}
+	instance, known, err := t.Open(files[SettingsPart], files[KeystorePart])
+	if err != nil {
+		return Manifest{}, err
+	}
+	d := store.Dump{Schema: layout.Schema, Next: r.tables(layout, t.Progress)}
+	d.Verify = func() error {
+		m, ended := r.Manifest()
+		if !ended {
+			return r.broken("it was not read to its end")
+		}
+		if _, err := r.Verify(known); err != nil {
+			return err
+		}
+		if m.Instance != instance || m.Schema != layout.Schema {
+			return fmt.Errorf("%w: it says that it is of %.80q", ErrSignature, m.Instance)
+		}
+		return nil
+	}
+	if err := t.Load(instance, d); err != nil {
+		return Manifest{}, err
+	}
+	m, _ := r.Manifest()
+	return m, nil
+}
+
+// file reads a part that must come next.
+func (r *Reader) file(want string) ([]byte, error) {
+	name, err := r.Next()
+	if err != nil && err != io.EOF {
+		return nil, err
+	}
+	if name != want {
+		return nil, r.broken("no %s in its place", want)
+	}
+	b, err := io.ReadAll(io.LimitReader(r, maxFile+1))
+	if err == nil && len(b) > maxFile {
+		err = r.broken("a part %s over %d bytes", want, maxFile)
+	}
+	return b, err
+}
+
+// tables goes through the tables of a layout; all must come, in their order.
+func (r *Reader) tables(l Layout, told func(string, int64)) func() (store.Table, io.Reader, error) {
+	i := -1
+	return func() (store.Table, io.Reader, error) {
+		i++
+		name, err := r.Next()
+		if err != nil && err != io.EOF {
+			return store.Table{}, nil, err
+		}
+		if err == io.EOF {
+			if i < len(l.Tables) {
+				return store.Table{}, nil, r.broken("table %.40q is missing", l.Tables[i].Name)
+			}
+			return store.Table{}, nil, io.EOF
+		}
+		if i >= len(l.Tables) || name != TablePrefix+l.Tables[i].Name {
+			return store.Table{}, nil, r.broken("part %s is not in the layout there", name)
+		}
+		return l.Tables[i], &readCounter{r: r, name: l.Tables[i].Name, told: told}, nil
+	}
+}
+
+type readCounter struct {
+	r    io.Reader
+	name string
+	n    int64
+	told func(string, int64)
+}
+
+func (c *readCounter) Read(b []byte) (int, error) {
+	n, err := c.r.Read(b)
+	if c.n += int64(n); c.told != nil {
+		c.told(c.name, c.n)
+	}
+	return n, err
+}
+
+// Inspect reads a backup through and checks all that can be checked without a
+// place to restore it to: every digest, that the tables are rows of their columns and
+// as many as the manifest says. Who signed is for the caller ([Reader.Verify]).
+func Inspect(r *Reader, told func(part string, bytes int64)) (Manifest, error) {
+	rows := map[string]int64{}
+	load := func(_ string, d store.Dump) error {
+		for {
+			t, from, err := d.Next()
+			if err == io.EOF {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			in := copytext.NewReader(from, len(t.Columns))
+			for _, err = in.Read(); err == nil; _, err = in.Read() {
+				rows[TablePrefix+t.Name]++
+			}
+			if err != io.EOF {
+				return fmt.Errorf("%w: table %s: %w", ErrNotABackup, t.Name, err)
+			}
+		}
+	}
+	open := func(_, _ []byte) (string, []keys.Key, error) { return "", nil, nil }
+	m, err := Restore(r, Target{Open: open, Load: load, Progress: told})
+	if err != nil {
+		return m, err
+	}
+	for _, p := range m.Parts {
+		if strings.HasPrefix(p.Name, TablePrefix) && p.Rows != rows[p.Name] {
+			return m, r.broken("%s has %d rows, the manifest says %d", p.Name, rows[p.Name], p.Rows)
+		}
+	}
+	return m, nil
+}
+
+// Part returns what the manifest says of a part.
+func (m Manifest) Part(name string) Part {
+	for _, p := range m.Parts {
+		if p.Name == name {
+			return p
+		}
+	}
+	return Part{}
+}

@@ -1,0 +1,91 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/sanad-id/sanad/audit"
+)
+
+// Facts name the moment of a snapshot.
+type Facts struct {
+	Instance     string
+	Epoch, LogNo int64
+	// Head is the head of the audit log by its stored hashes.
+	Head audit.Head
+	// Checkpoint is the newest signed checkpoint, nil if there is none.
+	Checkpoint []byte
+}
+
+// Facts returns what names the moment of the snapshot.
+func (s *Snapshot) Facts(ctx context.Context) (Facts, error) {
+	f, err := s.facts(ctx)
+	if err != nil {
+		return f, fmt.Errorf("snapshot: %w", readError(ctx, err))
+	}
+	return f, nil
+}
+
+func (s *Snapshot) facts(ctx context.Context) (Facts, error) {
+	f := Facts{LogNo: 1}
+	if err := s.conn.QueryRowContext(ctx, `SELECT instance_id, epoch FROM meta`).Scan(&f.Instance, &f.Epoch); err != nil {
+		return f, err
+	}
+	if s.Schema > 1 {
+		if err := s.conn.QueryRowContext(ctx, `SELECT log_no FROM meta`).Scan(&f.LogNo); err != nil {
+			return f, err
+		}
+	}
+	var size, last int64
+	if err := s.conn.QueryRowContext(ctx, selectTail).Scan(&size, &last); err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return f, err
+	}
+	log := snapshotLog{ctx, s.conn, size}
+	var err error
+	if f.Head, err = audit.HeadAt(log, size); err != nil {
+		return f, err
+	}
+	var root []byte
+	var at int64
+	err = s.conn.QueryRowContext(ctx, selectLastCheckpoint).Scan(new(int64), &root, &at, &f.Checkpoint)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = nil
+	}
+	return f, err
+}
+
+// A snapshotLog is the audit log as a snapshot shows it.
+type snapshotLog struct {
+	ctx  context.Context //nolint:containedctx // it lives for one call
+	conn *sql.Conn
+	size int64
+}
+
+var _ audit.Storage = snapshotLog{}
+
+// Tail implements [audit.Storage].
+func (l snapshotLog) Tail() (int64, time.Time, error) { return l.size, time.Time{}, nil }
+
+// Hashes implements [audit.Storage].
+func (l snapshotLog) Hashes(places []int64) ([]audit.Hash, error) {
+	hashes := make([]audit.Hash, len(places))
+	for i, p := range places {
+		var h []byte
+		if err := l.conn.QueryRowContext(l.ctx, selectHash, p).Scan(&h); err != nil {
+			return nil, storeError(err)
+		}
+		if len(h) != len(hashes[i]) {
+			return nil, fmt.Errorf("store: the audit log lacks hash %d", p)
+		}
+		hashes[i] = audit.Hash(h)
+	}
+	return hashes, nil
+}
+
+// Append implements [audit.Storage]; nobody writes to a snapshot.
+func (l snapshotLog) Append(audit.Block) error {
+	return errors.New("store: a snapshot does not change")
+}
