@@ -30,7 +30,7 @@ var layers = []string{
 	"qr/image internal/vectors internal/cli internal/pgtest internal/faultproxy",
 	"registry/csvfile registry/samplecountry store",
 	"keys/keystest registry/registrytest store/storetest backup",
-	"cmd/issuer cmd/verifier bench",
+	"cmd/issuer cmd/verifier bench proof",
 }
 
 // pureLines is how many of them stand above the line.

@@ -47,7 +47,7 @@ Exit status: 0 all issued, 3 finished with some records refused, 4 stopped half-
 			}
 			request := issuance.BatchRequest{
 				Programme: supply.programme.ID, Source: supply.source, Folder: o.out, Kinds: supply.kinds, Draw: draw, Supersede: o.supersede,
-				Actor: app.actor, Sync: syncFolder,
+				Actor: app.actor, Sync: syncFolder, Chunk: chunk,
 			}
 			notes := newNotes(o.out)
 			request.Notes = notes.add

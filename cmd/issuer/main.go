@@ -13,7 +13,6 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -35,7 +34,7 @@ func main() {
 
 // run is main without the process, so that a test can call it.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	p := program{Program: cli.Program{Name: "issuer", Now: time.Now}}
+	p := program{Program: cli.Program{Name: "issuer", Now: clock}}
 	return p.Run(ctx, p.commands(), args, stdin, stdout, stderr)
 }
 

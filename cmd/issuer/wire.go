@@ -96,6 +96,7 @@ func (p *program) office(what access, f func(cmd *cobra.Command, a *app, args []
 func (p *program) assemble(cfg Config, dir string, ks *keys.File, db *store.DB) (*app, error) {
 	service, err := issuance.New(issuance.Config{
 		Issuer: cfg.Issuer.ID, StatusBase: cfg.statusBase(), Store: db, Keys: ks, Secret: ks.Secret, Fits: fits, Now: p.Now,
+		Crash: crash,
 	})
 	if err != nil {
 		return nil, err

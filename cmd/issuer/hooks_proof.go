@@ -1,0 +1,39 @@
+//go:build proof
+
+package main
+
+import (
+	"os"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/sanad-id/sanad/issuance"
+)
+
+// This build is the subject of package proof: the same program, which can be
+// told by its environment where to die and what time it is.
+//
+//	SANAD_PROOF_CRASH=POINT:N  kill -9 the N-th time that it comes to POINT
+//	SANAD_PROOF_CLOCK=DURATION set the clock forward, or back
+//	SANAD_PROOF_CHUNK=N        records of a batch in one transaction
+var (
+	clock = func() func() time.Time {
+		shift, _ := time.ParseDuration(os.Getenv("SANAD_PROOF_CLOCK"))
+		return func() time.Time { return time.Now().Add(shift) }
+	}()
+	crash = func() func(issuance.Point) {
+		name, nth, _ := strings.Cut(os.Getenv("SANAD_PROOF_CRASH"), ":")
+		n, _ := strconv.ParseInt(nth, 10, 64)
+		var seen atomic.Int64
+		return func(p issuance.Point) {
+			if string(p) == name && seen.Add(1) == n {
+				_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+				select {}
+			}
+		}
+	}()
+	chunk, _ = strconv.Atoi(os.Getenv("SANAD_PROOF_CHUNK"))
+)
