@@ -4,6 +4,7 @@ package main
 
 import (
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -19,6 +20,7 @@ import (
 //	SANAD_PROOF_CRASH=POINT:N  kill -9 the N-th time that it comes to POINT
 //	SANAD_PROOF_CLOCK=DURATION set the clock forward, or back
 //	SANAD_PROOF_CHUNK=N        records of a batch in one transaction
+//	SANAD_PROOF_THREAD=1       stay on one thread, so that strace counts right
 var (
 	clock = func() func() time.Time {
 		shift, _ := time.ParseDuration(os.Getenv("SANAD_PROOF_CLOCK"))
@@ -37,3 +39,9 @@ var (
 	}()
 	chunk, _ = strconv.Atoi(os.Getenv("SANAD_PROOF_CHUNK"))
 )
+
+func init() {
+	if os.Getenv("SANAD_PROOF_THREAD") != "" {
+		runtime.LockOSThread()
+	}
+}
