@@ -146,7 +146,7 @@ func (o *office) clone(t *testing.T) *office {
 	c := &office{t: t, engine: o.engine, root: root}
 	moved := func(path string) string { return root + strings.TrimPrefix(path, o.root) }
 	c.dir, c.store, c.public = moved(o.dir), moved(o.store), moved(o.public)
-	c.ledger, c.now = o.copy(), o.now
+	c.ledger = o.copy()
 	c.ids = slices.Clone(o.ids)
 	c.outs.Store(o.outs.Load())
 	for i := range c.codes {

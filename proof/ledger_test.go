@@ -14,6 +14,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/sanad-id/sanad/credential/cwt"
 	"github.com/sanad-id/sanad/qr"
 )
@@ -45,8 +47,8 @@ type token struct {
 	bytes []byte
 }
 
-// An ack is a revocation that the issuer has said yes to, by the client's own
-// clock, which counts what it saw.
+// An ack is a revocation that the issuer has said yes to, by the clock of the
+// clients, which never goes back and is the same for all processes.
 type ack struct {
 	id string
 	at int64
@@ -55,8 +57,8 @@ type ack struct {
 // A published is a trust bundle or status list as the client received it.
 type published struct {
 	path string
-	// The client asked for it at began and had it at ended. Both are the same for
-	// a look at what a web server serves.
+	// The client asked for it at began and had it at ended. Served is set if it
+	// did not ask the issuer but looked at what a web server serves.
 	began, ended int64
 	served       bool
 
@@ -70,18 +72,19 @@ type published struct {
 	entry  int64
 }
 
-// A tally counts what the client saw, from several goroutines.
+// A tally is a ledger that several goroutines keep.
 type tally struct {
 	sync.Mutex
-	now int64
 	ledger
 }
 
-func (t *tally) tick() int64 {
-	t.Lock()
-	defer t.Unlock()
-	t.now++
-	return t.now
+// tick is the time since the machine was started, in nanoseconds.
+func tick() int64 {
+	var t unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &t); err != nil {
+		panic(err)
+	}
+	return t.Nano()
 }
 
 // with changes the ledger.

@@ -336,7 +336,7 @@ func (o *office) change(r run, verb, id string) result {
 		State string `json:"state"`
 	}
 	if json.Unmarshal([]byte(got.stdout), &answer) == nil && answer.State == "revoked" {
-		at := o.tick()
+		at := tick()
 		o.with(func(l *ledger) {
 			l.acks = append(l.acks, ack{id, at})
 			o.ids = slices.DeleteFunc(o.ids, func(other string) bool { return other == id })
@@ -349,7 +349,7 @@ func (o *office) change(r run, verb, id string) result {
 // own or into the one that is served, and notes what came.
 func (o *office) publish(r run, what string, served bool) result {
 	o.t.Helper()
-	began := o.tick()
+	began := tick()
 	out := o.public
 	if !served {
 		out = filepath.Join(o.root, "published", strconv.FormatInt(o.outs.Add(1), 10))
@@ -363,7 +363,7 @@ func (o *office) publish(r run, what string, served bool) result {
 	}
 	got := o.run(r)
 	o.look(r, got)
-	if ended := o.tick(); !served && got.code == 0 && !got.killed {
+	if ended := tick(); !served && got.code == 0 && !got.killed {
 		files, _ := filepath.Glob(filepath.Join(out, "*"))
 		o.with(func(l *ledger) {
 			for _, f := range files {
@@ -382,12 +382,12 @@ func (o *office) fetch() {
 		if strings.HasPrefix(filepath.Base(f), ".") || strings.HasSuffix(f, ".new") || strings.HasSuffix(f, ".lock") {
 			continue
 		}
-		began := o.tick()
+		began := tick()
 		to := filepath.Join(o.root, "fetched", strconv.FormatInt(o.outs.Add(1), 10))
 		if err := errors.Join(os.MkdirAll(filepath.Dir(to), 0o700), copyFile(f, to)); err != nil {
 			o.t.Fatal(err)
 		}
-		ended := o.tick()
+		ended := tick()
 		o.with(func(l *ledger) {
 			l.copies = append(l.copies, published{path: to, began: began, ended: ended, served: true})
 		})

@@ -1,6 +1,7 @@
 package proof
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"fmt"
@@ -15,7 +16,7 @@ import (
 // readPublished reads every file that was published and looks in each for the
 // revocations that had been acknowledged before it was asked for.
 func (c *checker) readPublished(context.Context, database) error {
-	slices.SortFunc(c.acks, func(a, b ack) int { return int(a.at - b.at) })
+	slices.SortFunc(c.acks, func(a, b ack) int { return cmp.Compare(a.at, b.at) })
 	for i := range c.copies {
 		p := &c.copies[i]
 		file, err := os.ReadFile(p.path)
@@ -104,9 +105,9 @@ func (c *checker) comparePublished() {
 			c.report(unlogged, "%s", p.path)
 		}
 	}
-	slices.SortStableFunc(c.published, func(a, b *published) int { return int(a.began - b.began) })
+	slices.SortStableFunc(c.published, func(a, b *published) int { return cmp.Compare(a.began, b.began) })
 	byEnd := slices.Clone(c.published)
-	slices.SortStableFunc(byEnd, func(a, b *published) int { return int(a.ended - b.ended) })
+	slices.SortStableFunc(byEnd, func(a, b *published) int { return cmp.Compare(a.ended, b.ended) })
 	newest := map[string]*published{} // of those received before p was asked for
 	dated := map[string]time.Time{}
 	for _, p := range c.published {
@@ -128,7 +129,7 @@ func (c *checker) comparePublished() {
 		}
 	}
 	// And by the log, whoever received it when.
-	slices.SortFunc(c.published, func(a, b *published) int { return int(a.entry - b.entry) })
+	slices.SortFunc(c.published, func(a, b *published) int { return cmp.Compare(a.entry, b.entry) })
 	clear(dated)
 	for _, p := range c.published {
 		if p.logged && p.date.Before(dated[p.name]) {

@@ -1,0 +1,107 @@
+package proof
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+)
+
+// processes are how many workers may have a database open at once.
+func processes(engine string) int {
+	if engine == "sqlite" {
+		return 1
+	}
+	return 3
+}
+
+// TestSlotsOnce is P04: clients of several processes that are killed and started
+// again, and no slot is used twice. The contract test of package store counts to
+// the million.
+func TestSlotsOnce(t *testing.T) {
+	onEach(t, func(t *testing.T, engine string) {
+		d := newDesk(t, engine)
+		rnd := rand.New(rand.NewPCG(7, 1))
+		total, n := count(2000, 100_000), processes(engine)
+		share := total / n
+		for begun := 0; ; {
+			var tasks []task
+			for i := range n {
+				tasks = append(tasks, task{First: 1 + i*share, Issue: share, Clients: 8})
+			}
+			after := time.Duration(0)
+			if begun++; begun < 6 {
+				after = time.Duration(200+rnd.IntN(200+total/10)) * time.Millisecond
+			}
+			if begun > 100+total/100 {
+				after = 0
+			}
+			if d.run(after, tasks...) || t.Failed() {
+				break
+			}
+		}
+		violations := d.check(true)
+		if got := len(d.active()); got != n*share {
+			t.Errorf("%d credentials are in use, want %d", got, n*share)
+		}
+		if d.kills == 0 {
+			t.Error("nobody was killed; the test tests little")
+		}
+		proved(t, "P04", engine, fmt.Sprintf("issuances=%d processes=%d kills=%d", n*share, n, d.kills), violations)
+	})
+}
+
+// TestRevocationsStay is P05: what was acknowledged as revoked is shown by every
+// list that is asked for afterwards, whoever of two publishers makes it, and
+// however often everybody is killed.
+func TestRevocationsStay(t *testing.T) {
+	onEach(t, func(t *testing.T, engine string) {
+		d := newDesk(t, engine)
+		rnd := rand.New(rand.NewPCG(7, 2))
+		total := count(1000, 100_000)
+		d.fill(total)
+		ids := d.active()
+		if len(ids) != total {
+			t.Fatalf("%d credentials, want %d", len(ids), total)
+		}
+		for round := 0; len(ids) > 0 && !t.Failed(); round++ {
+			tasks := []task{{Revoke: ids, Publishers: 2}}
+			if processes(engine) > 1 {
+				tasks = []task{{Revoke: ids}, {Publishers: 1, Rounds: 1 << 30}, {Publishers: 1, Rounds: 1 << 30}}
+			}
+			d.run(time.Duration(200+rnd.IntN(100+total/8))*time.Millisecond, tasks...)
+			ids = slices.DeleteFunc(ids, func(id string) bool { return d.acked[id] })
+		}
+		d.run(0, task{Publishers: 2, Rounds: 1})
+		violations := d.check(true)
+		if d.kills == 0 || len(d.copies) < 10 {
+			t.Errorf("%d kills, %d lists; the test tests little", d.kills, len(d.copies))
+		}
+		proved(t, "P05", engine, fmt.Sprintf("revocations=%d lists=%d kills=%d", len(d.acked), len(d.copies), d.kills), violations)
+	})
+}
+
+// TestListsNeverGoBack is P07: two publishers race, with clocks that jump ahead
+// and back, and are killed.
+func TestListsNeverGoBack(t *testing.T) {
+	onEach(t, func(t *testing.T, engine string) {
+		d := newDesk(t, engine)
+		rnd := rand.New(rand.NewPCG(7, 3))
+		d.fill(10)
+		total := count(200, 10_000)
+		revoke := d.active()[:5]
+		for len(d.copies) < total && !t.Failed() {
+			tasks := []task{{Publishers: 2, Rounds: 1 << 30, Wrong: true}}
+			if processes(engine) > 1 {
+				tasks = []task{{Publishers: 1, Rounds: 1 << 30, Wrong: true}, {Publishers: 1, Rounds: 1 << 30, Wrong: true}}
+			}
+			if len(revoke) > 0 { // so that the lists differ
+				tasks[0].Revoke, revoke = revoke[:1], revoke[1:]
+			}
+			d.run(time.Duration(200+rnd.IntN(200+total/10))*time.Millisecond, tasks...)
+		}
+		violations := d.check(true)
+		proved(t, "P07", engine, fmt.Sprintf("publications=%d kills=%d", len(d.copies), d.kills), violations)
+	})
+}
