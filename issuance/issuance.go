@@ -195,20 +195,29 @@ func keyedHash(secret []byte, parts ...string) (sum [32]byte) {
 
 // slot returns the index of a counter of a list.
 func (s *Service) slot(list string, size, counter uint64) (Slot, error) {
+	p, err := s.permutation(list, size)
+	if err != nil {
+		return Slot{}, err
+	}
+	return Slot{List: list, Index: p.Index(counter)}, nil
+}
+
+// permutation is what turns the counters of a list into slots.
+func (s *Service) permutation(list string, size uint64) (*status.Permutation, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p := s.permutations[list]
 	if p == nil {
 		key, err := s.cfg.Secret("status list " + list)
 		if err != nil {
-			return Slot{}, fmt.Errorf("secret of a status list: %w", err)
+			return nil, fmt.Errorf("secret of a status list: %w", err)
 		}
 		if p, err = status.NewPermutation(key, size); err != nil {
-			return Slot{}, fmt.Errorf("slots of list %s: %w", list, err)
+			return nil, fmt.Errorf("slots of list %s: %w", list, err)
 		}
 		s.permutations[list] = p
 	}
-	return Slot{List: list, Index: p.Index(counter)}, nil
+	return p, nil
 }
 
 // sizeSlots notes the sizes of the lists of slots that were given out.

@@ -67,6 +67,8 @@ func (s *Service) PublishTrust(ctx context.Context, r TrustRequest) (Publication
 		if err != nil {
 			return nil, nil, "", err
 		}
+		// After a restore the number was raised above what others may hold.
+		c.Version = max(c.Version, d.next.Number)
 		if carried, err = s.fillContent(d.tx, r, &c, d.types, d.keys); err != nil {
 			return nil, nil, "", err
 		}

@@ -57,6 +57,16 @@ func (s *Snapshot) facts(ctx context.Context) (Facts, error) {
 	return f, err
 }
 
+// HeadAt returns the head that the audit log had with so many entries, by its
+// stored hashes.
+func (s *Snapshot) HeadAt(ctx context.Context, size int64) (audit.Head, error) {
+	h, err := audit.HeadAt(snapshotLog{ctx, s.conn, size}, size)
+	if err != nil {
+		return h, fmt.Errorf("snapshot: %w", readError(ctx, err))
+	}
+	return h, nil
+}
+
 // A snapshotLog is the audit log as a snapshot shows it.
 type snapshotLog struct {
 	ctx  context.Context //nolint:containedctx // it lives for one call

@@ -75,12 +75,26 @@ func (db *DB) Confirm(ctx context.Context, at time.Time, f func(issuance.Tx) err
 		if err := t.run(updateClosed, fromTime(at)); err != nil {
 			return err
 		}
+		if t.newLog {
+			return t.run(updateFenceNewLog)
+		}
 		return t.run(updateFence, "")
 	})
 	if err != nil {
 		return fmt.Errorf("confirm: %w", err)
 	}
 	db.fence = ""
+	return nil
+}
+
+// BeginLog makes the audit log another one, with another origin, when [DB.Confirm]
+// stores the transaction: entries that were lost might have been seen by others.
+func BeginLog(w issuance.Tx) error {
+	t, ok := w.(*tx)
+	if !ok || !t.db.confirms {
+		return errors.New("store: a new log begins with Confirm only")
+	}
+	t.newLog = true
 	return nil
 }
 

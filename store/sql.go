@@ -18,10 +18,11 @@ const (
 	insertMeta = `INSERT INTO meta (one, instance_id, epoch, created_at, latest_tick) VALUES (1, $1, 1, $2, 0)`
 	selectMeta = `SELECT instance_id, epoch, created_at, fence, log_no FROM meta`
 
-	selectInstance = `SELECT instance_id FROM meta`
-	selectFence    = `SELECT epoch, fence FROM meta`
-	updateFence    = `UPDATE meta SET fence = $1, epoch = epoch + 1`
-	insertWriter   = `INSERT INTO writer (writer_no, started_at)
+	selectInstance    = `SELECT instance_id FROM meta`
+	selectFence       = `SELECT epoch, fence FROM meta`
+	updateFence       = `UPDATE meta SET fence = $1, epoch = epoch + 1`
+	updateFenceNewLog = `UPDATE meta SET fence = '', epoch = epoch + 1, log_no = log_no + 1`
+	insertWriter      = `INSERT INTO writer (writer_no, started_at)
 		VALUES ((SELECT coalesce(max(writer_no), 0) + 1 FROM writer), $1) RETURNING writer_no`
 	selectLastWriter = `SELECT coalesce(max(writer_no), 0) FROM writer`
 	updateTick       = `UPDATE meta SET latest_tick = max(latest_tick, $1) RETURNING latest_tick`

@@ -16,11 +16,12 @@ var _ issuance.Tx = (*tx)(nil)
 // A tx is one write transaction. Once a statement has failed it is lost: what
 // follows fails in the same way, and nothing of it is stored.
 type tx struct {
-	db    *DB
-	outer context.Context // the caller's, asked between statements
-	ctx   context.Context // the same without its end, for statements
-	lost  error
-	over  bool
+	newLog bool // see BeginLog
+	db     *DB
+	outer  context.Context // the caller's, asked between statements
+	ctx    context.Context // the same without its end, for statements
+	lost   error
+	over   bool
 
 	// What it adds to the audit log, for the journal.
 	first   int64

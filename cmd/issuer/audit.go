@@ -154,5 +154,9 @@ func (a *app) origin() string {
 	if u, err := url.Parse(host); err == nil {
 		host = u.Host
 	}
-	return host + "/audit/" + a.cfg.Issuer.ID
+	origin := host + "/audit/" + a.cfg.Issuer.ID
+	if n := a.store.LogNo(); n > 1 { // it began anew after a restore without journal
+		origin += fmt.Sprintf("/%d", n)
+	}
+	return origin
 }

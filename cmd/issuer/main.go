@@ -69,7 +69,8 @@ Then hand out what anyone needs to check them:
 		p.initCommand(), p.configCommand(), p.programmeCommand(), p.sourceCommand(), p.sampleCommand(),
 		p.issueCommand(), p.batchCommand(),
 		p.revokeCommand(), p.suspendCommand(), p.resumeCommand(), p.statusCommand(),
-		p.trustCommand(), p.keysCommand(), p.auditCommand(), p.migrateCommand(),
+		p.trustCommand(), p.keysCommand(), p.auditCommand(),
+		p.backupCommand(), p.restoreCommand(), p.migrateCommand(),
 	)
 	return root
 }

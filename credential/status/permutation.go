@@ -79,6 +79,43 @@ func (p *Permutation) Index(counter uint64) uint64 {
 	return x
 }
 
+// Counter returns the counter whose slot this is: what [Permutation.Index] undoes.
+// It panics for a slot beyond the list.
+func (p *Permutation) Counter(index uint64) uint64 {
+	if index >= p.size {
+		panic(fmt.Sprintf("status: internal error: slot %d in a list of %d slots", index, p.size))
+	}
+	x := p.back(index)
+	for x >= p.size {
+		x = p.back(x)
+	}
+	return x
+}
+
+// back undoes once.
+func (p *Permutation) back(x uint64) uint64 {
+	left, right := x/p.b, x%p.b
+	var block [aes.BlockSize]byte
+	for round := feistelRounds; round > 0; {
+		round--
+		if round%2 == 0 {
+			left = p.undo(&block, byte(round), left, right, p.a)
+		} else {
+			right = p.undo(&block, byte(round), right, left, p.b)
+		}
+	}
+	return left*p.b + right
+}
+
+// undo undoes step.
+func (p *Permutation) undo(block *[aes.BlockSize]byte, round byte, x, by, modulus uint64) uint64 {
+	added := p.step(block, round, 0, by, modulus)
+	if x < added {
+		x += modulus
+	}
+	return x - added
+}
+
 // once sends x through the network.
 func (p *Permutation) once(x uint64) uint64 {
 	left, right := x/p.b, x%p.b

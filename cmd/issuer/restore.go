@@ -1,0 +1,206 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/sanad-id/sanad/backup"
+	"github.com/sanad-id/sanad/internal/cli"
+	"github.com/sanad-id/sanad/internal/durable"
+	"github.com/sanad-id/sanad/keys"
+	"github.com/sanad-id/sanad/store"
+)
+
+// restoreOptions are the flags of restore.
+type restoreOptions struct {
+	identity, passphraseFile, keyPassphraseFile string
+	store                                       string
+}
+
+func (p *program) restoreCommand() *cobra.Command {
+	var o restoreOptions
+	c := &cobra.Command{
+		Use: "restore FILE --dir NEWDIR", Short: "Set an issuer up anew from a backup; it takes no work before it is confirmed", Args: cobra.ExactArgs(1),
+		Long: `Makes the directory NEWDIR, which must not exist, from a backup. Every digest is checked, and the backup must be signed by a backup key of the
+keystore in it, which its own passphrase opens.
+
+The issuer that comes out is fenced: what was published can be read and handed out, and nothing can be issued, revoked or published, since
+somebody may have done so after the backup was made. ` + "`issuer restore confirm`" + ` brings it up to date from the journal and opens it for work.
+
+Stop the old installation for good before that. On the same PostgreSQL it is shut out; a copy of an SQLite file knows nothing of this one.`,
+		Example: `  issuer restore office-2026-11-21.backup --dir office2 --identity key.txt --key-passphrase-file passphrase
+  issuer restore confirm --dir office2 --journal /mnt/second/journal`,
+		RunE: p.Action(func(cmd *cobra.Command, args []string) error {
+			if p.dir == "" || p.config != "" {
+				return p.Misused(cli.Hint(errors.New("where to?"), "--dir NEWDIR names the directory to make"))
+			}
+			m, err := p.restore(cmd, args[0], o)
+			if err != nil {
+				return explainBackup(err)
+			}
+			v := viewBackup(args[0], m)
+			return p.Print(cmd, map[string]any{"directory": p.dir, "backup": v, "fenced": store.FenceRestored}, func(w io.Writer) {
+				v.text(w)
+				fmt.Fprintf(w, "restored to %s, which takes no work yet\nnext: `issuer restore confirm --dir %s --journal FOLDER`\n", p.dir, p.dir)
+			})
+		}),
+	}
+	f := c.Flags()
+	f.StringVar(&o.identity, "identity", "", "open the backup with the age identities in `FILE`")
+	f.StringVar(&o.passphraseFile, "passphrase-file", "", "open the backup with the passphrase in `FILE`")
+	f.StringVar(&o.keyPassphraseFile, "key-passphrase-file", "", "the passphrase of the keystore is in `FILE` (default: asked for)")
+	f.StringVar(&o.store, "store", "", "keep the database there (default: "+storeName+" in NEWDIR)")
+	c.MarkFlagsMutuallyExclusive("identity", "passphrase-file")
+	c.AddCommand(p.restoreConfirm())
+	return c
+}
+
+// restore makes the directory under another name and moves it into place when it
+// is complete, so that a crash leaves no half-made issuer.
+func (p *program) restore(cmd *cobra.Command, file string, o restoreOptions) (m backup.Manifest, err error) {
+	if entries, err := os.ReadDir(p.dir); err == nil && len(entries) > 0 || err != nil && !errors.Is(err, os.ErrNotExist) {
+		return m, cli.Hint(fmt.Errorf("%s is not an empty directory", p.dir), "name a directory that does not exist yet; nothing is ever overwritten")
+	}
+	with, err := backupKeys(cmd, o.identity, o.passphraseFile)
+	if err != nil {
+		return m, err
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return m, err
+	}
+	defer f.Close() // only read
+	r, err := backup.NewReader(f, with...)
+	if err != nil {
+		return m, err
+	}
+	defer r.Close()
+	parent := filepath.Dir(filepath.Clean(p.dir))
+	if err := os.MkdirAll(parent, 0o700); err != nil {
+		return m, err
+	}
+	temp, err := os.MkdirTemp(parent, ".sanad-restore-")
+	if err != nil {
+		return m, err
+	}
+	defer func() {
+		if err != nil {
+			_ = os.RemoveAll(temp)
+		}
+	}()
+	bar := newByteBar(cmd, "restoring")
+	t := restoreTarget{p: p, cmd: cmd, dir: temp, o: o}
+	m, err = backup.Restore(r, backup.Target{Open: t.open, Load: t.load, Progress: bar.part})
+	bar.done()
+	if err != nil {
+		return m, err
+	}
+	if err := durable.Sync(temp); err != nil {
+		return m, err
+	}
+	if err := os.Remove(p.dir); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return m, err
+	}
+	if err := os.Rename(temp, p.dir); err != nil {
+		return m, err
+	}
+	return m, durable.Sync(parent)
+}
+
+// A restoreTarget is the directory in the making.
+type restoreTarget struct {
+	p     *program
+	cmd   *cobra.Command
+	dir   string
+	o     restoreOptions
+	store string // where the database goes to
+}
+
+// open puts settings and keystore into the directory and opens the keystore.
+func (t *restoreTarget) open(settings, keystore []byte) (string, []keys.Key, error) {
+	passFile := t.o.keyPassphraseFile
+	if passFile != "" {
+		var err error
+		if passFile, err = filepath.Abs(passFile); err != nil {
+			return "", nil, err
+		}
+	}
+	t.store = t.o.store
+	if t.store == "" {
+		t.store = storeName
+	}
+	settings, err := movedSettings(settings, map[string]string{"store": t.store, "keystore": keystoreName, "key_passphrase_file": passFile})
+	if err != nil {
+		return "", nil, fmt.Errorf("%w: settings: %w", backup.ErrNotABackup, err)
+	}
+	for name, content := range map[string][]byte{settingsName: settings, keystoreName: keystore} {
+		if err := durable.Create(filepath.Join(t.dir, name), content, 0o600); err != nil {
+			return "", nil, err
+		}
+	}
+	cfg, err := readConfig(filepath.Join(t.dir, settingsName))
+	if err != nil {
+		return "", nil, err
+	}
+	pass, err := readPassphrase(t.cmd, passFile, "Passphrase of the keystore")
+	if err != nil {
+		return "", nil, cli.Hint(err, "the backup does not have it, by intention; --key-passphrase-file FILE")
+	}
+	ks, err := keys.OpenFile(cfg.Keystore, pass)
+	if err != nil {
+		return "", nil, explainKeystore(err)
+	}
+	known, err := ks.Keys(t.cmd.Context())
+	t.store = cfg.Store
+	return instance(cfg, ks), known, err
+}
+
+func (t *restoreTarget) load(instance string, d store.Dump) error {
+	return store.Load(t.cmd.Context(), t.store, store.Options{Instance: instance, Now: t.p.Now}, d)
+}
+
+// movedSettings changes top-level keys of a settings file and leaves everything
+// else, comments too. An empty value takes the key out.
+func movedSettings(text []byte, values map[string]string) ([]byte, error) {
+	var doc yaml.Node
+	if err := yaml.Unmarshal(text, &doc); err != nil {
+		return nil, err
+	}
+	if len(doc.Content) != 1 || doc.Content[0].Kind != yaml.MappingNode {
+		return nil, errors.New("no settings")
+	}
+	m := doc.Content[0]
+	seen := map[string]bool{}
+	for i := 0; i+1 < len(m.Content); {
+		key := m.Content[i].Value
+		v, ours := values[key]
+		seen[key] = true
+		switch {
+		case ours && v == "":
+			m.Content = append(m.Content[:i], m.Content[i+2:]...)
+			continue
+		case ours:
+			m.Content[i+1].SetString(v)
+		}
+		i += 2
+	}
+	for key, v := range values {
+		if !seen[key] && v != "" {
+			m.Content = append(m.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: key}, &yaml.Node{Kind: yaml.ScalarNode, Value: v})
+		}
+	}
+	var out bytes.Buffer
+	enc := yaml.NewEncoder(&out)
+	enc.SetIndent(2)
+	if err := errors.Join(enc.Encode(&doc), enc.Close()); err != nil {
+		return nil, err
+	}
+	return out.Bytes(), nil
+}

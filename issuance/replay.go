@@ -1,0 +1,597 @@
+package issuance
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sanad-id/sanad/audit"
+	"github.com/sanad-id/sanad/credential/status"
+	"github.com/sanad-id/sanad/keys"
+)
+
+// After a backup was restored the store lacks what was done since. The journal, the
+// second copy of the audit log, says what that was: its entries are appended as they
+// stand and what they record is done again in the store, without signing anything.
+
+// Errors of [SurveyJournal] and [Service.Replay].
+var (
+	// ErrJournalForked: the journal does not continue the log of the store.
+	ErrJournalForked = errors.New("issuance: the journal is of another log, or one of the two was changed")
+	// ErrJournalShort: the journal ends before the log of the store.
+	ErrJournalShort = errors.New("issuance: the journal ends before the log does")
+	// ErrReplay: an entry of the journal cannot be done again.
+	ErrReplay = errors.New("issuance: an entry of the journal cannot be done again")
+)
+
+// A Journal is a copy of the audit log; [audit.Journal] is one.
+type Journal interface {
+	// Entries yields the entries from number first on, without line breaks. An
+	// error ends the sequence.
+	Entries(ctx context.Context, first int64) iter.Seq2[[]byte, error]
+}
+
+// A Survey says what a journal holds beyond the log of a store.
+type Survey struct {
+	// From is the size of the log, To that of the journal with the root Head.
+	From, To int64
+	Head     audit.Head
+	// Last is the time of the journal's last entry.
+	Last time.Time
+	// Kinds counts what is to be done again by kind.
+	Kinds map[audit.Kind]int64
+	// Programmes are the programme versions that were added since, whose text the
+	// log does not have.
+	Programmes []ProgrammeRow
+	// Keys are the changes of keys since.
+	Keys []KeyChange
+	// Incomplete counts credentials whose entry lacks what its row should say:
+	// version and form of the credential. The first of them is in Example.
+	Incomplete int64
+	Example    string
+}
+
+// A KeyChange is what the log says about a key.
+type KeyChange struct {
+	Kind audit.Kind
+	Key  string
+	// Purpose and, of a compromise, Since are as in the log.
+	Purpose string
+	Since   time.Time
+	At      time.Time
+}
+
+// SurveyJournal reads a journal through and compares it with the log of the store, which
+// has size entries; at tells the head that it had with fewer or as many. It returns
+// [ErrJournalForked] or [ErrJournalShort] if it is not to be used.
+func SurveyJournal(ctx context.Context, j Journal, size int64, at func(size int64) (audit.Head, error)) (Survey, error) {
+	s := Survey{From: size, Kinds: map[audit.Kind]int64{}}
+	var tree audit.Tree
+	agreed := false
+	agree := func() error {
+		want, err := at(tree.Head().Size)
+		if err != nil {
+			return err
+		}
+		if want != tree.Head() {
+			return fmt.Errorf("%w: the first %d entries differ", ErrJournalForked, want.Size)
+		}
+		agreed = true
+		return nil
+	}
+	n := int64(0)
+	for line, err := range j.Entries(ctx, 0) {
+		if err != nil {
+			return s, fmt.Errorf("read the journal: %w", err)
+		}
+		if n == size {
+			if err := agree(); err != nil {
+				return s, err
+			}
+		}
+		if n >= size {
+			if err := s.note(n, line); err != nil {
+				return s, err
+			}
+		}
+		tree.Add(line)
+		n++
+	}
+	s.To, s.Head = n, tree.Head()
+	if !agreed {
+		if err := agree(); err != nil {
+			return s, err
+		}
+	}
+	if n < size {
+		return s, fmt.Errorf("%w: it has %d entries, the log %d", ErrJournalShort, n, size)
+	}
+	return s, nil
+}
+
+// note takes one entry into a survey.
+func (s *Survey) note(n int64, line []byte) error {
+	at, e, err := audit.ParseEntry(line)
+	if err != nil || at != n {
+		return fmt.Errorf("%w: entry %d: %w", ErrReplay, n, errors.Join(err, notItsPlace(at, n)))
+	}
+	s.Last = e.Time
+	s.Kinds[e.Kind]++
+	switch e.Kind {
+	case audit.CredentialIntended:
+		if !complete(e) {
+			s.Incomplete++
+			s.Example = e.Credential
+		}
+	case audit.ProgrammeAdded:
+		digest, err := hex.DecodeString(e.Digest)
+		if err != nil || len(digest) != 32 {
+			return fmt.Errorf("%w: entry %d: a programme without its digest", ErrReplay, n)
+		}
+		p := ProgrammeRow{ID: e.Programme, Digest: [32]byte(digest), Added: e.Time}
+		_, _ = fmt.Sscanf(e.Detail, "version %d", &p.Version) // else 0, for people only
+		s.Programmes = append(s.Programmes, p)
+	case audit.KeyGenerated, audit.KeyActivated, audit.KeyRetired, audit.KeyCompromised:
+		if e.Key == "" || strings.HasSuffix(e.Detail, "status lists sealed") {
+			break
+		}
+		purpose, _, _ := strings.Cut(e.Detail, ":")
+		c := KeyChange{Kind: e.Kind, Key: e.Key, Purpose: purpose, At: e.Time}
+		if _, since, ok := strings.Cut(e.Detail, SinceMark); ok && e.Kind == audit.KeyCompromised {
+			c.Since, _ = time.Parse(time.RFC3339, since) // else zero
+		}
+		// The log names each change twice, as requested and as done.
+		if i := slices.IndexFunc(s.Keys, func(o KeyChange) bool { return o.Kind == c.Kind && o.Key == c.Key && o.Since.Equal(c.Since) }); i < 0 {
+			s.Keys = append(s.Keys, c)
+		}
+	}
+	return nil
+}
+
+func notItsPlace(at, n int64) error {
+	if at == n {
+		return nil
+	}
+	return fmt.Errorf("it says that it is number %d", at)
+}
+
+// complete reports whether the entry of an intent says all that its row does.
+func complete(e audit.Event) bool {
+	if e.Version == 0 || len(e.Slots) == 0 {
+		return false
+	}
+	for _, s := range e.Slots {
+		if s.Form == "" || s.Size == 0 || s.Digest == "" && len(e.Slots) > 1 {
+			return false
+		}
+	}
+	return true
+}
+
+// replayChunk is how many entries are done again in one transaction.
+const replayChunk = 2000
+
+// Replay does again in the store what a journal records from entry number from on,
+// which must be the size of its log, and appends the entries to it. Texts are the
+// texts of programmes that were added since, by their SHA-256. Each transaction is a
+// run of entries with all they did, so after an interruption Replay goes on from the
+// size that the log then has. Told is called after each with the number of entries
+// that are done; optional.
+//
+// The store must take work although it is fenced.
+func (s *Service) Replay(ctx context.Context, j Journal, from int64, texts map[[32]byte][]byte, told func(done int64)) error {
+	r := &replay{s: s, texts: texts}
+	lists, err := s.cfg.Store.Lists(ctx)
+	if err != nil {
+		return fmt.Errorf("list status lists: %w", err)
+	}
+	for i := range lists {
+		r.lists = append(r.lists, &lists[i])
+	}
+	rows, err := s.cfg.Store.Programmes(ctx)
+	if err != nil {
+		return fmt.Errorf("read programmes: %w", err)
+	}
+	r.programmes = rows
+	var events []audit.Event
+	flush := func() error {
+		if len(events) == 0 {
+			return nil
+		}
+		if err := s.cfg.Store.Write(ctx, func(tx Tx) error { return r.chunk(ctx, tx, events) }); err != nil {
+			return fmt.Errorf("do entries %d to %d of the journal again: %w", from, from+int64(len(events))-1, err)
+		}
+		from += int64(len(events))
+		events = events[:0]
+		if told != nil {
+			told(from)
+		}
+		return nil
+	}
+	n := from
+	for line, err := range j.Entries(ctx, from) {
+		if err != nil {
+			return fmt.Errorf("read the journal: %w", err)
+		}
+		at, e, err := audit.ParseEntry(line)
+		if err != nil || at != n {
+			return fmt.Errorf("%w: entry %d: %w", ErrReplay, n, errors.Join(err, notItsPlace(at, n)))
+		}
+		events = append(events, e)
+		if n++; len(events) == replayChunk {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+	}
+	return flush()
+}
+
+// A replay does entries again.
+type replay struct {
+	s          *Service
+	texts      map[[32]byte][]byte
+	programmes []ProgrammeRow
+	lists      []*List
+
+	// Of the transaction that goes on:
+	tx      Tx
+	intents []Credential
+	marks   []Mark
+	marked  time.Time
+	raise   []Publication
+}
+
+// chunk does a run of entries again and appends them.
+func (r *replay) chunk(ctx context.Context, tx Tx, events []audit.Event) error {
+	r.tx, r.intents, r.marks, r.raise = tx, nil, nil, nil
+	if _, err := tx.Tick(events[len(events)-1].Time); err != nil {
+		return err
+	}
+	for i := range events {
+		if err := r.event(ctx, &events[i]); err != nil {
+			return fmt.Errorf("%s of %q: %w", events[i].Kind, events[i].Credential, err)
+		}
+	}
+	if err := r.settle(); err != nil {
+		return err
+	}
+	for _, p := range r.raise {
+		if err := raisePublication(tx, p); err != nil {
+			return err
+		}
+	}
+	return tx.Append(events)
+}
+
+func (r *replay) event(ctx context.Context, e *audit.Event) error {
+	switch e.Kind {
+	case audit.CredentialIntended:
+		if err := r.settleMarks(); err != nil {
+			return err
+		}
+		return r.intend(e)
+	case audit.CredentialSigned:
+		if err := r.settleIntents(); err != nil {
+			return err
+		}
+		return r.signed(e)
+	case audit.CredentialRevoked, audit.CredentialSuperseded, audit.CredentialLeftover:
+		return r.change(e, Revoked)
+	case audit.CredentialSuspended:
+		return r.change(e, Suspended)
+	case audit.CredentialResumed:
+		return r.change(e, Active)
+	case audit.ProgrammeAdded:
+		return r.programme(e)
+	case audit.BatchStarted:
+		return r.batch(ctx, e)
+	case audit.TrustPublished, audit.StatusPublished:
+		r.published(e)
+	case audit.KeyCompromised:
+		if strings.HasSuffix(e.Detail, "status lists sealed") {
+			if err := r.settle(); err != nil {
+				return err
+			}
+			return r.tx.SealLists(e.Time)
+		}
+	}
+	return nil
+}
+
+func (r *replay) settle() error { return errors.Join(r.settleIntents(), r.settleMarks()) }
+
+func (r *replay) settleIntents() error {
+	if len(r.intents) == 0 {
+		return nil
+	}
+	err := r.tx.Intend(r.intents)
+	r.intents = nil
+	return err
+}
+
+func (r *replay) settleMarks() error {
+	if len(r.marks) == 0 {
+		return nil
+	}
+	err := r.tx.Complete(r.marks, r.marked)
+	r.marks = nil
+	return err
+}
+
+func (r *replay) change(e *audit.Event, to State) error {
+	if err := r.settle(); err != nil {
+		return err
+	}
+	_, err := r.tx.Change(e.Credential, to, Reason(e.Reason), e.Time)
+	return err
+}
+
+// signed notes that a credential was signed.
+func (r *replay) signed(e *audit.Event) error {
+	if len(r.marks) > 0 && !r.marked.Equal(e.Time) {
+		if err := r.settleMarks(); err != nil {
+			return err
+		}
+	}
+	r.marked = e.Time
+	m := Mark{ID: e.Credential}
+	for i := range max(len(e.Slots), 1) {
+		text := e.Digest
+		if i < len(e.Slots) && e.Slots[i].Digest != "" {
+			text = e.Slots[i].Digest
+		}
+		digest, err := hash(text)
+		if err != nil {
+			return err
+		}
+		m.Signed = append(m.Signed, digest)
+	}
+	r.marks = append(r.marks, m)
+	return nil
+}
+
+func hash(text string) ([32]byte, error) {
+	b, err := hex.DecodeString(text)
+	if err != nil || len(b) != 32 {
+		return [32]byte{}, fmt.Errorf("%w: no digest", ErrReplay)
+	}
+	return [32]byte(b), nil
+}
+
+// intend writes the row of a credential anew.
+func (r *replay) intend(e *audit.Event) error {
+	row, err := r.version(e)
+	if err != nil {
+		return err
+	}
+	p, err := r.s.parse(row)
+	if err != nil {
+		return err
+	}
+	record, err := hash(e.Record)
+	if err != nil {
+		return err
+	}
+	key, err := keys.ParseID(e.Key)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrReplay, err)
+	}
+	c := Credential{
+		ID: e.Credential, Programme: row.ID, Version: row.Version, Record: record, State: Intended,
+		IssuedAt: idTime(e.Credential, e.Time).Truncate(time.Second), Expires: e.Expires, Changed: e.Time, Batch: e.Batch, Row: e.Row,
+		Many: p.AllowMany,
+	}
+	if old, ok := strings.CutPrefix(e.Detail, InPlaceOf); ok {
+		c.Supersedes = old
+	}
+	if e.Idempotency != "" {
+		if c.Idempotency, err = hash(e.Idempotency); err != nil {
+			return err
+		}
+	}
+	for i, slot := range e.Slots {
+		f := FormRecord{Form: slot.Form, Slot: Slot{List: slot.URI, Index: slot.Index}, Key: key}
+		if f.Form == "" && i < len(p.Forms) {
+			f.Form = p.Forms[i].Name // as good as can be told from an old entry
+		}
+		text := slot.Digest
+		if text == "" {
+			text = e.Digest
+		}
+		if f.ToBeSigned, err = hash(text); err != nil {
+			return err
+		}
+		if err := r.take(slot, ListKind{Programme: p.ID, Form: f.Form, Bits: p.Status.Bits}, e.Time); err != nil {
+			return err
+		}
+		c.Forms = append(c.Forms, f)
+	}
+	r.intents = append(r.intents, c)
+	return nil
+}
+
+// idTime is the moment of issue: an id begins with it.
+func idTime(id string, otherwise time.Time) time.Time {
+	if !ValidID(id) {
+		return otherwise
+	}
+	ms := int64(0)
+	for _, c := range id[:10] {
+		ms = ms<<5 | int64(strings.IndexRune(crockford, c))
+	}
+	return time.UnixMilli(ms).UTC()
+}
+
+// version is the version of a programme that an entry names, or the newest.
+func (r *replay) version(e *audit.Event) (ProgrammeRow, error) {
+	for _, row := range slices.Backward(r.programmes) {
+		if row.ID == e.Programme && (e.Version == 0 || row.Version == e.Version) {
+			return row, nil
+		}
+	}
+	return ProgrammeRow{}, fmt.Errorf("%w: %q version %d", ErrNoProgramme, clip(e.Programme), e.Version)
+}
+
+// take gives a slot out again: it moves the counter of its list past it, and opens
+// the list if the store does not know it.
+func (r *replay) take(slot audit.SlotRef, kind ListKind, at time.Time) error {
+	l, err := r.list(slot, kind, at)
+	if err != nil {
+		return err
+	}
+	p, err := r.s.permutation(l.URI, l.Size)
+	if err != nil {
+		return err
+	}
+	if slot.Index >= l.Size {
+		return fmt.Errorf("%w: slot %d of a list of %d", ErrReplay, slot.Index, l.Size)
+	}
+	if next := p.Counter(slot.Index) + 1; next > l.Next {
+		return r.pass(l, next)
+	}
+	return nil
+}
+
+// pass moves the counter of a list to next. If the list gives out nothing any more
+// the counter stays.
+func (r *replay) pass(l *List, next uint64) error {
+	if !l.Sealed.IsZero() || !l.Closed.IsZero() {
+		return nil
+	}
+	got, err := r.tx.TakeSlots(l.Kind, next-l.Next)
+	if err != nil {
+		return err
+	}
+	if got.List != l.URI || got.First != l.Next || got.N != next-l.Next {
+		return fmt.Errorf("%w: list %s does not stand where it should", ErrReplay, clip(l.URI))
+	}
+	l.Next = next
+	return nil
+}
+
+// list returns a list of the store. One that was opened since is opened again; the
+// one before it had no slots left.
+func (r *replay) list(slot audit.SlotRef, kind ListKind, at time.Time) (*List, error) {
+	for _, l := range r.lists {
+		if l.URI == slot.URI {
+			return l, nil
+		}
+	}
+	for _, l := range r.lists {
+		if l.Kind == kind && l.Next < l.Size {
+			if err := r.pass(l, l.Size); err != nil {
+				return nil, err
+			}
+		}
+	}
+	l := &List{URI: slot.URI, Kind: kind, Size: slot.Size, Opened: at}
+	if l.Size == 0 {
+		l.Size = r.s.cfg.ListSize
+	}
+	if _, err := status.NewList(kind.Bits, l.Size); err != nil {
+		return nil, fmt.Errorf("%w: list %s: %w", ErrReplay, clip(l.URI), err)
+	}
+	if err := r.tx.OpenList(*l); err != nil {
+		return nil, fmt.Errorf("open a status list: %w", err)
+	}
+	r.lists = append(r.lists, l)
+	return l, nil
+}
+
+// programme stores a programme version again.
+func (r *replay) programme(e *audit.Event) error {
+	digest, err := hash(e.Digest)
+	if err != nil {
+		return err
+	}
+	text, ok := r.texts[digest]
+	if !ok {
+		return fmt.Errorf("%w: the text of programme %q with the SHA-256 %s is needed", ErrReplay, clip(e.Programme), e.Digest)
+	}
+	row := ProgrammeRow{ID: e.Programme, Text: text, Digest: digest, Added: e.Time}
+	p, err := r.s.parse(row)
+	if err != nil {
+		return err
+	}
+	row.Version = p.Version
+	r.programmes = append(r.programmes, row)
+	return r.tx.SaveProgramme(row)
+}
+
+// batch stores a batch that was begun since, for its credentials to name. It is not
+// to go on: where it stood nobody knows.
+func (r *replay) batch(ctx context.Context, e *audit.Event) error {
+	row, err := r.version(e)
+	if err != nil {
+		return err
+	}
+	return r.tx.SaveBatch(Batch{
+		ID: e.Batch, Programme: row.ID, Version: row.Version, Source: e.Digest, State: BatchRunning, Started: e.Time, Changed: e.Time,
+	})
+}
+
+// published notes how far publications had come.
+func (r *replay) published(e *audit.Event) {
+	number := uint64(e.Version)
+	if number == 0 { // of an entry from before they had it
+		for _, form := range []string{"version %d", "part %d", "number %d"} {
+			if n, _ := fmt.Sscanf(e.Detail, form, &number); n == 1 {
+				break
+			}
+		}
+	}
+	names := []string{TrustName}
+	switch {
+	case e.Kind == audit.StatusPublished:
+		var text string
+		_, text, _ = strings.Cut(e.Detail, " of ")
+		names = nil
+		for _, l := range r.lists { // a detail is cut off after 200 characters
+			if l.URI == text || len(text) >= 200 && strings.HasPrefix(l.URI, text) {
+				names = append(names, l.URI)
+			}
+		}
+	case strings.HasPrefix(e.Detail, "part "):
+		names = []string{PartName}
+	}
+	at := e.Time.Truncate(time.Second)
+	if at.Before(e.Time) {
+		at = at.Add(time.Second)
+	}
+	for _, name := range names {
+		i := slices.IndexFunc(r.raise, func(p Publication) bool { return p.Name == name })
+		if i < 0 {
+			i = len(r.raise)
+			r.raise = append(r.raise, Publication{Name: name})
+		}
+		r.raise[i].Number, r.raise[i].IssuedAt = max(r.raise[i].Number, number), later(r.raise[i].IssuedAt, at)
+	}
+}
+
+// raisePublication brings number and date of a publication to at least these. Its
+// content stays the one that is known: the next one begins from it.
+func raisePublication(tx Tx, to Publication) error {
+	old, err := tx.Publication(to.Name)
+	if err != nil {
+		return err
+	}
+	content := old.Content
+	for n := old.Number + 1; n <= to.Number; n++ {
+		p := Publication{Name: to.Name, Number: n, IssuedAt: later(old.IssuedAt, to.IssuedAt)}
+		if n == to.Number {
+			p.Content = content
+		}
+		p.Digest = sha256.Sum256(p.Content)
+		if err := tx.SavePublication(p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
