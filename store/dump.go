@@ -115,6 +115,18 @@ func columnsOf(ctx context.Context, q querier, table string) (names, types []str
 	return names, types, nil
 }
 
+// CheckPages reads the whole database and returns what it says is damaged, or "".
+func (s *Snapshot) CheckPages(ctx context.Context) (string, error) {
+	var result string
+	if err := s.conn.QueryRowContext(ctx, "PRAGMA integrity_check(1)").Scan(&result); err != nil {
+		return "", readError(ctx, err)
+	}
+	if result == "ok" {
+		return "", nil
+	}
+	return result, nil
+}
+
 // Close ends the snapshot.
 func (s *Snapshot) Close() error {
 	_, err := s.conn.ExecContext(context.WithoutCancel(context.Background()), "ROLLBACK")
@@ -134,8 +146,24 @@ func (s *Snapshot) Copy(ctx context.Context, table string, to io.Writer) (int64,
 	return n, nil
 }
 
+// credentialsView joins credentials with their forms, for who reads both.
+const credentialsView = "credentials"
+
+// viewColumns are its columns.
+var viewColumns = []string{
+	"credential_no", "credential_id", "programme_no", "version", "record_ref", "state", "reason", "batch_no",
+	"form_no", "form", "list_no", "slot_index", "slot_value", "key_id", "to_be_signed", "signed",
+}
+
+const selectView = `SELECT c.credential_no, c.credential_id, c.programme_no, c.version, c.record_ref, c.state, c.reason, c.batch_no,
+	f.form_no, f.form, f.list_no, f.slot_index, f.slot_value, f.key_id, f.to_be_signed, f.signed
+	FROM credential c LEFT JOIN credential_form f ON f.credential_no = c.credential_no ORDER BY c.credential_no, f.form_no`
+
 // selectAll reads a whole table; no part of it comes from outside.
 func (s *Snapshot) selectAll(table string) (string, []string, error) {
+	if table == credentialsView {
+		return selectView, s.Columns(table), nil
+	}
 	i := slices.IndexFunc(s.Tables, func(t Table) bool { return t.Name == table })
 	k := slices.IndexFunc(tables, func(t struct{ name, key string }) bool { return t.name == table })
 	if i < 0 || k < 0 {
@@ -192,8 +220,12 @@ func (s *Snapshot) copy(ctx context.Context, table string, to io.Writer) (int64,
 }
 
 // Columns returns the columns of a table in their order, nil if there is none of
-// this name.
+// this name. Beside the tables there is "credentials": credential with the columns of
+// credential_form, a row for each form.
 func (s *Snapshot) Columns(table string) []string {
+	if table == credentialsView {
+		return viewColumns
+	}
 	for _, t := range s.Tables {
 		if t.Name == table {
 			return t.Columns

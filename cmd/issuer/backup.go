@@ -176,6 +176,13 @@ func (b *byteBar) part(name string, n int64) {
 	}
 }
 
+// rows is part for what is counted in rows: it names what is read.
+func (b *byteBar) rows(what string, n int64) {
+	if b.bar != nil {
+		b.bar.Describe(fmt.Sprintf("checking %s, row %d", what, n))
+	}
+}
+
 func (b *byteBar) done() {
 	if b.bar != nil {
 		_ = b.bar.Finish()

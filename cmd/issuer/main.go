@@ -70,7 +70,7 @@ Then hand out what anyone needs to check them:
 		p.issueCommand(), p.batchCommand(),
 		p.revokeCommand(), p.suspendCommand(), p.resumeCommand(), p.statusCommand(),
 		p.trustCommand(), p.keysCommand(), p.auditCommand(),
-		p.backupCommand(), p.restoreCommand(), p.migrateCommand(),
+		p.backupCommand(), p.restoreCommand(), p.fsckCommand(), p.migrateCommand(),
 	)
 	return root
 }
