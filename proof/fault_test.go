@@ -139,7 +139,12 @@ var deeds = []deed{
 // clone copies an office with all that its client keeps.
 func (o *office) clone(t *testing.T) *office {
 	t.Helper()
-	root := t.TempDir()
+	return o.cloneTo(t, t.TempDir())
+}
+
+// cloneTo is clone into a folder.
+func (o *office) cloneTo(t *testing.T, root string) *office {
+	t.Helper()
 	if err := os.CopyFS(root, os.DirFS(o.root)); err != nil {
 		t.Fatal(err)
 	}

@@ -266,7 +266,7 @@ var moves = map[string]struct {
 	"revoked":    {revoked, []state{intended, active, suspended}},
 	"suspended":  {suspended, []state{active}},
 	"resumed":    {active, []state{suspended}},
-	"superseded": {revoked, []state{active, suspended}},
+	"superseded": {revoked, []state{intended, active, suspended}},
 	"leftover":   {revoked, []state{intended}},
 }
 

@@ -77,14 +77,21 @@ func (f *fixture) copy(t *testing.T) *fixture {
 	return c
 }
 
-// exec changes the database, past everything that forbids it.
-func (f *fixture) exec(statement string) {
+func (f *fixture) open() (*sql.DB, func()) {
 	f.t.Helper()
 	db, err := sql.Open("sqlite", f.store)
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	defer db.Close()
+	db.SetMaxOpenConns(1)
+	return db, func() { _ = db.Close() }
+}
+
+// exec changes the database, past everything that forbids it.
+func (f *fixture) exec(statement string) {
+	f.t.Helper()
+	db, done := f.open()
+	defer done()
 	rows, err := db.Query(`SELECT type, name FROM sqlite_master WHERE type = 'trigger' OR type = 'index' AND sql IS NOT NULL`)
 	if err != nil {
 		f.t.Fatal(err)
@@ -100,15 +107,14 @@ func (f *fixture) exec(statement string) {
 	if err := rows.Err(); err != nil {
 		f.t.Fatal(err)
 	}
-	db.SetMaxOpenConns(1)
 	if _, err := db.Exec(drop); err != nil {
 		f.t.Fatal(err)
 	}
-	done, err := db.Exec(statement)
+	changed, err := db.Exec(statement)
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	if n, err := done.RowsAffected(); err != nil || n == 0 {
+	if n, err := changed.RowsAffected(); err != nil || n == 0 {
 		f.t.Fatalf("the spoiling statement changes nothing: %v", err)
 	}
 }
