@@ -167,7 +167,7 @@ func (o *office) cloneTo(t *testing.T, root string) *office {
 		c.exports[i] = moved(c.exports[i])
 	}
 	for _, j := range o.batches {
-		c.batches = append(c.batches, &job{source: moved(j.source), folder: moved(j.folder)})
+		c.batches = append(c.batches, &job{source: moved(j.source), folder: moved(j.folder), form: j.form})
 	}
 	// The files of the office are private, and the copies must be.
 	for _, name := range []string{c.dir + "/secrets/passphrase", c.dir + "/keystore.sanad"} {

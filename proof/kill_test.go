@@ -116,7 +116,9 @@ func (l *loop) some(r run, rnd *rand.Rand) result {
 		return l.batch(r, open[rnd.IntN(len(open))])
 	}
 	const n = 50
-	return l.batch(r, l.newJob(int(l.next.Add(n))-n, n))
+	j := l.newJob(int(l.next.Add(n))-n, n)
+	j.form = []string{"text", "csv"}[rnd.IntN(2)]
+	return l.batch(r, j)
 }
 
 func (l *loop) changeOne(r run, verb string, rnd *rand.Rand) result {

@@ -127,24 +127,25 @@ func (c *checker) readReceived() error {
 }
 
 // code looks at the file of a code.
-func (c *checker) code(path string, text []byte, whole bool) (id string, slot uint64) {
+func (c *checker) code(path string, text []byte, whole bool) (id, uri string, slot uint64) {
 	message, err := qr.Decode(string(text))
 	if err != nil {
 		if whole {
 			c.report(badReceived, "%s: %v", path, err)
 		}
-		return "", 0 // it was being written: no reader takes it for a code
+		return "", "", 0 // it was being written: no reader takes it for a code
 	}
 	id, _, _ = strings.Cut(strings.TrimSuffix(filepath.Base(path), ".txt"), "-")
-	return id, c.token(path, id, message)
+	uri, slot = c.token(path, id, message)
+	return id, uri, slot
 }
 
-// token looks at the signed bytes of a form.
-func (c *checker) token(from, id string, message []byte) (slot uint64) {
+// token looks at the signed bytes of a form and returns its slot.
+func (c *checker) token(from, id string, message []byte) (uri string, slot uint64) {
 	f, ok := c.forms[digestOf(message)]
 	if !ok || c.creds[f.cred].id != toID(id) {
 		c.report(notRecorded, "%s: %s", from, id)
-		return 0
+		return "", 0
 	}
 	k := &c.creds[f.cred]
 	if !k.signed {
@@ -153,12 +154,12 @@ func (c *checker) token(from, id string, message []byte) (slot uint64) {
 	parsed, err := cwt.Parse(message)
 	if err != nil || parsed.Status == nil {
 		c.report(badReceived, "%s: %v", from, err)
-		return 0
+		return "", 0
 	}
 	if parsed.Status.URI != c.lists[f.list].uri || parsed.Status.Index != uint64(f.slot) {
 		c.report(otherSlot, "%s: slot %d of %s", from, parsed.Status.Index, parsed.Status.URI)
 	}
-	return parsed.Status.Index
+	return parsed.Status.URI, parsed.Status.Index
 }
 
 // folder looks at the folder of a batch.
@@ -181,32 +182,82 @@ func (c *checker) folder(dir string) error {
 			return err
 		}
 		for _, e := range entries {
-			if !strings.HasSuffix(e.Name(), ".txt") {
-				continue
+			path := filepath.Join(dir, e.Name())
+			switch {
+			case strings.HasSuffix(e.Name(), ".txt"):
+				err = c.codeOf(path, listed)
+			case strings.HasPrefix(e.Name(), "codes-"):
+				err = c.codesOf(path, listed)
 			}
-			row, inManifest := listed[digestOf([]byte(e.Name()))]
-			delete(listed, digestOf([]byte(e.Name())))
-			text, err := os.ReadFile(filepath.Join(dir, e.Name()))
 			if err != nil {
 				return err
-			}
-			id, slot := c.code(filepath.Join(dir, e.Name()), text, inManifest)
-			if inManifest && id != "" && slot != row {
-				c.report(badManifest, "%s: slot %d, by the manifest %d", e.Name(), slot, row)
-			}
-			if !inManifest && c.finished {
-				c.report(badManifest, "%s is not listed", e.Name())
 			}
 		}
 	}
 	if len(listed) > 0 {
-		c.report(badManifest, "%s lists %d files that are not there", dir, len(listed))
+		c.report(badManifest, "%s lists %d codes that are not there", dir, len(listed))
 	}
 	return nil
 }
 
-// manifest reads the rows that are whole: the slot of each file by the digest of
-// its name. A file or a record must not be listed twice.
+// codeOf looks at a file of one code, and takes it off the list.
+func (c *checker) codeOf(path string, listed map[digest]uint64) error {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	key := digestOf([]byte(filepath.Base(path)))
+	row, inManifest := listed[key]
+	if id, _, slot := c.code(path, text, inManifest); inManifest && id != "" && slot != row {
+		c.report(badManifest, "%s: slot %d, by the manifest %d", path, slot, row)
+	}
+	delete(listed, key)
+	if !inManifest && c.finished {
+		c.report(badManifest, "%s is not listed", path)
+	}
+	return nil
+}
+
+// codesOf looks at a file of many codes, as far as its rows are whole, and takes
+// them off the list.
+func (c *checker) codesOf(path string, listed map[digest]uint64) error {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	rows := csv.NewReader(bytes.NewReader(text[:bytes.LastIndexByte(text, '\n')+1]))
+	rows.FieldsPerRecord, rows.ReuseRecord = 3, true
+	for first := true; ; first = false {
+		row, err := rows.Read()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			c.report(badReceived, "%s: %v", path, err)
+			return nil
+		}
+		if first {
+			continue
+		}
+		message, err := qr.Decode(row[2])
+		if err != nil {
+			c.report(badReceived, "%s: %s: %v", path, row[0], err)
+			continue
+		}
+		uri, slot := c.token(path, row[0], message)
+		key := digestOf([]byte(row[0] + " " + uri))
+		if at, inManifest := listed[key]; inManifest && at != slot {
+			c.report(badManifest, "%s: %s has slot %d, by the manifest %d", path, row[0], slot, at)
+		} else if !inManifest && c.finished {
+			c.report(badManifest, "%s: %s is not listed, or twice there", path, row[0])
+		}
+		delete(listed, key)
+	}
+}
+
+// manifest reads the rows that are whole: the slot of each code, by the digest of
+// its file's name or, in a file of many, of its id and list. A code must not be
+// listed twice, and a record not with two credentials.
 func (c *checker) manifest(dir string) (map[digest]uint64, error) {
 	listed, issued := map[digest]uint64{}, map[digest]credID{}
 	text, err := os.ReadFile(filepath.Join(dir, "manifest.csv"))
@@ -234,9 +285,13 @@ func (c *checker) manifest(dir string) (map[digest]uint64, error) {
 		if err != nil {
 			c.report(badManifest, "%s: a row without a slot: %q", dir, row[4])
 		}
-		file, record, id := digestOf([]byte(row[4])), digestOf([]byte(row[0])), toID(row[1])
+		key := row[4]
+		if strings.HasPrefix(key, "codes-") {
+			key = row[1] + " " + row[2]
+		}
+		file, record, id := digestOf([]byte(key)), digestOf([]byte(row[0])), toID(row[1])
 		if _, twice := listed[file]; twice {
-			c.report(badManifest, "%s lists %s twice", dir, row[4])
+			c.report(badManifest, "%s lists %s twice", dir, key)
 		}
 		if other, twice := issued[record]; twice && other != id {
 			c.report(badManifest, "%s issues twice for one record: %s and %s", dir, other, id)

@@ -112,6 +112,7 @@ type office struct {
 // A job is a batch that was begun.
 type job struct {
 	source, folder string
+	form           string // what files it writes
 	done           atomic.Bool
 	busy           sync.Mutex
 }
@@ -164,6 +165,10 @@ type run struct {
 	env    []string
 	// mayFail is set if it is run with a fault, of which it may say anything.
 	mayFail bool
+	// until says when it is killed.
+	until func() bool
+	// long is set if it may take hours, bare if it has no directory.
+	long, bare bool
 }
 
 // A result is what came of it.
@@ -181,10 +186,14 @@ func (r result) String() string {
 func (o *office) run(r run) result {
 	o.t.Helper()
 	line := slices.Concat(r.before, []string{issuerPath}, r.args)
-	if r.args[0] != "init" {
+	if r.args[0] != "init" && !r.bare {
 		line = append(line, "--dir", o.dir)
 	}
-	ctx, stop := context.WithTimeout(o.t.Context(), 2*time.Minute)
+	limit := 2 * time.Minute
+	if r.long {
+		limit = 6 * time.Hour
+	}
+	ctx, stop := context.WithTimeout(o.t.Context(), limit)
 	defer stop()
 	cmd := exec.CommandContext(ctx, line[0], line[1:]...)
 	cmd.Env = append(os.Environ(), "SANAD_PROOF_CHUNK=10")
@@ -203,6 +212,20 @@ func (o *office) run(r run) result {
 	if r.after > 0 {
 		timer := time.AfterFunc(r.after, func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
 		defer timer.Stop()
+	}
+	if r.until != nil {
+		over := make(chan struct{})
+		defer close(over)
+		go func() {
+			for !r.until() {
+				select {
+				case <-over:
+					return
+				case <-time.After(2 * time.Millisecond):
+				}
+			}
+			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+		}()
 	}
 	_ = cmd.Wait() // its error is the state of the process
 	if ctx.Err() != nil {
@@ -275,7 +298,7 @@ func (o *office) issue(r run, source, rec string, more ...string) (id string, go
 // newJob is a batch of n persons from number first on.
 func (o *office) newJob(first, n int) *job {
 	name := strconv.FormatInt(o.outs.Add(1), 10)
-	j := &job{source: o.people("people-"+name+".csv", first, n), folder: filepath.Join(o.root, "batch-"+name)}
+	j := &job{source: o.people("people-"+name+".csv", first, n), folder: filepath.Join(o.root, "batch-"+name), form: "text"}
 	o.with(func(l *ledger) { o.batches = append(o.batches, j) })
 	return j
 }
@@ -285,7 +308,7 @@ func (o *office) batch(r run, j *job) result {
 	o.t.Helper()
 	j.busy.Lock()
 	defer j.busy.Unlock()
-	r.args = []string{"batch", "--programme", "farmer-card", "--source", j.source, "--out", j.folder, "--form", "text", "--json"}
+	r.args = []string{"batch", "--programme", "farmer-card", "--source", j.source, "--out", j.folder, "--form", j.form, "--json"}
 	got := o.run(r)
 	if got.code != 3 { // some were refused: they hold one
 		o.look(r, got)

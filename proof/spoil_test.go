@@ -26,6 +26,9 @@ func newFixture(t *testing.T) *fixture {
 		ids = append(ids, id)
 	}
 	o.batch(run{}, o.newJob(100, 25))
+	many := o.newJob(200, 25)
+	many.form = "csv"
+	o.batch(run{}, many)
 	o.publish(run{}, "trust", false)
 	o.publish(run{}, "status", false)
 	o.export(run{})
@@ -185,6 +188,24 @@ func TestCheckerFinds(t *testing.T) {
 		}, otherSlot},
 		{"half a code", func(f *fixture) { f.cut(f.codes[0].path) }, badReceived},
 		{"half a code of a batch", func(f *fixture) { f.cut(f.inFolder("*.txt")) }, badReceived},
+		{"half a row of a file of codes", func(f *fixture) {
+			rows := strings.SplitAfter(string(read(f.t, f.manyCodes())), "\n")
+			rows[3] = rows[3][:len(rows[3])-12] + "\"\n"
+			f.write(f.manyCodes(), []byte(strings.Join(rows, "")))
+		}, badReceived},
+		{"a row of a file of codes twice", func(f *fixture) {
+			rows := strings.SplitAfter(string(read(f.t, f.manyCodes())), "\n")
+			f.write(f.manyCodes(), []byte(strings.Join(append(rows, rows[3]), "")))
+		}, badManifest},
+		{"a row of a file of codes that went", func(f *fixture) {
+			rows := strings.SplitAfter(string(read(f.t, f.manyCodes())), "\n")
+			f.write(f.manyCodes(), []byte(strings.Join(slices.Delete(rows, 3, 4), "")))
+		}, badManifest},
+		{"a row of a file of codes under another id", func(f *fixture) {
+			rows := strings.SplitAfter(string(read(f.t, f.manyCodes())), "\n")
+			rows[3] = rows[5][:26] + rows[3][26:]
+			f.write(f.manyCodes(), []byte(strings.Join(rows, "")))
+		}, notRecorded},
 		{"a code of a batch that went", func(f *fixture) { f.remove(f.inFolder("*.txt")) }, badManifest},
 		{"a code that the manifest does not name", func(f *fixture) {
 			f.write(filepath.Join(f.folders[0], filepath.Base(f.codes[0].path)), read(f.t, f.codes[0].path))
@@ -290,6 +311,9 @@ func (f *fixture) swap(suffix string) {
 	f.write(a, second)
 	f.write(b, first)
 }
+
+// manyCodes is the first file of many codes.
+func (f *fixture) manyCodes() string { return filepath.Join(f.folders[1], "codes-00000000.csv") }
 
 func (f *fixture) inFolder(pattern string) string {
 	f.t.Helper()
