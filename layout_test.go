@@ -29,7 +29,7 @@ var layers = []string{
 	"fsck",
 	// Above this line: no network, no database, no cgo.
 	"qr/image internal/vectors internal/cli internal/pgtest internal/faultproxy",
-	"registry/csvfile registry/samplecountry store",
+	"registry/csvfile registry/samplecountry registry/sqltable store",
 	"keys/keystest registry/registrytest store/storetest backup",
 	"cmd/issuer cmd/verifier bench proof",
 }
@@ -45,9 +45,9 @@ var owner = map[string]string{
 	"github.com/skip2/go-qrcode":        "qr/image",
 	"github.com/makiuchi-d/gozxing":     "qr/image",
 	"golang.org/x/mod":                  "audit",
-	"modernc.org/sqlite":                "store",
+	"modernc.org/sqlite":                "store registry/sqltable",
 	"github.com/pressly/goose/v3":       "store",
-	"github.com/jackc/pgx/v5":           "store internal/pgtest internal/faultproxy",
+	"github.com/jackc/pgx/v5":           "store registry/sqltable internal/pgtest internal/faultproxy",
 	"filippo.io/age":                    "backup",
 	"github.com/klauspost/compress":     "backup",
 	"github.com/schollz/progressbar/v3": "cmd/issuer",
