@@ -96,6 +96,21 @@ func (c *Cluster) HoldBack(t testing.TB) {
 	}
 }
 
+// CatchUp waits until the standby c has everything that its primary has written.
+func (c *Cluster) CatchUp(t testing.TB, primary *Cluster) {
+	t.Helper()
+	var end string
+	err := primary.do(func(ctx context.Context, conn *pgx.Conn) error {
+		return conn.QueryRow(ctx, "SELECT pg_current_wal_flush_lsn()::text").Scan(&end)
+	})
+	if err == nil {
+		err = c.until("SELECT pg_last_wal_replay_lsn() >= '" + end + "'")
+	}
+	if err != nil {
+		t.Fatalf("pgtest: catch up: %v", err)
+	}
+}
+
 // Promote makes a standby take over: it can be written to from now on, on a
 // timeline of its own. Nobody sees to it that the primary is dead; kill it.
 func (c *Cluster) Promote(t testing.TB) {
