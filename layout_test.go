@@ -28,7 +28,7 @@ var layers = []string{
 	"issuance verification",
 	"fsck",
 	// Above this line: no network, no database, no cgo.
-	"qr/image internal/vectors internal/cli internal/pgtest internal/faultproxy",
+	"qr/image internal/vectors internal/cli internal/pgtest internal/faultproxy internal/fetch",
 	"registry/csvfile registry/samplecountry registry/sqltable store",
 	"keys/keystest registry/registrytest store/storetest backup",
 	"cmd/issuer cmd/verifier bench proof",
@@ -145,6 +145,22 @@ func TestEveryPackageSaysWhatItIsFor(t *testing.T) {
 			t.Errorf("%s has no package comment", pkg)
 		}
 	}
+}
+
+// TestOneWayOut: who asks other machines goes through internal/fetch, which knows
+// where it must not go.
+func TestOneWayOut(t *testing.T) {
+	clients := []string{"Client", "Get", "Post", "PostForm", "Head", "DefaultClient", "DefaultTransport", "Transport", "NewRequest", "NewRequestWithContext"}
+	eachFile(t, 0, func(pkg string, f *ast.File) {
+		ast.Inspect(f, func(n ast.Node) bool {
+			if s, ok := n.(*ast.SelectorExpr); ok && pkg != "internal/fetch" {
+				if x, ok := s.X.(*ast.Ident); ok && x.Name == "http" && slices.Contains(clients, s.Sel.Name) {
+					t.Errorf("%s uses http.%s, which belongs to internal/fetch", pkg, s.Sel.Name)
+				}
+			}
+			return true
+		})
+	})
 }
 
 func within(path, module string) bool {
