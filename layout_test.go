@@ -19,9 +19,9 @@ const module = "github.com/sanad-id/sanad/"
 // layers is the order of imports: a package imports from lines above its own
 // only. A package is listed when it gets its directory.
 var layers = []string{
-	"internal/cbor internal/copytext internal/durable internal/i18n qr",
+	"internal/cbor internal/copytext internal/durable internal/i18n qr internal/strict",
 	"keys registry",
-	"internal/cose audit",
+	"internal/cose internal/jose audit",
 	"credential",
 	"credential/cwt credential/status programme/crosswalk",
 	"trust programme",
@@ -63,7 +63,7 @@ var testOnly = []string{
 
 // pureModules are the foreign modules that a pure package may import.
 var pureModules = []string{
-	"github.com/veraison/go-cose", "github.com/fxamacker/cbor/v2", "golang.org/x/mod", "golang.org/x/crypto",
+	"github.com/lestrrat-go/jwx/v2", "github.com/veraison/go-cose", "github.com/fxamacker/cbor/v2", "golang.org/x/mod", "golang.org/x/crypto",
 	"golang.org/x/text", "golang.org/x/sync", "golang.org/x/sys", "go.yaml.in/yaml/v3",
 }
 

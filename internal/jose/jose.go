@@ -1,0 +1,163 @@
+// Package jose signs and verifies JSON Web Signatures in their compact form
+// (RFC 7515) with ES256, ES384 and EdDSA (RFC 7518, RFC 8037). It is the only user
+// of lestrrat-go/jwx/v2.
+//
+// Start with [NewDraft], where the bytes to be signed must be known first, or
+// [Sign]; [Parse] and [Message.Verify] are the other side. Payloads are raw bytes
+// that the caller made or will read with package strict.
+//
+// That library is no longer kept up and has a known fault (SECURITY.md), so it makes
+// and checks signatures and nothing else: tokens and headers are taken apart and put
+// together here, and it never sees one. Algorithm, key and type are arguments of
+// the caller; what a header says of them must agree and decides nothing. Refused
+// are, whatever the signature: a header member twice, crit and with it b64, jku,
+// x5u, zip, a jwk that nobody asked for, a type other than the expected one, MACs and
+// "none", JSON serialisations and everything in unusual base64.
+//
+// Left to others: whose key it is, what a kid or a certificate chain leads to, and
+// whether a key may be used for this purpose ([keys.CheckSigner] is the caller's).
+//
+// Tokens over the given limit, [MaxToken] by default, and headers over 32 KiB are
+// refused before they are decoded.
+package jose
+
+import (
+	"crypto"
+	"encoding/asn1"
+	"errors"
+	"fmt"
+	"io"
+	"math/big"
+	"strconv"
+
+	"github.com/lestrrat-go/jwx/v2/jwa"
+	"github.com/lestrrat-go/jwx/v2/jws"
+
+	"github.com/sanad-id/sanad/keys"
+)
+
+// Errors that callers tell apart.
+var (
+	// ErrMalformed: not the token that was expected.
+	ErrMalformed = errors.New("jose: malformed")
+	// ErrTooLarge: a limit on size, nesting or count is passed.
+	ErrTooLarge = errors.New("jose: too large")
+	// ErrEncrypted: an encrypted token in place of a signed one.
+	ErrEncrypted = errors.New("jose: encrypted")
+	// ErrType: a token of another type than the one expected.
+	ErrType = errors.New("jose: token of another type")
+	// ErrHeader: a header that no token may have here, such as crit or jku, or an
+	// algorithm that is no signature.
+	ErrHeader = errors.New("jose: header not allowed")
+	// ErrUnsigned: there is no signature, or the algorithm is "none".
+	ErrUnsigned = errors.New("jose: no signature")
+	// ErrUnsupportedAlgorithm: signed with an algorithm that we do not carry.
+	ErrUnsupportedAlgorithm = errors.New("jose: unsupported algorithm")
+	// ErrAlgorithm: header, key and expectation do not name one algorithm.
+	ErrAlgorithm = errors.New("jose: another algorithm than expected")
+	// ErrSignature: the signature does not verify.
+	ErrSignature = errors.New("jose: bad signature")
+)
+
+// MaxToken is the most bytes of a token unless the caller allows another number.
+const MaxToken = 64 << 10
+
+// verifiers and signers are those of the library, one for each algorithm we
+// accept. They hold no key and can be used from several goroutines.
+var (
+	verifiers = map[keys.Algorithm]jws.Verifier{}
+	signers   = map[keys.Algorithm]jws.Signer{}
+)
+
+func init() {
+	for ours, theirs := range map[keys.Algorithm]jwa.SignatureAlgorithm{
+		keys.ES256: jwa.ES256, keys.ES384: jwa.ES384, keys.EdDSA: jwa.EdDSA,
+	} {
+		v, err := jws.NewVerifier(theirs)
+		if err != nil {
+			panic("jose: internal error: " + err.Error())
+		}
+		s, err := jws.NewSigner(theirs)
+		if err != nil {
+			panic("jose: internal error: " + err.Error())
+		}
+		verifiers[ours], signers[ours] = v, s
+	}
+}
+
+// verify checks one signature over the bytes message. Every signature of the
+// module that comes in JOSE goes through here.
+func verify(alg keys.Algorithm, pub keys.PublicKey, message, signature []byte) error {
+	// A PublicKey fits one algorithm only: its curve was checked against it. The
+	// library accepts any curve for any ECDSA algorithm.
+	v, ok := verifiers[alg]
+	if !ok || pub.Algorithm() != alg {
+		return fmt.Errorf("%w: a key for %q, expected %q", ErrAlgorithm, pub.Algorithm(), alg)
+	}
+	if len(signature) == 0 {
+		return ErrUnsigned
+	}
+	// RFC 7518 section 3.4: r and s in full length, nothing before or after.
+	if len(signature) != alg.SignatureSize() {
+		return fmt.Errorf("%w: %d bytes, want %d", ErrSignature, len(signature), alg.SignatureSize())
+	}
+	if v.Verify(message, signature, pub.Crypto()) != nil {
+		return ErrSignature
+	}
+	return nil
+}
+
+// sign makes one signature over the bytes message.
+func sign(rnd io.Reader, s keys.Signer, alg keys.Algorithm, message []byte) ([]byte, error) {
+	signer, ok := signers[alg]
+	if !ok {
+		return nil, fmt.Errorf("%w: a key for %q", ErrAlgorithm, alg)
+	}
+	sig, err := signer.Sign(message, device{s, rnd, alg})
+	if err != nil {
+		return nil, fmt.Errorf("jose: sign: %v", err)
+	}
+	// A device may report success and hand back nothing.
+	if len(sig) != alg.SignatureSize() {
+		return nil, fmt.Errorf("jose: sign: the signer returned %d bytes, want %d", len(sig), alg.SignatureSize())
+	}
+	return sig, nil
+}
+
+// A device is a signer with the caller's source of randomness, whose answers are
+// looked at before the library works on them: it would panic on numbers that are
+// longer than the curve's.
+type device struct {
+	keys.Signer
+	rnd io.Reader
+	alg keys.Algorithm
+}
+
+// Sign implements [crypto.Signer].
+func (d device) Sign(_ io.Reader, digest []byte, _ crypto.SignerOpts) ([]byte, error) {
+	sig, err := d.Signer.Sign(d.rnd, digest, d.alg.Hash())
+	if err != nil || d.alg == keys.EdDSA {
+		return sig, err
+	}
+	var numbers struct{ R, S *big.Int }
+	rest, err := asn1.Unmarshal(sig, &numbers)
+	if err != nil || len(rest) > 0 {
+		return nil, errors.New("the signer returned no ASN.1 signature")
+	}
+	most := d.alg.SignatureSize() / 2 * 8
+	for _, n := range []*big.Int{numbers.R, numbers.S} {
+		if n.Sign() <= 0 || n.BitLen() > most {
+			return nil, errors.New("the signer returned a number outside the curve's")
+		}
+	}
+	return sig, nil
+}
+
+// cut quotes and shortens a word that came from outside.
+func cut(s string) string {
+	const most = 40
+	if len(s) > most {
+		s = s[:most] + "..."
+	}
+	return strconv.Quote(s)
+}

@@ -1,0 +1,136 @@
+package strict
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// maxWriteDepth is how deep a value may nest that AppendJSON writes.
+const maxWriteDepth = 64
+
+// AppendJSON appends v, which is nil, a bool, int, int64, float64, string, []any,
+// map[string]any, [Value] or a map or slice of these. Members of maps are sorted by
+// name, so that equal values are written alike. What [Limits.JSON] would refuse is
+// not written.
+func AppendJSON(dst []byte, v any) ([]byte, error) { return appendJSON(dst, v, maxWriteDepth) }
+
+func appendJSON(dst []byte, v any, depth int) ([]byte, error) {
+	if depth == 0 {
+		return nil, errors.New("strict: a value nested too deep to be written")
+	}
+	var err error
+	switch v := v.(type) {
+	case nil:
+		return append(dst, "null"...), nil
+	case bool:
+		if v {
+			return append(dst, "true"...), nil
+		}
+		return append(dst, "false"...), nil
+	case int:
+		return AppendInt(dst, int64(v))
+	case int64:
+		return AppendInt(dst, v)
+	case float64:
+		return appendFloat(dst, v)
+	case string:
+		return AppendText(dst, v)
+	case []any:
+		dst = append(dst, '[')
+		for i, e := range v {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			if dst, err = appendJSON(dst, e, depth-1); err != nil {
+				return nil, err
+			}
+		}
+		return append(dst, ']'), nil
+	case map[string]any:
+		dst = append(dst, '{')
+		for i, name := range slices.Sorted(maps.Keys(v)) {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			if dst, err = AppendText(dst, name); err != nil {
+				return nil, err
+			}
+			if dst, err = appendJSON(append(dst, ':'), v[name], depth-1); err != nil {
+				return nil, err
+			}
+		}
+		return append(dst, '}'), nil
+	case Value:
+		return appendJSON(dst, v.Any(), depth)
+	}
+	return nil, fmt.Errorf("strict: a value of type %T has no JSON form here", v)
+}
+
+// AppendInt appends a whole number that every reader takes alike.
+func AppendInt(dst []byte, n int64) ([]byte, error) {
+	if n > maxWhole || n < -maxWhole {
+		return nil, errors.New("strict: a whole number beyond 2^53")
+	}
+	return fmt.Appendf(dst, "%d", n), nil
+}
+
+func appendFloat(dst []byte, f float64) ([]byte, error) {
+	if math.IsNaN(f) || math.IsInf(f, 0) {
+		return nil, errors.New("strict: a number that is not finite")
+	}
+	if f == math.Trunc(f) && math.Abs(f) <= maxWhole {
+		return AppendInt(dst, int64(f))
+	}
+	b, err := json.Marshal(f) // the shortest form, as in ECMAScript
+	if err != nil {
+		return nil, fmt.Errorf("strict: %w", err)
+	}
+	return append(dst, b...), nil
+}
+
+// AppendText appends s in quotation marks. It must be UTF-8.
+func AppendText(dst []byte, s string) ([]byte, error) {
+	if !utf8.ValidString(s) {
+		return nil, errors.New("strict: text that is not UTF-8")
+	}
+	dst = append(dst, '"')
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c == '"' || c == '\\':
+			dst = append(dst, '\\', c)
+		case c == '\n':
+			dst = append(dst, '\\', 'n')
+		case c < ' ':
+			dst = fmt.Appendf(dst, `\u%04x`, c)
+		default:
+			dst = append(dst, c)
+		}
+	}
+	return append(dst, '"'), nil
+}
+
+var base64url = base64.RawURLEncoding.Strict()
+
+// AppendBase64URL appends b in base64url without padding.
+func AppendBase64URL(dst, b []byte) []byte { return base64url.AppendEncode(dst, b) }
+
+// DecodeBase64URL decodes base64url without padding. Every byte string has one
+// spelling: line breaks, padding and stray bits in the last letter are refused.
+func DecodeBase64URL(s string) ([]byte, error) {
+	// The standard library passes over line breaks.
+	if strings.IndexByte(s, '\n') >= 0 || strings.IndexByte(s, '\r') >= 0 {
+		return nil, fmt.Errorf("%w: a line break in base64url", ErrMalformed)
+	}
+	b, err := base64url.DecodeString(s)
+	if err != nil {
+		return nil, fmt.Errorf("%w: not base64url", ErrMalformed)
+	}
+	return b, nil
+}
