@@ -23,7 +23,7 @@ var layers = []string{
 	"keys registry",
 	"internal/cose internal/jose audit",
 	"credential",
-	"credential/cwt credential/status programme/crosswalk",
+	"credential/cwt credential/sdjwt credential/status programme/crosswalk",
 	"trust programme",
 	"issuance verification",
 	"fsck",

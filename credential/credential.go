@@ -4,7 +4,7 @@
 // refused ([Reason], [RejectedError]).
 //
 // Start with [Verified]. The formats themselves are packages below this one:
-// credential/cwt for paper codes; more follow. They know neither registries nor
+// credential/cwt for paper codes, credential/sdjwt for wallets; more follow. They know neither registries nor
 // HTTP, never import each other, and leave to others which issuers to trust
 // (package trust) and what a result means for the person who asked (package
 // verification).
@@ -27,6 +27,9 @@ const (
 	FormatCWT Format = "cwt"
 	// FormatHealthCert is the EU and WHO health certificate (HC1:), read only.
 	FormatHealthCert Format = "hcert"
+	// FormatSDJWT is an SD-JWT VC as credential/sdjwt writes it, with or without key
+	// binding.
+	FormatSDJWT Format = "dc+sd-jwt"
 )
 
 // A StatusRef says where the status of a credential is published: the entry
@@ -39,8 +42,9 @@ type StatusRef struct {
 
 // A Claim is one statement of a credential. Name is the standard or the type's
 // own name for it. For a field of the type's own map Key is its integer key
-// there, and Name is empty until a [Type] names it. Value is a string, int64,
-// bool, float64, []byte, []any or map[string]any.
+// there, and Name is empty until a [Type] names it; formats whose claims have
+// names give no keys. Value is a string, int64, bool, float64, []byte, []any or
+// map[string]any, in formats of JSON also nil.
 type Claim struct {
 	Key   int64
 	Name  string
@@ -78,6 +82,9 @@ type Verified struct {
 	Status *StatusRef
 	// Holder is the key the credential is bound to (cnf), nil for paper.
 	Holder *keys.PublicKey
+	// HolderProof is when the holder's key signed for this verifier and this
+	// request. It is zero unless the format checked such a proof.
+	HolderProof time.Time
 
 	// Person holds the Claim 169 attributes, Fields the type's own map, and
 	// Health the content of a health certificate under the name "hcert".

@@ -74,6 +74,16 @@ const (
 	ClockDoubtful Reason = "clock_doubtful"
 	// HolderNotProven: policy wants the holder's key and the copy shows none.
 	HolderNotProven Reason = "holder_not_proven"
+	// HolderProofMissing: a proof by the holder's key was asked for and left out.
+	HolderProofMissing Reason = "holder_proof_missing"
+	// HolderProofBad: the proof is not by the holder's key or not for what is shown.
+	HolderProofBad Reason = "holder_proof_bad"
+	// HolderProofOld: the proof was made too long ago.
+	HolderProofOld Reason = "holder_proof_old"
+	// WrongAudience: the proof was made for another verifier.
+	WrongAudience Reason = "wrong_audience"
+	// WrongNonce: the proof answers another request.
+	WrongNonce Reason = "wrong_nonce"
 	// SeveralCodes: the picture shows more than one different code.
 	SeveralCodes Reason = "several_codes"
 	// NoCode: the picture shows no code that can be read.
@@ -87,7 +97,7 @@ func Reasons() []Reason {
 		BadSignature, UnknownIssuer, WrongIssuer, NotAuthorised, UnknownType, IssuerNotEstablished, NoTrust, TrustOld, TrustExpired,
 		Expired, NotYetValid, IssuedInFuture, NoIssueDate, KeyNotInWindow, KeyCompromised, SlotNotIssued,
 		Revoked, Suspended, StatusUnknownValue, StatusOutOfRange, StatusMissing, StatusUnavailable, StatusOld, StatusUnsupported,
-		ClockDoubtful, HolderNotProven, SeveralCodes, NoCode,
+		ClockDoubtful, HolderNotProven, HolderProofMissing, HolderProofBad, HolderProofOld, WrongAudience, WrongNonce, SeveralCodes, NoCode,
 	}
 }
 

@@ -29,6 +29,9 @@ const (
 	// Witness keys co-sign checkpoints of audit logs of others. They are Ed25519
 	// keys, too.
 	Witness Purpose = "witness"
+	// Holder keys are those of a wallet: they prove that whoever shows a credential
+	// is the one it was issued to.
+	Holder Purpose = "holder"
 )
 
 // purposes lists every purpose with the years for which its keys sign if a
@@ -37,7 +40,7 @@ var purposes = []struct {
 	name  Purpose
 	years int
 }{
-	{Credential, 1}, {StatusList, 1}, {TrustBundle, 1}, {TrustRoot, 10}, {Audit, 5}, {Backup, 5}, {Witness, 10},
+	{Credential, 1}, {StatusList, 1}, {TrustBundle, 1}, {TrustRoot, 10}, {Audit, 5}, {Backup, 5}, {Witness, 10}, {Holder, 10},
 }
 
 // Purposes returns every purpose.

@@ -41,6 +41,10 @@ type Format interface {
 type Config struct {
 	// COSE verifies credentials in COSE messages: codes and raw tokens.
 	COSE Format
+	// SDJWT verifies SD-JWT VCs, proofs by the holder included: whether one must be
+	// there is its decision, made from the request that the credential answers.
+	// Optional: without it they are not checked.
+	SDJWT Format
 
 	// Trust is the bundle to judge by. Optional: without it, and without Pinned,
 	// the best verdict is undetermined.
@@ -87,8 +91,8 @@ func New(c Config) (*Checker, error) {
 	return &Checker{c}, nil
 }
 
-// Check judges what was presented: the text of a code, the bytes of a credential,
-// or those in hex or base64.
+// Check judges what was presented: the text of a code, an SD-JWT, the bytes of a
+// credential, or those in hex or base64.
 func (c *Checker) Check(presented []byte) Report {
 	in, err := Open(presented)
 	j := c.judge(in.Kind)
@@ -99,7 +103,14 @@ func (c *Checker) Check(presented []byte) Report {
 		j.refuse(err)
 		return j.report()
 	}
-	j.verify(in.Message)
+	format := c.COSE
+	if in.Kind == string(qr.SDJWT) {
+		if format = c.SDJWT; format == nil {
+			j.refuse(credential.Reject(credential.UnsupportedFormat, "sd jwt, which is not checked here"))
+			return j.report()
+		}
+	}
+	j.verify(format, in.Message)
 	return j.report()
 }
 
@@ -167,6 +178,10 @@ func (j *judgement) refuse(err error) {
 		id, result = CheckIssuer, Unknown
 	case credential.StatusUnsupported:
 		id, result = CheckStatus, Unknown
+	case credential.HolderProofMissing:
+		id, result = CheckHolder, Missing
+	case credential.HolderProofBad, credential.HolderProofOld, credential.WrongAudience, credential.WrongNonce:
+		id = CheckHolder
 	case credential.UnknownFormat, credential.UnsupportedFormat, credential.Encrypted, credential.SeveralCodes, credential.TooLarge:
 		result = Unknown
 	case credential.NoCode:
@@ -181,8 +196,8 @@ func (j *judgement) refuse(err error) {
 }
 
 // verify checks the signature and, only if it is good, everything else.
-func (j *judgement) verify(message []byte) {
-	v, err := j.COSE.Verify(message, j.finder())
+func (j *judgement) verify(format Format, message []byte) {
+	v, err := format.Verify(message, j.finder())
 	if err == nil && v == nil {
 		err = errors.New("the format gave no answer")
 	}

@@ -51,11 +51,17 @@ func personCheck(wanted string, v *credential.Verified) string {
 }
 
 // name gives the claims the names and the order of the type. What the type does
-// not know comes last, under the name of its format or as field_N or person_N.
+// not know comes last, under the name of its format or as field_N or person_N. A
+// claim that has a name and no key is the field of the type with that name.
 func name(v *credential.Verified, typ credential.Type) []Claim {
 	named := namer{used: map[string]bool{}, out: []Claim{}}
-	person, fields := byKey(v.Person), byKey(v.Fields)
+	person, fields, byName := byKey(v.Person), byKey(v.Fields), byName(v)
 	for _, f := range typ.Fields {
+		if c, ok := byName[f.Name]; ok {
+			named.add(c, f)
+			delete(byName, f.Name)
+			continue
+		}
 		from := fields
 		if f.Person {
 			from = person
@@ -71,7 +77,12 @@ func name(v *credential.Verified, typ credential.Type) []Claim {
 		}
 	}
 	for _, c := range v.Fields {
-		if _, left := fields[c.Key]; left || textKeyed(c) {
+		_, left := fields[c.Key]
+		if textKeyed(c) {
+			_, left = byName[c.Name]
+			left = left || v.Format != credential.FormatSDJWT
+		}
+		if left {
 			named.add(c, credential.TypeField{Key: c.Key, Name: c.Name})
 		}
 	}
@@ -85,7 +96,20 @@ func name(v *credential.Verified, typ credential.Type) []Claim {
 	return named.out
 }
 
-// textKeyed reports whether a claim has text for a key, which no type knows.
+// byName are the claims of a format whose claims have names and no keys. In a map
+// of keys a text says nothing that a type would know.
+func byName(v *credential.Verified) map[string]credential.Claim {
+	if v.Format != credential.FormatSDJWT {
+		return nil
+	}
+	m := make(map[string]credential.Claim, len(v.Fields))
+	for _, c := range v.Fields {
+		m[c.Name] = c
+	}
+	return m
+}
+
+// textKeyed reports whether a claim has text for a key.
 func textKeyed(c credential.Claim) bool { return c.Key == 0 && c.Name != "" }
 
 // pictured reports whether a person's claim is one of those that the portrait was

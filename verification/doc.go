@@ -29,9 +29,10 @@
 //   - A credential without a type of its own counts as [TypeClaim169] or
 //     [TypeHealthCert]; an issuer may sign these if the bundle says so.
 //   - A credential bound to a holder's key that comes without a proof by that key
-//     needs a check, as any copy may have that form.
+//     needs a check, as any copy may have that form. A proof that was asked for and is
+//     missing, or is not for this request, is refused.
 //
-// Left to others: signatures and encodings (credential/cwt behind [Format]), who
+// Left to others: signatures and encodings (credential/cwt and credential/sdjwt behind [Format]), who
 // is trusted (package trust), pictures (qr/image), sentences for people
 // (internal/i18n).
 package verification

@@ -11,8 +11,8 @@ import (
 	"github.com/sanad-id/sanad/qr"
 )
 
-// MaxInput is the most bytes of an input: a message of the largest size in hex.
-const MaxInput = 64 << 10
+// MaxInput is the most bytes of an input: an SD-JWT of the largest size.
+const MaxInput = 128 << 10
 
 // KindCOSE is the kind of an input that is the bytes of a COSE message, as they
 // are or in hex or base64. Other kinds are those of package qr.
@@ -22,14 +22,14 @@ const KindCOSE = "cose"
 type Input struct {
 	// Kind is [KindCOSE] or a kind of package qr.
 	Kind string
-	// Message is the COSE message.
+	// Message is the COSE message, or the SD-JWT as it stands.
 	Message []byte
 	// Text is the text of a code; empty if bytes were presented.
 	Text string
 }
 
-// Open recognises what was presented (the text of a code, the bytes of a
-// message, or those in hex or base64) and unpacks it. It checks nothing else.
+// Open recognises what was presented (the text of a code, an SD-JWT, the bytes of
+// a message, or those in hex or base64) and unpacks it. It checks nothing else.
 // An error is a [*credential.RejectedError]; the kind is set as far as it is
 // known.
 func Open(b []byte) (Input, error) {
@@ -55,6 +55,9 @@ func Open(b []byte) (Input, error) {
 			return in, credential.Reject(credential.Malformed, "%v", err)
 		}
 		in.Message = message
+		return in, nil
+	case kind == qr.SDJWT:
+		in.Message = []byte(strings.TrimSpace(text))
 		return in, nil
 	case kind == qr.Unknown:
 		if message, ok := dump(text); ok {

@@ -280,10 +280,15 @@ func span(d time.Duration) string {
 	return d.String()
 }
 
-// holder says what ties the credential to the person who shows it. Codes on
-// paper tie nothing; that is a fault only where policy or the credential itself
-// asks for the holder's key.
+// holder says what ties the credential to the person who shows it: a proof that the
+// format checked for this very request, or nothing. Codes on paper tie nothing; that
+// is a fault only where policy or the credential itself asks for the holder's key.
 func (j *judgement) holder() {
+	if at := j.v.HolderProof; !at.IsZero() && j.v.Holder != nil {
+		j.r.Holder, j.r.Age = BindingKeyChallenge, max(0, j.now.Sub(at))
+		j.set(Check{ID: CheckHolder, Result: Pass, Detail: "signed with the holder's key for this request", AsOf: at})
+		return
+	}
 	j.r.Holder = BindingNone
 	j.r.Warnings = append(j.r.Warnings, WarnCopy)
 	switch {

@@ -276,6 +276,8 @@ func TestVerdicts(t *testing.T) {
 	for _, r := range []credential.Reason{
 		// Given by the format: see credential/cwt.
 		credential.Encrypted, credential.Unsigned, credential.UnsupportedAlgorithm,
+		// Given by credential/sdjwt: TestSDJWT.
+		credential.HolderProofMissing, credential.HolderProofBad, credential.HolderProofOld, credential.WrongAudience, credential.WrongNonce,
 		// Given for pictures: TestUnread.
 		credential.SeveralCodes, credential.NoCode,
 		// A snapshot has no such value: TestStatusValues.

@@ -110,8 +110,14 @@ var verdicts = map[credential.Reason]Verdict{
 	credential.TrustExpired: Undetermined,
 	credential.TrustOld:     CheckNeeded,
 
-	// Who shows it.
-	credential.HolderNotProven: CheckNeeded,
+	// Who shows it. A proof that was asked for and is not one for us is refused: it may
+	// be somebody else's, caught on its way to another verifier.
+	credential.HolderNotProven:    CheckNeeded,
+	credential.HolderProofMissing: Invalid,
+	credential.HolderProofBad:     Invalid,
+	credential.HolderProofOld:     Invalid,
+	credential.WrongAudience:      Invalid,
+	credential.WrongNonce:         Invalid,
 }
 
 // VerdictFor is the best verdict that a credential can get once this reason has

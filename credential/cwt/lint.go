@@ -9,6 +9,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/sanad-id/sanad/credential"
 )
 
 // ErrNotIssuable: the token is not fit to be signed. The text says which claim
@@ -248,21 +250,9 @@ func lintText(s string) error {
 		case r >= ' ' && r <= '~':
 		case r == utf8.RuneError && !strings.HasPrefix(s[i:], "\ufffd"):
 			return errors.New("text that is not UTF-8")
-		case unicode.IsControl(r) || misleading(r):
+		case unicode.IsControl(r) || credential.Misleading(r):
 			return fmt.Errorf("the control character U+%04X", r)
 		}
 	}
 	return nil
-}
-
-// misleading are the characters that make a text read otherwise than it is:
-// overrides of the direction of writing, invisible line ends and marks. Joiners
-// (U+200C, U+200D) are not among them, because Bengali, Sinhala and Persian are
-// not spelled right without.
-func misleading(r rune) bool {
-	switch {
-	case r >= 0x202a && r <= 0x202e, r >= 0x2066 && r <= 0x2069, r == 0x2028, r == 0x2029, r == 0xfeff, r == utf8.RuneError:
-		return true
-	}
-	return false
 }

@@ -411,6 +411,7 @@ func FuzzParse(f *testing.F) {
 	f.Add("e30.e30.AA")
 	f.Add(b64([]byte(`{"alg":"none"}`)) + "..")
 	pub := keystest.Key(f, keys.Credential, keys.ES256, "jose").Public
+	message := good[:strings.LastIndex(good, ".")] // signatures differ from one process of the fuzzer to the next
 	f.Fuzz(func(t *testing.T, s string) {
 		m, err := jose.Inspect(s, 0)
 		if err == nil {
@@ -418,7 +419,7 @@ func FuzzParse(f *testing.F) {
 				t.Fatalf("%q covers %q", s, m.ToBeSigned())
 			}
 		}
-		if _, err := open(s, keys.ES256, pub); err == nil && s != good {
+		if _, err := open(s, keys.ES256, pub); err == nil && s[:strings.LastIndex(s, ".")] != message {
 			t.Fatalf("%q verifies", s)
 		}
 	})

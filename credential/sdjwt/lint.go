@@ -1,0 +1,192 @@
+package sdjwt
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/sanad-id/sanad/credential"
+)
+
+// ErrNotIssuable: the token is not fit to be signed. The text says which claim and
+// why.
+var ErrNotIssuable = errors.New("sdjwt: not fit to issue")
+
+const (
+	// maxNested is how deep the claims of a token may nest: less than what is read,
+	// so that a verifier with tighter limits can still read it.
+	maxNested = 8
+	// maxDecoys is the most decoys of one object.
+	maxDecoys = 64
+	// maxText is the most bytes of one text: a portrait as data URL fits.
+	maxText = 64 << 10
+	// maxIndex is the largest status index: more than the largest list has.
+	maxIndex = math.MaxInt32
+)
+
+// lastSecond is the end of the year 9999, the last moment that dates in four
+// digits can show.
+var lastSecond = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
+
+// ownClaims are the names that a token's Claims may not have: they have fields of
+// their own, are reserved, or would limit who may read the credential.
+var ownClaims = append([]string{"iat", "aud", "jti", nameDigests, nameAlgorithm, nameSlot}, plainClaims...)
+
+func notIssuable(format string, args ...any) error {
+	return fmt.Errorf("%w: "+format, append([]any{ErrNotIssuable}, args...)...)
+}
+
+// lint refuses what a signature would make permanent.
+func (t Token) lint() error {
+	switch {
+	case t.Issuer == "":
+		return notIssuable("no issuer")
+	case t.Type == "":
+		return notIssuable("no type")
+	case t.IssuedAt.IsZero():
+		return notIssuable("no issue date")
+	case len(t.Claims) == 0:
+		return notIssuable("no claims")
+	case t.Decoys < 0 || t.Decoys > maxDecoys:
+		return notIssuable("%d decoys, at most %d", t.Decoys, maxDecoys)
+	case t.Holder != nil && t.Holder.IsZero():
+		return notIssuable("holder: no key")
+	}
+	for name, s := range map[string]string{"issuer": t.Issuer, "type": t.Type} {
+		if err := lintText(s); err != nil {
+			return notIssuable("%s: %v", name, err)
+		}
+	}
+	if t.TypeIntegrity != "" && !isIntegrity(t.TypeIntegrity) {
+		return notIssuable("type integrity: no hash of a known kind")
+	}
+	if err := t.lintTimes(); err != nil {
+		return err
+	}
+	if err := t.lintStatus(); err != nil {
+		return err
+	}
+	for name, v := range t.Claims {
+		if slices.Contains(ownClaims, name) {
+			return notIssuable("claim %q: the name is taken", name)
+		}
+		if err := lintMember(name, v, 1); err != nil {
+			return notIssuable("claim %q: %v", name, err)
+		}
+	}
+	return nil
+}
+
+func (t Token) lintTimes() error {
+	for i, at := range [...]time.Time{t.IssuedAt, t.NotBefore, t.Expires} {
+		name := [...]string{"issue date", "first moment", "last moment"}[i]
+		switch {
+		case at.IsZero():
+		case at.Nanosecond() != 0:
+			return notIssuable("%s: not a whole second", name)
+		case at.Unix() <= 0 || at.After(lastSecond):
+			return notIssuable("%s: outside the years 1970 to 9999", name)
+		}
+	}
+	if !t.Expires.IsZero() && (!t.Expires.After(t.IssuedAt) || !t.Expires.After(t.NotBefore)) {
+		return notIssuable("expires before it begins")
+	}
+	return nil
+}
+
+func (t Token) lintStatus() error {
+	if t.Status == nil {
+		return nil
+	}
+	if err := lintText(t.Status.URI); err != nil {
+		return notIssuable("status: %v", err)
+	}
+	if scheme, rest, _ := strings.Cut(t.Status.URI, "://"); scheme == "" || rest == "" || strings.Contains(t.Status.URI, " ") {
+		return notIssuable("status: no absolute URI")
+	}
+	if t.Status.Index > maxIndex {
+		return notIssuable("status: the index is too large")
+	}
+	return nil
+}
+
+func lintMember(name string, v any, depth int) error {
+	if err := lintText(name); err != nil {
+		return fmt.Errorf("name: %w", err)
+	}
+	if name == nameDigests || name == nameAlgorithm || name == nameSlot {
+		return fmt.Errorf("the name %q is taken", name)
+	}
+	return lintValue(v, depth)
+}
+
+func lintValue(v any, depth int) error {
+	if depth > maxNested {
+		return fmt.Errorf("nested deeper than %d", maxNested)
+	}
+	switch v := v.(type) {
+	case Hidden:
+		if _, twice := v.Value.(Hidden); twice {
+			return errors.New("hidden twice")
+		}
+		return lintValue(v.Value, depth)
+	case string:
+		return lintText(v)
+	case int:
+		return lintInt(int64(v))
+	case int64:
+		return lintInt(v)
+	case bool:
+		return nil
+	case float64:
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			return errors.New("not a finite number")
+		}
+		return nil
+	case []any:
+		for _, e := range v {
+			if err := lintValue(e, depth+1); err != nil {
+				return err
+			}
+		}
+		return nil
+	case map[string]any:
+		for name, e := range v {
+			if err := lintMember(name, e, depth+1); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return fmt.Errorf("a value of type %T", v)
+}
+
+func lintInt(n int64) error {
+	if n > 1<<53-1 || n < -(1<<53-1) {
+		return errors.New("a whole number beyond 2^53, which readers take differently")
+	}
+	return nil
+}
+
+// lintText refuses what cannot be shown truthfully on every screen.
+func lintText(s string) error {
+	switch {
+	case s == "":
+		return errors.New("an empty text")
+	case len(s) > maxText:
+		return fmt.Errorf("text of more than %d bytes", maxText)
+	case !utf8.ValidString(s):
+		return errors.New("text that is not UTF-8")
+	}
+	for _, r := range s {
+		if unicode.IsControl(r) && r != '\n' || credential.Misleading(r) {
+			return fmt.Errorf("the control character U+%04X", r)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,310 @@
+package sdjwt
+
+import (
+	"crypto"
+	"slices"
+	"strings"
+
+	_ "crypto/sha256" // links SHA-256, the default of _sd_alg
+	_ "crypto/sha512" // links SHA-384 and SHA-512
+
+	"github.com/sanad-id/sanad/credential"
+	"github.com/sanad-id/sanad/internal/jose"
+	"github.com/sanad-id/sanad/internal/strict"
+)
+
+// A token is an SD-JWT taken apart and not yet verified.
+type token struct {
+	message     *jose.Message
+	payload     strict.Value
+	hash        crypto.Hash
+	disclosures []disclosure
+	// shown is everything up to and including the last ~: what the holder signs.
+	shown string
+	// binding is the key-binding JWT, "" if there is none.
+	binding string
+}
+
+// A disclosure is one claim or array element that the holder shows.
+type disclosure struct {
+	text    string // as it came: digests are over this
+	name    string
+	element bool // of an array, and so without a name
+	value   strict.Value
+
+	used bool
+	path Path // set by a walk that records paths
+}
+
+// hashes are the values of _sd_alg that we take (IANA Named Information Hash
+// Algorithm registry), by their exact names.
+var hashes = map[string]crypto.Hash{"sha-256": crypto.SHA256, "sha-384": crypto.SHA384, "sha-512": crypto.SHA512}
+
+// split takes an SD-JWT apart (RFC 9901 section 4): the JWT, disclosures each
+// followed by ~, and perhaps a key-binding JWT.
+func split(s string) (jwt string, disclosures []string, shown, binding string, err error) {
+	if len(s) > MaxSize {
+		return "", nil, "", "", credential.Reject(credential.TooLarge, "%d bytes, at most %d", len(s), MaxSize)
+	}
+	if strings.HasPrefix(s, "{") {
+		return "", nil, "", "", credential.Reject(credential.UnsupportedFormat, "a JSON serialisation; only the compact form is read")
+	}
+	last := strings.LastIndexByte(s, '~')
+	if last < 0 {
+		return "", nil, "", "", malformed("no ~: a plain token and not an SD-JWT")
+	}
+	if n := strings.Count(s, "~") - 1; n > MaxDisclosures {
+		return "", nil, "", "", credential.Reject(credential.TooLarge, "%d disclosures, at most %d", n, MaxDisclosures)
+	}
+	shown, binding = s[:last+1], s[last+1:]
+	jwt, rest, _ := strings.Cut(shown, "~")
+	if rest != "" {
+		disclosures = strings.Split(rest[:len(rest)-1], "~")
+	}
+	return jwt, disclosures, shown, binding, nil
+}
+
+// read takes an SD-JWT apart and decodes everything in it but the key-binding JWT.
+func read(s string, parse func(jwt string) (*jose.Message, error)) (*token, error) {
+	jwt, disclosures, shown, binding, err := split(s)
+	if err != nil {
+		return nil, err
+	}
+	t := &token{shown: shown, binding: binding}
+	if t.message, err = parse(jwt); err != nil {
+		return nil, reject(err)
+	}
+	if t.payload, err = limits.Object(t.message.Payload); err != nil {
+		return nil, reject(err)
+	}
+	if t.hash, err = hashOf(t.payload); err != nil {
+		return nil, err
+	}
+	t.disclosures = make([]disclosure, len(disclosures))
+	for i, text := range disclosures {
+		if t.disclosures[i], err = readDisclosure(text); err != nil {
+			return nil, err
+		}
+	}
+	return t, nil
+}
+
+// hashOf is the hash of the digests (RFC 9901 section 4.1.1).
+func hashOf(payload strict.Value) (crypto.Hash, error) {
+	v := payload.Get(nameAlgorithm)
+	if v.Kind() == strict.None {
+		return crypto.SHA256, nil
+	}
+	name, _ := v.Text()
+	h, ok := hashes[name]
+	if !ok {
+		return 0, malformed("_sd_alg is none that we take")
+	}
+	return h, nil
+}
+
+// readDisclosure decodes one disclosure (RFC 9901 section 7.1 step 3): salt, name
+// and value of a claim, or salt and value of an array element.
+func readDisclosure(text string) (disclosure, error) {
+	b, err := strict.DecodeBase64URL(text)
+	if err != nil {
+		return disclosure{}, malformed("a disclosure: %v", err)
+	}
+	v, err := limits.JSON(b)
+	if err != nil {
+		return disclosure{}, reject(err)
+	}
+	n := v.Len()
+	if v.Kind() != strict.Array || n != 2 && n != 3 {
+		return disclosure{}, malformed("a disclosure that is no array of two or three")
+	}
+	if _, ok := v.At(0).Text(); !ok {
+		return disclosure{}, malformed("a disclosure whose salt is no text")
+	}
+	d := disclosure{text: text, element: n == 2, value: v.At(n - 1)}
+	if !d.element {
+		name, ok := v.At(1).Text()
+		if !ok || name == nameDigests || name == nameSlot || name == nameAlgorithm {
+			return disclosure{}, malformed("a disclosure whose name no claim can have")
+		}
+		d.name = name
+	}
+	return d, nil
+}
+
+// digest is the digest of a text, such as a disclosure, as it stands in a payload.
+func digest(h crypto.Hash, text string) string {
+	d := h.New()
+	d.Write([]byte(text))
+	var sum [64]byte
+	var b [88]byte
+	return string(strict.AppendBase64URL(b[:0], d.Sum(sum[:0])))
+}
+
+// An opener puts disclosures in the place of their digests.
+type opener struct {
+	disclosures map[string]*disclosure
+	seen        map[string]struct{} // every digest of payload and disclosures
+	paths       bool                // record where each disclosure belongs
+}
+
+// open returns the payload with what was disclosed in its place and nothing left
+// of digests (RFC 9901 section 7.1 steps 3 to 5).
+func (t *token) open(paths bool) (strict.Value, error) {
+	o := opener{
+		disclosures: make(map[string]*disclosure, len(t.disclosures)),
+		seen:        make(map[string]struct{}, 2*len(t.disclosures)), paths: paths,
+	}
+	for i := range t.disclosures {
+		d := &t.disclosures[i]
+		key := digest(t.hash, d.text)
+		if o.disclosures[key] != nil {
+			return strict.Value{}, malformed("a disclosure twice")
+		}
+		o.disclosures[key] = d
+	}
+	v, err := o.object(t.payload, nil, maxDepth)
+	if err != nil {
+		return strict.Value{}, err
+	}
+	for i := range t.disclosures {
+		if !t.disclosures[i].used {
+			return strict.Value{}, malformed("a disclosure that no digest refers to")
+		}
+	}
+	return v, nil
+}
+
+// value opens a value that stands at path.
+func (o *opener) value(v strict.Value, path Path, depth int) (strict.Value, error) {
+	if depth == 0 {
+		return strict.Value{}, credential.Reject(credential.TooLarge, "claims nested deeper than %d", maxDepth)
+	}
+	switch v.Kind() {
+	case strict.Object:
+		return o.object(v, path, depth)
+	case strict.Array:
+		return o.array(v, path, depth)
+	}
+	return v, nil
+}
+
+// object opens the members of an object and those that its digests stand for.
+func (o *opener) object(v strict.Value, path Path, depth int) (strict.Value, error) {
+	names := make([]string, 0, v.Len()+4)
+	values := make([]strict.Value, 0, v.Len()+4)
+	top := len(path) == 0
+	for i := range v.Len() {
+		switch name := v.Name(i); {
+		case name == nameDigests:
+		case name == nameAlgorithm && top:
+		case name == nameAlgorithm || name == nameSlot:
+			return strict.Value{}, malformed("a member %s where none may be", name)
+		default:
+			before := len(o.seen)
+			opened, err := o.value(v.At(i), o.join(path, name), depth-1)
+			if err != nil {
+				return strict.Value{}, err
+			}
+			if top && len(o.seen) != before && slices.Contains(plainClaims, name) {
+				return strict.Value{}, malformed("claim %s with hidden parts", name)
+			}
+			names, values = append(names, name), append(values, opened)
+		}
+	}
+	digests := v.Get(nameDigests)
+	if digests.Kind() != strict.None && digests.Kind() != strict.Array {
+		return strict.Value{}, malformed("_sd is no array")
+	}
+	for i := range digests.Len() {
+		d, err := o.find(digests.At(i))
+		if err != nil {
+			return strict.Value{}, err
+		}
+		if d == nil {
+			continue // undisclosed, or a decoy
+		}
+		switch {
+		case d.element:
+			return strict.Value{}, malformed("an array element disclosed as a claim")
+		case slices.Contains(names, d.name):
+			return strict.Value{}, malformed("a claim that is there twice")
+		case top && slices.Contains(plainClaims, d.name):
+			return strict.Value{}, malformed("claim %s is a disclosure", d.name)
+		}
+		opened, err := o.disclosed(d, o.join(path, d.name), depth-1)
+		if err != nil {
+			return strict.Value{}, err
+		}
+		names, values = append(names, d.name), append(values, opened)
+	}
+	return strict.NewObject(names, values), nil
+}
+
+// array opens the elements of an array and those that its slots stand for.
+func (o *opener) array(v strict.Value, path Path, depth int) (strict.Value, error) {
+	values := make([]strict.Value, 0, v.Len())
+	for i := range v.Len() {
+		e := v.At(i)
+		slot := e.Get(nameSlot)
+		if slot.Kind() == strict.None {
+			opened, err := o.value(e, o.join(path, len(values)), depth-1)
+			if err != nil {
+				return strict.Value{}, err
+			}
+			values = append(values, opened)
+			continue
+		}
+		if e.Len() != 1 {
+			return strict.Value{}, malformed("an array slot with other members")
+		}
+		d, err := o.find(slot)
+		if err != nil {
+			return strict.Value{}, err
+		}
+		if d == nil {
+			continue
+		}
+		if !d.element {
+			return strict.Value{}, malformed("a claim disclosed as an array element")
+		}
+		opened, err := o.disclosed(d, o.join(path, len(values)), depth-1)
+		if err != nil {
+			return strict.Value{}, err
+		}
+		values = append(values, opened)
+	}
+	return strict.NewArray(values), nil
+}
+
+// find returns the disclosure for a digest, nil if there is none.
+func (o *opener) find(v strict.Value) (*disclosure, error) {
+	key, ok := v.Text()
+	if !ok {
+		return nil, malformed("a digest that is no text")
+	}
+	if _, twice := o.seen[key]; twice {
+		return nil, malformed("a digest twice")
+	}
+	o.seen[key] = struct{}{}
+	return o.disclosures[key], nil
+}
+
+func (o *opener) disclosed(d *disclosure, path Path, depth int) (strict.Value, error) {
+	d.used = true
+	if o.paths {
+		d.path = path
+	}
+	return o.value(d.value, path, depth)
+}
+
+// join is path with one more step. Without recording only its length matters.
+func (o *opener) join(path Path, step any) Path {
+	if !o.paths {
+		return deeper
+	}
+	return append(slices.Clip(path), step)
+}
+
+// deeper stands for every path but the empty one.
+var deeper = Path{nil}
