@@ -19,6 +19,7 @@ type checkOptions struct {
 	trust, key, at string
 	moment         time.Time // of at; zero for now
 	words          i18n.Language
+	request        request
 	all            bool
 }
 
@@ -27,20 +28,24 @@ func (p *program) checkCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "check [--trust FILE] FILE|-...",
 		Short: "Check a certificate and say what it is worth",
-		Long: `check reads the picture of a code (PNG or JPEG), the text of a code, or the bytes of a credential, tells which
-it is, and judges it. The exit status is the verdict:
+		Long: `check reads the picture of a code (PNG or JPEG), the text of a code, the bytes of a credential, or what a wallet shows
+(SD-JWT), tells which it is, and judges it. The exit status is the verdict:
 
    0  valid          genuine, and checked against lists that are fresh enough
   10  check_needed   genuine, but something needs a person's look
   20  invalid        do not accept it
   30  undetermined   no decision could be reached
 
-Of several files it is the worst. 2 is a wrong command line, 1 an internal error.`,
+Of several files it is the worst. 2 is a wrong command line, 1 an internal error.
+
+What a wallet shows proves its holder only to the one who asked: name yourself and your request as they were sent to the
+wallet, with --audience and --nonce. Without them it counts as a copy that anyone may have.`,
 		Example: `  verifier check --trust office.trust certificate.png
   verifier check certificate.jpg strip.jpg
   verifier check --json - < code.txt
   verifier check --trust office.trust --at 2026-11-12T09:00:00Z code.txt
-  verifier check --key issuer.jwk code.txt`,
+  verifier check --key issuer.jwk code.txt
+  verifier check --audience x509_hash:Uvo3... --nonce n-0S6_WzA2Mj presentation.txt`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if err := cobra.MinimumNArgs(1)(cmd, args); err != nil {
 				return cli.Hint(errors.New("no file to check"), "name a picture or text of a code, or - for standard input")
@@ -51,6 +56,8 @@ Of several files it is the worst. 2 is a wrong command line, 1 an internal error
 	}
 	c.Flags().StringVar(&o.trust, "trust", "", "judge by the trust bundle in `FILE` (default: the imported one)")
 	c.Flags().StringVar(&o.key, "key", "", "check with one public key in `FILE` (JWK, PEM or COSE_Key) in place of a bundle")
+	c.Flags().StringVar(&o.request.audience, "audience", "", "require a proof by the holder that was made for this `NAME`")
+	c.Flags().StringVar(&o.request.nonce, "nonce", "", "require that proof to answer the request with this `VALUE`")
 	c.Flags().StringVar(&o.at, "at", "", "judge at this `TIME` (RFC 3339), for tests and disputes")
 	c.Flags().BoolVar(&o.all, "all", false, "also show what is marked as sensitive")
 	return c
@@ -63,6 +70,9 @@ func (o *checkOptions) parse(p *program) (err error) {
 	}
 	if o.trust != "" && o.key != "" {
 		return errors.New("--trust and --key exclude each other")
+	}
+	if (o.request.audience == "") != (o.request.nonce == "") {
+		return cli.Hint(errors.New("--audience and --nonce belong together"), "give both as they were sent to the wallet, or none")
 	}
 	if o.at == "" {
 		return nil

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -13,6 +15,7 @@ import (
 
 	"github.com/sanad-id/sanad/credential"
 	"github.com/sanad-id/sanad/credential/cwt"
+	"github.com/sanad-id/sanad/credential/sdjwt"
 	"github.com/sanad-id/sanad/internal/cbor"
 	"github.com/sanad-id/sanad/internal/cli"
 	"github.com/sanad-id/sanad/internal/cose"
@@ -74,12 +77,18 @@ type inspection struct {
 	Expires   string            `json:"expires,omitempty"`
 	Status    *statusView       `json:"status,omitempty"`
 	Holder    string            `json:"holder_key,omitempty"`
-	Person    claimList         `json:"person,omitempty"`
-	Fields    claimList         `json:"fields,omitempty"`
-	Health    claimList         `json:"health,omitempty"`
-	Other     claimList         `json:"other,omitempty"`
-	CBOR      string            `json:"cbor,omitempty"`
-	Payload   string            `json:"cbor_payload,omitempty"`
+	// Typ, Claims, Hideable and Proof are those of an SD-JWT: Hideable says which
+	// claims the holder need not show, Proof whether one by its key is there.
+	Typ      string         `json:"typ,omitempty"`
+	Claims   map[string]any `json:"claims,omitempty"`
+	Hideable []sdjwt.Path   `json:"disclosures,omitempty"`
+	Proof    *bool          `json:"holder_proof,omitempty"`
+	Person   claimList      `json:"person,omitempty"`
+	Fields   claimList      `json:"fields,omitempty"`
+	Health   claimList      `json:"health,omitempty"`
+	Other    claimList      `json:"other,omitempty"`
+	CBOR     string         `json:"cbor,omitempty"`
+	Payload  string         `json:"cbor_payload,omitempty"`
 
 	code string // the text of the code, if there was one
 }
@@ -197,6 +206,10 @@ func inspectBytes(b []byte, diagnostic bool) inspection {
 		v.Text = in.Text
 		return v
 	}
+	if in.Kind == string(qr.SDJWT) {
+		v.sdJWT(string(in.Message))
+		return v
+	}
 	if diagnostic {
 		v.CBOR, v.Payload = diagnose(in.Message)
 	}
@@ -216,6 +229,44 @@ func inspectBytes(b []byte, diagnostic bool) inspection {
 	}
 	v.Person, v.Fields, v.Health, v.Other = list(t.Person), list(t.Fields), list(t.Health), list(t.Other)
 	return v
+}
+
+// sdJWT fills in what an SD-JWT says. What is wrong with its claims is shown beside
+// them.
+func (v *inspection) sdJWT(text string) {
+	t, err := sdjwt.Parse(text)
+	if err != nil {
+		v.refuse(err)
+		return
+	}
+	v.Format, v.Typ, v.Signed, v.Proof = credential.FormatSDJWT, t.Typ, &t.Signed, &t.Bound
+	v.Algorithm, v.KeyID, v.Claims, v.Hideable = t.Algorithm, t.KeyID, t.Claims, t.Disclosures
+	if t.Problem != nil {
+		v.refuse(t.Problem)
+		return
+	}
+	c := t.Credential
+	v.Issuer, v.Type = c.Issuer, c.Type
+	v.IssuedAt, v.NotBefore, v.Expires = moment(c.IssuedAt), moment(c.NotBefore), moment(c.Expires)
+	if c.Status != nil {
+		v.Status = &statusView{c.Status.URI, c.Status.Index}
+	}
+	if c.Holder != nil {
+		v.Holder = c.Holder.ID().String()
+	}
+}
+
+// hideable names the claims that the holder need not show, as paths.
+func (v inspection) hideable() string {
+	var all []string
+	for _, p := range v.Hideable {
+		var steps []string
+		for _, step := range p {
+			steps = append(steps, fmt.Sprint(step))
+		}
+		all = append(all, strings.Join(steps, "/"))
+	}
+	return strings.Join(all, ", ")
 }
 
 // diagnose is the message and its payload in diagnostic notation (RFC 8949
@@ -284,7 +335,20 @@ func (v inspection) text(out io.Writer, total int) {
 		add("status", fmt.Sprintf("slot %d of %s", v.Status.Index, v.Status.URI))
 	}
 	add("holder's key", v.Holder)
+	add("token type", v.Typ)
+	if v.Proof != nil {
+		add("holder's proof", map[bool]string{true: "claims to be there", false: "none"}[*v.Proof])
+	}
+	add("can be hidden", v.hideable())
 	rows(out, "  ", total, lines)
+	if len(v.Claims) > 0 {
+		fmt.Fprintf(out, "\nClaims\n")
+		lines = nil
+		for _, name := range slices.Sorted(maps.Keys(v.Claims)) {
+			lines = append(lines, [2]string{cli.Visible(name), cli.Visible(plainText(v.Claims[name]))})
+		}
+		rows(out, "  ", total, lines)
+	}
 	for _, g := range []struct {
 		title  string
 		claims claimList

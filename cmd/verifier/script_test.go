@@ -23,6 +23,7 @@ import (
 
 	"github.com/sanad-id/sanad/credential"
 	"github.com/sanad-id/sanad/credential/cwt"
+	"github.com/sanad-id/sanad/credential/sdjwt"
 	"github.com/sanad-id/sanad/credential/status"
 	"github.com/sanad-id/sanad/internal/cbor"
 	"github.com/sanad-id/sanad/internal/cose"
@@ -168,6 +169,9 @@ func listOf(t *testing.T, at time.Time, values map[uint64]byte) []status.Snapsho
 //	good.txt png jpg hex bin   a farmer card of 2026-10-12, slot 3, until 2029
 //	young.txt         one of 2026-11-16, after the bundle
 //	revoked.png suspended.png expired.txt unknown.txt forged.txt licence.txt
+//	issued.sdjwt      the card for a phone, as it was issued; shown.sdjwt: three claims of it,
+//	                  proven at 09:00 on 2026-11-12 to x509_hash:gate for the request n-1
+//	revoked.sdjwt altered.sdjwt (a claim taken out after) cut.sdjwt
 //	nasty.txt         a good card whose name holds terminal sequences
 //	two.png           two different certificates; help.png: one with a help code
 //	blank.png half.png link.png link.txt garbage.bin issuer.jwk issuer.pem stranger.jwk
@@ -248,6 +252,8 @@ func makeFixtures(t *testing.T) map[string][]byte {
 	id := issuer.Key().ID()
 	files["nasty.txt"] = []byte(text(must[[]byte](t)(cose.Sign1(rand.Reader, issuer, cose.Header{KeyID: id.Bytes()}, payload))))
 
+	shownByWallets(t, files, issuer)
+
 	second := picture(text(issue(issuer, card(5))))
 	files["two.png"] = beside(t, files["good.png"], second)
 	files["help.png"] = beside(t, files["good.png"], picture("HTTPS://CHECK.EXAMPLE/HELP"))
@@ -265,6 +271,35 @@ func makeFixtures(t *testing.T) map[string][]byte {
 	files["issuer.jwk"], files["issuer.pem"] = issuer.Key().Public.JWK(), issuer.Key().Public.PEM()
 	files["issuer.cose"], files["stranger.jwk"] = issuer.Key().Public.COSEKey(), stranger.Key().Public.JWK()
 	return files
+}
+
+// shownByWallets makes what wallets show.
+func shownByWallets(t *testing.T, files map[string][]byte, issuer keys.Signer) {
+	t.Helper()
+	holder := newSigner(t, keys.Holder)
+	key := holder.Key().Public
+	h := func(v any) any { return sdjwt.Hidden{Value: v} }
+	card := func(slot uint64) string {
+		d := must[*sdjwt.Draft](t)(sdjwt.NewDraft(nil, sdjwt.Token{
+			Issuer: "agri.xa", Type: farmer, IssuedAt: asOf.AddDate(0, -1, 0), Expires: asOf.AddDate(3, 0, 0), Holder: &key,
+			Status: &credential.StatusRef{URI: lists, Index: slot},
+			Claims: map[string]any{
+				"full_name": h("Rahima Begum"), "birth_date": h("19840418"), "crop": 3, "household": h("Household 77"),
+				"address": h(map[string]any{"district": "Jessore", "ward": h("Sadar")}),
+			},
+		}, issuer.Key().Public))
+		return must[string](t)(d.Sign(rand.Reader, issuer, asOf))
+	}
+	show := func(issued string) []byte {
+		p := must[string](t)(sdjwt.Present(issued, sdjwt.Path{"full_name"}, sdjwt.Path{"address", "district"}))
+		proof := sdjwt.Proof{Audience: "x509_hash:gate", Nonce: "n-1", IssuedAt: asOf.Add(3 * time.Hour)}
+		return []byte(must[string](t)(sdjwt.Bind(rand.Reader, p, proof, holder)))
+	}
+	issued := card(3)
+	files["issued.sdjwt"], files["shown.sdjwt"], files["revoked.sdjwt"] = []byte(issued+"\n"), show(issued), show(card(1))
+	parts := strings.SplitN(string(files["shown.sdjwt"]), "~", 3)
+	files["altered.sdjwt"] = []byte(parts[0] + "~" + parts[2])
+	files["cut.sdjwt"] = files["shown.sdjwt"][:len(files["shown.sdjwt"])-30]
 }
 
 // beside puts two pictures next to each other.

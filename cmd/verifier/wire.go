@@ -11,6 +11,7 @@ import (
 
 	"github.com/sanad-id/sanad/credential"
 	"github.com/sanad-id/sanad/credential/cwt"
+	"github.com/sanad-id/sanad/credential/sdjwt"
 	"github.com/sanad-id/sanad/internal/cli"
 	"github.com/sanad-id/sanad/trust"
 	"github.com/sanad-id/sanad/verification"
@@ -23,6 +24,32 @@ type codes struct{}
 // Verify implements [verification.Format].
 func (codes) Verify(message []byte, keys verification.IssuerKeys) (*credential.Verified, error) {
 	return cwt.Verify(message, cwt.Expect{Keys: keys})
+}
+
+// maxProofAge is how long ago a holder may have signed. It is the answer to one
+// request, and the nonce is what keeps it from being used again.
+const maxProofAge = 10 * time.Minute
+
+// wallets verifies what wallets show, as the answer to one request or to none.
+type wallets struct {
+	request request
+	now     func() time.Time
+}
+
+// A request is what the holder was asked to sign for; both are empty if nothing was
+// asked.
+type request struct{ audience, nonce string }
+
+// Verify implements [verification.Format]. Nobody asked for a proof: then one that
+// was made for somebody else is left aside, and the credential counts as a copy that
+// anyone may have.
+func (w wallets) Verify(message []byte, keys verification.IssuerKeys) (*credential.Verified, error) {
+	want := sdjwt.Expect{Keys: keys, Now: w.now(), Binding: sdjwt.BindingRefused, LeaveDates: true}
+	if w.request == (request{}) {
+		return sdjwt.Verify(sdjwt.Unbound(string(message)), want)
+	}
+	want.Binding, want.Audience, want.Nonce, want.MaxAge = sdjwt.BindingRequired, w.request.audience, w.request.nonce, maxProofAge
+	return sdjwt.Verify(string(message), want)
 }
 
 // A knowledge is what a check rests on, and where to note what it taught.
@@ -38,6 +65,7 @@ func (p *program) know(cmd *cobra.Command, o checkOptions) (*knowledge, error) {
 	if !o.moment.IsZero() {
 		k.config.Now = func() time.Time { return o.moment }
 	}
+	k.config.SDJWT = wallets{o.request, k.config.Now}
 	switch {
 	case o.key != "":
 		key, err := readKey(cmd, o.key)
