@@ -122,7 +122,7 @@ func TestForeignImports(t *testing.T) {
 
 // scanner is what the browser's verifier will be built from. Nothing in it may
 // reach a network, a database or the file formats of an issuer.
-const scanner = "keys internal/cbor internal/cose internal/durable credential credential/cwt credential/status qr trust verification"
+const scanner = "keys internal/cbor internal/cose internal/durable internal/strict credential credential/cwt credential/status qr trust verification"
 
 func TestScannerStaysSmall(t *testing.T) {
 	pkgs := importsByPackage(t)

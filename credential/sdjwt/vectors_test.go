@@ -290,6 +290,29 @@ func hide(v any) any {
 	return sdjwt.Hidden{Value: v}
 }
 
+// TestStatusVector reads the reference to a status list in the SD-JWT of the
+// Token Status List draft.
+func TestStatusVector(t *testing.T) {
+	var v struct {
+		vector
+		Status struct {
+			Idx uint64
+			URI string
+		} `json:"expected_status_reference"`
+	}
+	if err := json.Unmarshal(vectors.Read(t, "status-list", "referenced-token-sd-jwt.json"), &v); err != nil {
+		t.Fatal(err)
+	}
+	want := sdjwt.Expect{Keys: anyKey{mustJWK(t, v.IssuerJWK)}, Now: time.Unix(1750000000, 0), Binding: sdjwt.BindingRefused}
+	got, err := sdjwt.VerifyAs(v.Issued, want, "example+sd-jwt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Status == nil || *got.Status != (credential.StatusRef{URI: v.Status.URI, Index: v.Status.Idx}) {
+		t.Errorf("status %+v, want %+v", got.Status, v.Status)
+	}
+}
+
 // TestPathVectors runs the claim paths of SD-JWT VC.
 func TestPathVectors(t *testing.T) {
 	var doc struct {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+
+	"github.com/sanad-id/sanad/internal/strict"
 )
 
 // maxAggregation is how many lists an aggregation document may name.
@@ -32,16 +34,23 @@ func ParseAggregation(b []byte) ([]string, error) {
 	if len(b) > maxAggregation*256 {
 		return nil, fmt.Errorf("%w: an aggregation of %d bytes", ErrTooLarge, len(b))
 	}
-	members, err := jsonObject(b)
+	m, err := readJSON(b, strict.Limits{Bytes: maxAggregation * 256, Depth: 8, Items: maxAggregation + 256})
 	if err != nil {
 		return nil, fmt.Errorf("read aggregation: %w", err)
 	}
-	var uris []string
-	if err := json.Unmarshal(members["status_lists"], &uris); err != nil || uris == nil {
+	lists := m.Get("status_lists")
+	if lists.Kind() != strict.Array {
 		return nil, fmt.Errorf("%w: status_lists is not an array of strings", ErrMalformed)
 	}
-	if len(uris) > maxAggregation {
-		return nil, fmt.Errorf("%w: an aggregation of %d lists", ErrTooLarge, len(uris))
+	if lists.Len() > maxAggregation {
+		return nil, fmt.Errorf("%w: an aggregation of %d lists", ErrTooLarge, lists.Len())
+	}
+	uris := make([]string, lists.Len())
+	for i := range uris {
+		var ok bool
+		if uris[i], ok = lists.At(i).Text(); !ok {
+			return nil, fmt.Errorf("%w: status_lists is not an array of strings", ErrMalformed)
+		}
 	}
 	for _, uri := range uris {
 		if err := checkURI(uri); err != nil {

@@ -1,13 +1,13 @@
 // Package status keeps and reads the lists that say whether credentials still
-// stand: Token Status Lists as in draft-ietf-oauth-status-list-20 in their CWT
-// form, and the compact packs by which a trust bundle carries the same lists to
-// verifiers without a network.
+// stand: Token Status Lists as in draft-ietf-oauth-status-list-20 in their CWT and
+// JWT forms, and the compact packs by which a trust bundle carries the same lists
+// to verifiers without a network.
 //
 // # Where to start
 //
 // An issuer makes a [List] with [NewList], takes slots in the order of a
-// [Permutation], and publishes the list with [SignToken]. A verifier opens such a
-// token with [VerifyToken] and asks [List.Check] about the index that a
+// [Permutation], and publishes the list with [SignToken] or [SignJWT]. A verifier opens such a
+// token with [VerifyToken] or [VerifyJWT] and asks [List.Check] about the index that a
 // credential names. A trust bundle holds a [Snapshot] for each list; a [Delta]
 // leads from one to the next. [EncodeSet] is the coding of index sets that both
 // are made of.
@@ -39,6 +39,6 @@
 // Which keys may sign the list of an issuer (package trust), how a list is
 // fetched, how old it may be for a type and what follows for a verdict (package
 // verification), and that no slot is given out twice (package issuance and its
-// store). The JWT form of a list token comes with the wallet path; [ParseJSON]
-// reads the list inside it.
+// store). JSON signatures come through [JWSOpener] and [JWSSigner], which package
+// internal/jose satisfies.
 package status

@@ -3,11 +3,8 @@ package status
 import (
 	"bytes"
 	"crypto/sha256"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 
 	"github.com/sanad-id/sanad/credential"
 	"github.com/sanad-id/sanad/internal/cbor"
@@ -227,54 +224,9 @@ func (w wireList) open(maxBytes int) (*List, error) {
 // ParseJSON reads a Status List in JSON (section 4.2), as it stands in the JWT
 // form of a list token. maxBytes is as for [ParseCBOR].
 func ParseJSON(b []byte, maxBytes int) (*List, error) {
-	if len(b) > tokenLimits(maxBytes).Bytes*4/3 {
-		return nil, fmt.Errorf("%w: %d bytes of JSON", ErrTooLarge, len(b))
-	}
-	members, err := jsonObject(b)
+	m, err := readJSON(b, jsonLimits(maxBytes))
 	if err != nil {
 		return nil, fmt.Errorf("read status list: %w", err)
 	}
-	var w wireList
-	var text string
-	if json.Unmarshal(members["bits"], &w.Bits) != nil || json.Unmarshal(members["lst"], &text) != nil {
-		return nil, fmt.Errorf("%w: bits and lst are required", ErrMalformed)
-	}
-	// Section 4.2: base64url without padding. Strict also refuses stray bits in
-	// the last character, so that a list has one spelling.
-	if w.List, err = base64.RawURLEncoding.Strict().DecodeString(text); err != nil || bytes.ContainsAny([]byte(text), "\r\n") {
-		return nil, fmt.Errorf("%w: lst is not base64url", ErrMalformed)
-	}
-	return w.open(maxBytes)
-}
-
-// jsonObject reads one JSON object whose members have different names, which
-// encoding/json alone does not insist on.
-func jsonObject(b []byte) (map[string]json.RawMessage, error) {
-	dec := json.NewDecoder(bytes.NewReader(b))
-	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
-		return nil, fmt.Errorf("%w: not a JSON object", ErrMalformed)
-	}
-	members := map[string]json.RawMessage{}
-	for dec.More() {
-		name, err := dec.Token()
-		if err != nil {
-			return nil, fmt.Errorf("%w: not JSON", ErrMalformed)
-		}
-		key := name.(string) // a member's name is a string, or Token fails
-		if _, twice := members[key]; twice {
-			return nil, fmt.Errorf("%w: member %.40q twice", ErrMalformed, key)
-		}
-		var value json.RawMessage
-		if err := dec.Decode(&value); err != nil {
-			return nil, fmt.Errorf("%w: not JSON", ErrMalformed)
-		}
-		members[key] = value
-	}
-	if _, err := dec.Token(); err != nil {
-		return nil, fmt.Errorf("%w: not JSON", ErrMalformed)
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("%w: bytes after the JSON object", ErrMalformed)
-	}
-	return members, nil
+	return openJSON(m, maxBytes)
 }

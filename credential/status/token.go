@@ -200,18 +200,30 @@ func VerifyToken(b []byte, want Expect) (*TokenInfo, error) {
 		return nil, err
 	}
 	t.Key = key
-	switch {
-	case t.URI != want.URI:
-		return nil, ErrWrongSubject
-	case t.Expires.IsZero() && t.TTL == 0:
-		return nil, ErrNoLifetime
-	case t.IssuedAt.After(want.Now.Add(Leeway)):
-		return nil, ErrIssuedAhead
-	case !t.Expires.IsZero() && !want.Now.Before(t.Expires):
-		return nil, ErrExpired
+	if err := t.accept(want); err != nil {
+		return nil, err
 	}
 	return t, nil
 }
+
+// accept holds what a token says against what is wanted.
+func (t *TokenInfo) accept(want Expect) error {
+	switch {
+	case t.URI != want.URI:
+		return ErrWrongSubject
+	case t.Expires.IsZero() && t.TTL == 0:
+		return ErrNoLifetime
+	case t.IssuedAt.After(want.Now.Add(Leeway)):
+		return ErrIssuedAhead
+	case !t.Expires.IsZero() && !want.Now.Before(t.Expires):
+		return ErrExpired
+	}
+	return nil
+}
+
+// maxTTL is the longest ttl in seconds. One beyond a hundred years is without
+// meaning, and would overflow.
+const maxTTL = 100 * 366 * 86400
 
 // ParseToken decodes a Status List Token without verifying anything, for people
 // who look into one. maxBytes is as for [ParseCBOR].
@@ -267,8 +279,7 @@ func parseClaims(payload []byte, maxBytes int) (*TokenInfo, error) {
 			return nil, fmt.Errorf("read status list token: exp: %w", err)
 		}
 	}
-	// A ttl beyond a hundred years is one without meaning, and would overflow.
-	if c.TTL > 100*366*86400 {
+	if c.TTL > maxTTL {
 		return nil, fmt.Errorf("%w: ttl of %d seconds", ErrMalformed, c.TTL)
 	}
 	t.TTL = time.Duration(c.TTL) * time.Second
