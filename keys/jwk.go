@@ -1,13 +1,11 @@
 package keys
 
 import (
-	"bytes"
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
-	"unicode/utf8"
+
+	"github.com/sanad-id/sanad/internal/strict"
 )
 
 // maxJWKDepth is how deep a JWK may be nested. Its own members need 2.
@@ -46,7 +44,7 @@ func ParseJWK(b []byte) (PublicKey, error) {
 	if err := checkSize(b); err != nil {
 		return PublicKey{}, err
 	}
-	m, err := parseJSONObject(b)
+	m, err := strict.Limits{Bytes: maxKeyText, Depth: maxJWKDepth, Items: maxKeyText}.Object(b)
 	if err != nil {
 		return PublicKey{}, fmt.Errorf("%w: JWK: %v", ErrMalformedKey, err)
 	}
@@ -56,11 +54,11 @@ func ParseJWK(b []byte) (PublicKey, error) {
 		return PublicKey{}, fmt.Errorf("%w: a symmetric JWK (oct) is no public key", ErrUnsupportedKey)
 	}
 	for _, name := range privateMembers {
-		if _, ok := m[name]; ok {
+		if m.Get(name).Kind() != strict.None {
 			return PublicKey{}, fmt.Errorf("%w (JWK member %q): keep it where it is and give the JWK without that member", ErrPrivate, name)
 		}
 	}
-	if _, ok := m["keys"]; ok && kty == "" {
+	if m.Get("keys").Kind() != strict.None && kty == "" {
 		return PublicKey{}, fmt.Errorf("%w: this is a JWK set; give the one JWK that is meant", ErrMalformedKey)
 	}
 	crv, alg := jwk.text("crv"), jwk.text("alg")
@@ -79,13 +77,13 @@ func ParseJWK(b []byte) (PublicKey, error) {
 	if use != "" && use != "sig" {
 		return PublicKey{}, fmt.Errorf("%w: JWK use %q, want \"sig\"", ErrKeyUse, cut(use))
 	}
-	if err := checkOps(m["key_ops"] != nil, ops); err != nil {
+	if err := checkOps(m.Get("key_ops").Kind() != strict.None, ops); err != nil {
 		return PublicKey{}, err
 	}
 	point := jwk.coordinate("x", r.size)
 	if r.curve != nil {
 		point = append(point, jwk.coordinate("y", r.size)...)
-	} else if _, ok := m["y"]; ok {
+	} else if m.Get("y").Kind() != strict.None {
 		return PublicKey{}, fmt.Errorf("%w: JWK on %s with a y", ErrMalformedKey, r.joseCrv)
 	}
 	if jwk.err != nil {
@@ -113,7 +111,7 @@ func checkOps(present bool, ops []string) error {
 
 // A jwkReader takes members out of a JWK and keeps the first error.
 type jwkReader struct {
-	members map[string]any
+	members strict.Value
 	err     error
 }
 
@@ -126,11 +124,11 @@ func (j *jwkReader) fail(kind error, format string, args ...any) {
 // text returns a member that must be a text without being empty, or "" if it is
 // absent.
 func (j *jwkReader) text(name string) string {
-	v, ok := j.members[name]
-	if !ok {
+	v := j.members.Get(name)
+	if v.Kind() == strict.None {
 		return ""
 	}
-	s, ok := v.(string)
+	s, ok := v.Text()
 	if !ok || s == "" {
 		j.fail(ErrMalformedKey, "member %q is not a text", name)
 	}
@@ -139,17 +137,17 @@ func (j *jwkReader) text(name string) string {
 
 // list returns a member that must be an array of texts.
 func (j *jwkReader) list(name string) []string {
-	v, ok := j.members[name]
-	if !ok {
+	v := j.members.Get(name)
+	if v.Kind() == strict.None {
 		return nil
 	}
-	array, ok := v.([]any)
-	if !ok {
+	if v.Kind() != strict.Array {
 		j.fail(ErrMalformedKey, "member %q is not an array", name)
+		return nil
 	}
 	var texts []string
-	for _, v := range array {
-		s, ok := v.(string)
+	for i := range v.Len() {
+		s, ok := v.At(i).Text()
 		if !ok {
 			j.fail(ErrMalformedKey, "member %q holds something that is not a text", name)
 		}
@@ -161,10 +159,8 @@ func (j *jwkReader) list(name string) []string {
 // coordinate returns a member that must be base64url of exactly size bytes
 // (RFC 7518 section 6.2.1.2: leading zeros are kept).
 func (j *jwkReader) coordinate(name string, size int) []byte {
-	s := j.text(name)
-	// The decoder of the standard library would pass over line breaks.
-	b, err := base64.RawURLEncoding.Strict().DecodeString(s)
-	if err != nil || strings.ContainsAny(s, "\r\n") {
+	b, err := strict.DecodeBase64URL(j.text(name))
+	if err != nil {
 		j.fail(ErrMalformedKey, "member %q is not base64url", name)
 		return nil
 	}
@@ -173,72 +169,4 @@ func (j *jwkReader) coordinate(name string, size int) []byte {
 		return nil
 	}
 	return b
-}
-
-// parseJSONObject decodes one JSON object with nothing after it. It refuses a
-// name that occurs twice, at any depth and however it is escaped, and anything
-// that encoding/json would silently repair.
-func parseJSONObject(b []byte) (map[string]any, error) {
-	if !utf8.Valid(b) {
-		return nil, fmt.Errorf("not UTF-8")
-	}
-	if !json.Valid(b) {
-		return nil, fmt.Errorf("not one JSON value")
-	}
-	dec := json.NewDecoder(bytes.NewReader(b))
-	dec.UseNumber()
-	v, err := parseJSONValue(dec, maxJWKDepth)
-	if err != nil {
-		return nil, err
-	}
-	m, ok := v.(map[string]any)
-	if !ok {
-		return nil, fmt.Errorf("not a JSON object")
-	}
-	return m, nil
-}
-
-func parseJSONValue(dec *json.Decoder, depth int) (any, error) {
-	token, err := dec.Token()
-	if err != nil {
-		return nil, err
-	}
-	delim, ok := token.(json.Delim)
-	if !ok {
-		return token, nil
-	}
-	if depth == 0 {
-		return nil, fmt.Errorf("nested too deep")
-	}
-	if delim == '[' {
-		array := []any{}
-		for dec.More() {
-			v, err := parseJSONValue(dec, depth-1)
-			if err != nil {
-				return nil, err
-			}
-			array = append(array, v)
-		}
-		_, err = dec.Token() // the closing bracket
-		return array, err
-	}
-	object := map[string]any{}
-	for dec.More() {
-		name, err := dec.Token()
-		if err != nil {
-			return nil, err
-		}
-		key, ok := name.(string)
-		if !ok {
-			return nil, fmt.Errorf("a member name is not a text")
-		}
-		if _, twice := object[key]; twice {
-			return nil, fmt.Errorf("member %q occurs twice", cut(key))
-		}
-		if object[key], err = parseJSONValue(dec, depth-1); err != nil {
-			return nil, err
-		}
-	}
-	_, err = dec.Token() // the closing brace
-	return object, err
 }

@@ -22,7 +22,11 @@ func OpenPayload(payload []byte, disclosures []string) (map[string]any, error) {
 		return nil, err
 	}
 	for _, text := range disclosures {
-		d, err := readDisclosure(text)
+		b, err := strict.DecodeBase64URL(text)
+		if err != nil {
+			return nil, err
+		}
+		d, err := readDisclosure(text, b)
 		if err != nil {
 			return nil, err
 		}

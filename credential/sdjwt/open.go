@@ -2,11 +2,10 @@ package sdjwt
 
 import (
 	"crypto"
+	"crypto/sha256"
+	"crypto/sha512"
 	"slices"
 	"strings"
-
-	_ "crypto/sha256" // links SHA-256, the default of _sd_alg
-	_ "crypto/sha512" // links SHA-384 and SHA-512
 
 	"github.com/sanad-id/sanad/credential"
 	"github.com/sanad-id/sanad/internal/jose"
@@ -81,8 +80,12 @@ func read(s string, parse func(jwt string) (*jose.Message, error)) (*token, erro
 		return nil, err
 	}
 	t.disclosures = make([]disclosure, len(disclosures))
+	var scratch []byte
 	for i, text := range disclosures {
-		if t.disclosures[i], err = readDisclosure(text); err != nil {
+		if scratch, err = strict.AppendDecoded(scratch[:0], text); err != nil {
+			return nil, malformed("a disclosure: %v", err)
+		}
+		if t.disclosures[i], err = readDisclosure(text, scratch); err != nil {
 			return nil, err
 		}
 	}
@@ -103,13 +106,10 @@ func hashOf(payload strict.Value) (crypto.Hash, error) {
 	return h, nil
 }
 
-// readDisclosure decodes one disclosure (RFC 9901 section 7.1 step 3): salt, name
-// and value of a claim, or salt and value of an array element.
-func readDisclosure(text string) (disclosure, error) {
-	b, err := strict.DecodeBase64URL(text)
-	if err != nil {
-		return disclosure{}, malformed("a disclosure: %v", err)
-	}
+// readDisclosure reads one disclosure (RFC 9901 section 7.1 step 3), whose text
+// decodes to b: salt, name and value of a claim, or salt and value of an array
+// element.
+func readDisclosure(text string, b []byte) (disclosure, error) {
 	v, err := limits.JSON(b)
 	if err != nil {
 		return disclosure{}, reject(err)
@@ -134,11 +134,18 @@ func readDisclosure(text string) (disclosure, error) {
 
 // digest is the digest of a text, such as a disclosure, as it stands in a payload.
 func digest(h crypto.Hash, text string) string {
-	d := h.New()
-	d.Write([]byte(text))
-	var sum [64]byte
 	var b [88]byte
-	return string(strict.AppendBase64URL(b[:0], d.Sum(sum[:0])))
+	switch h {
+	case crypto.SHA256:
+		sum := sha256.Sum256([]byte(text))
+		return string(strict.AppendBase64URL(b[:0], sum[:]))
+	case crypto.SHA384:
+		sum := sha512.Sum384([]byte(text))
+		return string(strict.AppendBase64URL(b[:0], sum[:]))
+	default:
+		sum := sha512.Sum512([]byte(text))
+		return string(strict.AppendBase64URL(b[:0], sum[:]))
+	}
 }
 
 // An opener puts disclosures in the place of their digests.
@@ -146,6 +153,7 @@ type opener struct {
 	disclosures map[string]*disclosure
 	seen        map[string]struct{} // every digest of payload and disclosures
 	paths       bool                // record where each disclosure belongs
+	edits       int                 // how much was taken out or put in so far
 }
 
 // open returns the payload with what was disclosed in its place and nothing left
@@ -189,27 +197,29 @@ func (o *opener) value(v strict.Value, path Path, depth int) (strict.Value, erro
 	return v, nil
 }
 
-// object opens the members of an object and those that its digests stand for.
+// object opens the members of an object and those that its digests stand for. What
+// holds nothing of digests comes back as it is.
 func (o *opener) object(v strict.Value, path Path, depth int) (strict.Value, error) {
-	names := make([]string, 0, v.Len()+4)
-	values := make([]strict.Value, 0, v.Len()+4)
+	out := members{from: v}
 	top := len(path) == 0
 	for i := range v.Len() {
 		switch name := v.Name(i); {
-		case name == nameDigests:
-		case name == nameAlgorithm && top:
+		case name == nameDigests || name == nameAlgorithm && top:
+			o.edits++
+			out.drop(i)
 		case name == nameAlgorithm || name == nameSlot:
 			return strict.Value{}, malformed("a member %s where none may be", name)
 		default:
-			before := len(o.seen)
+			before := o.edits
 			opened, err := o.value(v.At(i), o.join(path, name), depth-1)
 			if err != nil {
 				return strict.Value{}, err
 			}
-			if top && len(o.seen) != before && slices.Contains(plainClaims, name) {
+			hidden := o.edits != before
+			if top && hidden && slices.Contains(plainClaims, name) {
 				return strict.Value{}, malformed("claim %s with hidden parts", name)
 			}
-			names, values = append(names, name), append(values, opened)
+			out.keep(i, opened, hidden)
 		}
 	}
 	digests := v.Get(nameDigests)
@@ -227,7 +237,7 @@ func (o *opener) object(v strict.Value, path Path, depth int) (strict.Value, err
 		switch {
 		case d.element:
 			return strict.Value{}, malformed("an array element disclosed as a claim")
-		case slices.Contains(names, d.name):
+		case slices.Contains(out.names, d.name):
 			return strict.Value{}, malformed("a claim that is there twice")
 		case top && slices.Contains(plainClaims, d.name):
 			return strict.Value{}, malformed("claim %s is a disclosure", d.name)
@@ -236,13 +246,56 @@ func (o *opener) object(v strict.Value, path Path, depth int) (strict.Value, err
 		if err != nil {
 			return strict.Value{}, err
 		}
-		names, values = append(names, d.name), append(values, opened)
+		out.names, out.values = append(out.names, d.name), append(out.values, opened)
 	}
-	return strict.NewObject(names, values), nil
+	return out.value(), nil
+}
+
+// members are those of an object that may change: until one does they are those of
+// the object itself.
+type members struct {
+	from    strict.Value
+	changed bool
+	names   []string
+	values  []strict.Value
+}
+
+// change copies the members before i, which were kept as they are.
+func (m *members) change(i int) {
+	if m.changed {
+		return
+	}
+	m.changed = true
+	n := m.from.Len() + m.from.Get(nameDigests).Len()
+	m.names, m.values = make([]string, 0, n), make([]strict.Value, 0, n)
+	for j := range i {
+		m.names, m.values = append(m.names, m.from.Name(j)), append(m.values, m.from.At(j))
+	}
+}
+
+// drop leaves member i out.
+func (m *members) drop(i int) { m.change(i) }
+
+// keep takes member i over with this value, which is another one if changed.
+func (m *members) keep(i int, v strict.Value, changed bool) {
+	if changed {
+		m.change(i)
+	}
+	if m.changed {
+		m.names, m.values = append(m.names, m.from.Name(i)), append(m.values, v)
+	}
+}
+
+func (m *members) value() strict.Value {
+	if !m.changed {
+		return m.from
+	}
+	return strict.NewObject(m.names, m.values)
 }
 
 // array opens the elements of an array and those that its slots stand for.
 func (o *opener) array(v strict.Value, path Path, depth int) (strict.Value, error) {
+	before := o.edits
 	values := make([]strict.Value, 0, v.Len())
 	for i := range v.Len() {
 		e := v.At(i)
@@ -274,6 +327,9 @@ func (o *opener) array(v strict.Value, path Path, depth int) (strict.Value, erro
 		}
 		values = append(values, opened)
 	}
+	if o.edits == before {
+		return v, nil
+	}
 	return strict.NewArray(values), nil
 }
 
@@ -287,6 +343,7 @@ func (o *opener) find(v strict.Value) (*disclosure, error) {
 		return nil, malformed("a digest twice")
 	}
 	o.seen[key] = struct{}{}
+	o.edits++
 	return o.disclosures[key], nil
 }
 

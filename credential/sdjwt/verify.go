@@ -79,11 +79,10 @@ func (e Expect) check() error {
 		return errors.New("sdjwt: Expect.Binding is not set")
 	}
 	required := e.Binding == BindingRequired
-	for name, set := range map[string]bool{"Audience": e.Audience != "", "Nonce": e.Nonce != "", "MaxAge": e.MaxAge > 0} {
-		if required && !set {
+	for i, set := range [...]bool{e.Audience != "", e.Nonce != "", e.MaxAge > 0} {
+		if name := [...]string{"Audience", "Nonce", "MaxAge"}[i]; required && !set {
 			return fmt.Errorf("sdjwt: Expect.%s is not set", name)
-		}
-		if !required && set {
+		} else if !required && set {
 			return fmt.Errorf("sdjwt: Expect.%s is set although no proof by the holder is wanted", name)
 		}
 	}

@@ -280,6 +280,7 @@ func TestVerifyRefuses(t *testing.T) {
 			f.payload["status"] = obj{"status_list": obj{"uri": "https://x", "idx": 0.5}}
 		}, credential.Malformed},
 		{"ST-08", "status disclosed", func(f *fixture) { delete(f.payload, "status"); f.hide("status", obj{}) }, credential.Malformed},
+		{"ST-08", "status with an empty _sd", func(f *fixture) { f.payload["status"].(obj)["_sd"] = []any{} }, credential.Malformed},
 		{"ST-08", "status with a hidden part", func(f *fixture) {
 			f.payload["status"].(obj)["status_list"].(obj)["_sd"] = []any{"decoy"}
 		}, credential.Malformed},
@@ -326,6 +327,7 @@ func TestVerifyTakes(t *testing.T) {
 		"no _sd_alg":                    func(f *fixture) { delete(f.payload, "_sd_alg") },
 		"nothing disclosed":             func(f *fixture) { f.disclosures = nil },
 		"decoys":                        func(f *fixture) { f.digest("decoy 1"); f.digest("decoy 2") },
+		"an empty _sd below the top":    func(f *fixture) { f.payload["o"] = obj{"a": obj{"_sd": []any{}}, "b": []any{obj{"_sd": []any{}}}} },
 		"an undisclosed slot":           func(f *fixture) { f.payload["list"] = []any{"a", obj{"...": "x"}} },
 		"iat disclosed":                 func(f *fixture) { delete(f.payload, "iat"); f.hide("iat", issuedAt.Unix()) },
 		"a kid that is none of our ids": func(f *fixture) { f.header["kid"] = "key-1" },

@@ -98,7 +98,10 @@ func TestVerifyJWTRefuses(t *testing.T) {
 		{"ST-06 signed by another key", func(f *jwtFixture) { f.signer = other }, status.ErrSignature},
 		{"ST-06 only other keys are trusted", func(f *jwtFixture) { f.want.Keys = []keys.PublicKey{other.Key().Public} }, status.ErrSignature},
 		{"another payload", func(f *jwtFixture) {
-			f.mangle = func(s string) string { p := strings.Split(s, "."); return p[0] + "." + b64([]byte(`{"sub":"x"}`)) + "." + p[2] }
+			f.mangle = func(s string) string {
+				p := strings.Split(s, ".")
+				return p[0] + "." + b64([]byte(`{"sub":"x"}`)) + "." + p[2]
+			}
 		}, status.ErrSignature},
 		{"JWS-01 no signature", func(f *jwtFixture) {
 			f.mangle = func(s string) string { return s[:strings.LastIndex(s, ".")+1] }

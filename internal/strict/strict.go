@@ -18,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -185,7 +186,9 @@ func (l Limits) JSONText(s string) (Value, error) {
 	if !utf8.ValidString(s) {
 		return Value{}, fmt.Errorf("%w: not UTF-8", ErrMalformed)
 	}
-	p := parser{s: s, items: l.Items}
+	p := parser{s: s, items: l.Items, outer: l.Depth - 1}
+	// One comma fewer than elements, mostly: the stack seldom grows.
+	p.values = make([]Value, 0, min(strings.Count(s, ",")+1, 64))
 	p.space()
 	v, err := p.value(l.Depth)
 	if err != nil {
@@ -212,6 +215,7 @@ type parser struct {
 	s     string
 	at    int
 	items int // how many more values it may make
+	outer int // how many levels the outermost array or object may open
 
 	values []Value // the elements of arrays and objects that are still open
 	names  []string
@@ -295,13 +299,22 @@ func (p *parser) array(depth int) (Value, error) {
 			p.at++
 		case ']':
 			p.at++
-			v := Value{kind: Array, list: append([]Value(nil), p.values[from:]...)}
-			p.values = p.values[:from]
-			return v, nil
+			return Value{kind: Array, list: p.take(from, depth)}, nil
 		default:
 			return Value{}, p.fail("neither comma nor bracket")
 		}
 	}
+}
+
+// take returns the values from this place of the stack on. The outermost array or
+// object takes the stack itself, since nothing follows it.
+func (p *parser) take(from, depth int) []Value {
+	if depth == p.outer {
+		return p.values
+	}
+	list := slices.Clone(p.values[from:])
+	p.values = p.values[:from]
+	return list
 }
 
 // object reads what follows the brace.
@@ -343,8 +356,8 @@ func (p *parser) object(depth int) (Value, error) {
 			p.at++
 		case '}':
 			p.at++
-			v := Value{kind: Object, list: append([]Value(nil), p.values[from:]...), names: append([]string(nil), p.names[fromName:]...)}
-			p.values, p.names = p.values[:from], p.names[:fromName]
+			v := Value{kind: Object, list: p.take(from, depth), names: slices.Clone(p.names[fromName:])}
+			p.names = p.names[:fromName]
 			return v, nil
 		default:
 			return Value{}, p.fail("neither comma nor brace")

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -17,7 +18,7 @@ const maxWriteDepth = 64
 
 // AppendJSON appends v, which is nil, a bool, int, int64, float64, string, []any,
 // map[string]any, [Value] or a map or slice of these. Members of maps are sorted by
-// name, so that equal values are written alike. What [Limits.JSON] would refuse is
+// name, so that equal values are written alike; those of a Value keep their order. What [Limits.JSON] would refuse is
 // not written.
 func AppendJSON(dst []byte, v any) ([]byte, error) { return appendJSON(dst, v, maxWriteDepth) }
 
@@ -68,9 +69,49 @@ func appendJSON(dst []byte, v any, depth int) ([]byte, error) {
 		}
 		return append(dst, '}'), nil
 	case Value:
-		return appendJSON(dst, v.Any(), depth)
+		return v.append(dst, depth)
 	}
 	return nil, fmt.Errorf("strict: a value of type %T has no JSON form here", v)
+}
+
+// append appends v.
+func (v Value) append(dst []byte, depth int) ([]byte, error) {
+	if depth == 0 {
+		return nil, errors.New("strict: a value nested too deep to be written")
+	}
+	var err error
+	switch v.kind {
+	case Text:
+		return AppendText(dst, v.text)
+	case Int:
+		return AppendInt(dst, int64(v.bits))
+	case Array:
+		dst = append(dst, '[')
+		for i, e := range v.list {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			if dst, err = e.append(dst, depth-1); err != nil {
+				return nil, err
+			}
+		}
+		return append(dst, ']'), nil
+	case Object:
+		dst = append(dst, '{')
+		for i, e := range v.list {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			if dst, err = AppendText(dst, v.names[i]); err != nil {
+				return nil, err
+			}
+			if dst, err = e.append(append(dst, ':'), depth-1); err != nil {
+				return nil, err
+			}
+		}
+		return append(dst, '}'), nil
+	}
+	return appendJSON(dst, v.Any(), depth) // null, a bool or a float
 }
 
 // AppendInt appends a whole number that every reader takes alike.
@@ -78,7 +119,7 @@ func AppendInt(dst []byte, n int64) ([]byte, error) {
 	if n > maxWhole || n < -maxWhole {
 		return nil, errors.New("strict: a whole number beyond 2^53")
 	}
-	return fmt.Appendf(dst, "%d", n), nil
+	return strconv.AppendInt(dst, n, 10), nil
 }
 
 func appendFloat(dst []byte, f float64) ([]byte, error) {
@@ -124,11 +165,16 @@ func AppendBase64URL(dst, b []byte) []byte { return base64url.AppendEncode(dst, 
 // DecodeBase64URL decodes base64url without padding. Every byte string has one
 // spelling: line breaks, padding and stray bits in the last letter are refused.
 func DecodeBase64URL(s string) ([]byte, error) {
+	return AppendDecoded(make([]byte, 0, base64url.DecodedLen(len(s))), s)
+}
+
+// AppendDecoded is DecodeBase64URL that appends to dst.
+func AppendDecoded(dst []byte, s string) ([]byte, error) {
 	// The standard library passes over line breaks.
 	if strings.IndexByte(s, '\n') >= 0 || strings.IndexByte(s, '\r') >= 0 {
 		return nil, fmt.Errorf("%w: a line break in base64url", ErrMalformed)
 	}
-	b, err := base64url.DecodeString(s)
+	b, err := base64url.AppendDecode(dst, []byte(s))
 	if err != nil {
 		return nil, fmt.Errorf("%w: not base64url", ErrMalformed)
 	}
