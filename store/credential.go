@@ -3,8 +3,6 @@ package store
 import (
 	"context"
 	"database/sql"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
@@ -36,7 +34,8 @@ func (t *tx) Held(programme string, records []issuance.Pseudonym) (map[issuance.
 	if err != nil || !known || len(records) == 0 {
 		return held, err
 	}
-	err = t.rows(selectHeld, []any{no, hexArray(records)}, func(scan func(...any) error) error {
+	d := t.db.engine.dialect()
+	err = t.rows(d.selectHeld, []any{no, d.records(records)}, func(scan func(...any) error) error {
 		var record []byte
 		var h issuance.Holding
 		var batch sql.NullString
@@ -51,21 +50,6 @@ func (t *tx) Held(programme string, records []issuance.Pseudonym) (map[issuance.
 		return nil, fmt.Errorf("look up who holds a credential: %w", err)
 	}
 	return held, nil
-}
-
-// hexArray is a JSON array of pseudonyms in hexadecimal.
-func hexArray(records []issuance.Pseudonym) string {
-	b := make([]byte, 0, 2+len(records)*(2*len(issuance.Pseudonym{})+3))
-	b = append(b, '[')
-	for i := range records {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = append(b, '"')
-		b = hex.AppendEncode(b, records[i][:])
-		b = append(b, '"')
-	}
-	return string(append(b, ']'))
 }
 
 // Redeemed implements [issuance.CredentialTx].
@@ -87,30 +71,43 @@ func (t *tx) Intend(creds []issuance.Credential) error {
 	if err != nil {
 		return t.lose(fmt.Errorf("intend: %w", err))
 	}
-	i, err := t.each(insertCredential, len(creds), 15, func(i int, v values) {
+	i, err := t.insert(intoCredential, len(creds), func(i int, v values) {
 		c := &creds[i]
-		vacated := int64(0)
+		many, vacated := int64(0), int64(0)
 		if c.Many {
-			vacated = no + int64(i)
+			many, vacated = 1, no+int64(i)
 		}
 		v.set(no+int64(i), c.ID, rows[i].programme, int64(c.Version), c.Record[:],
 			fromTime(c.IssuedAt), orNull(fromTime(c.Expires), c.Expires.IsZero()), fromTime(c.Changed),
 			orNull(rows[i].batch, c.Batch == ""), c.Row, c.Supersedes,
-			orNull(c.Idempotency[:], c.Idempotency == [32]byte{}), c.Many, vacated, t.db.writer)
+			orNull(c.Idempotency[:], c.Idempotency == [32]byte{}), many, vacated, t.db.writer)
 	})
 	if err != nil {
-		return fmt.Errorf("intend %.40q: %w", creds[i].ID, t.meaning(err))
+		return fmt.Errorf("intend%s: %w", which(creds, i), t.meaning(err))
 	}
-	i, err = t.each(insertForm, len(forms), 7, func(i int, v values) {
+	i, err = t.insert(intoForm, len(forms), func(i int, v values) {
 		f := &forms[i]
 		none := f.list == 0
 		v.set(no+int64(f.cred), int64(f.form), f.record.Form, orNull(f.list, none), orNull(int64(f.record.Slot.Index), none),
 			f.record.Key[:], f.record.ToBeSigned[:])
 	})
 	if err != nil {
-		return fmt.Errorf("intend %.40q, form %.40q: %w", creds[forms[i].cred].ID, forms[i].record.Form, t.meaning(err))
+		if i < len(forms) {
+			i = forms[i].cred
+		} else {
+			i = len(creds)
+		}
+		return fmt.Errorf("intend%s: forms: %w", which(creds, i), t.meaning(err))
 	}
 	return nil
+}
+
+// which names a credential, if the database told which of them it was.
+func which(creds []issuance.Credential, i int) string {
+	if i < len(creds) {
+		return fmt.Sprintf(" %.40q", creds[i].ID)
+	}
+	return ""
 }
 
 // numbers are what the database calls the programme and the batch of a
@@ -195,59 +192,37 @@ func (t *tx) slotList(s issuance.Slot) (int64, error) {
 
 // meaning turns a refusal of the database into the error that callers know.
 func (t *tx) meaning(err error) error {
-	for say, meaning := range map[string]error{
-		sayHeld: issuance.ErrActiveExists, sayIdempotency: issuance.ErrIdempotencyUsed, saySlot: issuance.ErrSlotTaken,
-		sayListOpen: issuance.ErrListOpen,
-	} {
-		if strings.Contains(err.Error(), say) {
-			t.lost = meaning
-			return meaning
-		}
+	if known := t.db.engine.meaning(err); known != nil {
+		t.lost = known
+		return known
 	}
 	return err
 }
 
 // Complete implements [issuance.CredentialTx].
 func (t *tx) Complete(marks []issuance.Mark, at time.Time) error {
-	found, forms, err := t.marked(marks)
+	found, err := t.marked(marks)
 	if err != nil {
 		return t.lose(fmt.Errorf("complete: %w", err))
 	}
-	type form struct{ mark, form int }
-	flat := make([]form, 0, forms)
-	for i := range marks {
-		for j := range marks[i].Signed {
-			flat = append(flat, form{i, j})
-		}
+	if err := t.ready(); err != nil || len(marks) == 0 {
+		return err
 	}
-	i, err := t.each(updateSigned, len(flat), 3, func(i int, v values) {
-		f := flat[i]
-		v.set(found[f.mark], int64(f.form), marks[f.mark].Signed[f.form][:])
-	})
-	if err != nil {
-		return fmt.Errorf("complete %.40q: %w", marks[flat[i].mark].ID, err)
-	}
-	ms := fromTime(at)
-	i, err = t.each(updateActive, len(marks), 2, func(i int, v values) { v.set(found[i], ms) })
-	if err != nil {
-		return fmt.Errorf("complete %.40q: %w", marks[i].ID, err)
+	if err := t.s.complete(found, marks, fromTime(at)); err != nil {
+		return fmt.Errorf("complete: %w", t.fail(err))
 	}
 	return nil
 }
 
-// marked returns the numbers of the credentials to be completed, and how many
-// forms they have.
-func (t *tx) marked(marks []issuance.Mark) (found []int64, forms int, err error) {
+// marked returns the numbers of the credentials to be completed.
+func (t *tx) marked(marks []issuance.Mark) ([]int64, error) {
 	ids := make([]string, len(marks))
 	for i := range marks {
 		ids[i] = marks[i].ID
 	}
-	list, err := json.Marshal(ids)
-	if err != nil {
-		return nil, 0, fmt.Errorf("encode ids: %w", err)
-	}
-	found = make([]int64, len(marks))
-	err = t.rows(selectMarked, []any{string(list)}, func(scan func(...any) error) error {
+	found := make([]int64, len(marks))
+	d := t.db.engine.dialect()
+	err := t.rows(d.selectMarked, []any{d.strings(ids)}, func(scan func(...any) error) error {
 		var i, no int64
 		var n int
 		var state issuance.State
@@ -268,18 +243,18 @@ func (t *tx) marked(marks []issuance.Mark) (found []int64, forms int, err error)
 				return fmt.Errorf("%.40q: a form without the hash of what was signed", m.ID)
 			}
 		}
-		found[i], forms = no, forms+n
+		found[i] = no
 		return nil
 	})
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	for i, no := range found {
 		if no == 0 {
-			return nil, 0, fmt.Errorf("%.40q: %w", marks[i].ID, issuance.ErrNoCredential)
+			return nil, fmt.Errorf("%.40q: %w", marks[i].ID, issuance.ErrNoCredential)
 		}
 	}
-	return found, forms, nil
+	return found, nil
 }
 
 // after says which states may follow a state, other than through Complete.
@@ -370,20 +345,21 @@ func (db *DB) Find(ctx context.Context, q issuance.Query) iter.Seq2[issuance.Cre
 	}
 }
 
-// clauses turns a query into SQL. A plus before a column tells the database not to choose its index: a page must come
-// from one that yields it in order, or that finds a handful.
+// clauses turns a query into SQL. A page must come from an index that yields it in
+// order, or that finds a handful; columns of others are set aside.
 func (db *DB) clauses(q issuance.Query) (where string, args []any) {
 	param := func(v any) string {
 		args = append(args, v)
 		return "$" + strconv.Itoa(len(args))
 	}
+	d := db.engine.dialect()
 	parts := []string{"credential_id > " + param(q.After)}
 	byRecord, byState := q.Record != (issuance.Pseudonym{}), q.State != "" && q.State != issuance.Active
 	if byRecord {
 		parts = append(parts, "record_ref = "+param(q.Record[:]))
 	}
 	if q.Programme != "" {
-		column := "+programme_no"
+		column := d.aside("programme_no")
 		if byRecord {
 			column = "programme_no"
 		}
@@ -392,12 +368,12 @@ func (db *DB) clauses(q issuance.Query) (where string, args []any) {
 	if byState {
 		parts = append(parts, "state = "+param(string(q.State))+" AND state <> 'active'") // what the small index holds
 	} else if q.State != "" {
-		parts = append(parts, "+state = "+param(string(q.State)))
+		parts = append(parts, d.aside("state")+" = "+param(string(q.State)))
 	}
 	if q.Batch != "" {
 		column := "batch_no"
 		if byRecord || byState {
-			column = "+batch_no"
+			column = d.aside("batch_no")
 		}
 		parts = append(parts, column+" = (SELECT batch_no FROM batch WHERE batch_id = "+param(q.Batch)+")")
 	}
@@ -408,7 +384,7 @@ func (db *DB) clauses(q issuance.Query) (where string, args []any) {
 		parts = append(parts, "batch_row <= "+param(q.LastRow))
 	}
 	if q.Abandoned {
-		parts = append(parts, "writer_no IS NOT "+param(db.writer))
+		parts = append(parts, d.abandoned(param(db.writer)))
 	}
 	if q.List != "" {
 		parts = append(parts, `EXISTS (SELECT 1 FROM credential_form f JOIN status_list l USING (list_no)
@@ -419,32 +395,11 @@ func (db *DB) clauses(q issuance.Query) (where string, args []any) {
 
 // find reads what a query by credentials finds.
 func (db *DB) find(ctx context.Context, query string, args ...any) ([]issuance.Credential, error) {
-	rows, err := db.readers.QueryContext(ctx, query, args...)
-	if err != nil {
-		return nil, readError(ctx, err)
-	}
-	defer rows.Close() // its error is that of rows.Err
 	var r reader
-	for rows.Next() {
-		if err := r.add(rows.Scan); err != nil {
-			return nil, err
-		}
-	}
-	if err := rows.Err(); err != nil {
-		return nil, readError(ctx, err)
+	if err := db.engine.read(ctx, query, false, args, r.add); err != nil {
+		return nil, err
 	}
 	return r.found, nil
-}
-
-// readError is what went wrong with a read: the end of ctx, or the database.
-func readError(ctx context.Context, err error) error {
-	if e := ctx.Err(); e != nil {
-		return e
-	}
-	if strings.Contains(err.Error(), "database is closed") {
-		return ErrClosed
-	}
-	return storeError(err)
 }
 
 // A reader puts credentials together from rows of their forms.
@@ -455,10 +410,11 @@ func (r *reader) add(scan func(dest ...any) error) error {
 	var f issuance.FormRecord
 	var record, idempotency, key, tbs, signed []byte
 	var issued, changed int64
+	var many int64
 	var expires, slot sql.NullInt64
 	var batch, list sql.NullString
 	err := scan(&c.ID, &c.Programme, &c.Version, &record, &c.State, &c.Reason, &issued, &expires, &changed,
-		&batch, &c.Row, &c.Supersedes, &idempotency, &c.Many, &f.Form, &list, &slot, &key, &tbs, &signed)
+		&batch, &c.Row, &c.Supersedes, &idempotency, &many, &f.Form, &list, &slot, &key, &tbs, &signed)
 	if err != nil {
 		return storeError(err)
 	}
@@ -471,7 +427,7 @@ func (r *reader) add(scan func(dest ...any) error) error {
 		r.found[n-1].Forms = append(r.found[n-1].Forms, f)
 		return nil
 	}
-	c.Record, c.Batch = issuance.Pseudonym(record), batch.String
+	c.Record, c.Batch, c.Many = issuance.Pseudonym(record), batch.String, many == 1
 	c.IssuedAt, c.Expires, c.Changed = toTime(issued), toTime(expires.Int64), toTime(changed)
 	copy(c.Idempotency[:], idempotency)
 	c.Forms = []issuance.FormRecord{f}

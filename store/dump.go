@@ -61,8 +61,12 @@ func (db *DB) Snapshot(ctx context.Context) (*Snapshot, error) {
 }
 
 func (db *DB) snapshot(ctx context.Context) (_ *Snapshot, err error) {
+	e, ok := db.engine.(*sqliteEngine)
+	if !ok {
+		return nil, errors.New("store: no snapshot of this kind of database")
+	}
 	s := &Snapshot{db: db, types: map[string][]string{}}
-	if s.conn, err = db.readers.Conn(ctx); err != nil {
+	if s.conn, err = e.readers.Conn(ctx); err != nil {
 		return nil, readError(ctx, err)
 	}
 	defer func() {

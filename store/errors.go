@@ -37,6 +37,16 @@ var (
 	// ErrBehindJournal: the database lacks audit entries that it had confirmed to
 	// the journal: it is an older copy, or the journal is that of another database.
 	ErrBehindJournal = errors.New("store: the database is behind its journal")
+	// ErrBadURL: the URL of a PostgreSQL database is not one.
+	ErrBadURL = errors.New("store: not the URL of a database")
+	// ErrInsecure: the way to the database server is open to others.
+	ErrInsecure = errors.New("store: the connection to the database would not be protected")
+	// ErrUnreachable: the database server does not answer.
+	ErrUnreachable = errors.New("store: the database server cannot be reached")
+	// ErrDenied: the database server does not let us in, or not do what we need.
+	ErrDenied = errors.New("store: the database server denies it")
+	// ErrStandby: the server only reads, as a standby does.
+	ErrStandby = errors.New("store: the database server only reads")
 	// ErrExists: [Create] found something at the path.
 	ErrExists = errors.New("store: there is something already")
 )
@@ -105,6 +115,11 @@ var hints = map[error]string{
 	ErrOtherInstance: "settings and database do not belong together; check both paths",
 	ErrInUse:         "stop the other process, or let it finish",
 	ErrBehindJournal: "if a backup was restored, run issuer restore confirm; otherwise check journal and store in the settings",
+	ErrBadURL:        "postgres://ROLE@HOST/DATABASE?sslmode=verify-full; for a socket postgres://ROLE@/DATABASE?host=/run/postgresql",
+	ErrInsecure:      "add sslmode=verify-full (and sslrootcert=FILE) to the URL, or use a Unix socket",
+	ErrUnreachable:   "see whether the server runs and whether host and port in the URL are right",
+	ErrDenied:        "check the role in the URL and its password file; rights come from issuer migrate, run with store_owner in the settings",
+	ErrStandby:       "name the primary in the URL, or all servers with target_session_attrs=read-write",
 	ErrExists:        "choose another path; nothing is ever overwritten",
 }
 

@@ -3,7 +3,10 @@ package store
 import (
 	"context"
 	"io/fs"
+	"strings"
 	"testing"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // SetMigrations gives the package other migrations for the length of a test.
@@ -25,7 +28,7 @@ func Migrations() fs.FS { return steps }
 func (db *DB) ExecWriter(ctx context.Context, statement string) error {
 	<-db.turn
 	defer func() { db.turn <- struct{}{} }()
-	_, err := db.conn.ExecContext(ctx, statement)
+	_, err := db.engine.(*sqliteEngine).conn.ExecContext(ctx, statement)
 	return err
 }
 
@@ -33,7 +36,7 @@ func (db *DB) ExecWriter(ctx context.Context, statement string) error {
 func (db *DB) PragmaWriter(ctx context.Context, name string) (value string, err error) {
 	<-db.turn
 	defer func() { db.turn <- struct{}{} }()
-	return value, db.conn.QueryRowContext(ctx, "PRAGMA "+name).Scan(&value)
+	return value, db.engine.(*sqliteEngine).conn.QueryRowContext(ctx, "PRAGMA "+name).Scan(&value)
 }
 
 // Build makes a database without opening it, as far as the migrations that are
@@ -43,4 +46,34 @@ func Build(ctx context.Context, path string, o Options) error {
 		return err
 	}
 	return build(ctx, path, o)
+}
+
+// PostgresSchemas returns the schema that each migration leads to, made as this
+// owner, in the form of the files that Open compares with.
+func PostgresSchemas(t testing.TB, owner string) []string {
+	t.Helper()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx := t.Context()
+	e, err := parsePostgres(owner, Options{})
+	must(err)
+	conn, err := pgx.ConnectConfig(ctx, e.config)
+	must(err)
+	defer hangUp(conn) //nolint:errcheck // nothing is lost by it
+	_, err = conn.Exec(ctx, "CREATE SCHEMA sanad")
+	must(err)
+	ours, err := newest(postgresSteps)
+	must(err)
+	var all []string
+	for v := range ours {
+		must(e.migrate(ctx, v+1))
+		objects, err := readPostgresSchema(ctx, conn)
+		must(err)
+		all = append(all, strings.Join(objects, schemaBreak)+"\n")
+	}
+	return all
 }

@@ -19,19 +19,13 @@ const (
 
 // checkFence stops a process that was left over from before a restore, and any
 // process while nobody has confirmed the database.
-func (t *tx) checkFence() error {
-	var epoch int64
-	var fence string
-	if _, err := t.row(selectFence, nil, &epoch, &fence); err != nil {
-		return err
+func (t *tx) checkFence(h head) error {
+	if was := t.db.epoch.Load(); h.epoch != was {
+		return t.fail(&stopError{fmt.Errorf("%w: it is in epoch %d, and was in %d when it was opened; start the program again",
+			ErrFenced, h.epoch, was)})
 	}
-	if epoch != t.db.epoch {
-		t.db.broken = fmt.Errorf("%w: it is in epoch %d, and was in %d when it was opened; start the program again",
-			ErrFenced, epoch, t.db.epoch)
-		return t.db.broken
-	}
-	if fence != "" && !t.db.confirms {
-		return fmt.Errorf("%w: %s; issuer restore confirm opens it for work again", ErrFenced, fenceReason(fence))
+	if h.fence != "" && !t.db.confirms {
+		return fmt.Errorf("%w: %s; issuer restore confirm opens it for work again", ErrFenced, fenceReason(h.fence))
 	}
 	return nil
 }
@@ -75,6 +69,11 @@ func (db *DB) Confirm(ctx context.Context, at time.Time, f func(issuance.Tx) err
 		if err := t.run(updateClosed, fromTime(at)); err != nil {
 			return err
 		}
+		if s := db.engine.dialect().confirmTimeline; s != "" {
+			if err := t.run(s); err != nil {
+				return err
+			}
+		}
 		if t.newLog {
 			return t.run(updateFenceNewLog)
 		}
@@ -108,7 +107,7 @@ func (db *DB) raise(ctx context.Context, f func(*tx) error) error {
 		if err := f(t); err != nil {
 			return err
 		}
-		t.stored = func() { db.epoch++ }
+		t.stored = func() { db.epoch.Add(1) }
 		return nil
 	})
 }

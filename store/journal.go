@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -44,22 +45,34 @@ func (t *tx) stage() error {
 		return nil
 	}
 	t.staged = true
-	next := j.Head().Size
+	for {
+		err := t.stageFrom(j.Head().Size)
+		switch {
+		case err == nil:
+			return nil
+		case !errors.Is(err, audit.ErrJournalMoved): // by another process that has the same journal
+			return t.lose(err)
+		}
+	}
+}
+
+func (t *tx) stageFrom(next int64) error {
+	j := t.db.journal
 	if next > t.first {
-		return t.lose(fmt.Errorf("%w: it holds %d entries, the log has %d", ErrBehindJournal, next, t.first))
+		return fmt.Errorf("%w: it holds %d entries, the log has %d", ErrBehindJournal, next, t.first)
 	}
 	for next < t.first {
 		entries, err := t.block(next)
 		if err != nil {
-			return t.lose(fmt.Errorf("catch up the journal: %w", err))
+			return fmt.Errorf("catch up the journal: %w", err)
 		}
 		if err := j.Stage(next, entries); err != nil {
-			return t.lose(fmt.Errorf("%w: %w", ErrJournal, err))
+			return fmt.Errorf("%w: %w", ErrJournal, err)
 		}
 		next += int64(len(entries))
 	}
 	if err := j.Stage(t.first, t.entries); err != nil {
-		return t.lose(fmt.Errorf("%w: %w", ErrJournal, err))
+		return fmt.Errorf("%w: %w", ErrJournal, err)
 	}
 	return nil
 }
@@ -114,14 +127,14 @@ func (t *tx) checkJournal() error {
 	}
 	have := t.db.journal.Head()
 	if size < have.Size {
-		return refuse(ErrBehindJournal, t.db.path, "it has %d audit entries, the journal %d", size, have.Size)
+		return refuse(ErrBehindJournal, t.db.location, "it has %d audit entries, the journal %d", size, have.Size)
 	}
 	head, err := audit.HeadAt(auditLog{t}, have.Size)
 	switch {
 	case err != nil:
 		return err
 	case head.Root != have.Root:
-		return refuse(ErrBehindJournal, t.db.path, "the first %d entries of its audit log are others than those of the journal", have.Size)
+		return refuse(ErrBehindJournal, t.db.location, "the first %d entries of its audit log are others than those of the journal", have.Size)
 	}
 	return nil
 }

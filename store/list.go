@@ -176,31 +176,7 @@ func sequence[T any](t *tx, uri, query string, scan func(func(...any) error) (T,
 	}
 }
 
-// read runs a statement on a connection that only reads. The statement stays
-// prepared.
-func (db *DB) read(ctx context.Context, query string, args []any, f func(scan func(...any) error) error) error {
-	s, ok := db.reads.Load(query)
-	if !ok {
-		fresh, err := db.readers.PrepareContext(ctx, query)
-		if err != nil {
-			return readError(ctx, err)
-		}
-		if s, ok = db.reads.LoadOrStore(query, fresh); ok {
-			_ = fresh.Close() // somebody else was faster
-		}
-	}
-	rows, err := s.(*sql.Stmt).QueryContext(ctx, args...)
-	if err != nil {
-		return readError(ctx, err)
-	}
-	defer rows.Close() // its error is that of rows.Err
-	for rows.Next() {
-		if err := f(rows.Scan); err != nil {
-			return err
-		}
-	}
-	if err := rows.Err(); err != nil {
-		return readError(ctx, err)
-	}
-	return nil
+// read runs a statement that only reads, beside the writer.
+func (db *DB) read(ctx context.Context, query string, args []any, f func(scan) error) error {
+	return db.engine.read(ctx, query, true, args, f)
 }

@@ -39,7 +39,7 @@ func Load(ctx context.Context, location string, o Options, d Dump) error {
 	if err := o.check(); err != nil {
 		return err
 	}
-	ours, err := newest()
+	ours, err := newest(steps)
 	if err != nil {
 		return err
 	}

@@ -2,9 +2,8 @@ package store
 
 import "strconv"
 
-// Every statement of the package but those on SQLite's own affairs. Parameters
-// are $1, $2, ... in all of them. Lists of values come as one JSON text, through
-// json_each; CROSS JOIN keeps SQLite from turning such a join around.
+// Statements that both engines understand, and a few on SQLite's own affairs.
+// Parameters are $1, $2, ... in all of them.
 
 const (
 	selectSchema = `SELECT type || ' ' || name || char(10) || coalesce(sql, '') FROM sqlite_schema
@@ -25,31 +24,32 @@ const (
 	insertWriter      = `INSERT INTO writer (writer_no, started_at)
 		VALUES ((SELECT coalesce(max(writer_no), 0) + 1 FROM writer), $1) RETURNING writer_no`
 	selectLastWriter = `SELECT coalesce(max(writer_no), 0) FROM writer`
-	updateTick       = `UPDATE meta SET latest_tick = max(latest_tick, $1) RETURNING latest_tick`
+	updateTick       = `UPDATE meta SET latest_tick = CASE WHEN latest_tick < $1 THEN $1 ELSE latest_tick END RETURNING latest_tick`
 
 	selectProgrammeNo = `SELECT programme_no FROM programme WHERE programme_id = $1`
-	insertProgramme   = `INSERT INTO programme (programme_id) VALUES ($1) RETURNING programme_no`
-	selectVersionNo   = `SELECT coalesce(max(version), 0) FROM programme_version WHERE programme_no = $1`
-	existsVersion     = `SELECT count(*) FROM programme_version WHERE programme_no = $1 AND version = $2`
-	insertVersion     = `INSERT INTO programme_version (programme_no, version, text, digest, added_at) VALUES ($1, $2, $3, $4, $5)`
-	selectProgrammes  = `SELECT p.programme_id, v.version, v.text, v.digest, v.added_at
+	insertProgramme   = `INSERT INTO programme (programme_no, programme_id)
+		VALUES ((SELECT coalesce(max(programme_no), 0) + 1 FROM programme), $1) RETURNING programme_no`
+	selectVersionNo  = `SELECT coalesce(max(version), 0) FROM programme_version WHERE programme_no = $1`
+	existsVersion    = `SELECT count(*) FROM programme_version WHERE programme_no = $1 AND version = $2`
+	insertVersion    = `INSERT INTO programme_version (programme_no, version, text, digest, added_at) VALUES ($1, $2, $3, $4, $5)`
+	selectProgrammes = `SELECT p.programme_id, v.version, v.text, v.digest, v.added_at
 		FROM programme p JOIN programme_version v USING (programme_no) ORDER BY p.programme_id, v.version`
 
 	selectBatchNo = `SELECT batch_no FROM batch WHERE batch_id = $1`
 	selectBatch   = `SELECT b.batch_no, b.batch_id, p.programme_id, b.version, b.source, b.state, b.started_at, b.changed_at,
 		b.chunks, b.source_rows, b.issued, b.failed, b.skipped, b.manifest_bytes
 		FROM batch b JOIN programme p USING (programme_no) WHERE b.batch_id = $1`
-	insertBatch = `INSERT INTO batch (batch_id, programme_no, version, source, state, started_at, changed_at,
+	insertBatch = `INSERT INTO batch (batch_no, batch_id, programme_no, version, source, state, started_at, changed_at,
 		chunks, source_rows, issued, failed, skipped, manifest_bytes)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`
-	updateBatch = `UPDATE batch SET state = $2, changed_at = max(changed_at, $3), chunks = $4, source_rows = $5, issued = $6,
+		VALUES ((SELECT coalesce(max(batch_no), 0) + 1 FROM batch), $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`
+	updateBatch = `UPDATE batch SET state = $2, changed_at = CASE WHEN changed_at < $3 THEN $3 ELSE changed_at END, chunks = $4, source_rows = $5, issued = $6,
 		failed = $7, skipped = $8, manifest_bytes = $9 WHERE batch_no = $1`
 
 	selectListNo = `SELECT list_no, size FROM status_list WHERE uri = $1`
 	selectLists  = `SELECT l.uri, p.programme_id, l.form, l.bits, l.size, l.next_counter, l.opened_at, l.sealed_at, l.closed_at
 		FROM status_list l JOIN programme p USING (programme_no) ORDER BY l.list_no`
-	insertList = `INSERT INTO status_list (uri, programme_no, form, bits, size, next_counter, opened_at)
-		VALUES ($1, $2, $3, $4, $5, 0, $6)`
+	insertList = `INSERT INTO status_list (list_no, uri, programme_no, form, bits, size, next_counter, opened_at)
+		VALUES ((SELECT coalesce(max(list_no), 0) + 1 FROM status_list), $1, $2, $3, $4, $5, 0, $6)`
 	selectOpenList = `SELECT list_no, uri, size, next_counter FROM status_list
 		WHERE programme_no = $1 AND form = $2 AND bits = $3 AND sealed_at IS NULL AND closed_at IS NULL AND next_counter < size`
 	updateCounter    = `UPDATE status_list SET next_counter = next_counter + $2 WHERE list_no = $1`
@@ -65,21 +65,12 @@ const (
 	insertForm = `INSERT INTO credential_form (credential_no, form_no, form, list_no, slot_index, slot_value, key_id, to_be_signed, signed)
 		VALUES ($1, $2, $3, $4, $5, 0, $6, $7, zeroblob(32))`
 
-	// Which credentials these are: $1 is a JSON array of ids.
-	selectMarked = `SELECT j.key, c.credential_no, c.state,
-		(SELECT count(*) FROM credential_form f WHERE f.credential_no = c.credential_no)
-		FROM json_each($1) j CROSS JOIN credential c WHERE c.credential_id = j.value`
 	updateSigned = `UPDATE credential_form SET signed = $3 WHERE credential_no = $1 AND form_no = $2`
-	updateActive = `UPDATE credential SET state = 'active', changed_at = max(changed_at, $2) WHERE credential_no = $1`
-
-	// $1 is a programme number, $2 a JSON array of pseudonyms in hexadecimal.
-	selectHeld = `SELECT c.record_ref, c.credential_id, c.state, b.batch_id, c.batch_row
-		FROM json_each($2) j CROSS JOIN credential c LEFT JOIN batch b USING (batch_no)
-		WHERE c.programme_no = $1 AND c.record_ref = unhex(j.value) AND c.vacated = 0`
+	updateActive = `UPDATE credential SET state = 'active', changed_at = CASE WHEN changed_at < $2 THEN $2 ELSE changed_at END WHERE credential_no = $1`
 
 	selectRedeemed = `SELECT credential_id FROM credential WHERE idempotency_key = $1`
 	selectState    = `SELECT state FROM credential WHERE credential_id = $1`
-	updateState    = `UPDATE credential SET state = $2, reason = $3, changed_at = max(changed_at, $4),
+	updateState    = `UPDATE credential SET state = $2, reason = $3, changed_at = CASE WHEN changed_at < $4 THEN $4 ELSE changed_at END,
 		vacated = CASE WHEN $2 = 'revoked' THEN credential_no ELSE vacated END WHERE credential_id = $1`
 
 	// Credentials with their forms, a row for each form; see credentials.
@@ -102,7 +93,7 @@ const (
 	selectTail   = `SELECT first_entry + entry_count, last_at FROM audit_block ORDER BY first_entry DESC LIMIT 1`
 	insertBlock  = `INSERT INTO audit_block (first_entry, entry_count, last_at, entries) VALUES ($1, $2, $3, $4)`
 	insertHashes = `INSERT INTO audit_hashes (first_hash, hashes) VALUES ($1, $2)`
-	selectHash   = `SELECT substr(hashes, ($1 - first_hash) * 32 + 1, 32) FROM audit_hashes
+	selectHash   = `SELECT substr(hashes, CAST(($1 - first_hash) * 32 + 1 AS INTEGER), 32) FROM audit_hashes
 		WHERE first_hash <= $1 ORDER BY first_hash DESC LIMIT 1`
 	selectBlock     = `SELECT entry_count, entries FROM audit_block WHERE first_entry = $1`
 	selectBlockWith = `SELECT first_entry, entry_count, entries FROM audit_block WHERE first_entry <= $1 ORDER BY first_entry DESC LIMIT 1`
@@ -120,11 +111,3 @@ func credentials(where string, n int) string {
 }
 
 var selectCredential = credentials(`credential_id = $1`, 1)
-
-// What the triggers say when they refuse something that callers tell apart.
-const (
-	sayHeld        = "sanad: record held"
-	sayIdempotency = "sanad: idempotency key used"
-	saySlot        = "sanad: slot used"
-	sayListOpen    = "sanad: list open"
-)

@@ -19,17 +19,19 @@ import (
 	"modernc.org/sqlite"
 )
 
-//go:embed migrations/sqlite/*.sql
+//go:embed migrations/sqlite/*.sql migrations/postgres/*
 var migrations embed.FS
 
-// steps are the migrations in their order; a variable for tests.
-var steps = func() fs.FS {
-	files, err := fs.Sub(migrations, "migrations/sqlite")
+// steps are the migrations of SQLite in their order; a variable for tests.
+var steps = embedded("migrations/sqlite")
+
+func embedded(dir string) fs.FS {
+	files, err := fs.Sub(migrations, dir)
 	if err != nil {
 		panic(fmt.Sprintf("store: internal error: %v", err))
 	}
 	return files
-}()
+}
 
 const (
 	// applicationID marks our files in SQLite's header ("SAND").
@@ -97,16 +99,8 @@ func openPool(path, mode string, conns int, pragmas ...string) (*sql.DB, error) 
 	return db, nil
 }
 
-// Create makes a database at path for the issuer o.Instance and opens it. The
-// folder must exist and path must not: Create returns [ErrExists] rather than
-// overwrite anything. A Create that breaks off leaves nothing at path.
-func Create(ctx context.Context, path string, o Options) (*DB, error) {
-	if err := o.check(); err != nil {
-		return nil, err
-	}
-	if o.ReadOnly {
-		return nil, errors.New("store: a new database cannot be read-only")
-	}
+// createSQLite makes a database file and opens it.
+func createSQLite(ctx context.Context, path string, o Options) (*DB, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, fmt.Errorf("store: %w", err)
@@ -197,7 +191,7 @@ func migrate(ctx context.Context, db *sql.DB, version int64) error {
 		return fmt.Errorf("store: %v", err)
 	}
 	if version == 0 {
-		if version, err = newest(); err != nil {
+		if version, err = newest(steps); err != nil {
 			return err
 		}
 	}
@@ -205,23 +199,6 @@ func migrate(ctx context.Context, db *sql.DB, version int64) error {
 		return fmt.Errorf("migrate: %v", err)
 	}
 	return nil
-}
-
-// newest returns the version of the newest migration.
-func newest() (int64, error) {
-	names, err := fs.Glob(steps, "*.sql")
-	if err != nil {
-		return 0, fmt.Errorf("store: %w", err)
-	}
-	version := int64(0)
-	for _, name := range names {
-		v, err := goose.NumericComponent(name)
-		if err != nil {
-			return 0, fmt.Errorf("store: %v", err)
-		}
-		version = max(version, v)
-	}
-	return version, nil
 }
 
 // schemas are the schemas that the migrations make, by version.
@@ -273,18 +250,10 @@ func readSchema(ctx context.Context, db *sql.DB) ([]string, error) {
 	return all, nil
 }
 
-// Migrate brings a database that an older version made up to date. It refuses
-// whatever [Open] refuses but an older schema; of an up to date one it changes
-// nothing. Each step is done or not done, so it can be called again after a crash.
-func Migrate(ctx context.Context, path string, o Options) error {
-	db, err := Open(ctx, path, o)
-	if err == nil {
-		return db.Close()
-	}
-	if !errors.Is(err, ErrOlder) || o.ReadOnly {
-		return err
-	}
-	if path, err = resolve(path); err != nil {
+// migrateSQLite brings a database file with an older schema up to date.
+func migrateSQLite(ctx context.Context, path string, o Options) error {
+	path, err := resolve(path)
+	if err != nil {
 		return err
 	}
 	l, err := lockFor(path)
@@ -296,19 +265,19 @@ func Migrate(ctx context.Context, path string, o Options) error {
 }
 
 func migrateFile(ctx context.Context, path string, o Options) error {
-	db := &DB{path: path, now: o.Now}
-	var err error
-	if db.readers, err = openPool(path, "rw", 1, writerPragmas...); err != nil {
+	db, err := openPool(path, "rw", 1, writerPragmas...)
+	if err != nil {
 		return err
 	}
 	// Of meta only what its first version had.
-	if err := db.readers.QueryRowContext(ctx, selectInstance).Scan(&db.instance); err != nil {
-		return errors.Join(storeError(err), db.readers.Close())
+	var instance string
+	if err := db.QueryRowContext(ctx, selectInstance).Scan(&instance); err != nil {
+		return errors.Join(storeError(err), db.Close())
 	}
-	if err := db.checkInstance(o); err != nil {
-		return errors.Join(err, db.readers.Close())
+	if err := checkInstance(path, instance, o); err != nil {
+		return errors.Join(err, db.Close())
 	}
-	return errors.Join(migrate(ctx, db.readers, 0), db.readers.Close())
+	return errors.Join(migrate(ctx, db, 0), db.Close())
 }
 
 // rolledBack reports that SQLite had rolled back by itself, as it does when the

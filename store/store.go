@@ -2,12 +2,11 @@ package store
 
 import (
 	"context"
-	"database/sql"
-	"database/sql/driver"
 	"errors"
 	"fmt"
-	"os"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sanad-id/sanad/issuance"
@@ -40,6 +39,22 @@ type Options struct {
 	// brings a restored database up to date before [DB.Confirm].
 	WhileFenced bool
 
+	// Password is that of the role in a PostgreSQL URL which has none. Optional; a
+	// server may also know the role by the account (peer) or a certificate, and
+	// PGPASSFILE is respected.
+	Password string
+
+	// ServiceRole is the PostgreSQL role that gets what a service needs from Create
+	// and Migrate: to read, to insert, and to change the few columns that change. It
+	// owns nothing. Optional; without it nobody but the owner gets anything.
+	ServiceRole string
+
+	// SynchronousStandby says that on PostgreSQL no commit is reported before a
+	// standby has it. Then a standby that takes over is gone on with, if it has what
+	// this process saw stored. Otherwise a database is fenced that changed its
+	// timeline. Optional; do not set it unless synchronous_standby_names is.
+	SynchronousStandby bool
+
 	// Now is the clock. Optional; time.Now if nil.
 	Now func() time.Time
 }
@@ -60,41 +75,173 @@ func (o *Options) check() error {
 // A DB is an open database. Its methods may be called at once from several
 // goroutines; writers take turns, and readers do not wait for them.
 type DB struct {
-	path     string
+	engine   engine
+	location string
 	instance string
 	readOnly bool
-	epoch    int64
+	epoch    atomic.Int64
 	logNo    int64
 	fence    string // as of Open
 	writer   int64  // who we are among the writers; as of the newest if readOnly
-	journal  Journal
-	confirms bool // Options.WhileFenced
 	created  time.Time
 	now      func() time.Time
-	checked  time.Time // when the pages were last read through
-	lock     *lock     // nil if readOnly
-
-	readers *sql.DB
-	reads   sync.Map // *sql.Stmt on readers by statement
-	writers *sql.DB
-	conn    *sql.Conn // the one connection that writes; nil if readOnly
+	journal  Journal
+	confirms bool // Options.WhileFenced
 
 	// turn holds one token: the right to write and to use what follows.
 	turn   chan struct{}
 	broken error
-	known  os.FileInfo // the file as last seen
-	stmts  map[string]*sql.Stmt
-	bulk   map[string]driver.Stmt
 	names  names
 
 	close sync.Once
+}
+
+func newDB(e engine, location string, o Options) *DB {
+	db := &DB{
+		engine: e, location: location, readOnly: o.ReadOnly, now: o.Now, journal: o.Journal, confirms: o.WhileFenced,
+		turn: make(chan struct{}, 1),
+	}
+	db.turn <- struct{}{}
+	return db
+}
+
+// start opens an engine and makes a DB of it.
+func start(ctx context.Context, e engine, location string, o Options, open func() error, translate func(error) error) (*DB, error) {
+	db := newDB(e, location, o)
+	err := open()
+	if err == nil {
+		err = translate(db.readMeta(ctx, o))
+	}
+	if err == nil && !o.ReadOnly {
+		err = translate(db.enlist(ctx))
+	}
+	if err != nil {
+		db.broken = err
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
+}
+
+// Open opens the database of the issuer o.Instance at a location: the path of an
+// SQLite file, or the postgres:// URL of a PostgreSQL database. It opens what
+// [Create] made and this version knows, and refuses everything else with a
+// [StateError]; it never makes or repairs a database.
+func Open(ctx context.Context, location string, o Options) (*DB, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	if IsPostgres(location) {
+		return openPostgres(ctx, location, o)
+	}
+	return openSQLite(ctx, location, o)
+}
+
+// Create makes a database at a location for the issuer o.Instance and opens it. It
+// returns [ErrExists] rather than overwrite anything.
+//
+// The folder of an SQLite file must exist; a Create that breaks off leaves nothing
+// there. A PostgreSQL database must exist, and the URL be that of a role which may
+// create a schema in it; that role owns what is made. What a Create that broke off
+// left of it is removed by the next one.
+func Create(ctx context.Context, location string, o Options) (*DB, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	if o.ReadOnly {
+		return nil, errors.New("store: a new database cannot be read-only")
+	}
+	if IsPostgres(location) {
+		return createPostgres(ctx, location, o)
+	}
+	return createSQLite(ctx, location, o)
+}
+
+// Migrate brings a database that an older version made up to date. It refuses
+// whatever [Open] refuses but an older schema; of an up to date one it changes
+// nothing. Each step is done or not done, so it can be called again after a crash.
+// On PostgreSQL the URL must be that of the owner of the schema.
+func Migrate(ctx context.Context, location string, o Options) error {
+	if err := o.check(); err != nil {
+		return err
+	}
+	if IsPostgres(location) {
+		return migratePostgres(ctx, location, o)
+	}
+	db, err := openSQLite(ctx, location, o)
+	if err == nil {
+		return db.Close()
+	}
+	if !errors.Is(err, ErrOlder) || o.ReadOnly {
+		return err
+	}
+	return migrateSQLite(ctx, location, o)
+}
+
+// IsPostgres reports whether a location is the URL of a PostgreSQL database.
+func IsPostgres(location string) bool {
+	return strings.HasPrefix(location, "postgres://") || strings.HasPrefix(location, "postgresql://")
+}
+
+// readMeta compares the database with what was expected.
+func (db *DB) readMeta(ctx context.Context, o Options) error {
+	found := false
+	err := db.read(ctx, selectMeta, nil, func(scan scan) error {
+		found = true
+		var created, epoch int64
+		if err := scan(&db.instance, &epoch, &created, &db.fence, &db.logNo); err != nil {
+			return storeError(err)
+		}
+		db.epoch.Store(epoch)
+		db.created = toTime(created)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if !found {
+		return refuse(ErrAltered, db.location, "it does not say whose it is")
+	}
+	// Whoever only reads takes the newest writer for alive.
+	if err := db.read(ctx, selectLastWriter, nil, func(scan scan) error { return scan(&db.writer) }); err != nil {
+		return err
+	}
+	return checkInstance(db.location, db.instance, o)
+}
+
+func checkInstance(location, instance string, o Options) error {
+	if instance != o.Instance {
+		return refuse(ErrOtherInstance, location, "it belongs to %.40q, not to %.40q", instance, o.Instance)
+	}
+	return nil
+}
+
+// enlist makes this process one of the writers, after a look at the journal. It
+// changes nothing that a restore might contradict, so that a fence is no obstacle.
+func (db *DB) enlist(ctx context.Context) error {
+	confirms := db.confirms
+	db.confirms = true
+	defer func() { db.confirms = confirms }()
+	return db.Write(ctx, func(w issuance.Tx) error {
+		t, ok := w.(*tx)
+		if !ok {
+			return errors.New("store: internal error: a transaction of another kind")
+		}
+		if err := t.checkJournal(); err != nil {
+			return err
+		}
+		if _, err := t.row(insertWriter, []any{fromTime(db.now())}, &db.writer); err != nil {
+			return err
+		}
+		db.fence = t.head.fence
+		return t.s.hold(db.writer)
+	})
 }
 
 // Instance returns the name of the issuer that the database belongs to.
 func (db *DB) Instance() string { return db.instance }
 
 // Epoch returns the epoch of the database, which a restore raises.
-func (db *DB) Epoch() int64 { return db.epoch }
+func (db *DB) Epoch() int64 { return db.epoch.Load() }
 
 // LogNo says which audit log of its issuer this is, from 1. One that had to begin
 // anew has a higher number and another origin.
@@ -106,8 +253,9 @@ func (db *DB) Fenced() string { return db.fence }
 // Created returns when the database was made.
 func (db *DB) Created() time.Time { return db.created }
 
-// Path returns where the database is.
-func (db *DB) Path() string { return db.path }
+// Path returns where the database is: the path of the file, or the URL without
+// its password.
+func (db *DB) Path() string { return db.location }
 
 // Close waits for a write that is going on and closes the database. Sequences
 // that were not ended report an error afterwards.
@@ -120,44 +268,14 @@ func (db *DB) Close() error {
 func (db *DB) shut() error {
 	<-db.turn // and never back: later writers find it closed
 	defer close(db.turn)
-	var errs []error
-	for _, s := range db.bulk {
-		errs = append(errs, s.Close())
-	}
-	for _, s := range db.stmts {
-		errs = append(errs, s.Close())
-	}
-	errs = append(errs, db.readers.Close()) // and its statements
-	if db.conn != nil {
-		errs = append(errs, db.conn.Close())
-	}
-	// The last connection to close moves the write-ahead log into the file.
-	if db.writers != nil {
-		errs = append(errs, db.writers.Close())
-	}
-	if db.lock != nil {
-		errs = append(errs, db.lock.release(db.condition()))
-	}
-	return errors.Join(errs...)
-}
-
-// condition is how the file is left, or the zero value if it should be checked.
-func (db *DB) condition() condition {
-	info, err := os.Stat(db.path)
-	if err != nil || db.broken != nil {
-		return condition{}
-	}
-	if _, err := os.Stat(db.path + "-wal"); err == nil { // not moved into the file
-		return condition{}
-	}
-	return condition{size: info.Size(), modified: info.ModTime(), checked: db.checked}
+	return db.engine.close(db.broken == nil)
 }
 
 // Write implements [issuance.Store]. If the commit fails it returns
 // [ErrOutcomeUnknown]; after a disk error every later call returns [ErrBroken].
 func (db *DB) Write(ctx context.Context, f func(issuance.Tx) error) error {
 	if db.readOnly {
-		return fmt.Errorf("store: write: opened for reading only: %s", db.path)
+		return fmt.Errorf("store: write: opened for reading only: %s", db.location)
 	}
 	select {
 	case _, open := <-db.turn:
@@ -174,33 +292,48 @@ func (db *DB) Write(ctx context.Context, f func(issuance.Tx) error) error {
 	if db.broken != nil {
 		return fmt.Errorf("%w: %w", ErrBroken, db.broken)
 	}
-	if err := db.checkFile(); err != nil {
-		db.broken = err
-		return err
-	}
 	return db.write(ctx, f)
 }
 
 // write runs one transaction. Statements do not get ctx: it is asked between
 // them, so that none is broken off half way.
 func (db *DB) write(ctx context.Context, f func(issuance.Tx) error) error {
-	t := &tx{db: db, outer: ctx, ctx: context.WithoutCancel(ctx)}
-	if err := t.exec("BEGIN IMMEDIATE"); err != nil {
-		return fmt.Errorf("begin: %w", err)
+	s, h, err := db.engine.begin(ctx)
+	if err != nil {
+		db.stop(err)
+		return err
 	}
-	open := true
-	defer func() {
+	t := &tx{db: db, outer: ctx, s: s, head: h}
+	over := false
+	defer func() { // also if f panics
 		t.over = true
-		if !open {
+		if over {
 			return
+		}
+		if e := s.rollback(); e != nil {
+			db.stop(e)
 		}
 		db.names = names{} // what was looked up may never have been stored
 		t.settle(outcomeNotStored)
-		if e := t.exec("ROLLBACK"); e != nil && !rolledBack(e) && db.broken == nil {
-			db.broken = e
-		}
 	}()
-	if err := t.checkFence(); err != nil {
+	if err := t.do(f); err != nil {
+		return err
+	}
+	if err := s.commit(); err != nil {
+		db.stop(err)
+		if errors.Is(err, ErrOutcomeUnknown) {
+			t.settle(outcomeUnknown)
+		}
+		return err
+	}
+	over = true
+	t.settle(outcomeStored)
+	return nil
+}
+
+// do is a transaction up to where it is stored.
+func (t *tx) do(f func(issuance.Tx) error) error {
+	if err := t.checkFence(t.head); err != nil {
 		return err
 	}
 	if err := f(t); err != nil {
@@ -209,37 +342,17 @@ func (db *DB) write(ctx context.Context, f func(issuance.Tx) error) error {
 	if t.lost != nil { // f went on although something had failed
 		return t.lost
 	}
-	if err := ctx.Err(); err != nil {
+	if err := t.outer.Err(); err != nil {
 		return err
 	}
-	if err := t.stage(); err != nil {
-		return err
-	}
-	if err := t.exec("COMMIT"); err != nil {
-		t.settle(outcomeUnknown)
-		return fmt.Errorf("%w: commit: %w", ErrOutcomeUnknown, err)
-	}
-	open = false
-	t.settle(outcomeStored)
-	return nil
+	return t.stage()
 }
 
-// checkFile notices what was done to the file while we have it open. Writing to
-// a file that was removed or replaced would be lost.
-func (db *DB) checkFile() error {
-	info, err := os.Stat(db.path)
-	switch {
-	case err != nil:
-		return fmt.Errorf("%w: %v", ErrFileChanged, err)
-	case !os.SameFile(info, db.known):
-		return fmt.Errorf("%w: %s is another file now", ErrFileChanged, db.path)
-	case info.Size() < db.known.Size():
-		return fmt.Errorf("%w: %s was cut off", ErrFileChanged, db.path)
-	case info.Mode().Perm()&0o200 == 0:
-		return fmt.Errorf("%w: %s is read-only now", ErrFileChanged, db.path)
+// stop notes that the database must not be written to any more, if err says so.
+func (db *DB) stop(err error) {
+	if e, ok := errors.AsType[*stopError](err); ok && db.broken == nil {
+		db.broken = e.err
 	}
-	db.known = info
-	return nil
 }
 
 // names remembers the numbers of programmes, batches and lists, which never

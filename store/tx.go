@@ -2,10 +2,7 @@ package store
 
 import (
 	"context"
-	"database/sql"
-	"database/sql/driver"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/sanad-id/sanad/issuance"
@@ -16,12 +13,13 @@ var _ issuance.Tx = (*tx)(nil)
 // A tx is one write transaction. Once a statement has failed it is lost: what
 // follows fails in the same way, and nothing of it is stored.
 type tx struct {
-	newLog bool // see BeginLog
 	db     *DB
 	outer  context.Context // the caller's, asked between statements
-	ctx    context.Context // the same without its end, for statements
+	s      session
+	head   head
 	lost   error
 	over   bool
+	newLog bool // see BeginLog
 
 	// What it adds to the audit log, for the journal.
 	first   int64
@@ -44,20 +42,11 @@ func (t *tx) ready() error {
 	return t.lost
 }
 
-// fail marks the transaction as lost and the database as broken if the disk is.
+// fail marks the transaction as lost, and the database as broken if it must not be
+// written to any more.
 func (t *tx) fail(err error) error {
-	switch resultCode(err) {
-	case codeFull:
-		err = fmt.Errorf("%w: %w", ErrNoSpace, err)
-	case codeIOError, codeCorrupt, codeNotADB, codeReadOnly:
-		if t.db.broken == nil {
-			t.db.broken = err
-		}
-	}
-	if t.lost == nil {
-		t.lost = err
-	}
-	return err
+	t.db.stop(err)
+	return t.lose(err)
 }
 
 // lose marks the transaction as lost for a reason of the caller's.
@@ -68,42 +57,13 @@ func (t *tx) lose(err error) error {
 	return err
 }
 
-// exec runs a statement that begins or ends the transaction, lost or not.
-func (t *tx) exec(query string) error {
-	s, err := t.stmt(query)
-	if err != nil {
-		return err
-	}
-	if _, err := s.ExecContext(t.ctx); err != nil {
-		return t.fail(storeError(err))
-	}
-	return nil
-}
-
-// stmt prepares a statement once for the life of the connection.
-func (t *tx) stmt(query string) (*sql.Stmt, error) {
-	if s, ok := t.db.stmts[query]; ok {
-		return s, nil
-	}
-	s, err := t.db.conn.PrepareContext(t.ctx, query)
-	if err != nil {
-		return nil, t.fail(storeError(err))
-	}
-	t.db.stmts[query] = s
-	return s, nil
-}
-
 // run runs a statement that returns no rows.
 func (t *tx) run(query string, args ...any) error {
 	if err := t.ready(); err != nil {
 		return err
 	}
-	s, err := t.stmt(query)
-	if err != nil {
-		return err
-	}
-	if _, err := s.ExecContext(t.ctx, args...); err != nil {
-		return t.fail(storeError(err))
+	if err := t.s.run(query, args...); err != nil {
+		return t.fail(err)
 	}
 	return nil
 }
@@ -113,92 +73,38 @@ func (t *tx) row(query string, args []any, dest ...any) (bool, error) {
 	if err := t.ready(); err != nil {
 		return false, err
 	}
-	s, err := t.stmt(query)
+	ok, err := t.s.row(query, args, dest...)
 	if err != nil {
-		return false, err
+		return false, t.fail(err)
 	}
-	switch err := s.QueryRowContext(t.ctx, args...).Scan(dest...); {
-	case errors.Is(err, sql.ErrNoRows):
-		return false, nil
-	case err != nil:
-		return false, t.fail(storeError(err))
-	}
-	return true, nil
+	return ok, nil
 }
 
 // rows runs a statement and calls f for each row.
-func (t *tx) rows(query string, args []any, f func(scan func(dest ...any) error) error) error {
+func (t *tx) rows(query string, args []any, f func(scan) error) error {
 	if err := t.ready(); err != nil {
 		return err
 	}
-	s, err := t.stmt(query)
-	if err != nil {
-		return err
+	var mine error // of f: whether it is a failure f decides
+	err := t.s.rows(query, args, func(s scan) error {
+		mine = f(s)
+		return mine
+	})
+	if err != nil && mine == nil {
+		return t.fail(err)
 	}
-	r, err := s.QueryContext(t.ctx, args...)
-	if err != nil {
-		return t.fail(storeError(err))
-	}
-	defer r.Close() // its error is that of r.Err
-	for r.Next() {
-		if err := f(r.Scan); err != nil {
-			return err
-		}
-	}
-	if err := r.Err(); err != nil {
-		return t.fail(storeError(err))
-	}
-	return nil
+	return err
 }
 
-// A values takes the parameters of one row of a bulk statement.
-type values []driver.NamedValue
-
-func (v values) set(args ...driver.Value) {
-	for i, a := range args {
-		v[i].Value = a
-	}
-}
-
-// each runs a statement for n rows, with params parameters that bind sets for
-// row i. It goes past database/sql, which would cost as much again as SQLite.
-func (t *tx) each(query string, n, params int, bind func(i int, v values)) (row int, err error) {
+// insert adds n rows to a table, whose values bind sets.
+func (t *tx) insert(into insertion, n int, bind func(i int, v values)) (row int, err error) {
 	if err := t.ready(); err != nil || n == 0 {
 		return 0, err
 	}
-	err = t.db.conn.Raw(func(c any) error {
-		s, err := t.bulk(c, query)
-		if err != nil {
-			return err
-		}
-		args := make(values, params)
-		for i := range args {
-			args[i].Ordinal = i + 1
-		}
-		for row = range n {
-			bind(row, args)
-			if _, err := s.ExecContext(t.ctx, args); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return row, t.fail(storeError(err))
+	if row, err = t.s.insert(into, n, bind); err != nil {
+		return row, t.fail(err)
 	}
-	return n, nil
-}
-
-func (t *tx) bulk(c any, query string) (driver.StmtExecContext, error) {
-	s, ok := t.db.bulk[query]
-	if !ok {
-		var err error
-		if s, err = c.(driver.ConnPrepareContext).PrepareContext(t.ctx, query); err != nil {
-			return nil, err
-		}
-		t.db.bulk[query] = s
-	}
-	return s.(driver.StmtExecContext), nil
+	return row, nil
 }
 
 // toTime is the time of a column; 0 is no time.

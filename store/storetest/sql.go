@@ -87,6 +87,10 @@ var forbidden = []struct{ name, sql string }{
 	{"delete a writer", `DELETE FROM writer`},
 }
 
+// TestForbidden sends statements past the store that must be refused whoever
+// sends them, as [Subject].SQL does.
+func TestForbidden(t *testing.T, sub Subject) { testP06SQL(t, sub) }
+
 // testP06SQL sends each forbidden statement past the store and looks whether
 // anything has changed.
 func testP06SQL(t *testing.T, sub Subject) {
