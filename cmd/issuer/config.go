@@ -15,6 +15,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/sanad-id/sanad/internal/cli"
+	"github.com/sanad-id/sanad/store"
 )
 
 // Config is the settings file of the issuer, in YAML. A key that is not in it
@@ -24,9 +25,29 @@ type Config struct {
 	// Issuer says who issues.
 	Issuer IssuerConfig `yaml:"issuer"`
 
-	// Store is the SQLite database with everything that was issued. Keep it on a
-	// local disk.
+	// Store is the database with everything that was issued: the path of an SQLite
+	// file on a local disk, or the URL of a PostgreSQL database,
+	// postgres://ROLE@HOST/DATABASE?sslmode=verify-full, without a password. With
+	// PostgreSQL any number of processes may work at once.
 	Store string `yaml:"store"`
+
+	// StorePasswordFile is a file with the password of the role in store.
+	// Optional; PGPASSFILE, a client certificate or peer authentication serve, too.
+	StorePasswordFile string `yaml:"store_password_file"`
+
+	// StoreOwner is the same PostgreSQL database as the role that owns the tables,
+	// for init, migrate and restore. Optional; without it the role in store owns them,
+	// and could undo what the database protects from the service.
+	StoreOwner string `yaml:"store_owner"`
+
+	// StoreOwnerPasswordFile is a file with the password of that role. Optional;
+	// keep it off the machine while it is not needed.
+	StoreOwnerPasswordFile string `yaml:"store_owner_password_file"`
+
+	// StoreStandby is "synchronous" if PostgreSQL reports no commit before a standby
+	// has it (synchronous_standby_names). Then work goes on when that takes over.
+	// Optional; otherwise the database is fenced by a fail-over.
+	StoreStandby string `yaml:"store_standby"`
 
 	// Keystore is the encrypted file of the signing keys.
 	Keystore string `yaml:"keystore"`
@@ -151,6 +172,9 @@ func parseDuration(s string) (time.Duration, error) {
 	return 0, fmt.Errorf("%q is not a time span such as 90d, 12h or 1y", s)
 }
 
+// standbySynchronous is the one value of store_standby.
+const standbySynchronous = "synchronous"
+
 var (
 	issuerID = regexp.MustCompile(`^[a-z][a-z0-9-]{1,31}$`)
 	country  = regexp.MustCompile(`^[A-Z]{2}$`)
@@ -179,7 +203,10 @@ func readConfig(path string) (Config, error) {
 	}
 	c.defaults()
 	dir := filepath.Dir(path)
-	for _, p := range []*string{&c.Store, &c.Keystore, &c.KeyPassphraseFile} {
+	if !store.IsPostgres(c.Store) {
+		c.Store = beside(dir, c.Store)
+	}
+	for _, p := range []*string{&c.Keystore, &c.KeyPassphraseFile, &c.StorePasswordFile, &c.StoreOwnerPasswordFile} {
 		*p = beside(dir, *p)
 	}
 	for name, s := range c.Sources {
@@ -229,7 +256,15 @@ func (c *Config) check() error {
 	u, err := url.Parse(c.Issuer.URL)
 	need(err == nil && u.Scheme == "https" && u.Host != "" && u.RawQuery == "" && u.Fragment == "" && u.User == nil,
 		"issuer.url must be an https address without user, query and fragment")
-	need(c.Store != "", "store must name the database file")
+	need(c.Store != "", "store must name the database file, or be a postgres:// URL")
+	for name, location := range map[string]string{"store": c.Store, "store_owner": c.StoreOwner} {
+		if store.IsPostgres(location) {
+			err := checkStoreURL(location)
+			need(err == nil, "%s: %v", name, err)
+		}
+	}
+	need(c.StoreOwner == "" || store.IsPostgres(c.StoreOwner) && store.IsPostgres(c.Store), "store_owner goes with store on PostgreSQL, and is a postgres:// URL, too")
+	need(c.StoreStandby == "" || c.StoreStandby == standbySynchronous, "store_standby is %q or absent", standbySynchronous)
 	need(c.Keystore != "", "keystore must name the key file")
 	need(c.Trust.OldAfter >= c.Trust.RefreshBy, "trust.old_after must not be shorter than trust.refresh_by")
 	need(c.Keys.VerifyFor >= c.Keys.SignFor, "keys.verify_for must not be shorter than keys.sign_for")

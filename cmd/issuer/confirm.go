@@ -126,7 +126,12 @@ func (p *program) openFenced(cmd *cobra.Command) (*app, error) {
 	if err != nil {
 		return nil, explainKeystore(err)
 	}
-	db, err := store.Open(cmd.Context(), cfg.Store, store.Options{Instance: instance(cfg, ks), WhileFenced: true, Now: p.Now})
+	location, o, err := cfg.ownerStore(ks, p.Now)
+	if err != nil {
+		return nil, err
+	}
+	o.WhileFenced = true
+	db, err := store.Open(cmd.Context(), location, o)
 	if err != nil {
 		return nil, explainStore(err)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -38,6 +39,9 @@ type initOptions struct {
 	ask                    bool
 	withoutRoot            bool
 	roots, threshold       int
+	store, owner           string
+	storePassword          string
+	ownerPassword          string
 }
 
 func (p *program) initCommand() *cobra.Command {
@@ -50,10 +54,16 @@ The passphrase of the keystore is made up and written to ` + passphraseName + ` 
 --ask-passphrase asks for it on the terminal and stores none. Root keys are in files of their own under ` + rootsName + `/: take them off the
 machine.
 
+--store postgres://ROLE@HOST/DATABASE?sslmode=verify-full keeps everything in a PostgreSQL database that is there already, so that several
+machines can issue at once. --store-owner names the same database as the role that shall own the tables; the role in --store then gets only
+what issuing needs, and cannot undo a revocation.
+
 --url is the public address under which status lists will stand. It is part of every credential and can never be changed for those issued. Checks
 without a network do not need it; without --url an address is used that can never exist.`,
 		Example: `  issuer init office --name "Civil Registry" --country XA --url https://registry.gov.xa
   issuer init office --name "Civil Registry" --country XA --root-keys 3 --root-threshold 2
+  issuer init office --name "Civil Registry" --country XA --store postgres://sanad@/registry?host=/run/postgresql \
+      --store-owner postgres://sanad_owner@/registry?host=/run/postgresql
   issuer init ministry --name "Ministry of Agriculture" --country XA --without-root   # joins the root of another office`,
 		RunE: p.Action(func(cmd *cobra.Command, args []string) error { return p.initDir(cmd, args[0], o) }),
 	}
@@ -65,6 +75,10 @@ without a network do not need it; without --url an address is used that can neve
 	f.StringVar(&o.passphraseFile, "passphrase-file", "", "take the keystore's passphrase from `FILE`")
 	f.BoolVar(&o.ask, "ask-passphrase", false, "ask for the keystore's passphrase and do not store it")
 	f.BoolVar(&o.withoutRoot, "without-root", false, "make no root keys: another office publishes the trust bundle")
+	f.StringVar(&o.store, "store", "", "keep everything in this PostgreSQL database (default: a file in DIR)")
+	f.StringVar(&o.owner, "store-owner", "", "the same database as the role that shall own the tables")
+	f.StringVar(&o.storePassword, "store-password-file", "", "take the password of the role in --store from `FILE`")
+	f.StringVar(&o.ownerPassword, "store-owner-password-file", "", "take the password of the role in --store-owner from `FILE`")
 	f.IntVar(&o.roots, "root-keys", 1, "how many root keys to make")
 	f.IntVar(&o.threshold, "root-threshold", 1, "how many of them must sign a new root")
 	_ = c.MarkFlagRequired("name")
@@ -124,9 +138,16 @@ func (p *program) fillDir(cmd *cobra.Command, dir string, cfg Config, o initOpti
 	if err != nil {
 		return "", err
 	}
-	db, err := store.Create(cmd.Context(), cfg.Store, store.Options{Instance: instance(cfg, ks), Now: p.Now})
+	db, err := cfg.createStore(cmd.Context(), ks, p.Now)
 	if err != nil {
 		return "", err
+	}
+	if store.IsPostgres(cfg.Store) {
+		defer func() {
+			if err != nil { // a file goes with the folder
+				err = cli.Hint(err, "the database has been made already: drop its schema sanad before you try again")
+			}
+		}()
 	}
 	a, err := p.assemble(cfg, dir, ks, db)
 	if err != nil {
@@ -177,7 +198,19 @@ func (o initOptions) settings() (Config, error) {
 	}
 	cfg := Config{
 		Issuer: IssuerConfig{ID: o.id, Names: map[string]string{"en": o.name}, Country: o.country, URL: o.url},
-		Store:  storeName, Keystore: keystoreName,
+		Store:  cmp.Or(o.store, storeName), StoreOwner: o.owner, Keystore: keystoreName,
+	}
+	if o.store != "" && !store.IsPostgres(o.store) {
+		return Config{}, cli.Hint(fmt.Errorf("--store %s is not a postgres:// URL", o.store), "without --store the database is a file in DIR")
+	}
+	for to, path := range map[*string]string{&cfg.StorePasswordFile: o.storePassword, &cfg.StoreOwnerPasswordFile: o.ownerPassword} {
+		if path == "" {
+			continue
+		}
+		var err error
+		if *to, err = filepath.Abs(path); err != nil {
+			return Config{}, err
+		}
 	}
 	cfg.defaults()
 	if err := cfg.check(); err != nil {
@@ -277,9 +310,15 @@ func (p *program) configCommand() *cobra.Command {
 					warnings = append(warnings, fmt.Sprintf("%s ends on %s: `issuer keys rotate --purpose %s`", k, date(k.SignUntil), string(purpose)))
 				}
 			}
-			view := map[string]any{"ok": true, "issuer": a.cfg.Issuer.ID, "warnings": warnings}
+			about, err := a.store.About(cmd.Context())
+			if err != nil {
+				return err
+			}
+			warnings = append(warnings, about.Warnings...)
+			view := map[string]any{"ok": true, "issuer": a.cfg.Issuer.ID, "store": about.Engine, "warnings": warnings}
 			return p.Print(cmd, view, func(w io.Writer) {
 				fmt.Fprintf(w, "%s: settings, keystore and database of %s are in order\n", p.settings(), a.cfg.Issuer.ID)
+				fmt.Fprintf(w, "database: %s, %s\n", about.Engine, a.store.Path())
 				for _, s := range warnings {
 					fmt.Fprintln(w, "warning: "+s)
 				}

@@ -17,7 +17,8 @@ func (p *program) migrateCommand() *cobra.Command {
 		Long: `Brings a database that an older version of this program made up to date. Nothing is lost, and each step is done or not done: after
 an interruption the same command goes on. A database that is up to date stays as it is.
 
-Make a backup first: there is no way back to the older version.`,
+Make a backup first: there is no way back to the older version. On PostgreSQL the role in store_owner does it, and the role in store gets
+the rights that it needs, also if there is nothing else to do.`,
 		Example: "  issuer migrate --dir office",
 		RunE: p.Action(func(cmd *cobra.Command, _ []string) error {
 			cfg, err := readConfig(p.settings())
@@ -32,9 +33,12 @@ Make a backup first: there is no way back to the older version.`,
 			if err != nil {
 				return explainKeystore(err)
 			}
-			o := store.Options{Instance: instance(cfg, ks), Now: p.Now}
-			older := errors.Is(tryStore(cmd, cfg, o), store.ErrOlder)
-			if err := store.Migrate(cmd.Context(), cfg.Store, o); err != nil {
+			location, o, err := cfg.ownerStore(ks, p.Now)
+			if err != nil {
+				return err
+			}
+			older := errors.Is(tryStore(cmd, location, o), store.ErrOlder)
+			if err := store.Migrate(cmd.Context(), location, o); err != nil {
 				return explainStore(err)
 			}
 			view := map[string]any{"store": cfg.Store, "migrated": older}
@@ -50,9 +54,9 @@ Make a backup first: there is no way back to the older version.`,
 }
 
 // tryStore opens the database for reading and closes it again.
-func tryStore(cmd *cobra.Command, cfg Config, o store.Options) error {
+func tryStore(cmd *cobra.Command, location string, o store.Options) error {
 	o.ReadOnly = true
-	db, err := store.Open(cmd.Context(), cfg.Store, o)
+	db, err := store.Open(cmd.Context(), location, o)
 	if err != nil {
 		return err
 	}

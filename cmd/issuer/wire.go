@@ -60,9 +60,9 @@ func (p *program) open(cmd *cobra.Command, what access) (*app, error) {
 	if err != nil {
 		return nil, explainKeystore(err)
 	}
-	db, err := store.Open(cmd.Context(), cfg.Store, store.Options{Instance: instance(cfg, ks), ReadOnly: what == readOnly, Now: p.Now})
+	db, err := cfg.openStore(cmd.Context(), ks, p.Now, what == readOnly)
 	if err != nil {
-		return nil, explainStore(err)
+		return nil, err
 	}
 	a, err := p.assemble(cfg, filepath.Dir(path), ks, db)
 	if err != nil {
