@@ -19,7 +19,6 @@ type postgresTx struct {
 	e        *postgresEngine
 	ctx      context.Context
 	cancel   context.CancelFunc
-	xid      string
 	timeline int64
 	block    block // what it adds to the audit log
 }
@@ -30,7 +29,7 @@ const beginTx = `BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE`
 
 // The lock comes first: what a transaction that was waited for has stored is seen
 // by every statement that follows.
-const selectHead = `SELECT epoch, fence, timeline, ` + currentTimeline + `, pg_current_xact_id()::text FROM meta FOR UPDATE`
+const selectHead = `SELECT epoch, fence, timeline, ` + currentTimeline + ` FROM meta FOR UPDATE`
 
 // begin implements engine. Until it has returned nothing has happened, so that it
 // tries again for a while.
@@ -80,7 +79,7 @@ func (s *postgresTx) begin() (head, error) {
 	found := false
 	b.Queue(selectHead).QueryRow(func(row pgx.Row) error {
 		found = true
-		return row.Scan(&h.epoch, &h.fence, &confirmed, &s.timeline, &s.xid)
+		return row.Scan(&h.epoch, &h.fence, &confirmed, &s.timeline)
 	})
 	if err := s.e.conn.SendBatch(s.ctx, &b).Close(); err != nil {
 		return head{}, err
@@ -227,14 +226,19 @@ func (s *postgresTx) commit() error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), commitPatience)
 	defer cancel()
 	defer s.cancel()
+	if s.e.conn.IsClosed() {
+		return errors.New("store: commit: the connection had broken")
+	}
 	tag, err := s.e.conn.Exec(ctx, "COMMIT")
 	switch fault, ok := errors.AsType[*pgconn.PgError](err); {
 	case err == nil && tag.String() == "COMMIT":
 	case err == nil:
 		return errors.New("store: commit: the transaction had failed")
-	case pgconn.SafeToRetry(err), ok && fault.Severity == "ERROR":
+	case ok && fault.Severity == "ERROR":
 		return fmt.Errorf("commit: %w", postgresError(err))
 	default:
+		// Not even what pgconn.SafeToRetry calls safe is: a connection that breaks
+		// after the message was sent only says that it is closed.
 		if err := errors.Join(s.e.drop(), s.outcome(postgresError(err))); err != nil {
 			return err
 		}
@@ -245,19 +249,18 @@ func (s *postgresTx) commit() error {
 	return nil
 }
 
-// outcome asks the server how a transaction ended whose commit was not answered:
-// it returns nil if it is stored.
+// outcome finds out how a transaction ended whose commit was not answered: it
+// returns nil if it is stored.
 func (s *postgresTx) outcome(cause error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), retryFor)
 	defer cancel()
 	for {
-		switch status, err := s.ask(ctx); {
-		case err == nil && status == "committed":
+		switch there, same, err := s.look(ctx); {
+		case err == nil && there:
 			return nil
-		case err == nil && status == "aborted":
+		case err == nil && same && s.block.known:
 			return fmt.Errorf("commit: not stored: %w", cause)
-		case err == nil && status == "in progress", err != nil && busy(err):
-		default:
+		case err == nil, !busy(err):
 			return fmt.Errorf("%w: commit: %w", ErrOutcomeUnknown, cause)
 		}
 		select {
@@ -268,22 +271,28 @@ func (s *postgresTx) outcome(cause error) error {
 	}
 }
 
-// ask returns what the server knows of the transaction, and nothing if it is not
-// the one that was asked to store it.
-func (s *postgresTx) ask(ctx context.Context) (string, error) {
-	conn, err := s.e.connect(ctx)
-	if err != nil {
-		return "", err
+// look reports whether what the transaction added to the audit log is there, and
+// whether the server still writes on the timeline of the transaction. The number of
+// a transaction would tell nothing: a server that was killed gives out anew those
+// that were not on its disk.
+func (s *postgresTx) look(ctx context.Context) (there, same bool, err error) {
+	if s.e.conn == nil {
+		if s.e.conn, err = s.e.connect(ctx); err != nil {
+			return false, false, err
+		}
 	}
-	s.e.conn = conn
-	var status *string
+	// The lock waits for the end of the transaction, if the server is not done with
+	// it. It also makes this a commit that a synchronous standby confirms, and so the
+	// one before it.
+	if _, err = s.e.conn.Exec(ctx, `SELECT FROM meta FOR UPDATE`); err != nil {
+		return false, false, errors.Join(err, s.e.drop())
+	}
 	var timeline int64
-	err = conn.QueryRow(ctx, `SELECT `+currentTimeline+`, pg_xact_status($1::text::xid8)`, s.xid).Scan(&timeline, &status)
+	var hashes []byte
+	err = s.e.conn.QueryRow(ctx, `SELECT `+currentTimeline+`, (SELECT hashes FROM audit_hashes WHERE first_hash = $1)`, s.block.first).
+		Scan(&timeline, &hashes)
 	if err != nil {
-		return "", errors.Join(err, s.e.drop())
+		return false, false, errors.Join(err, s.e.drop())
 	}
-	if timeline != s.timeline || status == nil {
-		return "", nil
-	}
-	return *status, nil
+	return s.block.known && sha256.Sum256(hashes) == s.block.hash, timeline == s.timeline, nil
 }
