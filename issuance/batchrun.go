@@ -312,6 +312,9 @@ func (b *batchRun) read(ctx context.Context, number, done int64, out chan<- *chu
 // mapRecords is rung 1: authorise, and map each record to its claims.
 func (b *batchRun) mapRecords(ctx context.Context, c *chunk) error {
 	c.now = b.s.now()
+	if err := b.s.cfg.MayIssue(ctx, c.now); err != nil {
+		return err
+	}
 	key, signer, err := b.s.signer(ctx, keys.Credential, c.now)
 	if err != nil {
 		return err

@@ -32,6 +32,9 @@ var (
 	ErrSelfCheck = errors.New("issuance: the signature failed its own check")
 	// ErrClock: the clock lies behind what was already issued or published.
 	ErrClock = errors.New("issuance: the clock has gone back")
+	// ErrAuditDebt: the audit log has gone without a witness for too long. Nothing is
+	// issued until one has co-signed it; everything else goes on.
+	ErrAuditDebt = errors.New("issuance: the audit log has gone without a witness for too long")
 	// ErrReason: not a reason that an operator may give.
 	ErrReason = errors.New("issuance: not a reason for this")
 	// ErrNotAllowed: the programme does not allow it.
@@ -86,6 +89,10 @@ type Config struct {
 	// get new pseudonyms and lists give out slots twice, which the store refuses.
 	Secret func(label string) ([]byte, error)
 
+	// MayIssue is asked on rung 1, before each credential and each chunk of a batch.
+	// Its error stops issuing, and nothing else; [ErrAuditDebt] is one. Optional. It
+	// must not call the service.
+	MayIssue func(ctx context.Context, now time.Time) error
 	// Fits says whether a code of so many characters can be drawn for a form;
 	// optional, everything fits if nil. Package qr/image knows.
 	Fits func(f programme.Form, characters int) error
@@ -133,6 +140,9 @@ func New(c Config) (*Service, error) {
 		return nil, errors.New("issuance: Config.Keys is not set")
 	case c.Secret == nil:
 		return nil, errors.New("issuance: Config.Secret is not set")
+	}
+	if c.MayIssue == nil {
+		c.MayIssue = func(context.Context, time.Time) error { return nil }
 	}
 	if c.Fits == nil {
 		c.Fits = func(programme.Form, int) error { return nil }

@@ -110,6 +110,9 @@ func (s *Service) Supersede(ctx context.Context, id string, r Request) (Issued, 
 func (s *Service) issue(ctx context.Context, r Request, replaces string) (Issued, error) {
 	// Rung 1: authorise and check.
 	now := s.now()
+	if err := s.cfg.MayIssue(ctx, now); err != nil {
+		return Issued{}, err
+	}
 	o, err := s.authorise(ctx, r.Programme, 0, now)
 	if err != nil {
 		return Issued{}, err

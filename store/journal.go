@@ -45,19 +45,24 @@ func (t *tx) stage() error {
 		return nil
 	}
 	t.staged = true
-	for {
-		err := t.stageFrom(j.Head().Size)
-		switch {
-		case err == nil:
-			return nil
-		case !errors.Is(err, audit.ErrJournalMoved): // by another process that has the same journal
-			return t.lose(err)
+	var err error
+	for range maxOvertaken {
+		if err = t.stageFrom(j, j.Head().Size); !errors.Is(err, audit.ErrJournalMoved) {
+			break
 		}
 	}
+	if err != nil {
+		return t.lose(err)
+	}
+	return nil
 }
 
-func (t *tx) stageFrom(next int64) error {
-	j := t.db.journal
+// maxOvertaken is how often another process that shares the journal's folder may
+// have been faster.
+const maxOvertaken = 5
+
+// stageFrom hands the journal everything from entry next on.
+func (t *tx) stageFrom(j Journal, next int64) error {
 	if next > t.first {
 		return fmt.Errorf("%w: it holds %d entries, the log has %d", ErrBehindJournal, next, t.first)
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/url"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -15,14 +16,13 @@ import (
 
 	"github.com/sanad-id/sanad/audit"
 	"github.com/sanad-id/sanad/internal/cli"
-	"github.com/sanad-id/sanad/keys"
 )
 
 func (p *program) auditCommand() *cobra.Command {
 	return cli.Group("audit", "Export and verify the log of everything that was done",
 		`Every change is in the audit log before it takes effect. The log is a Merkle tree: whoever holds an older checkpoint can tell whether anything
 written before was changed, removed or slipped in. It contains no personal data.`,
-		p.auditExport(), p.auditVerify())
+		p.auditExport(), p.auditVerify(), p.auditCheckpoint(), p.auditJournal(), p.auditWitness())
 }
 
 func (p *program) auditExport() *cobra.Command {
@@ -49,12 +49,15 @@ give the checkpoint to somebody who does not work for you.`,
 }
 
 func (p *program) auditVerify() *cobra.Command {
-	var older []string
+	var older, witnesses []string
 	var key string
+	var quorum int
 	c := &cobra.Command{
 		Use: "verify FOLDER", Short: "Check an exported log; needs no issuer and no network", Args: cobra.ExactArgs(1),
 		Long: `Checks that the entries are those that the checkpoint was signed over and, with --older, that the log continues what an older checkpoint was
-signed over. Without --key the key is taken from the folder itself, and whose it is is yours to compare: the output names it.`,
+signed over. Without --key the key is taken from the folder itself, and whose it is is yours to compare: the output names it.
+
+With --witness the checkpoint must also be co-signed by witnesses that you trust, so that this is the log which everybody else was shown.`,
 		Example: "  issuer audit verify audit/2026-11-21\n  issuer audit verify audit/2026-11-21 --older audit/2026-10-01/" + audit.CheckpointFile,
 		RunE: p.Action(func(cmd *cobra.Command, args []string) error {
 			var olds [][]byte
@@ -79,14 +82,21 @@ signed over. Without --key the key is taken from the folder itself, and whose it
 			if err != nil {
 				return err
 			}
+			cosigned, err := checkWitnesses(args[0], report, witnesses, quorum)
+			if err != nil {
+				return err
+			}
 			view := map[string]any{
-				"ok": true, "origin": report.Origin, "entries": report.Size, "root": report.Root.String(), "signers": report.Signers,
+				"witnesses": cosigned, "ok": true, "origin": report.Origin, "entries": report.Size, "root": report.Root.String(), "signers": report.Signers,
 				"first": report.First, "last": report.Last, "kinds": report.Kinds, "older_checkpoints": len(report.Older),
 			}
 			return p.Print(cmd, view, func(w io.Writer) {
 				fmt.Fprintf(w, "unchanged: %d entries of %s, from %s to %s\n", report.Size, report.Origin,
 					report.First.Format(time.RFC3339), report.Last.Format(time.RFC3339))
 				fmt.Fprintf(w, "signed by %s\n", strings.Join(report.Signers, ", "))
+				for _, c := range cosigned {
+					fmt.Fprintln(w, c)
+				}
 				for _, o := range report.Older {
 					fmt.Fprintf(w, "continues the checkpoint at %d entries\n", o.Size)
 				}
@@ -105,45 +115,63 @@ signed over. Without --key the key is taken from the folder itself, and whose it
 		}),
 	}
 	c.Flags().StringVar(&key, "key", "", "trust only the keys in `FILE`, a "+audit.KeyFile+" that you kept")
+	c.Flags().StringArrayVar(&witnesses, "witness", nil, "a `KEY` of a witness that you trust (repeat for several)")
+	c.Flags().IntVar(&quorum, "quorum", 0, "how many of them must have co-signed (default: all)")
 	c.Flags().StringArrayVar(&older, "older", nil, "an older checkpoint that the log must continue (repeat for several)")
 	return c
 }
 
+// checkWitnesses reads which of these witnesses have co-signed the checkpoint of a
+// folder that was verified. Fewer than the quorum is an error.
+func checkWitnesses(dir string, r audit.Report, witnesses []string, quorum int) ([]witnessAnswer, error) {
+	answers := []witnessAnswer{}
+	if len(witnesses) == 0 {
+		return answers, nil
+	}
+	signed, err := os.ReadFile(filepath.Join(dir, audit.CheckpointFile))
+	if err != nil {
+		return nil, err
+	}
+	vkeys, err := os.ReadFile(filepath.Join(dir, audit.KeyFile))
+	if err != nil {
+		return nil, err
+	}
+	c, err := audit.OpenCosigned(signed, string(vkeys), strings.Join(witnesses, "\n")+"\n")
+	if err != nil {
+		return nil, err
+	}
+	if c.Head != r.Head {
+		return nil, errors.New("the checkpoint changed while it was read")
+	}
+	for _, s := range c.Cosignatures {
+		answers = append(answers, witnessAnswer{Witness: s.Witness, Size: c.Size, Time: &s.Time})
+	}
+	if quorum == 0 {
+		quorum = len(witnesses)
+	}
+	if len(answers) < quorum {
+		return nil, cli.Hint(fmt.Errorf("%d of these witnesses have co-signed the checkpoint, want %d", len(answers), quorum),
+			"the office may show this log to you alone; ask the witnesses what they have seen")
+	}
+	return answers, nil
+}
+
 // exportAudit signs the present head of the log and writes the log as files.
 func (a *app) exportAudit(ctx context.Context, out string) (audit.Head, error) {
-	all, err := a.keys.Keys(ctx)
+	checkpoint, vkeys, err := a.checkpoint(ctx)
 	if err != nil {
 		return audit.Head{}, err
 	}
-	now := a.now()
-	key, err := keys.SigningKey(all, keys.Audit, now)
-	if err != nil {
-		return audit.Head{}, cli.Hint(err, "`issuer keys rotate --purpose audit`")
-	}
-	signer, err := a.keys.Signer(ctx, key.ID())
+	cosigned, err := a.store.Cosignatures(ctx, checkpoint.Size)
 	if err != nil {
 		return audit.Head{}, err
 	}
-	origin := a.origin()
-	checkpoint, err := a.store.Checkpoint(ctx, now, func(h audit.Head) ([]byte, error) {
-		return audit.SignCheckpoint(origin, h, now, signer)
-	})
-	if err != nil {
-		return audit.Head{}, err
-	}
-	var vkeys strings.Builder // the keys of the log's whole life: older checkpoints stay checkable
-	for _, k := range all {
-		if k.Purpose != keys.Audit {
-			continue
-		}
-		vkey, err := audit.VerifierKey(origin, k.Public)
-		if err != nil {
-			return audit.Head{}, err
-		}
-		fmt.Fprintln(&vkeys, vkey)
+	signed := checkpoint.Note
+	for _, c := range cosigned {
+		signed = audit.AddCosignatures(signed, c.Line)
 	}
 	return checkpoint.Head, audit.Export(ctx, out, audit.Exported{
-		Entries: a.store.AuditEntries(ctx, checkpoint.Size), Checkpoint: checkpoint.Note, Keys: vkeys.String(),
+		Entries: a.store.AuditEntries(ctx, checkpoint.Size), Checkpoint: signed, Keys: vkeys,
 	})
 }
 

@@ -14,7 +14,9 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/sanad-id/sanad/audit"
 	"github.com/sanad-id/sanad/internal/cli"
+	"github.com/sanad-id/sanad/internal/fetch"
 	"github.com/sanad-id/sanad/store"
 )
 
@@ -66,6 +68,49 @@ type Config struct {
 
 	// Keys says how long signing keys serve. Optional.
 	Keys KeysConfig `yaml:"keys"`
+
+	// Journal is a folder with a second copy of the audit log, written before
+	// anything takes effect. Put it on another disk than the database: whatever the
+	// database may lose, it tells. Optional, and wanted: without it a restored backup
+	// cannot know what was revoked since.
+	Journal string `yaml:"journal"`
+
+	// Audit says who watches over the audit log.
+	Audit AuditConfig `yaml:"audit"`
+}
+
+// AuditConfig says who watches over the audit log.
+type AuditConfig struct {
+	// Witnesses co-sign its checkpoints, so that nobody can show different people
+	// different logs. Optional.
+	Witnesses []WitnessConfig `yaml:"witnesses"`
+
+	// Quorum is how many of the witnesses must have co-signed. Optional; 1 if zero.
+	Quorum int `yaml:"quorum"`
+
+	// DebtLimit is how long something may stand in the log that no quorum of
+	// witnesses has co-signed; after that nothing is issued until one has. Optional;
+	// 4 hours if zero.
+	DebtLimit Duration `yaml:"debt_limit"`
+
+	// WithoutWitness lets the issuer work while no witness answers, or without any.
+	// Optional; false if absent, so that going without is always a decision.
+	WithoutWitness bool `yaml:"without_witness"`
+
+	// LocalHosts are names or addresses inside of the office's own network at which
+	// a witness may be reached, also without TLS. Optional; without them only public
+	// addresses, with TLS.
+	LocalHosts []string `yaml:"local_hosts"`
+}
+
+// WitnessConfig is one witness.
+type WitnessConfig struct {
+	// Key is its public key: NAME+HASH+KEY, as the witness prints it.
+	Key string `yaml:"key"`
+
+	// URL is where it answers, without "/add-checkpoint". Optional for a witness
+	// that co-signs exported folders.
+	URL string `yaml:"url"`
 }
 
 // IssuerConfig says who issues.
@@ -148,12 +193,14 @@ func (d *Duration) UnmarshalYAML(n *yaml.Node) error {
 	return nil
 }
 
-// MarshalYAML writes whole days as such.
+// MarshalYAML writes the number and the largest unit that leaves no rest, but years.
 func (d Duration) MarshalYAML() (any, error) {
-	if t := time.Duration(d); t%(24*time.Hour) == 0 {
-		return fmt.Sprintf("%dd", t/(24*time.Hour)), nil
+	for _, unit := range []string{"d", "h", "m"} {
+		if t := time.Duration(d); t%units[unit] == 0 {
+			return fmt.Sprintf("%d%s", t/units[unit], unit), nil
+		}
 	}
-	return time.Duration(d).String(), nil
+	return fmt.Sprintf("%ds", time.Duration(d)/time.Second), nil
 }
 
 var units = map[string]time.Duration{
@@ -206,7 +253,7 @@ func readConfig(path string) (Config, error) {
 	if !store.IsPostgres(c.Store) {
 		c.Store = beside(dir, c.Store)
 	}
-	for _, p := range []*string{&c.Keystore, &c.KeyPassphraseFile, &c.StorePasswordFile, &c.StoreOwnerPasswordFile} {
+	for _, p := range []*string{&c.Keystore, &c.KeyPassphraseFile, &c.StorePasswordFile, &c.StoreOwnerPasswordFile, &c.Journal} {
 		*p = beside(dir, *p)
 	}
 	for name, s := range c.Sources {
@@ -229,12 +276,15 @@ func beside(dir, path string) string {
 const day = Duration(24 * time.Hour)
 
 func (c *Config) defaults() {
+	if c.Audit.Quorum == 0 {
+		c.Audit.Quorum = 1
+	}
 	for _, d := range []struct {
 		field    *Duration
 		fallback Duration
 	}{
 		{&c.Trust.RefreshBy, 30 * day}, {&c.Trust.OldAfter, 365 * day}, {&c.Trust.StatusListLifetime, 7 * day},
-		{&c.Keys.SignFor, 365 * day}, {&c.Keys.VerifyFor, 100 * 365 * day}, {&c.Keys.PublishBefore, 7 * day},
+		{&c.Keys.SignFor, 365 * day}, {&c.Keys.VerifyFor, 100 * 365 * day}, {&c.Keys.PublishBefore, 7 * day}, {&c.Audit.DebtLimit, Duration(4 * time.Hour)},
 	} {
 		if *d.field == 0 {
 			*d.field = d.fallback
@@ -268,6 +318,7 @@ func (c *Config) check() error {
 	need(c.Keystore != "", "keystore must name the key file")
 	need(c.Trust.OldAfter >= c.Trust.RefreshBy, "trust.old_after must not be shorter than trust.refresh_by")
 	need(c.Keys.VerifyFor >= c.Keys.SignFor, "keys.verify_for must not be shorter than keys.sign_for")
+	c.Audit.check(need)
 	for name, s := range c.Sources {
 		need(s.CSV != "", "sources.%s must name a csv file", name)
 		_, err := s.delimiter()
@@ -277,6 +328,22 @@ func (c *Config) check() error {
 		return nil
 	}
 	return errors.New(strings.Join(faults, "\n  "))
+}
+
+// check reports the faults of the section.
+func (c *AuditConfig) check(need func(ok bool, format string, args ...any)) {
+	seen := map[string]bool{}
+	for i, w := range c.Witnesses {
+		id, err := audit.CheckWitnessKey(w.Key)
+		need(err == nil, "audit.witnesses: number %d: %v", i+1, err)
+		need(err != nil || !seen[id], "audit.witnesses: number %d is there twice", i+1)
+		seen[id] = true
+		if w.URL != "" {
+			err := fetch.CheckURL(w.URL, c.LocalHosts)
+			need(err == nil, "audit.witnesses: number %d: url: %v", i+1, err)
+		}
+	}
+	need(c.Quorum >= 0 && c.Quorum <= max(1, len(c.Witnesses)), "audit.quorum must not be more than there are witnesses")
 }
 
 // delimiter is the separator as a rune; 0 asks for detection.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"crypto/rand"
 	"errors"
@@ -29,6 +30,7 @@ const (
 	keystoreName   = "keystore.sanad"
 	passphraseName = "secrets/passphrase"
 	rootsName      = "roots"
+	journalName    = "journal"
 	trustName      = "trust"
 )
 
@@ -138,9 +140,16 @@ func (p *program) fillDir(cmd *cobra.Command, dir string, cfg Config, o initOpti
 	if err != nil {
 		return "", err
 	}
-	db, err := cfg.createStore(cmd.Context(), ks, p.Now)
+	if err := audit.CreateJournal(cfg.Journal); err != nil {
+		return "", err
+	}
+	journal, err := openJournal(cfg, readWrite)
 	if err != nil {
 		return "", err
+	}
+	db, err := cfg.createStore(cmd.Context(), ks, p.Now, journal)
+	if err != nil {
+		return "", errors.Join(err, closeJournal(journal))
 	}
 	if store.IsPostgres(cfg.Store) {
 		defer func() {
@@ -151,8 +160,9 @@ func (p *program) fillDir(cmd *cobra.Command, dir string, cfg Config, o initOpti
 	}
 	a, err := p.assemble(cfg, dir, ks, db)
 	if err != nil {
-		return "", errors.Join(err, db.Close())
+		return "", errors.Join(err, db.Close(), closeJournal(journal))
 	}
+	a.journal = journal
 	defer a.close()
 	if err := db.Write(cmd.Context(), func(tx issuance.Tx) error {
 		return tx.Append([]audit.Event{{Time: p.Now(), Kind: audit.IssuerCreated, Actor: a.actor, Detail: "issuer " + cfg.Issuer.ID}})
@@ -199,6 +209,7 @@ func (o initOptions) settings() (Config, error) {
 	cfg := Config{
 		Issuer: IssuerConfig{ID: o.id, Names: map[string]string{"en": o.name}, Country: o.country, URL: o.url},
 		Store:  cmp.Or(o.store, storeName), StoreOwner: o.owner, Keystore: keystoreName,
+		Journal: journalName, Audit: AuditConfig{WithoutWitness: true},
 	}
 	if o.store != "" && !store.IsPostgres(o.store) {
 		return Config{}, cli.Hint(fmt.Errorf("--store %s is not a postgres:// URL", o.store), "without --store the database is a file in DIR")
@@ -260,6 +271,13 @@ func writeSettings(dir string, cfg Config) error {
 	if err != nil {
 		return err
 	}
+	for before, comment := range map[string]string{
+		"journal:": "# The second copy of the audit log. Put it on another disk than the database (move the folder, name it here).\n",
+		"    without_witness:": "    # true: credentials are issued although nobody outside this office watches over the audit log. Name a witness\n" +
+			"    # (audit.witnesses; `issuer audit witness init` makes one on another machine) and set it to false.\n",
+	} {
+		b = bytes.Replace(b, []byte("\n"+before), []byte("\n"+comment+before), 1)
+	}
 	head := "# Settings of this issuer. Every key is explained in issuer.example.yaml of the sources;\n# `issuer config check` tells whether they are right.\n"
 	return os.WriteFile(filepath.Join(dir, settingsName), append([]byte(head), b...), 0o600)
 }
@@ -315,7 +333,19 @@ func (p *program) configCommand() *cobra.Command {
 				return err
 			}
 			warnings = append(warnings, about.Warnings...)
-			view := map[string]any{"ok": true, "issuer": a.cfg.Issuer.ID, "store": about.Engine, "warnings": warnings}
+			debt, err := a.debt(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if debt.Since != nil || debt.Without {
+				warnings = append(warnings, debt.String())
+			}
+			if a.cfg.Journal == "" {
+				warnings = append(warnings, "there is no journal: a restored backup will not know what was revoked since (journal: FOLDER)")
+			}
+			view := map[string]any{
+				"ok": true, "issuer": a.cfg.Issuer.ID, "store": about.Engine, "warnings": warnings, "journal": a.cfg.Journal, "audit": debt,
+			}
 			return p.Print(cmd, view, func(w io.Writer) {
 				fmt.Fprintf(w, "%s: settings, keystore and database of %s are in order\n", p.settings(), a.cfg.Issuer.ID)
 				fmt.Fprintf(w, "database: %s, %s\n", about.Engine, a.store.Path())

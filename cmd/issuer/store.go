@@ -9,18 +9,20 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sanad-id/sanad/audit"
 	"github.com/sanad-id/sanad/internal/cli"
 	"github.com/sanad-id/sanad/keys"
 	"github.com/sanad-id/sanad/store"
 )
 
-// openStore opens the database as the service.
-func (c *Config) openStore(ctx context.Context, ks *keys.File, now func() time.Time, readOnly bool) (*store.DB, error) {
+// openStore opens the database as the service, with its journal if there is one.
+func (c *Config) openStore(ctx context.Context, ks *keys.File, now func() time.Time, j *audit.Journal, readOnly bool) (*store.DB, error) {
 	o, err := c.storeOptions(ks, now)
 	if err != nil {
 		return nil, err
 	}
 	o.ReadOnly = readOnly
+	keep(&o, j)
 	db, err := store.Open(ctx, c.Store, o)
 	if err != nil {
 		return nil, explainStore(err)
@@ -29,11 +31,12 @@ func (c *Config) openStore(ctx context.Context, ks *keys.File, now func() time.T
 }
 
 // createStore makes the database, and opens it as the service.
-func (c *Config) createStore(ctx context.Context, ks *keys.File, now func() time.Time) (*store.DB, error) {
+func (c *Config) createStore(ctx context.Context, ks *keys.File, now func() time.Time, j *audit.Journal) (*store.DB, error) {
 	location, o, err := c.ownerStore(ks, now)
 	if err != nil {
 		return nil, err
 	}
+	keep(&o, j)
 	db, err := store.Create(ctx, location, o)
 	if err != nil {
 		return nil, explainStore(err)
@@ -44,7 +47,14 @@ func (c *Config) createStore(ctx context.Context, ks *keys.File, now func() time
 	if err := db.Close(); err != nil {
 		return nil, err
 	}
-	return c.openStore(ctx, ks, now, false)
+	return c.openStore(ctx, ks, now, j, false)
+}
+
+// keep sets the journal, if there is one.
+func keep(o *store.Options, j *audit.Journal) {
+	if j != nil {
+		o.Journal = j
+	}
 }
 
 // storeOptions say how the service opens its database.

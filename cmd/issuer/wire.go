@@ -8,10 +8,12 @@ import (
 	"os/user"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/sanad-id/sanad/audit"
 	"github.com/sanad-id/sanad/internal/cli"
 	"github.com/sanad-id/sanad/issuance"
 	"github.com/sanad-id/sanad/keys"
@@ -35,9 +37,13 @@ type app struct {
 	dir     string
 	keys    *keys.File
 	store   *store.DB
+	journal *audit.Journal // nil if there is none, or it is not needed
 	service *issuance.Service
 	actor   string // the account that acts, for the audit log
 	now     func() time.Time
+
+	mu    sync.Mutex
+	asked time.Time // when witnesses were last asked while issuing
 }
 
 // settings is the path of the settings file.
@@ -60,20 +66,48 @@ func (p *program) open(cmd *cobra.Command, what access) (*app, error) {
 	if err != nil {
 		return nil, explainKeystore(err)
 	}
-	db, err := cfg.openStore(cmd.Context(), ks, p.Now, what == readOnly)
+	journal, err := openJournal(cfg, what)
 	if err != nil {
 		return nil, err
 	}
+	db, err := cfg.openStore(cmd.Context(), ks, p.Now, journal, what == readOnly)
+	if err != nil {
+		return nil, errors.Join(err, closeJournal(journal))
+	}
 	a, err := p.assemble(cfg, filepath.Dir(path), ks, db)
 	if err != nil {
-		return nil, errors.Join(err, db.Close())
+		return nil, errors.Join(err, db.Close(), closeJournal(journal))
 	}
+	a.journal = journal
 	if what == readWrite {
 		if err := a.sweep(cmd); err != nil {
-			return nil, errors.Join(err, db.Close())
+			return nil, errors.Join(err, db.Close(), closeJournal(journal))
 		}
 	}
 	return a, nil
+}
+
+// openJournal opens the journal that the settings name, for whoever changes
+// something. It makes none: the folder may be on a disk that is not there.
+func openJournal(cfg Config, what access) (*audit.Journal, error) {
+	if cfg.Journal == "" || what == readOnly {
+		return nil, nil
+	}
+	j, err := audit.OpenJournal(cfg.Journal)
+	if errors.Is(err, audit.ErrNoJournal) {
+		return nil, cli.Hint(err, "is its disk there? `issuer audit journal --create` makes a new one")
+	}
+	if err != nil {
+		return nil, cli.Hint(err, "nothing is changed without the journal; keep its folder, and see \"The audit log and its witnesses\" in docs/operating.md")
+	}
+	return j, nil
+}
+
+func closeJournal(j *audit.Journal) error {
+	if j == nil {
+		return nil
+	}
+	return j.Close()
 }
 
 // instance names the issuer in its database, keystore included: with the keys of
@@ -94,19 +128,21 @@ func (p *program) office(what access, f func(cmd *cobra.Command, a *app, args []
 
 // assemble joins the parts of an issuer.
 func (p *program) assemble(cfg Config, dir string, ks *keys.File, db *store.DB) (*app, error) {
-	service, err := issuance.New(issuance.Config{
+	a := &app{cfg: cfg, dir: dir, keys: ks, store: db, actor: account(), now: p.Now}
+	var err error
+	a.service, err = issuance.New(issuance.Config{
 		Issuer: cfg.Issuer.ID, StatusBase: cfg.statusBase(), Store: db, Keys: ks, Secret: ks.Secret, Fits: fits, Now: p.Now,
-		Crash: crash,
+		Crash: crash, MayIssue: a.mayIssue,
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &app{cfg: cfg, dir: dir, keys: ks, store: db, service: service, actor: account(), now: p.Now}, nil
+	return a, nil
 }
 
 // close gives the database free. What was stored is stored; an error here
 // changes nothing for whoever reads the result.
-func (a *app) close() { _ = a.store.Close() }
+func (a *app) close() { _ = errors.Join(a.store.Close(), closeJournal(a.journal)) }
 
 // sweep revokes what an earlier crash left unfinished and says so.
 func (a *app) sweep(cmd *cobra.Command) error {
