@@ -882,3 +882,41 @@ func TestAddProgramme(t *testing.T) {
 		}
 	})
 }
+
+// TestMayIssue stops issuing when Config.MayIssue says so, in a batch between two
+// chunks, and nothing but issuing.
+func TestMayIssue(t *testing.T) {
+	eachStore(t, func(t *testing.T, store issuance.Store) {
+		stopped := true
+		left := 0
+		b := newBed(t, store, func(c *issuance.Config) {
+			c.MayIssue = func(context.Context, time.Time) error {
+				if left--; stopped && left < 0 {
+					return fmt.Errorf("%w: since yesterday", issuance.ErrAuditDebt)
+				}
+				return nil
+			}
+		})
+		left = 1
+		c := b.issue(1)
+		if _, err := b.service.Issue(t.Context(), issuance.Request{Programme: "farmer-card", Record: person(2), Actor: "tester"}); !errors.Is(err, issuance.ErrAuditDebt) {
+			t.Errorf("Issue: %v, want ErrAuditDebt", err)
+		}
+		left = 2
+		folder := t.TempDir()
+		result, err := b.service.RunBatch(t.Context(), request(people{n: 200}, folder))
+		if !errors.Is(err, issuance.ErrAuditDebt) || result.Batch.Rows != 100 {
+			t.Errorf("RunBatch: %d rows, %v; want two chunks of 50 and ErrAuditDebt", result.Batch.Rows, err)
+		}
+		if n := len(b.all(issuance.Query{State: issuance.Intended})); n > 0 {
+			t.Errorf("%d credentials are left behind", n)
+		}
+		if _, err := b.service.Revoke(t.Context(), c.Credential.ID, issuance.Lost, "tester"); err != nil {
+			t.Errorf("Revoke: %v", err)
+		}
+		stopped = false
+		if result, err := b.service.RunBatch(t.Context(), request(people{n: 200}, folder)); err != nil || result.Outcome != issuance.Complete {
+			t.Errorf("RunBatch: %+v, %v", result, err)
+		}
+	})
+}
