@@ -30,7 +30,7 @@ var layers = []string{
 	// Above this line: no network, no database, no cgo.
 	"qr/image internal/vectors internal/cli internal/pgtest internal/faultproxy internal/fetch",
 	"registry/csvfile registry/samplecountry registry/sqltable store",
-	"keys/keystest registry/registrytest store/storetest backup",
+	"keys/keystest registry/registrytest store/storetest backup internal/officetest",
 	"cmd/issuer cmd/verifier bench proof",
 }
 

@@ -1,0 +1,350 @@
+package fsck_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"fmt"
+	"iter"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sanad-id/sanad/fsck"
+	"github.com/sanad-id/sanad/internal/officetest"
+	"github.com/sanad-id/sanad/issuance"
+	"github.com/sanad-id/sanad/keys"
+)
+
+// A fixture is an office with something of everything.
+type fixture struct {
+	*officetest.Office
+	sql *sql.DB
+	// Credentials: active, revoked before and after the last publication, suspended.
+	active, revoked, late, suspended, receipt issuance.Credential
+	config                                    func(*fsck.Config)
+}
+
+func newFixture(t *testing.T) *fixture {
+	t.Helper()
+	f := &fixture{Office: officetest.New(t, officetest.Options{Journal: true})}
+	for n := range 20 {
+		f.Issue("farmer-card", n)
+		f.Clock.Add(time.Second)
+	}
+	f.Issue("farmer-card", 3) // supersedes
+	f.active, f.revoked, f.late = f.Issue("farmer-card", 100), f.Issue("farmer-card", 101), f.Issue("farmer-card", 102)
+	f.suspended, f.receipt = f.Issue("farmer-card", 103), f.Issue("receipt", 1)
+	f.change(f.suspended.ID, issuance.Suspended)
+	twice := f.Issue("farmer-card", 104) // suspended and resumed, then suspended and revoked
+	f.change(twice.ID, issuance.Suspended)
+	f.change(twice.ID, issuance.Active)
+	f.change(twice.ID, issuance.Suspended)
+	f.Revoke(twice.ID)
+	f.Revoke(f.revoked.ID)
+	f.do(func(tx issuance.Tx) error {
+		return tx.SaveBatch(issuance.Batch{
+			ID: "B1", Programme: "receipt", Version: 1, Source: "s", State: issuance.BatchRunning, Started: f.Clock.Now(), Changed: f.Clock.Now(),
+		})
+	})
+	f.Clock.Add(time.Minute)
+	f.Publish()
+	f.Checkpoint()
+	f.Clock.Add(time.Minute)
+	f.Revoke(f.late.ID)
+	f.Issue("farmer-card", 105)
+	f.Checkpoint()
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(f.Dir, "issuer.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	f.sql = db
+	return f
+}
+
+func (f *fixture) do(g func(issuance.Tx) error) {
+	f.Helper()
+	if err := f.DB.Write(context.Background(), g); err != nil {
+		f.Fatal(err)
+	}
+}
+
+func (f *fixture) change(id string, to issuance.State) {
+	f.Helper()
+	var err error
+	if to == issuance.Suspended {
+		_, err = f.Service.Suspend(context.Background(), id, issuance.Investigation, "tester")
+	} else {
+		_, err = f.Service.Resume(context.Background(), id, "tester")
+	}
+	if err != nil {
+		f.Fatal(err)
+	}
+}
+
+// exec spoils the database past its triggers and unique indexes, which stay away.
+func (f *fixture) exec(statements ...string) {
+	f.Helper()
+	rows, err := f.sql.Query(`SELECT type, name FROM sqlite_schema WHERE sql IS NOT NULL AND type IN ('trigger', 'index') AND tbl_name <> 'goose_db_version'`)
+	if err != nil {
+		f.Fatal(err)
+	}
+	var drop []string
+	for rows.Next() {
+		var kind, name string
+		if err := rows.Scan(&kind, &name); err != nil {
+			f.Fatal(err)
+		}
+		drop = append(drop, "DROP "+kind+" "+name)
+	}
+	rows.Close()
+	for _, s := range append(drop, statements...) {
+		r, err := f.sql.Exec(s)
+		if err != nil {
+			f.Fatalf("%s: %v", s, err)
+		}
+		if n, err := r.RowsAffected(); !strings.HasPrefix(s, "DROP") && (err != nil || n == 0) {
+			f.Fatalf("%s changed nothing", s)
+		}
+	}
+}
+
+func no(c issuance.Credential) string {
+	return fmt.Sprintf("(SELECT credential_no FROM credential WHERE credential_id = '%s')", c.ID)
+}
+
+func (f *fixture) check(t *testing.T) fsck.Report {
+	t.Helper()
+	snap, err := f.DB.Snapshot(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer snap.Close()
+	c := f.FsckConfig(snap)
+	if f.config != nil {
+		f.config(&c)
+	}
+	r, err := fsck.Check(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// A journal for tests: the office's own, seen through a filter.
+type journal struct {
+	fsck.Journal
+	size   int64
+	change func(n int64, entry []byte) ([]byte, bool)
+}
+
+func (j journal) Size() int64 { return j.size }
+
+func (j journal) Entries(ctx context.Context, first int64) iter.Seq2[[]byte, error] {
+	return func(yield func([]byte, error) bool) {
+		n := first
+		for e, err := range j.Journal.Entries(ctx, first) {
+			e, ok := j.change(n, e)
+			if !ok || !yield(e, err) {
+				return
+			}
+			n++
+		}
+	}
+}
+
+func through(change func(n int64, e []byte) ([]byte, bool), more int64) func(*fsck.Config) {
+	return func(c *fsck.Config) { c.Journal = journal{c.Journal, c.Journal.Size() + more, change} }
+}
+
+func asIs(_ int64, e []byte) ([]byte, bool) { return e, true }
+
+// TestFinds spoils one thing at a time. Each must be found, under its code, and
+// nothing else.
+func TestFinds(t *testing.T) {
+	tests := []struct {
+		name  string
+		spoil func(*fixture)
+		want  []fsck.Code
+	}{
+		{"a page is damaged", func(f *fixture) {
+			f.config = func(c *fsck.Config) {
+				c.Pages = func(context.Context) (string, error) { return "row 3 missing from index", nil }
+			}
+		}, []fsck.Code{fsck.Pages}},
+		{"a credential slipped in", func(f *fixture) {
+			f.exec(`INSERT INTO credential SELECT credential_no + 1000, '01JD5000000000000000000000', programme_no, version, zeroblob(32), state,
+				reason, issued_at, expires_at, changed_at, batch_no, batch_row, supersedes, NULL, many, credential_no + 1000, writer_no
+				FROM credential WHERE credential_no = `+no(f.receipt),
+				`INSERT INTO credential_form SELECT credential_no + 1000, form_no, form, NULL, NULL, slot_value, key_id, to_be_signed, signed
+				FROM credential_form WHERE credential_no = `+no(f.receipt))
+		}, []fsck.Code{fsck.NotInLog}},
+		{"a credential was taken out", func(f *fixture) {
+			f.exec("DELETE FROM credential_form WHERE credential_no = "+no(f.active), "DELETE FROM credential WHERE credential_no = "+no(f.active))
+		}, []fsck.Code{fsck.NotInStore}},
+		{"a credential is about another record", func(f *fixture) {
+			f.exec("UPDATE credential SET record_ref = zeroblob(32) WHERE credential_no = " + no(f.active))
+		}, []fsck.Code{fsck.Facts}},
+		{"a form was to be signed otherwise", func(f *fixture) {
+			f.exec("UPDATE credential_form SET to_be_signed = zeroblob(32) WHERE form_no = 1 AND credential_no = " + no(f.active))
+		}, []fsck.Code{fsck.Facts}},
+		{"something else was signed", func(f *fixture) {
+			f.exec("UPDATE credential_form SET signed = to_be_signed WHERE credential_no = " + no(f.receipt))
+		}, []fsck.Code{fsck.Signed}},
+		{"a signed credential looks intended", func(f *fixture) {
+			f.exec("UPDATE credential_form SET signed = zeroblob(32) WHERE credential_no = "+no(f.receipt),
+				"UPDATE credential SET state = 'intended' WHERE credential_no = "+no(f.receipt))
+		}, []fsck.Code{fsck.Signed}},
+		{"a revocation was undone", func(f *fixture) {
+			f.exec("UPDATE credential SET state = 'active', reason = '', vacated = 0 WHERE credential_no = "+no(f.late),
+				"UPDATE credential_form SET slot_value = 0 WHERE credential_no = "+no(f.late))
+		}, []fsck.Code{fsck.State}},
+		{"a published revocation was undone", func(f *fixture) {
+			f.exec("UPDATE credential SET state = 'active', reason = '', vacated = 0 WHERE credential_no = "+no(f.revoked),
+				"UPDATE credential_form SET slot_value = 0 WHERE credential_no = "+no(f.revoked))
+		}, []fsck.Code{fsck.Overrevoked, fsck.State}},
+		{"a suspension was undone", func(f *fixture) {
+			f.exec("UPDATE credential SET state = 'active', reason = '' WHERE credential_no = "+no(f.suspended),
+				"UPDATE credential_form SET slot_value = 0 WHERE credential_no = "+no(f.suspended))
+		}, []fsck.Code{fsck.State}},
+		{"another reason", func(f *fixture) {
+			f.exec("UPDATE credential SET reason = 'death' WHERE credential_no = " + no(f.late))
+		}, []fsck.Code{fsck.State}},
+		{"a slot beyond its list", func(f *fixture) {
+			f.exec("UPDATE credential_form SET slot_index = 256 WHERE form_no = 0 AND credential_no = " + no(f.active))
+		}, []fsck.Code{fsck.SlotRange, fsck.Facts}},
+		{"a slot used twice", func(f *fixture) {
+			f.exec(fmt.Sprintf("UPDATE credential_form SET slot_index = %d WHERE form_no = 0 AND credential_no = %s",
+				f.suspended.Forms[0].Slot.Index, no(f.active)))
+		}, []fsck.Code{fsck.SlotTwice, fsck.Facts}},
+		{"a counter went back", func(f *fixture) {
+			f.exec("UPDATE status_list SET next_counter = 0 WHERE form = 'qr' AND bits = 1")
+		}, []fsck.Code{fsck.SlotCounter}},
+		{"a slot says revoked of an active credential", func(f *fixture) {
+			f.exec("UPDATE credential_form SET slot_value = 1 WHERE form_no = 0 AND credential_no = " + no(f.active))
+		}, []fsck.Code{fsck.SlotValue}},
+		{"the key of credentials is lost", func(f *fixture) {
+			f.config = func(c *fsck.Config) {
+				c.Keys = slices.DeleteFunc(slices.Clone(c.Keys), func(k keys.Key) bool { return k.Purpose == keys.Credential })
+			}
+		}, []fsck.Code{fsck.KeyMissing}},
+		{"the text of a programme", func(f *fixture) {
+			f.exec("UPDATE programme_version SET text = CAST(CAST(text AS TEXT) || ' ' AS BLOB) WHERE programme_no = 1")
+		}, []fsck.Code{fsck.Programme}},
+		{"a programme that nobody added", func(f *fixture) {
+			f.exec(fmt.Sprintf("INSERT INTO programme_version VALUES (1, 2, x'%x', x'%x', 0)", officetest.CardTwo(), digest(officetest.CardTwo())))
+		}, []fsck.Code{fsck.Programme}},
+		{"the count of a batch", func(f *fixture) { f.exec("UPDATE batch SET issued = 1") }, []fsck.Code{fsck.Batch}},
+		{"published content was changed", func(f *fixture) {
+			f.exec("UPDATE publication SET content = CAST(content || x'00' AS BLOB) WHERE name <> 'trust'")
+		}, []fsck.Code{fsck.Publication}},
+		{"published content and digest were changed", func(f *fixture) {
+			f.exec(fmt.Sprintf("UPDATE publication SET content = x'78', digest = x'%x' WHERE name = 'trust'", digest("x")))
+		}, []fsck.Code{fsck.Publication, fsck.PublicationLog}},
+		{"the number of a publication", func(f *fixture) {
+			f.exec("UPDATE publication SET number = number + 1 WHERE name = 'trust'")
+		}, []fsck.Code{fsck.PublicationLog}},
+		{"a publication that nobody made", func(f *fixture) {
+			f.exec(fmt.Sprintf("INSERT INTO publication VALUES ('https://example.org/status/x', 1, 0, x'%x', x'')", digest("")))
+		}, []fsck.Code{fsck.PublicationLog}},
+		{"a list published without a revocation", func(f *fixture) {
+			f.exec("UPDATE credential_form SET slot_value = 0 WHERE credential_no = " + no(f.revoked))
+			f.Publish()
+			f.exec("UPDATE credential_form SET slot_value = 1 WHERE credential_no = " + no(f.revoked))
+		}, []fsck.Code{fsck.Unrevoked}},
+		{"a list published with a revocation that was none", func(f *fixture) {
+			f.exec("UPDATE credential_form SET slot_value = 1 WHERE credential_no = " + no(f.active))
+			f.Publish()
+			f.exec("UPDATE credential_form SET slot_value = 0 WHERE credential_no = " + no(f.active))
+		}, []fsck.Code{fsck.Overrevoked}},
+		{"a block of the log was taken out", func(f *fixture) {
+			f.exec("DELETE FROM audit_block WHERE first_entry = (SELECT first_entry FROM audit_block ORDER BY first_entry LIMIT 1 OFFSET 9)")
+		}, []fsck.Code{fsck.AuditEntry}},
+		{"no entry", func(f *fixture) {
+			f.exec("UPDATE audit_block SET entries = replace(entries, '\"kind\"', '\"sort\"') WHERE first_entry > 20 AND first_entry < 24")
+		}, []fsck.Code{fsck.AuditEntry}},
+		{"an entry was changed", func(f *fixture) {
+			f.exec("UPDATE audit_block SET entries = replace(entries, 'tester', 'texter') WHERE first_entry > 20 AND first_entry < 24")
+		}, []fsck.Code{fsck.AuditHash, fsck.Checkpoint, fsck.JournalDiffers}},
+		{"an entry was taken out of the log's end, with its block", func(f *fixture) {
+			f.exec("DELETE FROM audit_block WHERE first_entry = (SELECT max(first_entry) FROM audit_block)")
+		}, []fsck.Code{fsck.AuditHash, fsck.Checkpoint, fsck.JournalAhead, fsck.Signed}},
+		{"a hash of the log", func(f *fixture) {
+			f.exec("UPDATE audit_hashes SET hashes = zeroblob(length(hashes)) WHERE first_hash > 20 AND first_hash < 30")
+		}, []fsck.Code{fsck.AuditHash}},
+		{"a checkpoint that nobody signed", func(f *fixture) {
+			f.exec("UPDATE audit_checkpoint SET note = CAST(replace(CAST(note AS TEXT), 'example', 'ezample') AS BLOB)")
+		}, []fsck.Code{fsck.Checkpoint}},
+		{"a checkpoint with another root beside it", func(f *fixture) {
+			f.exec("UPDATE audit_checkpoint SET root = zeroblob(32)")
+		}, []fsck.Code{fsck.Checkpoint}},
+		{"the journal has another entry", func(f *fixture) {
+			f.config = through(func(n int64, e []byte) ([]byte, bool) {
+				if n == 17 {
+					return append(slices.Clone(e), ' '), true
+				}
+				return e, true
+			}, 0)
+		}, []fsck.Code{fsck.JournalDiffers}},
+		{"the journal lacks the last entries", func(f *fixture) {
+			f.config = through(func(n int64, e []byte) ([]byte, bool) { return e, n < 30 }, 0)
+		}, []fsck.Code{fsck.JournalBehind}},
+		{"the journal has confirmed more", func(f *fixture) { f.config = through(asIs, 2) }, []fsck.Code{fsck.JournalAhead}},
+	}
+	missing := map[fsck.Code]bool{}
+	for _, c := range fsck.Codes() {
+		missing[c] = true
+	}
+	for _, tt := range tests {
+		for _, c := range tt.want {
+			delete(missing, c)
+		}
+		t.Run(tt.name, func(t *testing.T) {
+			f := newFixture(t)
+			if r := f.check(t); !r.Clean() {
+				t.Fatalf("before: %+v", r.Findings)
+			}
+			tt.spoil(f)
+			var got []fsck.Code
+			r := f.check(t)
+			for _, finding := range r.Findings {
+				if !slices.Contains(got, finding.Code) {
+					got = append(got, finding.Code)
+				}
+			}
+			slices.Sort(got)
+			want := slices.Sorted(slices.Values(tt.want))
+			if !slices.Equal(got, want) {
+				t.Errorf("found %v, want %v: %+v", got, want, r.Findings)
+			}
+		})
+	}
+	for c := range missing {
+		t.Errorf("no row finds %s", c)
+	}
+}
+
+// TestManyFindings counts what is not named any more.
+func TestManyFindings(t *testing.T) {
+	f := newFixture(t)
+	f.config = func(c *fsck.Config) { c.Most = 3 }
+	f.exec("UPDATE credential SET record_ref = zeroblob(32)")
+	r := f.check(t)
+	named := 0
+	for _, finding := range r.Findings {
+		if finding.Code == fsck.Facts {
+			named++
+		}
+	}
+	if named != 3 || int64(named)+r.More[fsck.Facts] != r.Credentials {
+		t.Errorf("%d named and %d more of %d credentials", named, r.More[fsck.Facts], r.Credentials)
+	}
+}
+
+func digest(s string) []byte {
+	sum := sha256.Sum256([]byte(s))
+	return sum[:]
+}
