@@ -2,13 +2,13 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"io"
 	"iter"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/sanad-id/sanad/internal/copytext"
 )
@@ -46,104 +46,67 @@ type Snapshot struct {
 	// Tables are all tables in an order in which none refers to a later one.
 	Tables []Table
 
-	db    *DB
-	conn  *sql.Conn
-	types map[string][]string // of the columns, by table
+	conn moment
+}
+
+// A moment is a connection of an engine that sees the database as it stood when it
+// was opened.
+type moment interface {
+	// row runs a statement that returns at most one row, and reports whether it did.
+	row(ctx context.Context, query string, args []any, dest ...any) (bool, error)
+	// columns returns the names of the columns of a table, none if there is none.
+	columns(ctx context.Context, table string) ([]string, error)
+	// copy writes the rows that a statement returns in the form of package copytext.
+	copy(ctx context.Context, query string, to io.Writer) (int64, error)
+	// pages returns what the database finds damaged in itself, or "".
+	pages(ctx context.Context) (string, error)
+	close() error
 }
 
 // Snapshot takes a snapshot, which must be closed. It holds up no writer.
 func (db *DB) Snapshot(ctx context.Context) (*Snapshot, error) {
-	s, err := db.snapshot(ctx)
+	conn, err := db.engine.moment(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("snapshot: %w", err)
 	}
+	s := &Snapshot{conn: conn}
+	if err := s.describe(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("snapshot: %w", err), conn.close())
+	}
 	return s, nil
 }
 
-func (db *DB) snapshot(ctx context.Context) (_ *Snapshot, err error) {
-	e, ok := db.engine.(*sqliteEngine)
-	if !ok {
-		return nil, errors.New("store: no snapshot of this kind of database")
-	}
-	s := &Snapshot{db: db, types: map[string][]string{}}
-	if s.conn, err = e.readers.Conn(ctx); err != nil {
-		return nil, readError(ctx, err)
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, s.Close())
-		}
-	}()
-	// In WAL mode the first statement that reads fixes what the transaction sees.
-	if _, err := s.conn.ExecContext(ctx, "BEGIN DEFERRED"); err != nil {
-		return nil, readError(ctx, err)
-	}
-	if err := s.conn.QueryRowContext(ctx, `SELECT coalesce(max(version_id), 0) FROM goose_db_version WHERE is_applied`).Scan(&s.Schema); err != nil {
-		return nil, readError(ctx, err)
+func (s *Snapshot) describe(ctx context.Context) error {
+	if _, err := s.conn.row(ctx, `SELECT coalesce(max(version_id), 0) FROM goose_db_version WHERE is_applied`, nil, &s.Schema); err != nil {
+		return err
 	}
 	for _, t := range tables {
-		names, types, err := columnsOf(ctx, s.conn, t.name)
+		names, err := s.conn.columns(ctx, t.name)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if len(names) > 0 { // older schemas have fewer tables
 			s.Tables = append(s.Tables, Table{t.name, names})
-			s.types[t.name] = types
 		}
 	}
-	return s, nil
+	return nil
 }
 
-// A querier is a connection, a pool or a transaction.
-type querier interface {
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-}
-
-// columnsOf returns the names and types of the columns of a table.
-func columnsOf(ctx context.Context, q querier, table string) (names, types []string, err error) {
-	rows, err := q.QueryContext(ctx, `SELECT name, type FROM pragma_table_info($1) ORDER BY cid`, table)
-	if err != nil {
-		return nil, nil, readError(ctx, err)
-	}
-	defer rows.Close() // its error is that of rows.Err
-	for rows.Next() {
-		var name, kind string
-		if err := rows.Scan(&name, &kind); err != nil {
-			return nil, nil, storeError(err)
-		}
-		names, types = append(names, name), append(types, kind)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, nil, readError(ctx, err)
-	}
-	return names, types, nil
-}
-
-// CheckPages reads the whole database and returns what it says is damaged, or "".
-func (s *Snapshot) CheckPages(ctx context.Context) (string, error) {
-	var result string
-	if err := s.conn.QueryRowContext(ctx, "PRAGMA integrity_check(1)").Scan(&result); err != nil {
-		return "", readError(ctx, err)
-	}
-	if result == "ok" {
-		return "", nil
-	}
-	return result, nil
-}
+// CheckPages reads the database and returns what it finds damaged in itself, or "".
+// PostgreSQL looks at each page when it reads it; there the error is that of reading.
+func (s *Snapshot) CheckPages(ctx context.Context) (string, error) { return s.conn.pages(ctx) }
 
 // Close ends the snapshot.
-func (s *Snapshot) Close() error {
-	_, err := s.conn.ExecContext(context.WithoutCancel(context.Background()), "ROLLBACK")
-	if err != nil && rolledBack(err) {
-		err = nil // it never began
-	}
-	return errors.Join(storeError(err), s.conn.Close())
-}
+func (s *Snapshot) Close() error { return s.conn.close() }
 
 // Copy writes the rows of a table in the form of package copytext and returns
 // how many they are. Binary columns are in the form of PostgreSQL's bytea.
 func (s *Snapshot) Copy(ctx context.Context, table string, to io.Writer) (int64, error) {
-	n, err := s.copy(ctx, table, to)
+	query, err := s.selectAll(table)
+	if err != nil {
+		return 0, err
+	}
+	n, err := s.conn.copy(ctx, query, to)
 	if err != nil {
 		return n, fmt.Errorf("dump %s: %w", table, err)
 	}
@@ -164,63 +127,16 @@ const selectView = `SELECT c.credential_no, c.credential_id, c.programme_no, c.v
 	FROM credential c LEFT JOIN credential_form f ON f.credential_no = c.credential_no ORDER BY c.credential_no, f.form_no`
 
 // selectAll reads a whole table; no part of it comes from outside.
-func (s *Snapshot) selectAll(table string) (string, []string, error) {
+func (s *Snapshot) selectAll(table string) (string, error) {
 	if table == credentialsView {
-		return selectView, s.Columns(table), nil
+		return selectView, nil
 	}
 	i := slices.IndexFunc(s.Tables, func(t Table) bool { return t.Name == table })
 	k := slices.IndexFunc(tables, func(t struct{ name, key string }) bool { return t.name == table })
 	if i < 0 || k < 0 {
-		return "", nil, fmt.Errorf("store: no table %.40q", table)
+		return "", fmt.Errorf("store: no table %.40q", table)
 	}
-	columns := s.Tables[i].Columns
-	return "SELECT " + strings.Join(columns, ", ") + " FROM " + table + " ORDER BY " + tables[k].key, columns, nil
-}
-
-func (s *Snapshot) copy(ctx context.Context, table string, to io.Writer) (int64, error) {
-	query, columns, err := s.selectAll(table)
-	if err != nil {
-		return 0, err
-	}
-	rows, err := s.conn.QueryContext(ctx, query)
-	if err != nil {
-		return 0, readError(ctx, err)
-	}
-	defer rows.Close() // its error is that of rows.Err
-	w := copytext.NewWriter(to)
-	values := make([]any, len(columns))
-	dest := make([]any, len(columns))
-	for i := range values {
-		dest[i] = &values[i]
-	}
-	n := int64(0)
-	for rows.Next() {
-		if err := rows.Scan(dest...); err != nil {
-			return n, readError(ctx, err)
-		}
-		for i, v := range values {
-			switch v := v.(type) {
-			case nil:
-				w.Null()
-			case int64:
-				w.Int(v)
-			case string:
-				w.Text(v)
-			case []byte:
-				w.Bytes(v)
-			default:
-				return n, fmt.Errorf("store: a %T in column %s", v, columns[i])
-			}
-		}
-		if err := w.End(); err != nil {
-			return n, err
-		}
-		n++
-	}
-	if err := rows.Err(); err != nil {
-		return n, readError(ctx, err)
-	}
-	return n, w.Flush()
+	return "SELECT " + strings.Join(s.Tables[i].Columns, ", ") + " FROM " + table + " ORDER BY " + tables[k].key, nil
 }
 
 // Columns returns the columns of a table in their order, nil if there is none of
@@ -238,24 +154,40 @@ func (s *Snapshot) Columns(table string) []string {
 	return nil
 }
 
-// errStopped ends a copy whose reader has had enough.
-var errStopped = errors.New("stopped")
+// A tap is a writer that can be turned off: what comes then goes nowhere.
+type tap struct {
+	w   *io.PipeWriter
+	off atomic.Bool
+}
+
+func (t *tap) Write(b []byte) (int, error) {
+	if t.off.Load() {
+		return len(b), nil
+	}
+	n, err := t.w.Write(b)
+	if err != nil && t.off.Load() {
+		return len(b), nil
+	}
+	return n, err
+}
 
 // Rows yields the rows of a table in the order of its key. A row is good until the
 // next one. An error ends the sequence.
 func (s *Snapshot) Rows(ctx context.Context, table string) iter.Seq2[[]copytext.Value, error] {
 	return func(yield func([]copytext.Value, error) bool) {
 		r, w := io.Pipe()
+		out := &tap{w: w}
 		done := make(chan error, 1)
 		go func() {
-			_, err := s.Copy(ctx, table, w)
+			_, err := s.Copy(ctx, table, out)
 			done <- w.CloseWithError(err)
 		}()
-		stop := func() {
-			_ = r.CloseWithError(errStopped) // never fails
+		defer func() {
+			// A copy cannot be broken off without its connection.
+			out.off.Store(true)
+			_ = r.Close() // never fails
 			<-done
-		}
-		defer stop()
+		}()
 		for in := copytext.NewReader(r, len(s.Columns(table))); ; {
 			row, err := in.Read()
 			if err == io.EOF {

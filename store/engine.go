@@ -22,6 +22,9 @@ type engine interface {
 	// each row. Statements of which there are many are better not kept prepared.
 	read(ctx context.Context, query string, keep bool, args []any, f func(scan) error) error
 
+	// moment opens a connection that sees the database as it stands now.
+	moment(ctx context.Context) (moment, error)
+
 	// meaning is the error that callers know for one of the engine's, or nil.
 	meaning(err error) error
 

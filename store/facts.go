@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"time"
@@ -24,36 +23,31 @@ type Facts struct {
 func (s *Snapshot) Facts(ctx context.Context) (Facts, error) {
 	f, err := s.facts(ctx)
 	if err != nil {
-		return f, fmt.Errorf("snapshot: %w", readError(ctx, err))
+		return f, fmt.Errorf("snapshot: %w", err)
 	}
 	return f, nil
 }
 
 func (s *Snapshot) facts(ctx context.Context) (Facts, error) {
 	f := Facts{LogNo: 1}
-	if err := s.conn.QueryRowContext(ctx, `SELECT instance_id, epoch FROM meta`).Scan(&f.Instance, &f.Epoch); err != nil {
+	if _, err := s.conn.row(ctx, `SELECT instance_id, epoch FROM meta`, nil, &f.Instance, &f.Epoch); err != nil {
 		return f, err
 	}
 	if s.Schema > 1 {
-		if err := s.conn.QueryRowContext(ctx, `SELECT log_no FROM meta`).Scan(&f.LogNo); err != nil {
+		if _, err := s.conn.row(ctx, `SELECT log_no FROM meta`, nil, &f.LogNo); err != nil {
 			return f, err
 		}
 	}
-	var size, last int64
-	if err := s.conn.QueryRowContext(ctx, selectTail).Scan(&size, &last); err != nil && !errors.Is(err, sql.ErrNoRows) {
+	var size, last, signed, at int64
+	if _, err := s.conn.row(ctx, selectTail, nil, &size, &last); err != nil {
 		return f, err
 	}
-	log := snapshotLog{ctx, s.conn, size}
 	var err error
-	if f.Head, err = audit.HeadAt(log, size); err != nil {
+	if f.Head, err = audit.HeadAt(snapshotLog{ctx, s.conn, size}, size); err != nil {
 		return f, err
 	}
 	var root []byte
-	var at int64
-	err = s.conn.QueryRowContext(ctx, selectLastCheckpoint).Scan(new(int64), &root, &at, &f.Checkpoint)
-	if errors.Is(err, sql.ErrNoRows) {
-		err = nil
-	}
+	_, err = s.conn.row(ctx, selectLastCheckpoint, nil, &signed, &root, &at, &f.Checkpoint)
 	return f, err
 }
 
@@ -62,7 +56,7 @@ func (s *Snapshot) facts(ctx context.Context) (Facts, error) {
 func (s *Snapshot) HeadAt(ctx context.Context, size int64) (audit.Head, error) {
 	h, err := audit.HeadAt(snapshotLog{ctx, s.conn, size}, size)
 	if err != nil {
-		return h, fmt.Errorf("snapshot: %w", readError(ctx, err))
+		return h, fmt.Errorf("snapshot: %w", err)
 	}
 	return h, nil
 }
@@ -70,7 +64,7 @@ func (s *Snapshot) HeadAt(ctx context.Context, size int64) (audit.Head, error) {
 // A snapshotLog is the audit log as a snapshot shows it.
 type snapshotLog struct {
 	ctx  context.Context //nolint:containedctx // it lives for one call
-	conn *sql.Conn
+	conn moment
 	size int64
 }
 
@@ -84,8 +78,8 @@ func (l snapshotLog) Hashes(places []int64) ([]audit.Hash, error) {
 	hashes := make([]audit.Hash, len(places))
 	for i, p := range places {
 		var h []byte
-		if err := l.conn.QueryRowContext(l.ctx, selectHash, p).Scan(&h); err != nil {
-			return nil, storeError(err)
+		if _, err := l.conn.row(l.ctx, selectHash, []any{p}, &h); err != nil {
+			return nil, err
 		}
 		if len(h) != len(hashes[i]) {
 			return nil, fmt.Errorf("store: the audit log lacks hash %d", p)

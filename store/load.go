@@ -15,10 +15,6 @@ import (
 	"github.com/sanad-id/sanad/internal/durable"
 )
 
-// Fenced is why a database that [Load] made takes no work: it was restored and
-// must be confirmed first.
-const Fenced = "restored"
-
 // A Dump is what [Load] fills a database from.
 type Dump struct {
 	// Schema is the version of the tables (see [Snapshot]).
@@ -34,7 +30,8 @@ type Dump struct {
 // Load makes a database for the issuer o.Instance from a dump of either engine and
 // leaves it fenced: it can be read, and takes no work until it is confirmed. It
 // returns [ErrExists] rather than overwrite anything; a Load that breaks off leaves
-// nothing. A dump of an older version is brought up to date.
+// nothing, or on PostgreSQL a schema that is marked as not complete, which the next one
+// replaces. On PostgreSQL the location is that of the role which shall own it. A dump of an older version is brought up to date.
 func Load(ctx context.Context, location string, o Options, d Dump) error {
 	if err := o.check(); err != nil {
 		return err
@@ -45,6 +42,9 @@ func Load(ctx context.Context, location string, o Options, d Dump) error {
 	}
 	if d.Schema < 1 || d.Schema > ours {
 		return refuse(ErrNewer, location, "version %d, this program knows %d", d.Schema, ours)
+	}
+	if IsPostgres(location) {
+		return loadPostgres(ctx, location, o, d)
 	}
 	path, err := filepath.Abs(location)
 	if err != nil {
@@ -154,14 +154,8 @@ func finishLoad(ctx context.Context, db *sql.DB) error {
 	if err != nil {
 		return err
 	}
-	names, _, err := columnsOf(ctx, c, "meta")
-	if err != nil {
-		return err
-	}
-	if slices.Contains(names, "fence") {
-		if _, err := c.ExecContext(ctx, `UPDATE meta SET fence = $1`, Fenced); err != nil {
-			return storeError(err)
-		}
+	if _, err := c.ExecContext(ctx, `UPDATE meta SET fence = $1, timeline = 0`, FenceRestored); err != nil {
+		return storeError(err)
 	}
 	if err := put(); err != nil {
 		return err

@@ -213,7 +213,8 @@ func (e *postgresEngine) asOwner(ctx context.Context, f func(conn *pgx.Conn) err
 	return e.translate(f(conn))
 }
 
-func (e *postgresEngine) create(ctx context.Context, conn *pgx.Conn, o Options) error {
+// empty makes the schema with nothing in it, in the place of one that broke off.
+func (e *postgresEngine) empty(ctx context.Context, conn *pgx.Conn) error {
 	switch err := e.check(ctx, conn, false); {
 	case errors.Is(err, ErrEmpty), errors.Is(err, ErrForeign): // other tables are in nobody's way
 	case err == nil, errors.Is(err, ErrOlder), errors.Is(err, ErrNewer):
@@ -232,14 +233,17 @@ func (e *postgresEngine) create(ctx context.Context, conn *pgx.Conn, o Options) 
 	default:
 		return err
 	}
-	err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, "CREATE SCHEMA "+schemaName); err != nil {
 			return err
 		}
 		_, err := tx.Exec(ctx, "COMMENT ON SCHEMA "+schemaName+" IS '"+schemaUnfinished+"'")
 		return err
 	})
-	if err != nil {
+}
+
+func (e *postgresEngine) create(ctx context.Context, conn *pgx.Conn, o Options) error {
+	if err := e.empty(ctx, conn); err != nil {
 		return err
 	}
 	if err := e.migrate(ctx, 0); err != nil {
