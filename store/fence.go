@@ -60,6 +60,7 @@ func (db *DB) Fence(ctx context.Context, why string) error {
 // (optional), and every list that could still give out slots is closed. The database
 // must have been opened with [Options.WhileFenced].
 func (db *DB) Confirm(ctx context.Context, at time.Time, f func(issuance.Tx) error) error {
+	newLog := false
 	err := db.raise(ctx, func(t *tx) error {
 		if f != nil {
 			if err := f(t); err != nil {
@@ -74,7 +75,7 @@ func (db *DB) Confirm(ctx context.Context, at time.Time, f func(issuance.Tx) err
 				return err
 			}
 		}
-		if t.newLog {
+		if newLog = t.newLog; newLog {
 			return t.run(updateFenceNewLog)
 		}
 		return t.run(updateFence, "")
@@ -83,6 +84,9 @@ func (db *DB) Confirm(ctx context.Context, at time.Time, f func(issuance.Tx) err
 		return fmt.Errorf("confirm: %w", err)
 	}
 	db.fence = ""
+	if newLog {
+		db.logNo++
+	}
 	return nil
 }
 
