@@ -17,6 +17,7 @@ import (
 	"github.com/sanad-id/sanad/audit"
 	"github.com/sanad-id/sanad/internal/cli"
 	"github.com/sanad-id/sanad/internal/fetch"
+	"github.com/sanad-id/sanad/registry/sqltable"
 	"github.com/sanad-id/sanad/store"
 )
 
@@ -131,21 +132,50 @@ type IssuerConfig struct {
 	URL string `yaml:"url"`
 }
 
-// SourceConfig is one registry.
+// SourceConfig is one registry: a csv file or a table of a database.
 type SourceConfig struct {
-	// CSV is the path of a delimited text file.
+	// CSV is the path of a delimited text file. Required without sql.
 	CSV string `yaml:"csv"`
+
+	// SQL is a table or view of a database. Required without csv.
+	SQL SQLConfig `yaml:"sql"`
 
 	// IDColumn is the column that identifies a record.
 	// Optional; the programme's id_column if empty.
 	IDColumn string `yaml:"id_column"`
 
-	// Delimiter is one character, or "tab". Optional; detected if empty.
+	// Delimiter is one character, or "tab". Of a csv file. Optional; detected if
+	// empty.
 	Delimiter string `yaml:"delimiter"`
 
-	// Encoding is "utf-8", "utf-16le", "utf-16be" or "windows-1252".
-	// Optional; detected if empty.
+	// Encoding is "utf-8", "utf-16le", "utf-16be" or "windows-1252". Of a csv
+	// file. Optional; detected if empty.
 	Encoding string `yaml:"encoding"`
+}
+
+// SQLConfig is a table or view that is only ever read.
+type SQLConfig struct {
+	// Database is the path of an SQLite file, or a URL without password such as
+	// postgres://sanad@registry.example/civil. Over a network the server's
+	// certificate is checked (sslmode=verify-full; add ?sslrootcert=FILE for an
+	// authority of your own); on this machine ?host=/run/postgresql is a socket.
+	Database string `yaml:"database"`
+
+	// PasswordFile is a file with the password of the URL's user, for PostgreSQL.
+	// Optional; needed if the server asks for one.
+	PasswordFile string `yaml:"password_file"`
+
+	// Schema is where the table is, in PostgreSQL.
+	// Optional; the user's search path if empty.
+	Schema string `yaml:"schema"`
+
+	// Table is the name of a table or view. Its columns are what programmes name.
+	Table string `yaml:"table"`
+
+	// ChangedColumn is a column whose value is another one whenever a record has
+	// changed: a version, or the time of the change. Optional; without it all
+	// columns are compared to follow the registry.
+	ChangedColumn string `yaml:"changed_column"`
 }
 
 // TrustConfig says how long trust bundles serve.
@@ -257,7 +287,10 @@ func readConfig(path string) (Config, error) {
 		*p = beside(dir, *p)
 	}
 	for name, s := range c.Sources {
-		s.CSV = beside(dir, s.CSV)
+		s.CSV, s.SQL.PasswordFile = beside(dir, s.CSV), beside(dir, s.SQL.PasswordFile)
+		if !sqltable.IsURL(s.SQL.Database) {
+			s.SQL.Database = beside(dir, s.SQL.Database)
+		}
 		c.Sources[name] = s
 	}
 	if err := c.check(); err != nil {
@@ -320,7 +353,14 @@ func (c *Config) check() error {
 	need(c.Keys.VerifyFor >= c.Keys.SignFor, "keys.verify_for must not be shorter than keys.sign_for")
 	c.Audit.check(need)
 	for name, s := range c.Sources {
-		need(s.CSV != "", "sources.%s must name a csv file", name)
+		need((s.CSV != "") != (s.SQL.Database != ""), "sources.%s must name either a csv file or the database of a sql table", name)
+		need(s.SQL.Database != "" || s.SQL == SQLConfig{}, "sources.%s.sql must name a database", name)
+		need(s.SQL.Database == "" || s.SQL.Table != "", "sources.%s.sql must name a table", name)
+		need(s.SQL.Database == "" || s.Delimiter == "" && s.Encoding == "", "sources.%s: delimiter and encoding are of csv files", name)
+		if sqltable.IsURL(s.SQL.Database) {
+			err := sqltable.CheckURL(s.SQL.Database)
+			need(err == nil, "sources.%s.sql.database: %v", name, err)
+		}
 		_, err := s.delimiter()
 		need(err == nil, "sources.%s: %v", name, err)
 	}

@@ -4,6 +4,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -50,9 +51,12 @@ func TestEverySettingIsExplained(t *testing.T) {
 			}
 			inner := typ.Field(i).Type
 			if inner.Kind() == reflect.Map && inner.Elem().Kind() == reflect.Struct {
-				for key, one := range value.(map[string]any) {
-					walk(inner.Elem(), one.(map[string]any), path+name+"."+key+".")
+				// One entry need not show what another does.
+				all := map[string]any{}
+				for _, one := range value.(map[string]any) {
+					maps.Copy(all, one.(map[string]any))
 				}
+				walk(inner.Elem(), all, path+name+".*.")
 			}
 			if inner.Kind() == reflect.Struct {
 				walk(inner, value.(map[string]any), path+name+".")

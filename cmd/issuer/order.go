@@ -48,7 +48,7 @@ func (o *order) open(cmd *cobra.Command, a *app) (s supply, err error) {
 	if s.programme, err = a.programme(cmd, o.programme); err != nil {
 		return s, err
 	}
-	s.source, err = a.source(o.source, s.programme)
+	s.source, err = a.source(cmd.Context(), o.source, s.programme)
 	return s, err
 }
 

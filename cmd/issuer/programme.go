@@ -74,9 +74,12 @@ Exit status: 0 nothing to say, 3 some records would be refused.`,
 				known = cfg.Sources
 				options.Issuer, options.StatusURI = cfg.Issuer.ID, cfg.statusBase()+"1"
 			}
-			src, err := openSource(known, source, prog)
+			src, err := openSource(cmd.Context(), known, source, prog)
 			if err != nil {
 				return err
+			}
+			if c, ok := src.(io.Closer); ok {
+				defer c.Close()
 			}
 			report, err := prog.Check(cmd.Context(), src.Records(cmd.Context()), options)
 			if err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -16,7 +17,7 @@ import (
 func (p *program) sampleCommand() *cobra.Command {
 	var records int
 	var seed uint64
-	var out, date string
+	var out, date, format string
 	var list bool
 	var names []string
 	for _, r := range samplecountry.Registries() {
@@ -24,12 +25,15 @@ func (p *program) sampleCommand() *cobra.Command {
 	}
 	c := &cobra.Command{
 		Use: "sample [REGISTRY]", Short: "Write the registries of a made-up country, for training and tests", Args: cobra.MaximumNArgs(1),
-		Long: `Writes one registry of a synthetic country as CSV. The same seed gives the same country: a person has the same name, birth date and number in
+		Long: `Writes one registry of a synthetic country as CSV, or as an SQL script that SQLite and PostgreSQL both run: the table, and a view of it for
+the example programme that it serves (births: birth_certificate). The same seed gives the same country: a person has the same name, birth date and number in
 every registry. The export is as of --date, today if not given, so that licences and reliefs of the country are running. Everything a real registry contains is in it: names in seven scripts, unknown birth dates, twins, duplicates, values that
-must be refused. No real person is.
+must be refused. No real person is. (Millions of records get into PostgreSQL soonest as CSV: the table from the script of a small country, emptied,
+then \copy births FROM births.csv CSV HEADER.)
 
 Registries: ` + strings.Join(names, ", ") + `.`,
-		Example:   "  issuer sample --list\n  issuer sample births --records 200 > births.csv\n  issuer sample farmers --records 100000 --out farmers.csv",
+		Example: "  issuer sample --list\n  issuer sample births --records 200 > births.csv\n  issuer sample farmers --records 100000 --out farmers.csv\n" +
+			"  issuer sample births --records 1000 --format sql | sqlite3 registry.db\n  issuer sample births --records 1000 --format sql | psql -q -v ON_ERROR_STOP=1 registry",
 		ValidArgs: names,
 		RunE: p.Action(func(cmd *cobra.Command, args []string) error {
 			if list || len(args) == 0 {
@@ -40,6 +44,12 @@ Registries: ` + strings.Join(names, ", ") + `.`,
 						}
 					})
 				})
+			}
+			write, ok := map[string]func(context.Context, samplecountry.Config, string, io.Writer) error{
+				"csv": samplecountry.Write, "sql": samplecountry.WriteSQL,
+			}[format]
+			if !ok {
+				return fmt.Errorf("--format %q: one of csv, sql", format)
 			}
 			at := p.Now()
 			if date != "" {
@@ -58,7 +68,7 @@ Registries: ` + strings.Join(names, ", ") + `.`,
 				w = f
 			}
 			buf := bufio.NewWriterSize(w, 1<<20)
-			if err := samplecountry.Write(cmd.Context(), samplecountry.Config{Seed: seed, Persons: records, Date: at}, args[0], buf); err != nil {
+			if err := write(cmd.Context(), samplecountry.Config{Seed: seed, Persons: records, Date: at}, args[0], buf); err != nil {
 				return cli.Hint(fmt.Errorf("sample %s: %w", args[0], err), "`issuer sample --list` shows the registries")
 			}
 			return buf.Flush()
@@ -67,6 +77,7 @@ Registries: ` + strings.Join(names, ", ") + `.`,
 	c.Flags().IntVar(&records, "records", 200, "the number of persons in the country")
 	c.Flags().Uint64Var(&seed, "seed", 1, "which country")
 	c.Flags().StringVar(&date, "date", "", "the `DAY` of the export, not before 2026-01-01 (default: today)")
+	c.Flags().StringVar(&format, "format", "csv", "csv, or sql: a script for SQLite and PostgreSQL")
 	c.Flags().StringVar(&out, "out", "", "write to `FILE` instead of standard output")
 	c.Flags().BoolVar(&list, "list", false, "list the registries")
 	return c

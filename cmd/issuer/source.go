@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -16,14 +18,20 @@ import (
 	"github.com/sanad-id/sanad/programme"
 	"github.com/sanad-id/sanad/registry"
 	"github.com/sanad-id/sanad/registry/csvfile"
+	"github.com/sanad-id/sanad/registry/sqltable"
 )
 
 // source opens what --source names: a source of the settings, or a CSV file.
-func (a *app) source(name string, p *programme.Programme) (registry.Source, error) {
-	return openSource(a.cfg.Sources, name, p)
+func (a *app) source(ctx context.Context, name string, p *programme.Programme) (registry.Source, error) {
+	src, err := openSource(ctx, a.cfg.Sources, name, p)
+	if c, ok := src.(io.Closer); ok {
+		a.sources = append(a.sources, c)
+	}
+	return src, err
 }
 
-func openSource(known map[string]SourceConfig, name string, p *programme.Programme) (registry.Source, error) {
+// openSource opens a source. It is an [io.Closer] if it has connections.
+func openSource(ctx context.Context, known map[string]SourceConfig, name string, p *programme.Programme) (registry.Source, error) {
 	if name == "" {
 		if len(known) != 1 {
 			return nil, cli.Hint(errors.New("which source?"), "name one of the settings or the path of a CSV file with --source")
@@ -42,15 +50,55 @@ func openSource(known map[string]SourceConfig, name string, p *programme.Program
 	if s.IDColumn == "" {
 		s.IDColumn = p.Records.IDColumn
 	}
-	return openCSV(s)
+	return openRegistry(ctx, s)
 }
 
-func openCSV(s SourceConfig) (registry.Source, error) {
+// A registrySource is what all our connectors can do.
+type registrySource interface {
+	registry.Ranger
+	Columns() *registry.Columns
+}
+
+// openRegistry opens what one entry of the settings says.
+func openRegistry(ctx context.Context, s SourceConfig) (registrySource, error) {
+	if s.SQL.Database != "" {
+		src, err := sqltable.Open(ctx, sqltable.Options{
+			Database: s.SQL.Database, PasswordFile: s.SQL.PasswordFile, Schema: s.SQL.Schema, Table: s.SQL.Table,
+			IDColumn: s.IDColumn, ChangedColumn: s.SQL.ChangedColumn,
+		})
+		if err != nil {
+			return nil, explainSource(err)
+		}
+		return src, nil
+	}
 	delimiter, err := s.delimiter()
 	if err != nil {
 		return nil, err
 	}
-	return csvfile.Open(s.CSV, csvfile.Options{IDColumn: s.IDColumn, Delimiter: delimiter, Encoding: s.Encoding})
+	src, err := csvfile.Open(s.CSV, csvfile.Options{IDColumn: s.IDColumn, Delimiter: delimiter, Encoding: s.Encoding})
+	if err != nil {
+		return nil, err
+	}
+	return src, nil
+}
+
+// explainSource says what to do about a database that does not serve.
+func explainSource(err error) error {
+	for _, e := range []struct {
+		is   error
+		hint string
+	}{
+		{sqltable.ErrTable, "name one of these as table (as schema what stands before the dot), or have the registry's keeper make a view and grant SELECT on it: docs/operating.md"},
+		{sqltable.ErrRight, "have the registry's keeper grant it; the user needs no other right"},
+		{sqltable.ErrColumn, "choose one of the table's columns, or have the registry's keeper make a view with the columns that the programme names: docs/operating.md"},
+		{sqltable.ErrConnect, "see that the database is there and that database and password_file of the source are right"},
+		{sqltable.ErrChanged, "run it again; if the table has other columns now, see what the programme needs with `issuer programme check`"},
+	} {
+		if errors.Is(err, e.is) {
+			return cli.Hint(err, "%s", e.hint)
+		}
+	}
+	return err
 }
 
 // recordCounter is what counting needs of a source.
@@ -90,9 +138,10 @@ func (p *program) sourceList() *cobra.Command {
 			}
 			slices.Sort(names)
 			return p.Print(cmd, names, func(w io.Writer) {
-				table(w, "SOURCE|FILE|ID COLUMN", func(add func(...string)) {
+				table(w, "SOURCE|WHERE|TABLE|ID COLUMN", func(add func(...string)) {
 					for _, n := range names {
-						add(n, cfg.Sources[n].CSV, cfg.Sources[n].IDColumn)
+						s := cfg.Sources[n]
+						add(n, cmp.Or(s.CSV, s.SQL.Database), strings.TrimPrefix(s.SQL.Schema+"."+s.SQL.Table, "."), s.IDColumn)
 					}
 				})
 			})
@@ -100,66 +149,103 @@ func (p *program) sourceList() *cobra.Command {
 	}
 }
 
+// sourceView is what `issuer source show` says about a source.
+type sourceView struct {
+	Records  int64    `json:"records"`
+	Bad      int64    `json:"broken"`
+	Broken   []string `json:"broken_lines"` // the first of them
+	Columns  []string `json:"columns"`
+	Warnings []string `json:"warnings"`
+}
+
+// maxBroken is how many broken lines are listed.
+const maxBroken = 1000
+
+func viewSource(ctx context.Context, src registrySource) (v sourceView, err error) {
+	v = sourceView{Broken: []string{}, Warnings: []string{}, Columns: src.Columns().Names()}
+	if w, ok := src.(interface{ Warnings() []string }); ok {
+		v.Warnings = append(v.Warnings, w.Warnings()...)
+	}
+	for _, err := range src.Records(ctx) {
+		if e, broken := errors.AsType[*registry.RowError](err); broken {
+			if v.Bad++; v.Bad <= maxBroken {
+				v.Broken = append(v.Broken, oneLine(e.Error()))
+			}
+			continue
+		}
+		if err != nil {
+			return v, explainSource(err)
+		}
+		v.Records++
+	}
+	return v, nil
+}
+
+func (v sourceView) text(w io.Writer) {
+	fmt.Fprintf(w, "%d records, %d broken lines\n", v.Records, v.Bad)
+	for _, warning := range v.Warnings {
+		fmt.Fprintln(w, "  warning: "+warning)
+	}
+	for i, c := range v.Columns {
+		fmt.Fprintln(w, "  column "+strconv.Itoa(i+1)+"  "+c)
+	}
+	for i, line := range v.Broken {
+		if i == 20 {
+			fmt.Fprintf(w, "  and %d more\n", v.Bad-int64(i))
+			break
+		}
+		fmt.Fprintln(w, "  "+line)
+	}
+}
+
 func (p *program) sourceShow() *cobra.Command {
-	var idColumn, delimiter, encoding string
+	var s SourceConfig
 	c := &cobra.Command{
 		Use: "show SOURCE", Short: "Read a source once: its columns, how many records, which lines are broken", Args: cobra.ExactArgs(1),
-		Long:    "Reads everything and shows no values. SOURCE is a source of the settings or the path of a CSV file.",
-		Example: "  issuer source show births.csv --id-column registration_number",
+		Long: `Reads everything and shows no values. SOURCE is a source of the settings or the path of a CSV file; with --table it is an SQLite file, or the
+URL of a PostgreSQL database that asks for no password. The lines of a table are its records in order of the id column. A user who could change
+the registry is warned of.`,
+		Example: "  issuer source show births.csv --id-column registration_number\n  issuer source show births --dir office\n" +
+			"  issuer source show registry.db --table birth_certificate --id-column registration_number",
 		RunE: p.Action(func(cmd *cobra.Command, args []string) error {
-			s := SourceConfig{CSV: args[0], IDColumn: idColumn, Delimiter: delimiter, Encoding: encoding}
-			if _, err := os.Stat(args[0]); err != nil {
+			_, err := os.Stat(args[0])
+			switch {
+			case s.SQL.Table != "":
+				s.SQL.Database = args[0]
+			case err == nil:
+				s.CSV = args[0]
+			default:
 				cfg, err := readConfig(p.settings())
 				if err != nil {
 					return err
 				}
-				var ok bool
-				if s, ok = cfg.Sources[args[0]]; !ok {
+				known, ok := cfg.Sources[args[0]]
+				if !ok {
 					return cli.Hint(fmt.Errorf("no source %q and no file of that name", args[0]), "`issuer source list` shows the sources of the settings")
 				}
+				known.IDColumn = cmp.Or(s.IDColumn, known.IDColumn)
+				s = known
 			}
 			if s.IDColumn == "" {
 				return cli.Hint(errors.New("which column identifies a record?"), "name it with --id-column")
 			}
-			src, err := openCSV(s)
+			src, err := openRegistry(cmd.Context(), s)
 			if err != nil {
 				return err
 			}
-			view := struct {
-				Records int64    `json:"records"`
-				Broken  []string `json:"broken_lines"`
-				Columns []string `json:"columns"`
-			}{Broken: []string{}}
-			for r, err := range src.Records(cmd.Context()) {
-				if e, broken := errors.AsType[*registry.RowError](err); broken {
-					view.Broken = append(view.Broken, oneLine(e.Error()))
-					continue
-				}
-				if err != nil {
-					return err
-				}
-				if view.Records == 0 {
-					view.Columns = r.Columns().Names()
-				}
-				view.Records++
+			if c, ok := src.(io.Closer); ok {
+				defer c.Close()
 			}
-			return p.Print(cmd, view, func(w io.Writer) {
-				fmt.Fprintf(w, "%d records, %d broken lines\n", view.Records, len(view.Broken))
-				for i, c := range view.Columns {
-					fmt.Fprintln(w, "  column "+strconv.Itoa(i+1)+"  "+c)
-				}
-				for i, line := range view.Broken {
-					if i == 20 {
-						fmt.Fprintf(w, "  and %d more\n", len(view.Broken)-i)
-						break
-					}
-					fmt.Fprintln(w, "  "+line)
-				}
-			})
+			view, err := viewSource(cmd.Context(), src)
+			if err != nil {
+				return err
+			}
+			return p.Print(cmd, view, view.text)
 		}),
 	}
-	c.Flags().StringVar(&idColumn, "id-column", "", "the column that identifies a record")
-	c.Flags().StringVar(&delimiter, "delimiter", "", "the separator, or \"tab\" (default: detected)")
-	c.Flags().StringVar(&encoding, "encoding", "", "utf-8, utf-16le, utf-16be or windows-1252 (default: detected)")
+	c.Flags().StringVar(&s.IDColumn, "id-column", "", "the column that identifies a record")
+	c.Flags().StringVar(&s.SQL.Table, "table", "", "SOURCE is a database: read this table or view of it")
+	c.Flags().StringVar(&s.Delimiter, "delimiter", "", "the separator, or \"tab\" (default: detected)")
+	c.Flags().StringVar(&s.Encoding, "encoding", "", "utf-8, utf-16le, utf-16be or windows-1252 (default: detected)")
 	return c
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -40,6 +41,7 @@ type app struct {
 	journal *audit.Journal // nil if there is none, or it is not needed
 	service *issuance.Service
 	actor   string // the account that acts, for the audit log
+	sources []io.Closer
 	now     func() time.Time
 
 	mu    sync.Mutex
@@ -142,7 +144,12 @@ func (p *program) assemble(cfg Config, dir string, ks *keys.File, db *store.DB) 
 
 // close gives the database free. What was stored is stored; an error here
 // changes nothing for whoever reads the result.
-func (a *app) close() { _ = errors.Join(a.store.Close(), closeJournal(a.journal)) }
+func (a *app) close() {
+	for _, s := range a.sources {
+		_ = s.Close()
+	}
+	_ = errors.Join(a.store.Close(), closeJournal(a.journal))
+}
 
 // sweep revokes what an earlier crash left unfinished and says so.
 func (a *app) sweep(cmd *cobra.Command) error {

@@ -2,7 +2,7 @@
 // Kestara, country code XA (user-assigned in ISO 3166-1). They serve as input
 // for documents, demonstrations, tests and bulk runs.
 //
-// [Write] streams one registry as CSV; [Registries] lists them with their
+// [Write] streams one registry as CSV and [WriteSQL] as SQL; [Registries] lists them with their
 // columns. Everything follows from the seed and the number of a person, so a
 // registry of ten million people needs no more memory than one of two hundred,
 // and the same person has the same number, names, birth date, sex and place in
@@ -145,6 +145,8 @@ type Registry struct {
 	// Columns in the order of the file. The first is the one that identifies a
 	// record; no two records of a file have the same value in it.
 	Columns []Column
+	// Views are those that WriteSQL makes of it.
+	Views []View
 }
 
 // A Column is one column of a registry.
@@ -167,7 +169,7 @@ func (r Registry) Header() []string {
 func Registries() []Registry {
 	list := make([]Registry, len(registries))
 	for i, r := range registries {
-		list[i] = Registry{Name: r.name, Description: r.description, Columns: slices.Clone(r.columns)}
+		list[i] = Registry{Name: r.name, Description: r.description, Columns: slices.Clone(r.columns), Views: slices.Clone(views[r.name])}
 	}
 	return list
 }

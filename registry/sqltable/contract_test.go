@@ -60,7 +60,7 @@ func open(t testing.TB, o sqltable.Options) *sqltable.Source {
 	if err != nil {
 		t.Fatalf("Open: %v", err)
 	}
-	t.Cleanup(s.Close)
+	t.Cleanup(func() { _ = s.Close() })
 	return s
 }
 

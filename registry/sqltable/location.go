@@ -14,9 +14,16 @@ import (
 // connect to.
 var ErrLocation = errors.New("sqltable: not a database that can be connected to")
 
-// isURL is whether a database is PostgreSQL and not a file.
-func isURL(database string) bool {
+// IsURL is whether a database is named as PostgreSQL and not as a file.
+func IsURL(database string) bool {
 	return strings.HasPrefix(database, "postgres://") || strings.HasPrefix(database, "postgresql://")
+}
+
+// CheckURL says what is wrong with the URL of a database, without connecting. It
+// is an ErrLocation.
+func CheckURL(database string) error {
+	_, err := connString(database)
+	return err
 }
 
 // parameters are what the query of a URL may say. Everything else, and what the

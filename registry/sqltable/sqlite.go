@@ -78,6 +78,13 @@ func (d *sqliteDB) fail(deed string, err error) error {
 
 func (d *sqliteDB) find(ctx context.Context, o Options) (found, error) {
 	f := found{from: quote(o.Table) + " AS t"}
+	encoding, err := d.texts(ctx, "PRAGMA encoding")
+	if err != nil {
+		return f, err
+	}
+	if len(encoding) != 1 || encoding[0] != "UTF-8" {
+		return f, fmt.Errorf("%w: %s keeps text as UTF-16, whose order is another one; copy it into a database with PRAGMA encoding = 'UTF-8'", ErrLocation, d.path)
+	}
 	names, err := d.texts(ctx, "SELECT name FROM sqlite_schema WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite^_%' ESCAPE '^' ORDER BY name")
 	if err != nil {
 		return f, err
@@ -200,8 +207,10 @@ func (d *sqliteDB) shape(f found, id, changed int) (shape, error) {
 	ids := func(rest string) statement { return statement{sql: "SELECT " + ref + from + rest} }
 	s.records = record(" ORDER BY " + own + tie)
 	s.byID = record(" ORDER BY " + bytes + tie)
-	s.lookup = record(" AND " + own + " IN (?1, ?2) LIMIT 2")
-	s.first = record(" AND " + own + " IN (?1, ?2) ORDER BY " + own + tie + " LIMIT 1")
+	// The first condition finds it by an index, the second one knows 2 from 02.
+	one := fmt.Sprintf(" AND %s IN (?1, ?2) AND CAST(%s AS TEXT) COLLATE BINARY = ?1", own, ref)
+	s.lookup = record(one + " LIMIT 2")
+	s.first = record(one + " ORDER BY " + own + tie + " LIMIT 1")
 	s.between = record(between + " ORDER BY " + own + tie)
 	s.upTo = record(upTo + " ORDER BY " + own + tie)
 	s.ids, s.idsIn, s.idsUpTo = ids(" ORDER BY "+own), ids(between+" ORDER BY "+own), ids(upTo+" ORDER BY "+own)

@@ -124,7 +124,7 @@ var _ registry.Ranger = (*Source)(nil)
 func Open(ctx context.Context, o Options) (*Source, error) {
 	var db database
 	var err error
-	if isURL(o.Database) {
+	if IsURL(o.Database) {
 		db, err = openPostgres(o)
 	} else {
 		db, err = openSQLite(o)
@@ -175,8 +175,11 @@ func (s *Source) open(ctx context.Context, o Options) error {
 	return err
 }
 
-// Close ends all connections. Calls that are under way fail.
-func (s *Source) Close() { s.db.close() }
+// Close ends all connections, once calls that are under way have ended.
+func (s *Source) Close() error {
+	s.db.close()
+	return nil
+}
 
 // Columns returns the columns of all records.
 func (s *Source) Columns() *registry.Columns { return s.columns }
