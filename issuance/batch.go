@@ -17,6 +17,8 @@ var (
 	ErrOtherBatch = errors.New("issuance: the folder belongs to another batch")
 	// ErrSourceChanged: the source is no longer what the batch began with.
 	ErrSourceChanged = errors.New("issuance: the source has changed since the batch began")
+	// ErrNotShared: the batch cannot be shared between processes, or is not.
+	ErrNotShared = errors.New("issuance: not a batch that processes can share")
 	// ErrFolder: the folder is in use, or not as the batch left it.
 	ErrFolder = errors.New("issuance: the folder cannot be used")
 )
@@ -62,6 +64,15 @@ type BatchRequest struct {
 	Supersede bool
 	// Actor is the account of the operator, for the audit log.
 	Actor string
+	// Shared begins a batch that several processes share, each with a folder of its
+	// own, or resumes this folder's part of it. Source must be a [registry.Ranger].
+	// Optional.
+	Shared bool
+	// Join is the id of a shared batch to take part in; optional.
+	Join string
+	// Begun is called with the id of a shared batch, once others can join it and
+	// before its first chunk; optional.
+	Begun func(batch string)
 
 	// Chunk is how many records go into one transaction; optional, 500 for text
 	// alone and 250 with pictures if 0. About six chunks are in memory at a time.
@@ -109,8 +120,11 @@ const (
 // Result is what a run of a batch achieved.
 type Result struct {
 	Outcome Outcome
-	// Batch is the progress of the whole batch, all runs together.
+	// Batch is the progress of the whole batch, all runs and all processes
+	// together.
 	Batch Batch
+	// Here counts the records that this run has dealt with.
+	Here int64
 	// Already says that the batch was finished before and nothing was done.
 	Already bool
 	// Resumed says that an earlier run had begun it.
@@ -146,12 +160,15 @@ func (s *Service) RunBatch(ctx context.Context, r BatchRequest) (Result, error) 
 	defer f.close()
 	f.sync = r.Sync
 	b := &batchRun{s: s, r: r, folder: f, result: Result{Outcome: Stopped}}
-	if err := b.open(ctx); err != nil {
+	if r.Shared || r.Join != "" {
+		return b.runShared(ctx)
+	}
+	err = b.open(ctx)
+	b.result.Leftovers = int(b.leftovers.Load())
+	if err != nil || b.result.Already {
 		return b.result, err
 	}
-	if b.result.Already {
-		return b.result, nil
-	}
+	b.id, b.length = b.batch.ID, b.batch.Manifest
 	err = b.run(ctx)
 	b.result.Batch = b.batch
 	return b.result, err
@@ -185,6 +202,9 @@ func (r *BatchRequest) check() error {
 		if textOnly {
 			r.Chunk = 500
 		}
+	}
+	if r.Begun == nil {
+		r.Begun = func(string) {}
 	}
 	if r.Progress == nil {
 		r.Progress = func(Progress) {}

@@ -27,12 +27,18 @@ type batchRun struct {
 	batch     Batch // the stored progress; while chunks run, settle's alone
 	result    Result
 
-	begun    time.Time
-	before   int64 // rows that earlier runs had done
-	failedAt atomic.Int64
+	share     *share // nil unless several processes share the batch
+	leftovers atomic.Int64
 
-	mu  sync.Mutex
-	err error
+	begun    time.Time
+	before   int64        // rows that earlier runs had done
+	length   int64        // of the folder's manifest with all chunks that are marked
+	failedAt atomic.Int64 // turn of the earliest chunk that failed
+	stop     func()       // begin no more chunks
+
+	mu       sync.Mutex
+	err      error
+	reported int64
 }
 
 // open begins the batch of the folder, or finds where it stands and puts the
@@ -51,6 +57,8 @@ func (b *batchRun) open(ctx context.Context) error {
 	}
 	b.batch, err = b.s.cfg.Store.Batch(ctx, terms.Batch)
 	switch {
+	case err == nil && b.batch.Shared != "":
+		return fmt.Errorf("%w: several processes share it", ErrOtherBatch)
 	case errors.Is(err, ErrNoBatch) && b.folder.empty():
 		return b.begin(ctx, source) // a crash came before the first transaction
 	case errors.Is(err, ErrNoBatch):
@@ -125,11 +133,12 @@ func (b *batchRun) resume(ctx context.Context) error {
 	}
 	b.programme = p
 	left, err := b.s.sweep(ctx, Query{Batch: b.batch.ID, State: Intended})
-	b.result.Leftovers = len(left)
+	b.leftovers.Add(int64(len(left)))
 	if err != nil {
 		return err
 	}
-	if err := b.folder.recover(b.batch, b.s.cfg.Workers); err != nil {
+	marked := func(n int64) bool { return n < b.batch.Chunks }
+	if err := b.folder.recover(marked, b.batch.Manifest, b.s.cfg.Workers); err != nil {
 		return err
 	}
 	b.batch.Changed = later(b.s.now(), b.batch.Changed)
@@ -168,6 +177,9 @@ func outcome(b Batch) Outcome {
 // A chunk is a run of the source's records on its way through the batch.
 type chunk struct {
 	number int64 // from 0
+	turn   int64 // counts the chunks of this run; the number, unless it is shared
+	task   *task // nil unless it is shared
+	claim  Chunk // if it is shared
 	order  *order
 	now    time.Time
 	first  int64 // the number of its first row, from 1
@@ -193,16 +205,22 @@ type row struct {
 // run takes the rest of the source through the stages, one goroutine each, so
 // that reading, storing and signing overlap. Chunks stay in order.
 func (b *batchRun) run(ctx context.Context) error {
-	b.id, b.begun, b.before = b.batch.ID, b.s.now(), b.batch.Rows
+	b.begun, b.before = b.s.now(), b.batch.Rows
 	b.failedAt.Store(math.MaxInt64)
 	b.report(b.batch)
+	ctx, b.stop = context.WithCancel(ctx)
+	defer b.stop()
 	work := detached(ctx)
 	read := make(chan *chunk)
-	number, done, ended := b.batch.Chunks, b.batch.Rows, false
+	ended := false
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		defer close(read)
-		ended = b.read(ctx, number, done, read)
+		if b.share != nil {
+			b.readShared(ctx, read)
+		} else {
+			ended = b.read(ctx, b.batch.Chunks, b.batch.Rows, read)
+		}
 	})
 	mapped := b.stage(&wg, read, func(c *chunk) error { return b.mapRecords(work, c) })
 	intended := b.stage(&wg, mapped, func(c *chunk) error { return b.intend(work, c) })
@@ -213,16 +231,23 @@ func (b *batchRun) run(ctx context.Context) error {
 	wg.Go(func() { b.flush(flush) })
 	for c := range released {
 		b.report(c.after)
+		b.result.Here += int64(len(c.rows))
+		if c.after.State == BatchFinished {
+			b.stop()
+		}
 		flush <- c.kept
+		c.task.end(nil)
 	}
 	close(flush)
 	wg.Wait()
-	if b.err != nil {
+	switch {
+	case b.share != nil:
+		return b.err
+	case b.err != nil:
 		// What was intended and not marked is not going to be.
 		_, err := b.s.sweep(work, Query{Batch: b.batch.ID, State: Intended})
 		return errors.Join(b.err, err)
-	}
-	if !ended {
+	case !ended:
 		return nil // stopped
 	}
 	b.s.cfg.Crash(PointFinishing)
@@ -240,47 +265,54 @@ func (b *batchRun) finish(ctx context.Context) error {
 }
 
 // stage runs f on each chunk and hands it on. From the first chunk on that fails
-// in any stage, chunks are dropped; those before it go their way.
+// in any stage, chunks are dropped; those before it go their way. A chunk that
+// somebody else has taken on meanwhile is dropped alone.
 func (b *batchRun) stage(wg *sync.WaitGroup, in <-chan *chunk, f func(*chunk) error) <-chan *chunk {
 	out := make(chan *chunk)
 	wg.Go(func() {
 		defer close(out)
 		for c := range in {
-			if c.number >= b.failedAt.Load() {
+			if c.turn >= b.failedAt.Load() {
+				c.task.end(errStopped)
 				continue
 			}
-			if err := f(c); err != nil {
-				b.fail(c.number, err)
+			err := f(c)
+			switch {
+			case err == nil:
+				out <- c
 				continue
+			case !errors.Is(err, errLost) && !errors.Is(err, errAgain):
+				b.fail(c.turn, err)
 			}
-			out <- c
+			c.task.end(err)
 		}
 	})
 	return out
 }
 
-// fail stops the batch before this chunk. The failure of the earliest chunk is
-// the one to report.
-func (b *batchRun) fail(number int64, err error) {
+// fail stops the batch before the chunk of this turn. The failure of the earliest
+// chunk is the one to report.
+func (b *batchRun) fail(turn int64, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if number < b.failedAt.Load() {
-		b.failedAt.Store(number)
+	if turn < b.failedAt.Load() {
+		b.failedAt.Store(turn)
 		b.err = err
 	}
+	b.stop()
 }
 
 // read cuts the source into chunks, from this number on, after the rows that
 // are done. It reports whether it reached the end.
 func (b *batchRun) read(ctx context.Context, number, done int64, out chan<- *chunk) bool {
-	c := &chunk{number: number, first: done + 1}
+	c := &chunk{number: number, turn: number, first: done + 1}
 	send := func() bool {
 		if number >= b.failedAt.Load() {
 			return false
 		}
 		out <- c
 		number++
-		c = &chunk{number: number, first: c.first + int64(len(c.rows))}
+		c = &chunk{number: number, turn: number, first: c.first + int64(len(c.rows))}
 		return true
 	}
 	var seen int64
@@ -322,6 +354,9 @@ func (b *batchRun) mapRecords(ctx context.Context, c *chunk) error {
 	c.order = &order{
 		programme: b.programme, key: key, signer: signer,
 		actor: b.r.Actor, batch: b.id, supersede: b.r.Supersede,
+	}
+	if b.share != nil {
+		c.order.hold = c.hold
 	}
 	err = b.s.parallel(len(c.rows), func(i int) error {
 		r := &c.rows[i]
@@ -422,7 +457,7 @@ func fileName(id string, j int, form string, kind FileKind) string {
 
 // layOut builds the chunk's rows of the manifest and its spool.
 func (b *batchRun) layOut(c *chunk) {
-	c.spool = spool{chunk: c.number, offset: b.batch.Manifest}
+	c.spool = spool{chunk: c.number, offset: b.length}
 	m := manifestWriter{buf: make([]byte, 0, 128*len(c.rows))}
 	for i := range c.rows {
 		r := &c.rows[i]
@@ -483,13 +518,11 @@ func (b *batchRun) settle(ctx context.Context, c *chunk) error {
 		return err
 	}
 	b.s.cfg.Crash(PointSpooled)
-	next := b.batch
-	next.Chunks++
-	next.Rows += int64(len(c.rows))
-	next.Issued += c.issued
-	next.Failed += c.failed
-	next.Skipped += c.skipped
-	next.Manifest = c.spool.offset + int64(len(c.spool.rows))
+	length := c.spool.offset + int64(len(c.spool.rows))
+	save := b.saveAlone(c, length)
+	if b.share != nil {
+		save = b.saveShared(c, length)
+	}
 	var spoiled []Credential // intended, and then refused
 	for i := range c.rows {
 		if r := &c.rows[i]; r.intended && r.candidate.refused != nil {
@@ -506,18 +539,38 @@ func (b *batchRun) settle(ctx context.Context, c *chunk) error {
 				return err
 			}
 		}
-		next.Changed = later(at, next.Changed)
-		return tx.SaveBatch(next)
+		return save(tx, at)
 	})
-	if err != nil {
+	if b.share != nil && err != nil {
+		err = b.settleFailed(ctx, c, err)
+	} else if err != nil {
 		// If no credential could tell, the batch itself does.
-		if stored, e := b.s.cfg.Store.Batch(ctx, next.ID); e != nil || stored.Chunks != next.Chunks {
-			return err
+		if stored, e := b.s.cfg.Store.Batch(ctx, c.after.ID); e == nil && stored.Chunks == c.after.Chunks {
+			err = nil
 		}
 	}
-	b.batch, c.after = next, next
+	if err != nil {
+		return err
+	}
+	b.batch, b.length = c.after, length
 	b.s.cfg.Crash(PointMarked)
 	return nil
+}
+
+// saveAlone moves the batch on by a chunk.
+func (b *batchRun) saveAlone(c *chunk, manifest int64) func(Tx, time.Time) error {
+	next := b.batch
+	next.Chunks++
+	next.Rows += int64(len(c.rows))
+	next.Issued += c.issued
+	next.Failed += c.failed
+	next.Skipped += c.skipped
+	next.Manifest = manifest
+	return func(tx Tx, at time.Time) error {
+		next.Changed = later(at, next.Changed)
+		c.after = next
+		return tx.SaveBatch(next)
+	}
 }
 
 // release is rung 6 for a chunk.
@@ -540,7 +593,7 @@ func (b *batchRun) flush(released <-chan releasedChunk) {
 			return
 		}
 		if err := b.folder.flush(waiting); err != nil {
-			b.fail(waiting[len(waiting)-1].chunk, err)
+			b.fail(0, err) // nothing more is to be released
 			return
 		}
 		waiting = waiting[:0]
@@ -558,6 +611,12 @@ func (b *batchRun) flush(released <-chan releasedChunk) {
 
 // report tells how far the batch is.
 func (b *batchRun) report(at Batch) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if at.Rows < b.reported {
+		return // somebody knew better
+	}
+	b.reported = at.Rows
 	p := Progress{Done: at.Rows, Total: b.r.Total, Issued: at.Issued, Failed: at.Failed, Skipped: at.Skipped}
 	if spent := b.s.now().Sub(b.begun).Seconds(); spent > 0 {
 		p.Rate = float64(p.Done-b.before) / spent

@@ -65,6 +65,8 @@ type terms struct {
 	Source    string `json:"source"`
 	Files     string `json:"files"`
 	Supersede bool   `json:"supersede"`
+	// Folder is the folder's own id, if several processes share the batch.
+	Folder string `json:"folder,omitempty"`
 }
 
 func (r BatchRequest) terms() terms {
@@ -157,11 +159,11 @@ func (f *folder) openManifest() error {
 	return nil
 }
 
-// recover puts the folder into the state of the stored batch: unmarked spools
-// go, marked ones are released again, and the manifest ends where the last
-// marked chunk does.
-func (f *folder) recover(b Batch, workers int) error {
-	if b.Chunks == 0 {
+// recover puts the folder into the state of the store: unmarked spools go, marked
+// ones are released again, and the manifest ends where the last marked chunk does,
+// at length.
+func (f *folder) recover(marked func(chunk int64) bool, length int64, workers int) error {
+	if length == int64(len(manifestHeader)) {
 		if err := os.RemoveAll(f.in(spoolFolder)); err != nil {
 			return err
 		}
@@ -173,22 +175,12 @@ func (f *folder) recover(b Batch, workers int) error {
 	if err := f.openManifest(); err != nil {
 		return err
 	}
-	numbers, err := f.spools()
+	spools, err := f.markedSpools(marked)
 	if err != nil {
 		return err
 	}
 	var released []releasedChunk
-	for _, n := range numbers {
-		if n >= b.Chunks {
-			if err := os.Remove(f.spoolPath(n)); err != nil {
-				return err
-			}
-			continue
-		}
-		s, err := f.readSpool(n)
-		if err != nil {
-			return err
-		}
+	for _, s := range spools {
 		r, err := f.release(s, workers, func() {})
 		if err != nil {
 			return err
@@ -199,12 +191,40 @@ func (f *folder) recover(b Batch, workers int) error {
 	if err != nil {
 		return err
 	}
-	if info.Size() != b.Manifest {
+	if info.Size() != length {
 		return fmt.Errorf("%w: %s has %d bytes where the issuer's records say %d; it was changed, or the store is older than the folder",
-			ErrFolder, f.in(manifestName), info.Size(), b.Manifest)
+			ErrFolder, f.in(manifestName), info.Size(), length)
 	}
 	return f.flush(released)
 }
+
+// markedSpools returns the spools of marked chunks, in the order of their rows in
+// the manifest, and removes the others.
+func (f *folder) markedSpools(marked func(chunk int64) bool) ([]*spool, error) {
+	numbers, err := f.spools()
+	if err != nil {
+		return nil, err
+	}
+	var spools []*spool
+	for _, n := range numbers {
+		if !marked(n) {
+			if err := f.dropSpool(n); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		s, err := f.readSpool(n)
+		if err != nil {
+			return nil, err
+		}
+		spools = append(spools, s)
+	}
+	slices.SortFunc(spools, func(a, b *spool) int { return cmp.Compare(a.offset, b.offset) })
+	return spools, nil
+}
+
+// dropSpool removes the output of a chunk that was not marked.
+func (f *folder) dropSpool(n int64) error { return os.Remove(f.spoolPath(n)) }
 
 // spools returns the numbers of the spool files in ascending order.
 func (f *folder) spools() ([]int64, error) {

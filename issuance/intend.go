@@ -19,7 +19,14 @@ import (
 // intend is rung 2 for candidates of one programme. It refuses those that may
 // not be issued for and stores the intent of the others, all or none.
 func (s *Service) intend(ctx context.Context, o *order, now time.Time, all []*candidate) error {
+	sound := alive(all)
 	err := s.cfg.Store.Write(ctx, func(tx Tx) error {
+		if err := o.held(tx); err != nil {
+			return err
+		}
+		for _, c := range sound { // a store may call us again
+			c.refused, c.twin, c.held = nil, nil, ""
+		}
 		at, err := s.tick(tx, o, now)
 		if err != nil {
 			return err
@@ -67,6 +74,14 @@ func (s *Service) intend(ctx context.Context, o *order, now time.Time, all []*ca
 		return fmt.Errorf("store the intent: %w", err)
 	}
 	return nil
+}
+
+// held asks the order's hold.
+func (o *order) held(tx Tx) error {
+	if o.hold == nil {
+		return nil
+	}
+	return o.hold(tx)
 }
 
 // tick returns the moment of issue: now, or the latest one given so far if the

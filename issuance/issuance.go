@@ -93,6 +93,9 @@ type Config struct {
 	// Its error stops issuing, and nothing else; [ErrAuditDebt] is one. Optional. It
 	// must not call the service.
 	MayIssue func(ctx context.Context, now time.Time) error
+	// Queue hands out the chunks of batches that several processes share;
+	// optional, there are no such batches if nil.
+	Queue Queue
 	// Fits says whether a code of so many characters can be drawn for a form;
 	// optional, everything fits if nil. Package qr/image knows.
 	Fits func(f programme.Form, characters int) error

@@ -63,6 +63,10 @@ type order struct {
 	supersede    bool
 	replaces     string   // the one credential to supersede, or empty
 	idempotency  [32]byte // zero if none
+
+	// hold is asked first in every transaction; optional. It stops who works on
+	// what was given to somebody else meanwhile.
+	hold func(Tx) error
 }
 
 // A candidate is one record on its way up the ladder.

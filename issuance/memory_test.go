@@ -27,6 +27,8 @@ type memory struct {
 	lists      []issuance.List
 	programmes []issuance.ProgrammeRow
 	batches    map[string]issuance.Batch
+	chunks     map[string][]issuance.Chunk
+	handed     map[string]int // chunks in somebody's hands
 	published  map[string]issuance.Publication
 	clock      time.Time
 	events     []audit.Event
@@ -44,7 +46,7 @@ type memory struct {
 func newMemory() *memory {
 	return &memory{
 		creds: map[string]issuance.Credential{}, holds: map[string]string{}, redeemed: map[[32]byte]string{},
-		slots: map[issuance.Slot]string{}, batches: map[string]issuance.Batch{}, published: map[string]issuance.Publication{},
+		slots: map[issuance.Slot]string{}, batches: map[string]issuance.Batch{}, chunks: map[string][]issuance.Chunk{}, handed: map[string]int{}, published: map[string]issuance.Publication{},
 		by: map[string]int{},
 	}
 }
@@ -386,7 +388,7 @@ func (tx *memoryTx) SaveProgramme(p issuance.ProgrammeRow) error {
 func (tx *memoryTx) SaveBatch(b issuance.Batch) error {
 	old, ok := tx.batches[b.ID]
 	if ok && (old.State == issuance.BatchFinished || b.Chunks < old.Chunks || b.Chunks > old.Chunks+1 || b.Rows < old.Rows ||
-		b.Source != old.Source || b.Version != old.Version) || !ok && b.Chunks != 0 {
+		b.Source != old.Source || b.Shared != old.Shared || b.Version != old.Version) || !ok && b.Chunks != 0 {
 		return issuance.ErrMoved
 	}
 	put(tx, tx.batches, b.ID, b)

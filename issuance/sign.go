@@ -60,6 +60,9 @@ func (s *Service) complete(ctx context.Context, o *order, all []*candidate, also
 		events[i] = event(audit.CredentialSigned, o.actor, at, c.cred)
 	}
 	err := s.cfg.Store.Write(ctx, func(tx Tx) error {
+		if err := o.held(tx); err != nil {
+			return err
+		}
 		if len(marks) > 0 {
 			if err := tx.Complete(marks, at); err != nil {
 				return err

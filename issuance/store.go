@@ -236,7 +236,10 @@ type Batch struct {
 	Programme string
 	Version   int
 	// Source is the fingerprint of the source that it reads.
-	Source           string
+	Source string
+	// Shared is what all processes that share the batch have in common, or empty
+	// if one process works on it alone.
+	Shared           string
 	State            BatchState
 	Started, Changed time.Time
 	// Chunks counts the chunks that are signed and marked, Rows the records of
@@ -308,6 +311,10 @@ type Store interface {
 	// Batch returns the batch with this id, or ErrNoBatch.
 	Batch(ctx context.Context, id string) (Batch, error)
 
+	// Chunks yields the chunks of a shared batch in order, without Start. An
+	// error ends the sequence. Memory does not grow with their number.
+	Chunks(ctx context.Context, batch string) iter.Seq2[Chunk, error]
+
 	// Publication returns the newest publication of this name; one with Number
 	// 0 if there is none.
 	Publication(ctx context.Context, name string) (Publication, error)
@@ -323,6 +330,7 @@ type Tx interface {
 	CredentialTx
 	SlotTx
 	PublicationTx
+	ChunkTx
 
 	// SaveProgramme stores a new version of a programme. The version must be
 	// greater than every stored one of that id; ErrMoved otherwise.
@@ -330,8 +338,8 @@ type Tx interface {
 
 	// SaveBatch stores a new batch (with Chunks 0) or moves a stored one on.
 	// Chunks must be the stored number or one more, no number may go down, and ID,
-	// Programme, Version, Source and Started must be as stored; a finished batch
-	// does not change. ErrMoved otherwise.
+	// Programme, Version, Source, Shared and Started must be as stored; a finished
+	// batch does not change. ErrMoved otherwise.
 	SaveBatch(b Batch) error
 
 	// Append adds events to the audit log, in this order, as part of this

@@ -11,17 +11,27 @@ import (
 // eachStore runs a test on the store that forgets and on the real one.
 func eachStore(t *testing.T, test func(*testing.T, issuance.Store)) {
 	t.Helper()
-	t.Run("memory", func(t *testing.T) { test(t, newMemory()) })
+	eachStoreNew(t, func(t *testing.T, newStore func(*testing.T) issuance.Store) { test(t, newStore(t)) })
+}
+
+// eachStoreNew is eachStore for tests that need several.
+func eachStoreNew(t *testing.T, test func(t *testing.T, newStore func(*testing.T) issuance.Store)) {
+	t.Helper()
+	t.Run("memory", func(t *testing.T) {
+		test(t, func(*testing.T) issuance.Store { return newMemory() })
+	})
 	t.Run("sqlite", func(t *testing.T) {
-		db, err := store.Create(t.Context(), filepath.Join(t.TempDir(), "store.db"), store.Options{Instance: "xa-office"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			if err := db.Close(); err != nil {
-				t.Error(err)
+		test(t, func(t *testing.T) issuance.Store {
+			db, err := store.Create(t.Context(), filepath.Join(t.TempDir(), "store.db"), store.Options{Instance: "xa-office"})
+			if err != nil {
+				t.Fatal(err)
 			}
+			t.Cleanup(func() {
+				if err := db.Close(); err != nil {
+					t.Error(err)
+				}
+			})
+			return db
 		})
-		test(t, db)
 	})
 }

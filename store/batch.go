@@ -40,7 +40,7 @@ func (t *tx) newBatch(b issuance.Batch) error {
 		return t.lose(err)
 	}
 	err = t.run(insertBatch, b.ID, programme, b.Version, b.Source, string(b.State), fromTime(b.Started), fromTime(b.Changed),
-		b.Chunks, b.Rows, b.Issued, b.Failed, b.Skipped, b.Manifest)
+		b.Chunks, b.Rows, b.Issued, b.Failed, b.Skipped, b.Manifest, b.Shared)
 	if err != nil {
 		return fmt.Errorf("save batch: %w", err)
 	}
@@ -49,7 +49,7 @@ func (t *tx) newBatch(b issuance.Batch) error {
 
 // follows reports whether b may take the place of old.
 func follows(old, b issuance.Batch) bool {
-	return old.State == issuance.BatchRunning && b.Programme == old.Programme && b.Version == old.Version && b.Source == old.Source &&
+	return old.State == issuance.BatchRunning && b.Programme == old.Programme && b.Version == old.Version && b.Source == old.Source && b.Shared == old.Shared &&
 		fromTime(b.Started) == fromTime(old.Started) && (b.Chunks == old.Chunks || b.Chunks == old.Chunks+1) &&
 		b.Rows >= old.Rows && b.Issued >= old.Issued && b.Failed >= old.Failed && b.Skipped >= old.Skipped && b.Manifest >= old.Manifest
 }
@@ -88,7 +88,7 @@ func (db *DB) Batch(ctx context.Context, id string) (issuance.Batch, error) {
 
 func batchColumns(b *issuance.Batch, no, started, changed *int64) []any {
 	return []any{
-		no, &b.ID, &b.Programme, &b.Version, &b.Source, &b.State, started, changed,
+		no, &b.ID, &b.Programme, &b.Version, &b.Source, &b.Shared, &b.State, started, changed,
 		&b.Chunks, &b.Rows, &b.Issued, &b.Failed, &b.Skipped, &b.Manifest,
 	}
 }

@@ -36,14 +36,27 @@ const (
 		FROM programme p JOIN programme_version v USING (programme_no) ORDER BY p.programme_id, v.version`
 
 	selectBatchNo = `SELECT batch_no FROM batch WHERE batch_id = $1`
-	selectBatch   = `SELECT b.batch_no, b.batch_id, p.programme_id, b.version, b.source, b.state, b.started_at, b.changed_at,
+	selectBatch   = `SELECT b.batch_no, b.batch_id, p.programme_id, b.version, b.source, b.shared, b.state, b.started_at, b.changed_at,
 		b.chunks, b.source_rows, b.issued, b.failed, b.skipped, b.manifest_bytes
 		FROM batch b JOIN programme p USING (programme_no) WHERE b.batch_id = $1`
 	insertBatch = `INSERT INTO batch (batch_no, batch_id, programme_no, version, source, state, started_at, changed_at,
-		chunks, source_rows, issued, failed, skipped, manifest_bytes)
-		VALUES ((SELECT coalesce(max(batch_no), 0) + 1 FROM batch), $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`
+		chunks, source_rows, issued, failed, skipped, manifest_bytes, shared)
+		VALUES ((SELECT coalesce(max(batch_no), 0) + 1 FROM batch), $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`
 	updateBatch = `UPDATE batch SET state = $2, changed_at = CASE WHEN changed_at < $3 THEN $3 ELSE changed_at END, chunks = $4, source_rows = $5, issued = $6,
 		failed = $7, skipped = $8, manifest_bytes = $9 WHERE batch_no = $1`
+
+	selectLastChunk = `SELECT chunk_no, first_row, rows, last FROM batch_chunk WHERE batch_no = $1 ORDER BY chunk_no DESC LIMIT 1`
+	insertChunk     = `INSERT INTO batch_chunk (batch_no, chunk_no, first_row, rows, start, last) VALUES ($1, $2, $3, $4, $5, $6)`
+	updateClaim     = `UPDATE batch_chunk SET claim = claim + 1, folder = $3 WHERE batch_no = $1 AND chunk_no = $2 AND done_at IS NULL
+		RETURNING first_row, rows, start, last, claim`
+	existsClaim = `SELECT count(*) FROM batch_chunk WHERE batch_no = $1 AND chunk_no = $2 AND claim = $3 AND done_at IS NULL`
+	updateDone  = `UPDATE batch_chunk SET manifest_bytes = $4, issued = $5, failed = $6, skipped = $7, done_at = $8
+		WHERE batch_no = $1 AND chunk_no = $2 AND claim = $3 AND done_at IS NULL RETURNING rows`
+	existsLastDone = `SELECT count(*) FROM batch_chunk WHERE batch_no = $1 AND last = 1 AND chunk_no < $2`
+	selectChunks   = `SELECT c.chunk_no, c.first_row, c.rows, c.last, c.claim, c.folder, c.manifest_bytes, c.issued, c.failed, c.skipped, c.done_at
+		FROM batch_chunk c JOIN batch b ON b.batch_no = c.batch_no WHERE b.batch_id = $1 AND c.chunk_no > $2 ORDER BY c.chunk_no LIMIT 1000`
+	selectOpenChunks = `SELECT c.chunk_no FROM batch_chunk c JOIN batch b ON b.batch_no = c.batch_no
+		WHERE b.batch_id = $1 AND c.chunk_no > $2 AND c.done_at IS NULL ORDER BY c.chunk_no LIMIT 1000`
 
 	selectListNo = `SELECT list_no, size FROM status_list WHERE uri = $1`
 	selectLists  = `SELECT l.uri, p.programme_id, l.form, l.bits, l.size, l.next_counter, l.opened_at, l.sealed_at, l.closed_at

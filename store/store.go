@@ -93,6 +93,8 @@ type DB struct {
 	broken error
 	names  names
 
+	inHand inHand
+
 	close sync.Once
 }
 

@@ -21,7 +21,8 @@ import (
 
 func (p *program) batchCommand() *cobra.Command {
 	var o order
-	var profile string
+	var profile, join string
+	var shared bool
 	c := &cobra.Command{
 		Use: "batch --programme P --out OUT", Short: "Issue for every record of a source", Args: cobra.NoArgs,
 		Long: `Issues one credential for every record of a source and writes the codes into OUT, with manifest.csv beside them:
@@ -32,9 +33,19 @@ A record that cannot be issued for does not stop the rest: its row in the manife
 be stopped (Ctrl-C, even kill -9) and goes on where it was when the same command is given again. Records that hold a credential of the
 programme already are skipped, or superseded with --supersede.
 
+Several machines on one PostgreSQL work on one batch: the first begins it with --shared and prints its id, the others take part with
+--join ID. Each has the same settings, keystore, source and flags, and a folder of its own: its manifest.csv lists what this machine has
+done and nothing else, so that the manifests of all folders together are the batch. A machine that dies is no loss to the batch, since
+others do what it had begun; what it had finished stands in its folder, and the same command there completes that.
+
+For more than a million records --form csv writes the codes of 500 records at a time into one file, codes-NUMBER.csv, with the columns
+credential_id, form and text.
+
 Exit status: 0 all issued, 3 finished with some records refused, 4 stopped half-way.`,
 		Example: `  issuer batch --dir office --programme birth-certificate --source births.csv --out certificates
-  issuer batch --dir office --programme farmer-card --source farmers --out cards --form svg --form text`,
+  issuer batch --dir office --programme farmer-card --source farmers --out cards --form svg --form text
+  issuer batch --programme farmer-card --source farmers --out part-1 --form csv --shared
+  issuer batch --programme farmer-card --source farmers --out part-2 --form csv --join 01KA…`,
 		RunE: p.office(readWrite, func(cmd *cobra.Command, app *app, _ []string) error {
 			stop, err := startProfile(profile)
 			if err != nil {
@@ -47,8 +58,9 @@ Exit status: 0 all issued, 3 finished with some records refused, 4 stopped half-
 			}
 			request := issuance.BatchRequest{
 				Programme: supply.programme.ID, Source: supply.source, Folder: o.out, Kinds: supply.kinds, Draw: draw, Supersede: o.supersede,
-				Actor: app.actor, Sync: syncFolder, Chunk: chunk,
+				Actor: app.actor, Sync: syncFolder, Chunk: chunk, Shared: shared, Join: join,
 			}
+			request.Begun = func(id string) { cli.Say(cmd, "this is batch %s; other machines take part with --join %s", id, id) }
 			notes := newNotes(o.out)
 			request.Notes = notes.add
 			bar := newProgress(cmd, supply.source)
@@ -62,6 +74,9 @@ Exit status: 0 all issued, 3 finished with some records refused, 4 stopped half-
 		}),
 	}
 	o.flags(c, issuance.FileText, issuance.FilePNG, issuance.FileSVG, issuance.FileCSV)
+	c.Flags().BoolVar(&shared, "shared", false, "begin a batch that other machines can join, or go on with this folder's part of it")
+	c.Flags().StringVar(&join, "join", "", "take part in the shared batch with this `ID`")
+	c.MarkFlagsMutuallyExclusive("shared", "join")
 	c.Flags().StringVar(&profile, "cpu-profile", "", "write a CPU profile into `FILE`, for bench")
 	_ = c.Flags().MarkHidden("cpu-profile")
 	return c
@@ -108,6 +123,8 @@ func explainBatch(err error) error {
 		return cli.Hint(err, "give this batch a folder of its own with --out, or repeat the command that began the other one")
 	case errors.Is(err, issuance.ErrSourceChanged):
 		return cli.Hint(err, "put the old file back to finish this batch, or start another one with a new --out: records that hold a credential are skipped there")
+	case errors.Is(err, issuance.ErrNotShared):
+		return cli.Hint(err, "begin it with --shared, from a source that can be read in parts")
 	case errors.Is(err, issuance.ErrFolder):
 		return cli.Hint(err, "is another batch writing there?")
 	}
@@ -120,6 +137,7 @@ func (p *program) batchResult(cmd *cobra.Command, r issuance.Result, out string,
 	view := map[string]any{
 		"outcome": r.Outcome, "batch": r.Batch.ID, "records": r.Batch.Rows, "issued": r.Batch.Issued, "failed": r.Batch.Failed,
 		"skipped": r.Batch.Skipped, "resumed": r.Resumed, "already_finished": r.Already, "leftovers_revoked": r.Leftovers, "manifest": manifest, "notes": notes,
+		"shared": r.Batch.Shared != "", "records_here": r.Here,
 	}
 	err := p.Print(cmd, view, func(w io.Writer) {
 		if r.Already {
@@ -131,6 +149,9 @@ func (p *program) batchResult(cmd *cobra.Command, r issuance.Result, out string,
 		}
 		if r.Batch.Failed > 0 {
 			fmt.Fprintf(w, ", %d refused", r.Batch.Failed)
+		}
+		if r.Batch.Shared != "" {
+			fmt.Fprintf(w, " in batch %s, %d of them dealt with here", r.Batch.ID, r.Here)
 		}
 		fmt.Fprintf(w, "\nsee %s\n", manifest)
 		if notes > 0 {
@@ -148,6 +169,10 @@ func (p *program) batchResult(cmd *cobra.Command, r issuance.Result, out string,
 		cli.Say(cmd, "next: the column error of %s says what is wrong in which line", manifest)
 		return cli.Exit(exitPartial)
 	case issuance.Stopped:
+		if r.Batch.Shared != "" {
+			cli.Say(cmd, "stopped here; other machines go on. next: give the same command again to take part again")
+			return cli.Exit(exitStopped)
+		}
 		cli.Say(cmd, "stopped; everything so far is kept. next: give the same command again to go on")
 		return cli.Exit(exitStopped)
 	}

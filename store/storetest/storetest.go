@@ -77,6 +77,8 @@ func Test(t *testing.T, s Subject) {
 		{"SlotStates", testSlotStates},
 		{"Publications", testPublications},
 		{"Batches", testBatches},
+		{"Chunks", testChunks},
+		{"Queue", testQueue},
 		{"Append", testAppend},
 		{"Reopen", testReopen},
 		{"Abandoned", testAbandoned},
