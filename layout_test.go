@@ -46,6 +46,7 @@ var owner = map[string]string{
 	"github.com/makiuchi-d/gozxing":     "qr/image",
 	"golang.org/x/mod":                  "audit",
 	"modernc.org/sqlite":                "store registry/sqltable",
+	"github.com/riverqueue/river":       "store",
 	"github.com/pressly/goose/v3":       "store",
 	"github.com/jackc/pgx/v5":           "store registry/sqltable internal/pgtest internal/faultproxy",
 	"filippo.io/age":                    "backup",

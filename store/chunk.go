@@ -34,7 +34,7 @@ func (t *tx) AddChunks(batch string, chunks []issuance.Chunk) error {
 			number = -1
 		}
 	}
-	_, err = t.each(insertChunk, len(chunks), 6, func(i int, v values) {
+	_, err = t.insert(intoChunk, len(chunks), func(i int, v values) {
 		c := &chunks[i]
 		last := int64(0)
 		if c.Last {
@@ -45,7 +45,11 @@ func (t *tx) AddChunks(batch string, chunks []issuance.Chunk) error {
 	if err != nil {
 		return fmt.Errorf("add chunks to batch %.40q: %w", batch, err)
 	}
-	return t.lineUp(batch, chunks)
+	numbers := make([]int64, len(chunks))
+	for i := range chunks {
+		numbers[i] = chunks[i].Number
+	}
+	return t.lineUp(batch, numbers)
 }
 
 // nextChunk returns the number and the first row that the next chunk of a batch

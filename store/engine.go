@@ -109,4 +109,5 @@ var (
 	intoForm = insertion{"credential_form", []string{
 		"credential_no", "form_no", "form", "list_no", "slot_index", "key_id", "to_be_signed",
 	}, insertForm}
+	intoChunk = insertion{"batch_chunk", []string{"batch_no", "chunk_no", "first_row", "rows", "start", "last"}, insertChunk}
 )

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -266,7 +267,10 @@ func (e *postgresEngine) create(ctx context.Context, conn *pgx.Conn, o Options) 
 func (e *postgresEngine) migrate(ctx context.Context, version int64) error {
 	db := stdlib.OpenDB(*e.config)
 	defer db.Close() // nothing is left to be written then
-	return migratePostgresTo(ctx, db, version)
+	if err := migratePostgresTo(ctx, db, version); err != nil || version != 0 {
+		return err
+	}
+	return e.migrateQueue(ctx)
 }
 
 func migratePostgresTo(ctx context.Context, db *sql.DB, version int64) error {
@@ -333,7 +337,7 @@ func grant(ctx context.Context, tx pgx.Tx, role string) error {
 	if role == "" {
 		return nil
 	}
-	for _, right := range rights {
+	for _, right := range slices.Concat(rights, queueRights) {
 		if _, err := tx.Exec(ctx, "GRANT "+right+" TO "+quote(role)); err != nil {
 			return fmt.Errorf("grant to %.40q: %w", role, err)
 		}

@@ -12,16 +12,15 @@ import (
 var _ issuance.Queue = (*DB)(nil)
 
 // lookEvery is how often the queue looks for chunks that nobody works on.
-const lookEvery = time.Second
-
-// lineUp makes work of new chunks, as part of the transaction. One process alone
-// finds it by itself.
-func (t *tx) lineUp(string, []issuance.Chunk) error { return nil }
+const lookEvery = 2 * time.Second
 
 // Work implements [issuance.Queue].
 func (db *DB) Work(ctx context.Context, batch string, n int, do func(ctx context.Context, chunk int64) error) error {
 	if db.readOnly {
 		return errors.New("store: no work for who only reads")
+	}
+	if e, ok := db.engine.(*postgresEngine); ok {
+		return e.workTogether(ctx, db, batch, n, do)
 	}
 	return db.workAlone(ctx, batch, n, do)
 }
