@@ -34,11 +34,12 @@ const childEnv = "SANAD_ISSUANCE_CHILD"
 
 // A job is what a child does.
 type job struct {
-	Do     string // "batch" or "issue"
+	Do     string // "batch", "share" or "issue"
 	Store  string
 	Folder string
-	N      int // records
-	From   int // of "issue": the first record
+	Batch  string // of "share": the batch to take part in
+	N      int    // records
+	From   int    // of "issue": the first record
 	// Point is where the child kills itself, the Nth time that it comes there;
 	// empty for never.
 	Point issuance.Point
@@ -97,7 +98,7 @@ func (j job) office(ctx context.Context, db issuance.Store) (*issuance.Service, 
 	}
 	s, err := issuance.New(issuance.Config{
 		Issuer: "xa-office", StatusBase: "https://example.org/status/", Store: db, Keys: r, Secret: secret, ListSize: 4096,
-		Now: func() time.Time { return start.Add(time.Since(began)) }, Crash: j.crash(),
+		Now: func() time.Time { return start.Add(time.Since(began)) }, Crash: j.crash(), Queue: db.(issuance.Queue),
 	})
 	if err != nil {
 		return nil, nil, err
@@ -114,6 +115,10 @@ func (j job) run(ctx context.Context) error {
 	defer db.Close()
 	s, _, err := j.office(ctx, db)
 	if err != nil {
+		return err
+	}
+	if j.Do == "share" {
+		_, err := s.RunBatch(ctx, j.share())
 		return err
 	}
 	if j.Do == "batch" { // which sweeps up after itself

@@ -87,7 +87,11 @@ func (b *batchRun) runShared(ctx context.Context) (Result, error) {
 		return b.result, err
 	}
 	b.r.Begun(b.id)
-	if err = b.plan(ctx); err == nil && ctx.Err() == nil {
+	err = b.plan(ctx)
+	switch {
+	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
+		err = nil // stopped
+	case err == nil && ctx.Err() == nil:
 		err = b.run(ctx)
 	}
 	b.result.Leftovers = int(b.leftovers.Load())
