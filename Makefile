@@ -6,7 +6,7 @@ FUZZTIME ?= 60s
 # Packages in which goroutines meet; their tests run under the race detector.
 RACE := ./keys/... ./audit/... ./trust/... ./store/... ./issuance/... ./verification/... ./registry/csvfile/... ./credential/...
 
-.PHONY: help build demo test test-go test-race lint bench fuzz soak clean
+.PHONY: help build demo test test-go test-race lint bench fuzz soak soak-batch clean
 
 help:            ## show this list
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: .*##/ -/'
@@ -41,8 +41,11 @@ bench:           ## every measure that has a goal, as a table
 fuzz:            ## every fuzz target for FUZZTIME (default 60s)
 	@scripts/fuzz.sh $(FUZZTIME)
 
-soak:            ## the nightly numbers of the promises (hours)
-	SANAD_SOAK=1 $(GO) test -timeout 12h ./...
+soak: setup-test ## the nightly numbers of the promises (a night); SANAD_SOAK_SCALE=0.1 takes a tenth
+	@scripts/soak.sh
+
+soak-batch: setup-test ## a batch of SANAD_PROOF_RECORDS (default 1000000) killed ten times and resumed
+	SANAD_PROOF_RECORDS=$${SANAD_PROOF_RECORDS:-1000000} $(GO) test -count=1 -timeout 8h -v -run '^TestBatchOfMillion$$' ./proof
 
 clean:           ## remove what the other targets made
 	rm -rf $(BIN) demo bench/out

@@ -148,7 +148,7 @@ func (o *office) cloneTo(t *testing.T, root string) *office {
 	if err := os.CopyFS(root, os.DirFS(o.root)); err != nil {
 		t.Fatal(err)
 	}
-	c := &office{t: t, engine: o.engine, root: root}
+	c := &office{t: t, engine: o.engine, root: root, fetched: map[string]digest{}}
 	moved := func(path string) string { return root + strings.TrimPrefix(path, o.root) }
 	c.dir, c.store, c.public = moved(o.dir), moved(o.store), moved(o.public)
 	c.ledger = o.copy()
