@@ -14,13 +14,21 @@ const maxJWKDepth = 8
 // jwkMembers returns the required members in the order and form that RFC 7638
 // section 3 hashes.
 func (p *publicKey) jwkMembers() []byte {
-	b64 := base64.RawURLEncoding.EncodeToString
-	if p.alg.curve == nil {
-		return fmt.Appendf(nil, `{"crv":%q,"kty":%q,"x":%q}`, p.alg.joseCrv, p.alg.joseKty, b64(p.point))
+	enc := base64.RawURLEncoding
+	b := append(make([]byte, 0, 256), `{"crv":"`...)
+	b = append(append(b, p.alg.joseCrv...), `","kty":"`...)
+	b = append(append(b, p.alg.joseKty...), `","x":"`...)
+	b = enc.AppendEncode(b, p.point[:p.alg.size])
+	if p.alg.curve != nil {
+		b = enc.AppendEncode(append(b, `","y":"`...), p.point[p.alg.size:])
 	}
-	x, y := p.point[:p.alg.size], p.point[p.alg.size:]
-	return fmt.Appendf(nil, `{"crv":%q,"kty":%q,"x":%q,"y":%q}`, p.alg.joseCrv, p.alg.joseKty, b64(x), b64(y))
+	return append(b, `"}`...)
 }
+
+// BareJWK returns the key as a JSON Web Key with nothing but the members that make
+// it, in the form that RFC 7638 section 3 hashes: how a credential names the key of
+// its holder.
+func (k PublicKey) BareJWK() []byte { return k.get().jwkMembers() }
 
 // JWK returns the key as a JSON Web Key with alg, use "sig" and, as kid, its ID.
 // All its values are made of characters that need no escaping.

@@ -57,10 +57,11 @@ func (t Token) lint() error {
 	case t.Holder != nil && t.Holder.IsZero():
 		return notIssuable("holder: no key")
 	}
-	for name, s := range map[string]string{"issuer": t.Issuer, "type": t.Type} {
-		if err := lintText(s); err != nil {
-			return notIssuable("%s: %v", name, err)
-		}
+	if err := lintText(t.Issuer); err != nil {
+		return notIssuable("issuer: %v", err)
+	}
+	if err := lintText(t.Type); err != nil {
+		return notIssuable("type: %v", err)
 	}
 	if t.TypeIntegrity != "" && !isIntegrity(t.TypeIntegrity) {
 		return notIssuable("type integrity: no hash of a known kind")
@@ -184,6 +185,9 @@ func lintText(s string) error {
 		return errors.New("text that is not UTF-8")
 	}
 	for _, r := range s {
+		if r >= ' ' && r <= '~' {
+			continue
+		}
 		if unicode.IsControl(r) && r != '\n' || credential.Misleading(r) {
 			return fmt.Errorf("the control character U+%04X", r)
 		}

@@ -134,17 +134,16 @@ func readDisclosure(text string, b []byte) (disclosure, error) {
 
 // digest is the digest of a text, such as a disclosure, as it stands in a payload.
 func digest(h crypto.Hash, text string) string {
-	var b [88]byte
 	switch h {
 	case crypto.SHA256:
 		sum := sha256.Sum256([]byte(text))
-		return string(strict.AppendBase64URL(b[:0], sum[:]))
+		return strict.Base64URL(sum[:])
 	case crypto.SHA384:
 		sum := sha512.Sum384([]byte(text))
-		return string(strict.AppendBase64URL(b[:0], sum[:]))
+		return strict.Base64URL(sum[:])
 	default:
 		sum := sha512.Sum512([]byte(text))
-		return string(strict.AppendBase64URL(b[:0], sum[:]))
+		return strict.Base64URL(sum[:])
 	}
 }
 
@@ -211,7 +210,7 @@ func (o *opener) object(v strict.Value, path Path, depth int) (strict.Value, err
 			return strict.Value{}, malformed("a member %s where none may be", name)
 		default:
 			before := o.edits
-			opened, err := o.value(v.At(i), o.join(path, name), depth-1)
+			opened, err := o.value(v.At(i), o.member(path, name), depth-1)
 			if err != nil {
 				return strict.Value{}, err
 			}
@@ -242,7 +241,7 @@ func (o *opener) object(v strict.Value, path Path, depth int) (strict.Value, err
 		case top && slices.Contains(plainClaims, d.name):
 			return strict.Value{}, malformed("claim %s is a disclosure", d.name)
 		}
-		opened, err := o.disclosed(d, o.join(path, d.name), depth-1)
+		opened, err := o.disclosed(d, o.member(path, d.name), depth-1)
 		if err != nil {
 			return strict.Value{}, err
 		}
@@ -301,7 +300,7 @@ func (o *opener) array(v strict.Value, path Path, depth int) (strict.Value, erro
 		e := v.At(i)
 		slot := e.Get(nameSlot)
 		if slot.Kind() == strict.None {
-			opened, err := o.value(e, o.join(path, len(values)), depth-1)
+			opened, err := o.value(e, o.element(path, len(values)), depth-1)
 			if err != nil {
 				return strict.Value{}, err
 			}
@@ -321,7 +320,7 @@ func (o *opener) array(v strict.Value, path Path, depth int) (strict.Value, erro
 		if !d.element {
 			return strict.Value{}, malformed("a claim disclosed as an array element")
 		}
-		opened, err := o.disclosed(d, o.join(path, len(values)), depth-1)
+		opened, err := o.disclosed(d, o.element(path, len(values)), depth-1)
 		if err != nil {
 			return strict.Value{}, err
 		}
@@ -355,12 +354,21 @@ func (o *opener) disclosed(d *disclosure, path Path, depth int) (strict.Value, e
 	return o.value(d.value, path, depth)
 }
 
-// join is path with one more step. Without recording only its length matters.
-func (o *opener) join(path Path, step any) Path {
+// member is path with a step to the member of an object. Without recording only its
+// length matters.
+func (o *opener) member(path Path, name string) Path {
 	if !o.paths {
 		return deeper
 	}
-	return append(slices.Clip(path), step)
+	return append(slices.Clip(path), name)
+}
+
+// element is path with a step to an element of an array.
+func (o *opener) element(path Path, i int) Path {
+	if !o.paths {
+		return deeper
+	}
+	return append(slices.Clip(path), i)
 }
 
 // deeper stands for every path but the empty one.

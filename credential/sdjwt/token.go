@@ -7,8 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/sanad-id/sanad/credential"
@@ -81,9 +81,7 @@ func NewDraft(rnd io.Reader, t Token, issuerKey keys.PublicKey) (*Draft, error) 
 	if len(c.disclosures) > MaxDisclosures {
 		return nil, notIssuable("%d claims that can be left out, at most %d", len(c.disclosures), MaxDisclosures)
 	}
-	if err := t.register(payload, len(c.disclosures) > 0); err != nil {
-		return nil, err
-	}
+	t.register(payload, len(c.disclosures) > 0)
 	b, err := strict.AppendJSON(nil, payload)
 	if err != nil {
 		return nil, notIssuable("%v", err)
@@ -104,7 +102,7 @@ func NewDraft(rnd io.Reader, t Token, issuerKey keys.PublicKey) (*Draft, error) 
 }
 
 // register adds the registered claims to a payload.
-func (t Token) register(payload map[string]any, hides bool) error {
+func (t Token) register(payload map[string]any, hides bool) {
 	payload["iss"], payload["vct"], payload["iat"] = t.Issuer, t.Type, t.IssuedAt.Unix()
 	if t.TypeIntegrity != "" {
 		payload["vct#integrity"] = t.TypeIntegrity
@@ -121,21 +119,9 @@ func (t Token) register(payload map[string]any, hides bool) error {
 	if hides {
 		payload[nameAlgorithm] = "sha-256"
 	}
-	if t.Holder == nil {
-		return nil
+	if t.Holder != nil {
+		payload["cnf"] = map[string]any{"jwk": strict.Raw(t.Holder.BareJWK())}
 	}
-	jwk, err := limits.Object(t.Holder.JWK())
-	if err != nil {
-		return fmt.Errorf("sdjwt: the holder's key: %w", err)
-	}
-	members := map[string]any{}
-	for _, name := range []string{"kty", "crv", "x", "y"} {
-		if v := jwk.Get(name); v.Kind() != strict.None {
-			members[name] = v
-		}
-	}
-	payload["cnf"] = map[string]any{"jwk": members}
-	return nil
 }
 
 // A concealer replaces what is [Hidden] by digests.
@@ -145,6 +131,7 @@ type concealer struct {
 	disclosures []string
 	pool        [16 * saltSize]byte // random bytes
 	left        int                 // of pool that were not used yet
+	scratch     []byte              // for one disclosure at a time
 }
 
 // random returns n random bytes, to be used before the next call.
@@ -174,7 +161,7 @@ func (c *concealer) value(v any) (any, error) {
 func (c *concealer) object(m map[string]any) (map[string]any, error) {
 	out := make(map[string]any, len(m)+8)
 	var digests []string
-	for _, name := range slices.Sorted(maps.Keys(m)) {
+	for _, name := range strict.Names(m) {
 		hidden, ok := m[name].(Hidden)
 		if !ok {
 			v, err := c.value(m[name])
@@ -184,7 +171,7 @@ func (c *concealer) object(m map[string]any) (map[string]any, error) {
 			out[name] = v
 			continue
 		}
-		d, err := c.disclose(&name, hidden)
+		d, err := c.disclose(name, false, hidden)
 		if err != nil {
 			return nil, err
 		}
@@ -199,7 +186,7 @@ func (c *concealer) object(m map[string]any) (map[string]any, error) {
 			return nil, err
 		}
 		sum := sha256.Sum256(b)
-		digests = append(digests, string(strict.AppendBase64URL(nil, sum[:])))
+		digests = append(digests, strict.Base64URL(sum[:]))
 	}
 	// In the order of the digests, which says nothing of the order of the claims
 	// (RFC 9901 section 4.2.4.1).
@@ -224,7 +211,7 @@ func (c *concealer) array(list []any) ([]any, error) {
 			out[i] = v
 			continue
 		}
-		d, err := c.disclose(nil, hidden)
+		d, err := c.disclose("", true, hidden)
 		if err != nil {
 			return nil, err
 		}
@@ -233,9 +220,9 @@ func (c *concealer) array(list []any) ([]any, error) {
 	return out, nil
 }
 
-// disclose makes the disclosure of a claim, or of an array element if it has no
-// name, and returns its digest (RFC 9901 section 4.2).
-func (c *concealer) disclose(name *string, h Hidden) (string, error) {
+// disclose makes the disclosure of a claim with this name, or of an array element,
+// and returns its digest (RFC 9901 section 4.2).
+func (c *concealer) disclose(name string, element bool, h Hidden) (string, error) {
 	v, err := c.value(h.Value)
 	if err != nil {
 		return "", err
@@ -244,10 +231,10 @@ func (c *concealer) disclose(name *string, h Hidden) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	b := append(make([]byte, 0, 96), `["`...)
+	b := append(c.scratch[:0], `["`...)
 	b = append(strict.AppendBase64URL(b, salt), `",`...)
-	if name != nil {
-		if b, err = strict.AppendText(b, *name); err != nil {
+	if !element {
+		if b, err = strict.AppendText(b, name); err != nil {
 			return "", notIssuable("%v", err)
 		}
 		b = append(b, ',')
@@ -255,7 +242,11 @@ func (c *concealer) disclose(name *string, h Hidden) (string, error) {
 	if b, err = strict.AppendJSON(b, v); err != nil {
 		return "", notIssuable("%v", err)
 	}
-	text := string(strict.AppendBase64URL(make([]byte, 0, len(b)*4/3+4), append(b, ']')))
+	b = append(b, ']')
+	end := len(b)
+	b = strict.AppendBase64URL(b, b) // behind what it encodes, in the same memory
+	c.scratch = b
+	text := string(b[end:])
 	c.disclosures = append(c.disclosures, text)
 	return digest(crypto.SHA256, text), nil
 }
@@ -278,11 +269,19 @@ func (d *Draft) Sign(rnd io.Reader, s keys.Signer, now time.Time) (string, error
 	if err != nil {
 		return "", err
 	}
-	b = append(b, '~')
+	size := len(b) + 1
 	for _, text := range d.disclosures {
-		b = append(append(b, text...), '~')
+		size += len(text) + 1
 	}
-	return string(b), nil
+	var out strings.Builder
+	out.Grow(size)
+	out.Write(b)
+	out.WriteByte('~')
+	for _, text := range d.disclosures {
+		out.WriteString(text)
+		out.WriteByte('~')
+	}
+	return out.String(), nil
 }
 
 // ErrNotAsDrafted: the credential does not hold what was drafted, or its signature is

@@ -23,15 +23,15 @@ package jose
 
 import (
 	"crypto"
-	"encoding/asn1"
 	"errors"
 	"fmt"
 	"io"
-	"math/big"
 	"strconv"
 
 	"github.com/lestrrat-go/jwx/v2/jwa"
 	"github.com/lestrrat-go/jwx/v2/jws"
+	"golang.org/x/crypto/cryptobyte"
+	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 
 	"github.com/sanad-id/sanad/keys"
 )
@@ -139,16 +139,19 @@ func (d device) Sign(_ io.Reader, digest []byte, _ crypto.SignerOpts) ([]byte, e
 	if err != nil || d.alg == keys.EdDSA {
 		return sig, err
 	}
-	var numbers struct{ R, S *big.Int }
-	rest, err := asn1.Unmarshal(sig, &numbers)
-	if err != nil || len(rest) > 0 {
+	var sequence cryptobyte.String
+	whole := cryptobyte.String(sig)
+	if !whole.ReadASN1(&sequence, cbasn1.SEQUENCE) || !whole.Empty() {
 		return nil, errors.New("the signer returned no ASN.1 signature")
 	}
-	most := d.alg.SignatureSize() / 2 * 8
-	for _, n := range []*big.Int{numbers.R, numbers.S} {
-		if n.Sign() <= 0 || n.BitLen() > most {
+	for range 2 {
+		var n []byte // without leading zeros; negative numbers are not read
+		if !sequence.ReadASN1Integer(&n) || len(n) > d.alg.SignatureSize()/2 || len(n) == 1 && n[0] == 0 {
 			return nil, errors.New("the signer returned a number outside the curve's")
 		}
+	}
+	if !sequence.Empty() {
+		return nil, errors.New("the signer returned no ASN.1 signature")
 	}
 	return sig, nil
 }

@@ -317,6 +317,16 @@ func (p *parser) take(from, depth int) []Value {
 	return list
 }
 
+// takeNames is take for the names of members.
+func (p *parser) takeNames(from, depth int) []string {
+	if depth == p.outer {
+		return p.names
+	}
+	names := slices.Clone(p.names[from:])
+	p.names = p.names[:from]
+	return names
+}
+
 // object reads what follows the brace.
 func (p *parser) object(depth int) (Value, error) {
 	from, fromName := len(p.values), len(p.names)
@@ -326,6 +336,9 @@ func (p *parser) object(depth int) (Value, error) {
 		return Value{kind: Object}, nil
 	}
 	var seen nameSet
+	if p.names == nil {
+		p.names = make([]string, 0, cap(p.values))
+	}
 	for {
 		p.space()
 		if p.peek() != '"' {
@@ -356,9 +369,7 @@ func (p *parser) object(depth int) (Value, error) {
 			p.at++
 		case '}':
 			p.at++
-			v := Value{kind: Object, list: p.take(from, depth), names: slices.Clone(p.names[fromName:])}
-			p.names = p.names[:fromName]
-			return v, nil
+			return Value{kind: Object, list: p.take(from, depth), names: p.takeNames(fromName, depth)}, nil
 		default:
 			return Value{}, p.fail("neither comma nor brace")
 		}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -13,11 +12,14 @@ import (
 	"unicode/utf8"
 )
 
+// Raw is JSON that was written by this package, or is known to be as good.
+type Raw string
+
 // maxWriteDepth is how deep a value may nest that AppendJSON writes.
 const maxWriteDepth = 64
 
 // AppendJSON appends v, which is nil, a bool, int, int64, float64, string, []any,
-// map[string]any, [Value] or a map or slice of these. Members of maps are sorted by
+// map[string]any, [Value], [Raw] or a map or slice of these. Members of maps are sorted by
 // name, so that equal values are written alike; those of a Value keep their order. What [Limits.JSON] would refuse is
 // not written.
 func AppendJSON(dst []byte, v any) ([]byte, error) { return appendJSON(dst, v, maxWriteDepth) }
@@ -56,7 +58,7 @@ func appendJSON(dst []byte, v any, depth int) ([]byte, error) {
 		return append(dst, ']'), nil
 	case map[string]any:
 		dst = append(dst, '{')
-		for i, name := range slices.Sorted(maps.Keys(v)) {
+		for i, name := range Names(v) {
 			if i > 0 {
 				dst = append(dst, ',')
 			}
@@ -70,6 +72,8 @@ func appendJSON(dst []byte, v any, depth int) ([]byte, error) {
 		return append(dst, '}'), nil
 	case Value:
 		return v.append(dst, depth)
+	case Raw:
+		return append(dst, v...), nil
 	}
 	return nil, fmt.Errorf("strict: a value of type %T has no JSON form here", v)
 }
@@ -114,6 +118,17 @@ func (v Value) append(dst []byte, depth int) ([]byte, error) {
 	return appendJSON(dst, v.Any(), depth) // null, a bool or a float
 }
 
+// Names returns the names of the members of m in the order in which they are
+// written.
+func Names(m map[string]any) []string {
+	names := make([]string, 0, len(m))
+	for name := range m {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
 // AppendInt appends a whole number that every reader takes alike.
 func AppendInt(dst []byte, n int64) ([]byte, error) {
 	if n > maxWhole || n < -maxWhole {
@@ -142,6 +157,9 @@ func AppendText(dst []byte, s string) ([]byte, error) {
 		return nil, errors.New("strict: text that is not UTF-8")
 	}
 	dst = append(dst, '"')
+	if !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == '"' || r == '\\' }) {
+		return append(append(dst, s...), '"'), nil
+	}
 	for i := range len(s) {
 		switch c := s[i]; {
 		case c == '"' || c == '\\':
@@ -161,6 +179,17 @@ var base64url = base64.RawURLEncoding.Strict()
 
 // AppendBase64URL appends b in base64url without padding.
 func AppendBase64URL(dst, b []byte) []byte { return base64url.AppendEncode(dst, b) }
+
+// Base64URL is b, such as a digest, in base64url without padding.
+func Base64URL(b []byte) string {
+	var short [88]byte // SHA-512 needs 86
+	n := base64url.EncodedLen(len(b))
+	if n > len(short) {
+		return base64url.EncodeToString(b)
+	}
+	base64url.Encode(short[:n], b)
+	return string(short[:n])
+}
 
 // DecodeBase64URL decodes base64url without padding. Every byte string has one
 // spelling: line breaks, padding and stray bits in the last letter are refused.
