@@ -48,9 +48,10 @@ func Find(p Path, document []byte) ([]any, error) {
 	if err != nil {
 		return nil, err
 	}
+	values, err := p.find(v)
 	var found []any
-	for _, m := range p.find(nil, v) {
+	for _, m := range values {
 		found = append(found, m.Any())
 	}
-	return found, nil
+	return found, err
 }

@@ -14,7 +14,7 @@ var integrityHashes = []struct {
 }{{"sha256", crypto.SHA256}, {"sha384", crypto.SHA384}, {"sha512", crypto.SHA512}}
 
 // Integrity returns the hash of a document as vct#integrity and its relatives state
-// it (SD-JWT VC section 7).
+// it (SD-JWT VC, document integrity).
 func Integrity(document []byte) string {
 	h := crypto.SHA256.New()
 	h.Write(document)

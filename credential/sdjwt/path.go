@@ -1,6 +1,7 @@
 package sdjwt
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/sanad-id/sanad/internal/strict"
@@ -42,27 +43,40 @@ func (p Path) touches(q Path) bool {
 	return true
 }
 
-// find appends the values at which p points in v.
-func (p Path) find(found []strict.Value, v strict.Value) []strict.Value {
-	if len(p) == 0 {
-		return append(found, v)
-	}
-	rest := p[1:]
-	switch step := p[0].(type) {
-	case string:
-		if m := v.Get(step); m.Kind() != strict.None {
-			return rest.find(found, m)
-		}
-	case int:
-		if v.Kind() == strict.Array && step >= 0 && step < v.Len() {
-			return rest.find(found, v.At(step))
-		}
-	case nil:
-		if v.Kind() == strict.Array {
-			for i := range v.Len() {
-				found = rest.find(found, v.At(i))
+// errPath: a path that goes into something which is neither object nor array.
+var errPath = errors.New("sdjwt: the path leads into a value that has no parts")
+
+// find returns the values at which p points in v. A step into a value of the wrong
+// kind is an error; what is not there is left out.
+func (p Path) find(v strict.Value) ([]strict.Value, error) {
+	found := []strict.Value{v}
+	for _, step := range p {
+		var next []strict.Value
+		for _, v := range found {
+			if isName(step) != (v.Kind() == strict.Object) || !isName(step) && v.Kind() != strict.Array {
+				return nil, errPath
+			}
+			switch step := step.(type) {
+			case string:
+				if m := v.Get(step); m.Kind() != strict.None {
+					next = append(next, m)
+				}
+			case int:
+				if step >= 0 && step < v.Len() {
+					next = append(next, v.At(step))
+				}
+			default:
+				for i := range v.Len() {
+					next = append(next, v.At(i))
+				}
 			}
 		}
+		found = next
 	}
-	return found
+	return found, nil
+}
+
+func isName(step any) bool {
+	_, ok := step.(string)
+	return ok
 }

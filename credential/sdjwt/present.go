@@ -40,6 +40,8 @@ type Parsed struct {
 	// Disclosures says where each disclosure belongs, in the order in which they
 	// stand. A holder may leave each of them out.
 	Disclosures []Path
+
+	claims strict.Value
 }
 
 // Parse reads an SD-JWT of any type without verifying it. One that cannot be read,
@@ -52,7 +54,7 @@ func Parse(sdJWT string) (*Parsed, error) {
 	m := t.message
 	p := &Parsed{
 		Typ: m.Type, Algorithm: m.RawAlgorithm, KeyID: m.KeyID, X5C: m.X5C, Signed: !m.Unsigned(), Bound: t.binding != "",
-		Claims: claims.Any().(map[string]any),
+		Claims: claims.Any().(map[string]any), claims: claims,
 	}
 	for i := range t.disclosures {
 		p.Disclosures = append(p.Disclosures, t.disclosures[i].path)
@@ -90,7 +92,7 @@ func Present(issued string, choose ...Path) (string, error) {
 		if err := p.check(); err != nil {
 			return "", err
 		}
-		if len(p.find(nil, claims)) == 0 {
+		if found, err := p.find(claims); err != nil || len(found) == 0 {
 			return "", fmt.Errorf("%w: %v", ErrNoClaim, []any(p))
 		}
 	}

@@ -5,7 +5,8 @@
 // An issuer starts with [NewDraft], whose [Draft.Hash] it stores before
 // [Draft.Sign], and compares what came out with [Check]. A wallet looks at what it
 // has with [Parse], chooses with [Present] and proves itself with [Bind]. A verifier
-// needs [Verify]. [Parse] proves nothing.
+// needs [Verify]. [Parse] proves nothing. What the owner of a type says about it is
+// read with [ResolveType].
 //
 // Rules that are stated nowhere else:
 //
@@ -68,7 +69,8 @@ const (
 	nameSlot      = "..."
 )
 
-// plainClaims are those that must not be disclosures (SD-JWT VC section 2.2.2.2).
+// plainClaims are those that must not be disclosures (SD-JWT VC,
+// registered claims).
 var plainClaims = []string{"iss", "nbf", "exp", "cnf", "vct", "vct#integrity", "status"}
 
 func malformed(format string, args ...any) error {
