@@ -1,14 +1,17 @@
 // Package jose signs and verifies JSON Web Signatures in their compact form
-// (RFC 7515) with ES256, ES384 and EdDSA (RFC 7518, RFC 8037). It is the only user
-// of lestrrat-go/jwx/v2.
+// (RFC 7515) with ES256, ES384 and EdDSA (RFC 7518, RFC 8037), and encrypts and
+// opens compact JWE (RFC 7516) with ECDH-ES on P-256 and AES-GCM. It is the only
+// user of lestrrat-go/jwx/v2.
 //
 // Start with [NewDraft], where the bytes to be signed must be known first, or
 // [Sign]; [Parse] and [Message.Verify] are the other side. Payloads are raw bytes
-// that the caller made or will read with package strict.
+// that the caller made or will read with package strict. Encrypted content:
+// [Encrypt] and [Decrypt].
 //
 // That library is no longer kept up and has a known fault (SECURITY.md), so it makes
-// and checks signatures and nothing else: tokens and headers are taken apart and put
-// together here, and it never sees one. Algorithm, key and type are arguments of
+// and checks signatures over bytes: signed tokens and their headers are taken apart
+// and put together here, and it never sees one. An encrypted token it sees after
+// everything in it was read and bounded here. Algorithm, key and type are arguments of
 // the caller; what a header says of them must agree and decides nothing. Refused
 // are, whatever the signature: a header member twice, crit and with it b64, jku,
 // x5u, zip, a jwk that nobody asked for, a type other than the expected one, MACs and
