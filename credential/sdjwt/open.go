@@ -73,8 +73,12 @@ func read(s string, parse func(jwt string) (*jose.Message, error)) (*token, erro
 	if t.message, err = parse(jwt); err != nil {
 		return nil, reject(err)
 	}
-	if t.payload, err = limits.Object(t.message.Payload); err != nil {
+	budget := limits
+	if t.payload, err = budget.Next(t.message.Payload); err != nil {
 		return nil, reject(err)
+	}
+	if t.payload.Kind() != strict.Object {
+		return nil, malformed("the payload is no object")
 	}
 	if t.hash, err = hashOf(t.payload); err != nil {
 		return nil, err
@@ -85,7 +89,7 @@ func read(s string, parse func(jwt string) (*jose.Message, error)) (*token, erro
 		if scratch, err = strict.AppendDecoded(scratch[:0], text); err != nil {
 			return nil, malformed("a disclosure: %v", err)
 		}
-		if t.disclosures[i], err = readDisclosure(text, scratch); err != nil {
+		if t.disclosures[i], err = readDisclosure(text, scratch, &budget); err != nil {
 			return nil, err
 		}
 	}
@@ -109,8 +113,8 @@ func hashOf(payload strict.Value) (crypto.Hash, error) {
 // readDisclosure reads one disclosure (RFC 9901 section 7.1 step 3), whose text
 // decodes to b: salt, name and value of a claim, or salt and value of an array
 // element.
-func readDisclosure(text string, b []byte) (disclosure, error) {
-	v, err := limits.JSON(b)
+func readDisclosure(text string, b []byte, budget *strict.Limits) (disclosure, error) {
+	v, err := budget.Next(b)
 	if err != nil {
 		return disclosure{}, reject(err)
 	}
@@ -292,44 +296,55 @@ func (m *members) value() strict.Value {
 	return strict.NewObject(m.names, m.values)
 }
 
-// array opens the elements of an array and those that its slots stand for.
+// array opens the elements of an array and those that its slots stand for. What
+// holds nothing of digests comes back as it is.
 func (o *opener) array(v strict.Value, path Path, depth int) (strict.Value, error) {
-	before := o.edits
-	values := make([]strict.Value, 0, v.Len())
+	var values []strict.Value // once something has changed
+	n := 0                    // how many elements there are so far
 	for i := range v.Len() {
-		e := v.At(i)
-		slot := e.Get(nameSlot)
-		if slot.Kind() == strict.None {
-			opened, err := o.value(e, o.element(path, len(values)), depth-1)
-			if err != nil {
-				return strict.Value{}, err
+		before := o.edits
+		opened, ok, err := o.slot(v.At(i), o.element(path, n), depth)
+		if err != nil {
+			return strict.Value{}, err
+		}
+		if values == nil && o.edits != before {
+			values = make([]strict.Value, i, v.Len())
+			for j := range i {
+				values[j] = v.At(j)
 			}
-			values = append(values, opened)
-			continue
 		}
-		if e.Len() != 1 {
-			return strict.Value{}, malformed("an array slot with other members")
+		if ok {
+			n++
+			if values != nil {
+				values = append(values, opened)
+			}
 		}
-		d, err := o.find(slot)
-		if err != nil {
-			return strict.Value{}, err
-		}
-		if d == nil {
-			continue
-		}
-		if !d.element {
-			return strict.Value{}, malformed("a claim disclosed as an array element")
-		}
-		opened, err := o.disclosed(d, o.element(path, len(values)), depth-1)
-		if err != nil {
-			return strict.Value{}, err
-		}
-		values = append(values, opened)
 	}
-	if o.edits == before {
+	if values == nil {
 		return v, nil
 	}
 	return strict.NewArray(values), nil
+}
+
+// slot opens one element of an array; ok is false if it is not shown.
+func (o *opener) slot(e strict.Value, path Path, depth int) (opened strict.Value, ok bool, err error) {
+	slot := e.Get(nameSlot)
+	if slot.Kind() == strict.None {
+		opened, err = o.value(e, path, depth-1)
+		return opened, true, err
+	}
+	if e.Len() != 1 {
+		return strict.Value{}, false, malformed("an array slot with other members")
+	}
+	d, err := o.find(slot)
+	if err != nil || d == nil {
+		return strict.Value{}, false, err
+	}
+	if !d.element {
+		return strict.Value{}, false, malformed("a claim disclosed as an array element")
+	}
+	opened, err = o.disclosed(d, path, depth-1)
+	return opened, true, err
 }
 
 // find returns the disclosure for a digest, nil if there is none.

@@ -25,8 +25,8 @@
 // whether the credential was revoked (package credential/status), rights and the
 // verdict (package verification), and how bytes travel.
 //
-// Input over 128 KiB, of more than 512 disclosures or nested deeper than 16 is
-// refused before it is used.
+// Input over 128 KiB, of more than 512 disclosures or 4096 values, or nested deeper
+// than 16 is refused before it is used.
 package sdjwt
 
 import (
@@ -60,7 +60,8 @@ const (
 	maxBinding = 16 << 10
 )
 
-var limits = strict.Limits{Bytes: MaxSize, Depth: maxDepth, Items: 1 << 14}
+// limits bound the values of payload and disclosures together.
+var limits = strict.Limits{Bytes: MaxSize, Depth: maxDepth, Items: 1 << 12}
 
 // Names that RFC 9901 section 4 keeps for itself.
 const (

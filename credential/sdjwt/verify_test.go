@@ -3,6 +3,7 @@ package sdjwt_test
 import (
 	"crypto/rand"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -199,6 +200,11 @@ func TestVerifyRefuses(t *testing.T) {
 			for i := range 511 {
 				f.hide(fmt.Sprint("c", i), i)
 			}
+		}, credential.TooLarge},
+		{"SDJ-10", "more values than allowed", func(f *fixture) { f.payload["x"] = slices.Repeat([]any{1}, 4096) }, credential.TooLarge},
+		{"SDJ-10", "more values than allowed, over several disclosures", func(f *fixture) {
+			f.hide("x", slices.Repeat([]any{1}, 2100))
+			f.hide("y", slices.Repeat([]any{1}, 2100))
 		}, credential.TooLarge},
 		{"SDJ-10", "17 levels", func(f *fixture) { f.payload["deep"] = nested(16) }, credential.TooLarge},
 		{"SDJ-10", "levels over disclosures", func(f *fixture) {

@@ -175,30 +175,45 @@ func (v Value) Date() (time.Time, error) {
 // JSON reads one JSON value that fills b.
 func (l Limits) JSON(b []byte) (Value, error) { return l.JSONText(string(b)) }
 
+// Next is JSON that takes what it read off l.Items, for several texts under one
+// bound. After an error there is nothing left of it.
+func (l *Limits) Next(b []byte) (Value, error) {
+	v, left, err := l.read(string(b))
+	if l.Items = left; left == 0 {
+		l.Items = -1 // used up, and not unset
+	}
+	return v, err
+}
+
 // JSONText is JSON for a string, whose memory the value shares.
 func (l Limits) JSONText(s string) (Value, error) {
-	if l.Bytes <= 0 || l.Depth <= 0 || l.Items <= 0 {
-		return Value{}, errors.New("strict: Limits are not set")
+	v, _, err := l.read(s)
+	return v, err
+}
+
+// read reads one value and returns how many items are left.
+func (l Limits) read(s string) (v Value, left int, err error) {
+	if l.Bytes <= 0 || l.Depth <= 0 || l.Items == 0 {
+		return Value{}, 0, errors.New("strict: Limits are not set")
 	}
 	if len(s) > l.Bytes {
-		return Value{}, fmt.Errorf("%w: %d bytes of JSON, at most %d", ErrTooLarge, len(s), l.Bytes)
+		return Value{}, 0, fmt.Errorf("%w: %d bytes of JSON, at most %d", ErrTooLarge, len(s), l.Bytes)
 	}
 	if !utf8.ValidString(s) {
-		return Value{}, fmt.Errorf("%w: not UTF-8", ErrMalformed)
+		return Value{}, 0, fmt.Errorf("%w: not UTF-8", ErrMalformed)
 	}
 	p := parser{s: s, items: l.Items, outer: l.Depth - 1}
 	// One comma fewer than elements, mostly: the stack seldom grows.
-	p.values = make([]Value, 0, min(strings.Count(s, ",")+1, 64))
+	p.values = make([]Value, 0, min(strings.Count(s, ",")+1, 1024))
 	p.space()
-	v, err := p.value(l.Depth)
-	if err != nil {
-		return Value{}, err
+	if v, err = p.value(l.Depth); err != nil {
+		return Value{}, 0, err
 	}
 	p.space()
 	if p.at != len(s) {
-		return Value{}, fmt.Errorf("%w: bytes after the JSON value", ErrMalformed)
+		return Value{}, 0, fmt.Errorf("%w: bytes after the JSON value", ErrMalformed)
 	}
-	return v, nil
+	return v, p.items, nil
 }
 
 // Object is JSON for a text that must be an object.

@@ -155,6 +155,17 @@ func TestWriteIsRead(t *testing.T) {
 	}
 }
 
+// TestNext shares one bound between texts.
+func TestNext(t *testing.T) {
+	l := strict.Limits{Bytes: 100, Depth: 3, Items: 5}
+	for i, want := range []error{nil, nil, strict.ErrTooLarge, strict.ErrTooLarge} {
+		text := []string{"[1,2]", "[1]", "1", "1"}[i]
+		if _, err := l.Next([]byte(text)); !errors.Is(err, want) {
+			t.Errorf("text %d: %v, want %v", i, err, want)
+		}
+	}
+}
+
 func TestDate(t *testing.T) {
 	for text, want := range map[string]string{"0": "1970-01-01T00:00:00Z", "1683000000.9": "2023-05-02T04:00:00Z"} {
 		v, _ := limits.JSON([]byte(text))
