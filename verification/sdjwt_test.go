@@ -92,6 +92,12 @@ func TestSDJWT(t *testing.T) {
 		{"JWS-19 in the name of another", func(_ *testing.T, p *phone) { p.token.Issuer = school }, "invalid", "issuer", credential.WrongIssuer},
 		{"JWS-19 signed by another", func(_ *testing.T, p *phone) { p.signer = p.teacher }, "invalid", "issuer", credential.WrongIssuer},
 		{"SDJ-13 a type the issuer may not issue", func(_ *testing.T, p *phone) { p.token.Type = diploma }, "invalid", "type", credential.NotAuthorised},
+		{"SDJ-13 a type that claims to be one we trust", func(_ *testing.T, p *phone) {
+			p.token.Type, p.token.Claims["aka_vcts"] = "urn:xa:new:1", []any{farmer}
+		}, "undetermined", "type", credential.UnknownType},
+		{"SDJ-13 another's type that claims to be one of ours", func(_ *testing.T, p *phone) {
+			p.token.Type, p.token.Claims["aka_vcts"] = diploma, []any{farmer}
+		}, "invalid", "type", credential.NotAuthorised},
 		{"a type that nobody described", func(_ *testing.T, p *phone) { p.token.Type = "urn:xa:new:1" }, "undetermined", "type", credential.UnknownType},
 		{"a key that nobody knows", func(t *testing.T, p *phone) { p.signer = newSigner(t, keys.Credential, start) }, "undetermined", "issuer", credential.UnknownIssuer},
 		{"revoked", func(_ *testing.T, p *phone) { p.token.Status.Index = revoked }, "invalid", "status", credential.Revoked},

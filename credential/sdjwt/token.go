@@ -191,11 +191,7 @@ func (c *concealer) object(m map[string]any) (map[string]any, error) {
 	// In the order of the digests, which says nothing of the order of the claims
 	// (RFC 9901 section 4.2.4.1).
 	slices.Sort(digests)
-	list := make([]any, len(digests))
-	for i, d := range digests {
-		list[i] = d
-	}
-	out[nameDigests] = list
+	out[nameDigests] = strict.Raw(`["` + strings.Join(digests, `","`) + `"]`)
 	return out, nil
 }
 
