@@ -239,6 +239,24 @@ func macSecrets(t *testing.T, pub keys.PublicKey) map[string][]byte {
 	return map[string][]byte{"JWK": pub.JWK(), "point": raw, "thumbprint": []byte(pub.ID().String())}
 }
 
+// TestEveryKindInThePlaceOfEveryOther is JWS-08: with a good signature each kind of
+// token passes for itself and for no other.
+func TestEveryKindInThePlaceOfEveryOther(t *testing.T) {
+	kinds := []string{
+		"dc+sd-jwt", "kb+jwt", "openid4vci-proof+jwt", "dpop+jwt", "statuslist+jwt", "oauth-authz-req+jwt", "at+jwt", "key-attestation+jwt",
+		"openidvci-issuer-metadata+jwt", "vc+jwt", "vp+jwt", "JWT",
+	}
+	for _, is := range kinds {
+		tok := token(t, keys.ES256, `{"alg":"ES256","typ":"`+is+`"}`, "{}")
+		for _, want := range kinds {
+			_, err := jose.Parse(tok, jose.Expect{Types: []string{want}})
+			if good := is == want; good != (err == nil) || !good && !errors.Is(err, jose.ErrType) {
+				t.Errorf("%s taken for %s: %v", is, want, err)
+			}
+		}
+	}
+}
+
 // TestKeyDecidesTheAlgorithm is JWS-03 from the caller's side: no pair of
 // expectation and key that do not belong together verifies anything.
 func TestKeyDecidesTheAlgorithm(t *testing.T) {
