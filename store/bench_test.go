@@ -8,6 +8,7 @@ import (
 
 	"github.com/sanad-id/sanad/audit"
 	"github.com/sanad-id/sanad/issuance"
+	"github.com/sanad-id/sanad/store"
 )
 
 // batchChunk is a chunk of a batch as package issuance stores it.
@@ -55,10 +56,19 @@ func (c batchChunk) complete(tx issuance.Tx) error {
 	return errors.Join(tx.Complete(c.marks, now), tx.Append(c.signed))
 }
 
+// onEach runs a benchmark on both engines. The shared server of the tests does not
+// wait for its disk, so that PostgreSQL has no part in the price of a sync.
+func onEach(b *testing.B, bench func(b *testing.B, create func(testing.TB) *store.DB)) {
+	b.Run("sqlite", func(b *testing.B) { bench(b, create) })
+	b.Run("postgres", func(b *testing.B) { bench(b, createPostgres) })
+}
+
 // BenchmarkBatch stores a batch in chunks of 1000: what one credential costs
 // the store, from the look at the record to its mark. Both transactions of a
 // chunk are durable and have their audit entries.
-func BenchmarkBatch(b *testing.B) {
+func BenchmarkBatch(b *testing.B) { onEach(b, benchmarkBatch) }
+
+func benchmarkBatch(b *testing.B, create func(testing.TB) *store.DB) {
 	const size = 1000
 	for _, forms := range []int{1, 2} {
 		b.Run(fmt.Sprint("forms=", forms), func(b *testing.B) {
@@ -86,7 +96,9 @@ func BenchmarkBatch(b *testing.B) {
 }
 
 // BenchmarkIntend and BenchmarkComplete are the two halves by themselves.
-func BenchmarkIntend(b *testing.B) {
+func BenchmarkIntend(b *testing.B) { onEach(b, benchmarkIntend) }
+
+func benchmarkIntend(b *testing.B, create func(testing.TB) *store.DB) {
 	const size = 1000
 	db := create(b)
 	fill(b, db, 0)
@@ -101,7 +113,9 @@ func BenchmarkIntend(b *testing.B) {
 	b.ReportMetric(float64(b.N)*2*size/b.Elapsed().Seconds(), "rows/s")
 }
 
-func BenchmarkComplete(b *testing.B) {
+func BenchmarkComplete(b *testing.B) { onEach(b, benchmarkComplete) }
+
+func benchmarkComplete(b *testing.B, create func(testing.TB) *store.DB) {
 	const size = 1000
 	db := create(b)
 	fill(b, db, 0)
@@ -118,7 +132,9 @@ func BenchmarkComplete(b *testing.B) {
 }
 
 // BenchmarkRevoke revokes one credential in a transaction of its own.
-func BenchmarkRevoke(b *testing.B) {
+func BenchmarkRevoke(b *testing.B) { onEach(b, benchmarkRevoke) }
+
+func benchmarkRevoke(b *testing.B, create func(testing.TB) *store.DB) {
 	db := create(b)
 	fill(b, db, 0)
 	n := 0
@@ -140,7 +156,9 @@ func BenchmarkRevoke(b *testing.B) {
 
 // BenchmarkRead reads lists and credentials of a database with 100 000, a tenth
 // of them revoked.
-func BenchmarkRead(b *testing.B) {
+func BenchmarkRead(b *testing.B) { onEach(b, benchmarkRead) }
+
+func benchmarkRead(b *testing.B, create func(testing.TB) *store.DB) {
 	const n = 100_000
 	db := create(b)
 	fill(b, db, 0)

@@ -77,3 +77,40 @@ func PostgresSchemas(t testing.TB, owner string) []string {
 	}
 	return all
 }
+
+// SetPostgresMigrations gives the package other migrations for the length of a
+// test.
+func SetPostgresMigrations(t testing.TB, files fs.FS) {
+	old := postgresSteps
+	postgresSteps = files
+	t.Cleanup(func() { postgresSteps = old })
+}
+
+// PostgresMigrations are the package's own.
+func PostgresMigrations() fs.FS { return postgresSteps }
+
+// PostgresVersionOne makes a database of version 1 and runs statements on it.
+func PostgresVersionOne(t testing.TB, owner string, o Options, statements string) error {
+	t.Helper()
+	ctx := t.Context()
+	e, err := parsePostgres(owner, o)
+	if err != nil {
+		return err
+	}
+	conn, err := pgx.ConnectConfig(ctx, e.config)
+	if err != nil {
+		return err
+	}
+	defer hangUp(conn) //nolint:errcheck // nothing is lost by it
+	if _, err := conn.Exec(ctx, "CREATE SCHEMA sanad"); err != nil {
+		return err
+	}
+	if err := e.migrate(ctx, 1); err != nil {
+		return err
+	}
+	if _, err := conn.Exec(ctx, insertMeta, o.Instance, 1700000000000); err != nil {
+		return err
+	}
+	_, err = conn.Exec(ctx, statements)
+	return err
+}

@@ -45,10 +45,11 @@ var (
 )
 
 // parameters are the settings that every connection needs. The planner is kept to
-// the indexes, since a plan that was made for a small table is used on when the
-// table has grown.
+// the indexes, and pages are said to be cheap, since a plan that was made for a
+// small table is used on when the table has grown.
 var parameters = map[string]string{
 	"application_name": "sanad", "search_path": schemaName + ", pg_temp", "client_encoding": "UTF8", "timezone": "UTC",
+	"random_page_cost": "0.05", "seq_page_cost": "0.05",
 	"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off", "jit": "off", "max_parallel_workers_per_gather": "0",
 	"default_transaction_isolation": "read committed", "idle_in_transaction_session_timeout": "300000",
 }
@@ -90,11 +91,14 @@ const livingWriters = `SELECT objid::bigint FROM pg_locks WHERE locktype = 'advi
 const currentTimeline = `('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::bigint`
 
 var postgresDialect = dialect{
+	// LATERAL with OFFSET keeps the planner from turning the join around.
 	selectMarked: `SELECT u.place - 1, c.credential_no, c.state,
 		(SELECT count(*) FROM credential_form f WHERE f.credential_no = c.credential_no)
-		FROM unnest($1::text[]) WITH ORDINALITY AS u (id, place) JOIN credential c ON c.credential_id = u.id`,
+		FROM unnest($1::text[]) WITH ORDINALITY AS u (id, place)
+		CROSS JOIN LATERAL (SELECT credential_no, state FROM credential WHERE credential_id = u.id OFFSET 0) c`,
 	selectHeld: `SELECT c.record_ref, c.credential_id, c.state, b.batch_id, c.batch_row
-		FROM unnest($2::bytea[]) AS u (record) JOIN credential c ON c.programme_no = $1 AND c.record_ref = u.record AND c.vacated = 0
+		FROM unnest($2::bytea[]) AS u (record)
+		CROSS JOIN LATERAL (SELECT * FROM credential WHERE programme_no = $1 AND record_ref = u.record AND vacated = 0 OFFSET 0) c
 		LEFT JOIN batch b ON b.batch_no = c.batch_no`,
 	strings: func(all []string) any { return all },
 	records: func(all []issuance.Pseudonym) any {
