@@ -322,7 +322,7 @@ func TestLostConnections(t *testing.T) {
 			t.Errorf("a transaction whose connection was cut: %v", err)
 		}
 		err = db.Write(t.Context(), func(tx issuance.Tx) error {
-			if err := tx.Intend([]issuance.Credential{credential(n)}); err != nil {
+			if err := errors.Join(tx.Intend([]issuance.Credential{credential(n)}), tx.Append(events(1))); err != nil {
 				return err
 			}
 			cut() // before the commit
