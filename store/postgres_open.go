@@ -218,9 +218,8 @@ func (e *postgresEngine) asOwner(ctx context.Context, f func(conn *pgx.Conn) err
 func (e *postgresEngine) empty(ctx context.Context, conn *pgx.Conn) error {
 	switch err := e.check(ctx, conn, false); {
 	case errors.Is(err, ErrEmpty), errors.Is(err, ErrForeign): // other tables are in nobody's way
-	case err == nil, errors.Is(err, ErrOlder), errors.Is(err, ErrNewer):
-		return refuse(ErrExists, e.location, "it has a schema %s", schemaName)
-	case errors.Is(err, ErrAltered):
+	case err == nil, errors.Is(err, ErrOlder), errors.Is(err, ErrNewer), errors.Is(err, ErrAltered):
+		// A Create may have broken off behind any of the migrations.
 		var comment *string
 		if err := conn.QueryRow(ctx, `SELECT obj_description(to_regnamespace($1)::oid, 'pg_namespace')`, schemaName).Scan(&comment); err != nil {
 			return err
