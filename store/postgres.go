@@ -68,6 +68,8 @@ type postgresEngine struct {
 	// What follows belongs to the one who writes.
 	conn   *pgx.Conn // nil until it is needed
 	system string    // identifies the server's cluster; empty until connected
+	pid    int32     // of the server's process for the last connection, 0 if there was none
+	since  string    // when that process started
 	writer int64     // our number, 0 until we have one
 	last   block     // what we know to be stored of the audit log
 }
@@ -195,11 +197,17 @@ func (e *postgresEngine) connect(ctx context.Context) (*pgx.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	var system string
+	var system, since string
 	// Whatever the server's default is: what is reported as stored is stored.
 	err = conn.QueryRow(ctx, `SELECT (SELECT system_identifier::text FROM pg_control_system()),
+		(SELECT backend_start::text FROM pg_stat_activity WHERE pid = pg_backend_pid()),
 		CASE WHEN current_setting('synchronous_commit') IN ('off', 'local') THEN set_config('synchronous_commit', 'on', false) END`).
-		Scan(&system, new(*string))
+		Scan(&system, &since, new(*string))
+	if err == nil && e.pid != 0 {
+		// The server may not know that the last one broke, and keep its transaction and
+		// with it everybody's turn.
+		_, err = conn.Exec(ctx, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = $1 AND backend_start::text = $2`, e.pid, e.since)
+	}
 	if err == nil && e.writer != 0 {
 		_, err = conn.Exec(ctx, `SELECT pg_advisory_lock_shared($1::int, $2::int)`, lockClass, e.writer)
 	}
@@ -209,7 +217,7 @@ func (e *postgresEngine) connect(ctx context.Context) (*pgx.Conn, error) {
 	if err != nil {
 		return nil, errors.Join(err, hangUp(conn))
 	}
-	e.system = system
+	e.system, e.pid, e.since = system, int32(conn.PgConn().PID()), since
 	return conn, nil
 }
 

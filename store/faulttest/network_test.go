@@ -140,3 +140,33 @@ func TestDB18(t *testing.T) {
 	}
 	t.Logf("%d issuances, %d of which needed no second request; %v", x.next.Load(), len(known), x.end(service))
 }
+
+// TestP03HalfOpen closes the client's side of a connection in the middle of a
+// transaction; the server does not get to know, so that the transaction keeps its
+// locks. The process that lost it goes on all the same, and so do others.
+func TestP03HalfOpen(t *testing.T) {
+	owner, service := pgtest.New(t)
+	x := newIssuer(t, owner, service)
+	proxy := faultproxy.Start(t, socket(t, service))
+	p, other := x.open(proxy.URL(t, service)), x.open(service)
+	for range count(3, 100) {
+		must(t, p.issue(x))
+		left := false
+		proxy.Decide(func(m faultproxy.Message) faultproxy.Action {
+			if left || !m.Commit {
+				return faultproxy.Action{}
+			}
+			left = true
+			return faultproxy.Action{Do: faultproxy.LeaveServer} // until the end of the test
+		})
+		n := int(x.next.Add(1))
+		if err := x.ask(t.Context(), n, []*process{p}); err != nil {
+			t.Fatal(err)
+		}
+		must(t, other.issue(x))
+	}
+	if x.ledger.slowest > time.Minute {
+		t.Errorf("P03: it took %v to go on", x.ledger.slowest)
+	}
+	t.Logf("%d times, the slowest took %v; %v", proxy.Counts().Done[faultproxy.LeaveServer], x.ledger.slowest.Round(time.Millisecond), x.end(service))
+}
