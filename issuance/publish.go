@@ -46,6 +46,9 @@ type TrustRequest struct {
 
 	// KeysOnly leaves the status lists out.
 	KeysOnly bool
+	// KeepFor returns the last bundle in place of a new one if that says the same and
+	// is not older. Optional; 0 makes a new one in any case.
+	KeepFor time.Duration
 	// Edit changes the content before it is signed, to merge a contribution or to
 	// add a message; optional. What it adds stays in later bundles.
 	Edit func(trust.Content) (trust.Content, error)
@@ -77,6 +80,11 @@ func (s *Service) PublishTrust(ctx context.Context, r TrustRequest) (Publication
 				return nil, nil, "", err
 			}
 		}
+		if r.Roots == nil && d.keeps(r.KeepFor) {
+			if b, err := trust.Open(d.last.Content); err == nil && b.Says(c) {
+				return nil, nil, "", errKept
+			}
+		}
 		signers, err := s.bundleSigners(ctx, d.keys, bundleKeys, d.next.IssuedAt)
 		if err != nil {
 			return nil, nil, "", err
@@ -95,6 +103,14 @@ type draft struct {
 	types      []credential.Type
 }
 
+// errKept: the last publication stands.
+var errKept = errors.New("issuance: internal error: the last publication stands")
+
+// keeps reports whether the last publication is young enough to stand.
+func (d draft) keeps(keepFor time.Duration) bool {
+	return d.last.Number > 0 && d.next.IssuedAt.Sub(d.last.IssuedAt) < keepFor
+}
+
 // publishKeys stores the next publication of this name: what build makes of the
 // issuer's state, in one transaction with the audit entry. The keys that it
 // carries count as published from then on.
@@ -105,11 +121,10 @@ func (s *Service) publishKeys(ctx context.Context, name string, r TrustRequest,
 	if err != nil {
 		return Publication{}, err
 	}
-	var p Publication
+	var p, last Publication
 	var carried []keys.Key
 	err = s.cfg.Store.Write(ctx, func(tx Tx) error {
-		last, err := tx.Publication(name)
-		if err != nil {
+		if last, err = tx.Publication(name); err != nil {
 			return err
 		}
 		p = Publication{Name: name, Number: last.Number + 1}
@@ -126,6 +141,9 @@ func (s *Service) publishKeys(ctx context.Context, name string, r TrustRequest,
 		}
 		return s.savePublication(tx, &p, audit.TrustPublished, r.Actor, detail)
 	})
+	if errors.Is(err, errKept) {
+		return last, nil
+	}
 	if err != nil {
 		return Publication{}, fmt.Errorf("publish %s: %w", name, err)
 	}
@@ -396,13 +414,19 @@ type StatusRequest struct {
 	Lifetime, TTL time.Duration
 	// Aggregation is where the URIs of all lists are listed; optional.
 	Aggregation string
+	// KeepFor leaves the last token of a list in its place if that says the same, is
+	// signed with the present key, and is not older. Optional; 0 makes a new one in
+	// any case.
+	KeepFor time.Duration
 	// Actor is the account of the operator, for the audit log.
 	Actor string
 }
 
 // PublishStatus makes, signs and stores the next token of every status list,
 // each in a transaction of its own with what [Service.PublishTrust] promises,
-// and returns them in the order of the lists.
+// and returns them in the order of the lists. Several processes may publish at once:
+// numbers and dates of a list only go up, and each token shows every change that was
+// acknowledged before it was made.
 func (s *Service) PublishStatus(ctx context.Context, r StatusRequest) ([]Publication, error) {
 	lists, err := s.cfg.Store.Lists(ctx)
 	if err != nil {
@@ -411,6 +435,12 @@ func (s *Service) PublishStatus(ctx context.Context, r StatusRequest) ([]Publica
 	published := make([]Publication, 0, len(lists))
 	for _, l := range lists {
 		p, err := s.publishList(ctx, r, l)
+		for range maxOvertaken {
+			if !errors.Is(err, ErrMoved) {
+				break
+			}
+			p, err = s.publishList(ctx, r, l) // another publisher was faster: read again
+		}
 		if err != nil {
 			return published, fmt.Errorf("publish status list %s: %w", l.URI, err)
 		}
@@ -419,11 +449,14 @@ func (s *Service) PublishStatus(ctx context.Context, r StatusRequest) ([]Publica
 	return published, nil
 }
 
+// maxOvertaken is how often other publishers of the same list may be faster.
+const maxOvertaken = 5
+
 func (s *Service) publishList(ctx context.Context, r StatusRequest, l List) (Publication, error) {
-	var p Publication
+	var p, last Publication
 	err := s.cfg.Store.Write(ctx, func(tx Tx) error {
-		last, err := tx.Publication(l.URI)
-		if err != nil {
+		var err error
+		if last, err = tx.Publication(l.URI); err != nil {
 			return err
 		}
 		p = Publication{Name: l.URI, Number: last.Number + 1}
@@ -438,6 +471,12 @@ func (s *Service) publishList(ctx context.Context, r StatusRequest, l List) (Pub
 		if err != nil {
 			return err
 		}
+		if (draft{last: last, next: p}).keeps(r.KeepFor) {
+			want := status.Expect{URI: l.URI, Now: p.IssuedAt, Keys: []keys.PublicKey{signer.Key().Public}}
+			if old, err := status.VerifyToken(last.Content, want); err == nil && old.List.SHA256() == list.SHA256() {
+				return errKept
+			}
+		}
 		p.Content, err = status.SignToken(s.cfg.Rand, signer, status.TokenInfo{
 			URI: l.URI, IssuedAt: p.IssuedAt, Expires: p.IssuedAt.Add(r.Lifetime), TTL: r.TTL, List: list, AggregationURI: r.Aggregation,
 		}, p.IssuedAt)
@@ -451,6 +490,9 @@ func (s *Service) publishList(ctx context.Context, r StatusRequest, l List) (Pub
 		}
 		return s.savePublication(tx, &p, audit.StatusPublished, r.Actor, fmt.Sprintf("number %d of %.200s", p.Number, l.URI))
 	})
+	if errors.Is(err, errKept) {
+		return last, nil
+	}
 	if err != nil {
 		return Publication{}, err
 	}

@@ -1,6 +1,8 @@
 package trust
 
 import (
+	"bytes"
+	"cmp"
 	"slices"
 	"sync"
 	"time"
@@ -339,4 +341,28 @@ func whole(t time.Time) time.Time {
 		return time.Time{}
 	}
 	return t.UTC().Truncate(time.Second)
+}
+
+// Says reports whether two contents say the same, whatever their versions, dates and
+// roots: a bundle of one is as good as a newer one of the other until it ages.
+func (c Content) Says(other Content) bool {
+	a, err := c.undated().marshal()
+	if err != nil {
+		return false
+	}
+	b, err := other.undated().marshal()
+	return err == nil && bytes.Equal(a, b)
+}
+
+// undated is the content without what changes with every version.
+func (c Content) undated() Content {
+	c.Version, c.AsOf, c.RefreshBy, c.OldAfter, c.Previous, c.Roots = 0, time.Time{}, time.Time{}, time.Time{}, [32]byte{}, nil
+	c.Status, c.Types, c.Issuers = slices.Clone(c.Status), slices.Clone(c.Types), slices.Clone(c.Issuers)
+	for i := range c.Status {
+		c.Status[i].IssuedAt = time.Unix(1, 0)
+	}
+	slices.SortFunc(c.Status, func(a, b status.Snapshot) int { return cmp.Compare(a.URI, b.URI) })
+	slices.SortFunc(c.Types, func(a, b credential.Type) int { return cmp.Compare(a.ID, b.ID) })
+	slices.SortFunc(c.Issuers, func(a, b Issuer) int { return cmp.Compare(a.ID, b.ID) })
+	return c
 }
