@@ -237,6 +237,6 @@ func (p *program) statusCommand() *cobra.Command {
 	}
 	c.Flags().StringVar(&programmeID, "programme", "", "the programme, with --record")
 	c.Flags().StringVar(&record, "record", "", "the record's id in its registry, instead of a credential id")
-	c.AddCommand(p.statusPublish())
+	c.AddCommand(p.statusPublish(), p.statusShow())
 	return c
 }

@@ -149,8 +149,10 @@ func TestAUD07(t *testing.T) {
 	o.must(o.issue(records[3])...)
 	o.wait(3 * time.Hour)
 	o.refused("gone without a witness for too long", o.issue(records[4])...)
-	if out := o.must("config", "check", "--dir", o.path("office")); !strings.Contains(out, "ISSUING IS STOPPED") {
-		t.Errorf("config check after the limit: %s", out)
+	for _, look := range [][]string{{"config", "check"}, {"status", "show"}} {
+		if out := o.must(append(look, "--dir", o.path("office"))...); !strings.Contains(out, "ISSUING IS STOPPED") {
+			t.Errorf("%s after the limit: %s", look, out)
+		}
 	}
 	// Everything else goes on.
 	o.must("revoke", "--dir", o.path("office"), id, "--reason", "lost")
@@ -161,8 +163,10 @@ func TestAUD07(t *testing.T) {
 	// Going without is a setting, and every look says so.
 	o.settings("without_witness: false", "without_witness: true")
 	o.must(o.issue(records[4])...)
-	if out := o.must("config", "check", "--dir", o.path("office")); !strings.Contains(out, "issuing goes on without") {
-		t.Errorf("config check: %s", out)
+	for _, look := range [][]string{{"config", "check"}, {"status", "show"}} {
+		if out := o.must(append(look, "--dir", o.path("office"))...); !strings.Contains(out, "issuing goes on without") {
+			t.Errorf("%s: %s", look, out)
+		}
 	}
 	o.settings("without_witness: true", "without_witness: false")
 
