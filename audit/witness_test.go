@@ -491,3 +491,63 @@ func TestProveGrowth(t *testing.T) {
 		}
 	}
 }
+
+// TestP09Cosigned changes every byte of a checkpoint that a witness has co-signed,
+// to each of a few others: whoever knows log and witness notices.
+func TestP09Cosigned(t *testing.T) {
+	m := history(t, 70)
+	b := newWitness(t, 9, "")
+	line, err := b.AddCheckpoint(b.request(m, 0, 70))
+	must(t, err)
+	good := audit.AddCosignatures(checkpoint(t, m, 70, b.log), line)
+	for i := range good {
+		for _, x := range []byte{1, 2, 0x20, 0x80} {
+			spoiled := bytes.Clone(good)
+			spoiled[i] ^= x
+			c, err := audit.OpenCosigned(spoiled, vkey(t, b.log), b.Key())
+			if err == nil && len(c.Cosignatures) == 1 {
+				t.Fatalf("byte %d changed and not noticed: %q", i, spoiled)
+			}
+		}
+	}
+	for n := range good {
+		if c, err := audit.OpenCosigned(good[:n], vkey(t, b.log), b.Key()); err == nil && len(c.Cosignatures) == 1 {
+			t.Fatalf("cut off at %d and not noticed", n)
+		}
+	}
+}
+
+// TestP09Journal changes one thing in a journal: verified with an older checkpoint
+// from before, it is noticed.
+func TestP09Journal(t *testing.T) {
+	m := history(t, 40)
+	s := newSigner(t, 1)
+	j, dir := newJournal(t)
+	put(t, j, m, 40)
+	good, err := os.ReadFile(filepath.Join(dir, audit.EntriesFile))
+	must(t, err)
+	newest, older := checkpoint(t, m, 40, s), checkpoint(t, m, 30, s)
+	if _, err := audit.Verify(bytes.NewReader(good), newest, vkey(t, s), older); err != nil {
+		t.Fatal(err)
+	}
+	for seed := range count(1000, 10000) {
+		rnd := rand.New(rand.NewPCG(uint64(seed), 9))
+		spoiled := bytes.Clone(good)
+		switch at := rnd.IntN(len(good)); rnd.IntN(4) {
+		case 0:
+			spoiled[at] ^= 1 << rnd.IntN(8)
+		case 1:
+			spoiled = spoiled[:at]
+		case 2:
+			spoiled = append(spoiled[:at], spoiled[at+1:]...)
+		default:
+			lines := bytes.SplitAfter(spoiled, []byte("\n"))
+			k := rnd.IntN(len(lines) - 2)
+			lines[k], lines[k+1] = lines[k+1], lines[k]
+			spoiled = bytes.Join(lines, nil)
+		}
+		if _, err := audit.Verify(bytes.NewReader(spoiled), newest, vkey(t, s), older); err == nil {
+			t.Fatalf("seed %d: not noticed", seed)
+		}
+	}
+}
