@@ -21,6 +21,7 @@ import (
 	"github.com/sanad-id/sanad/issuance"
 	"github.com/sanad-id/sanad/keys"
 	"github.com/sanad-id/sanad/store"
+	"github.com/sanad-id/sanad/trust"
 )
 
 // count returns how often to do something: on every change, and every night.
@@ -346,6 +347,20 @@ func checkRestored(t *testing.T, was, is *officetest.Office) (violations int, ag
 		}
 	}
 	bundle := is.Publish()
+	// A verifier that has the last bundle of before takes the new one.
+	if last := numbers[issuance.TrustName]; last.Number > 0 {
+		st, _, err := trust.Accept(trust.State{}, last.Content, func(*trust.Bundle) bool { return true })
+		if err != nil {
+			t.Fatal(err)
+		}
+		next, err := is.DB.Publication(ctx, issuance.TrustName)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := trust.Accept(st, next.Content, nil); err != nil {
+			bad("a verifier with bundle %d refuses the next: %v", last.Number, err)
+		}
+	}
 	for name, p := range numbers {
 		now, err := is.DB.Publication(ctx, name)
 		if err != nil {

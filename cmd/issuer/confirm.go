@@ -88,7 +88,7 @@ type confirmView struct {
 }
 
 func (p *program) confirm(cmd *cobra.Command, o confirmOptions) error {
-	a, err := p.openFenced(cmd)
+	a, err := p.openFenced(cmd, o)
 	if err != nil {
 		return err
 	}
@@ -111,8 +111,9 @@ func (p *program) confirm(cmd *cobra.Command, o confirmOptions) error {
 	return p.Print(cmd, v, func(w io.Writer) { v.text(w, a, o) })
 }
 
-// openFenced opens an issuer that takes no work.
-func (p *program) openFenced(cmd *cobra.Command) (*app, error) {
+// openFenced opens an issuer that takes no work. Its own journal is filled on the
+// way, unless it is the one to be read.
+func (p *program) openFenced(cmd *cobra.Command, with confirmOptions) (*app, error) {
 	path := p.settings()
 	cfg, err := readConfig(path)
 	if err != nil {
@@ -131,19 +132,34 @@ func (p *program) openFenced(cmd *cobra.Command) (*app, error) {
 		return nil, err
 	}
 	o.WhileFenced = true
+	var journal *audit.Journal
+	if !sameFolder(cfg.Journal, with.journal) && !with.check {
+		if journal, err = openJournal(cfg, readWrite); err != nil {
+			return nil, err
+		}
+	}
+	keep(&o, journal)
 	db, err := store.Open(cmd.Context(), location, o)
 	if err != nil {
-		return nil, explainStore(err)
+		return nil, errors.Join(explainStore(err), closeJournal(journal))
 	}
 	if db.Fenced() == "" {
 		return nil, errors.Join(cli.Hint(errors.New("this issuer is not fenced: there is nothing to confirm"),
-			"`issuer fsck` says whether all is in order"), db.Close())
+			"`issuer fsck` says whether all is in order"), db.Close(), closeJournal(journal))
 	}
 	a, err := p.assemble(cfg, filepath.Dir(path), ks, db)
 	if err != nil {
-		return nil, errors.Join(err, db.Close())
+		return nil, errors.Join(err, db.Close(), closeJournal(journal))
 	}
+	a.journal = journal
 	return a, nil
+}
+
+// sameFolder reports whether two paths lead to one folder.
+func sameFolder(a, b string) bool {
+	x, err1 := os.Stat(a)
+	y, err2 := os.Stat(b)
+	return err1 == nil && err2 == nil && os.SameFile(x, y)
 }
 
 // confirmJournal does again what the journal records beyond the backup.
@@ -326,7 +342,7 @@ func (a *app) readPublished(b []byte, all []keys.Key) (issuance.Published, error
 		if t, err = statuslist.VerifyToken(b, statuslist.Expect{URI: t.URI, Now: t.IssuedAt, Keys: own}); err != nil {
 			return issuance.Published{}, err
 		}
-		return issuance.Published{Name: t.URI, IssuedAt: t.IssuedAt, Lists: map[string]*statuslist.List{t.URI: t.List}}, nil
+		return issuance.Published{Name: t.URI, IssuedAt: t.IssuedAt, Digest: sha256.Sum256(b), Lists: map[string]*statuslist.List{t.URI: t.List}}, nil
 	}
 	bundle, err := trust.Open(b)
 	if err != nil {
@@ -338,7 +354,9 @@ func (a *app) readPublished(b []byte, all []keys.Key) (issuance.Published, error
 	if !ours {
 		return issuance.Published{}, errors.New("no bundle key of this issuer is named in it")
 	}
-	pub := issuance.Published{Name: issuance.TrustName, Number: bundle.Version, IssuedAt: bundle.AsOf, Lists: map[string]*statuslist.List{}}
+	pub := issuance.Published{
+		Name: issuance.TrustName, Number: bundle.Version, IssuedAt: bundle.AsOf, Digest: sha256.Sum256(b), Lists: map[string]*statuslist.List{},
+	}
 	for _, s := range bundle.Status {
 		if !strings.HasPrefix(s.URI, a.cfg.statusBase()) {
 			continue

@@ -66,6 +66,9 @@ func (a *app) fsck(cmd *cobra.Command, journal string) (r fsck.Report, err error
 		Source: snap, Keys: all, Secret: a.keys.Secret, LogKeys: logKeys, Progress: bar.rows,
 		Pages: func(ctx context.Context) (string, error) { return snap.CheckPages(ctx) },
 	}
+	if journal == "" {
+		journal = a.cfg.Journal
+	}
 	if journal != "" {
 		j, err := audit.OpenJournal(journal)
 		if err != nil {

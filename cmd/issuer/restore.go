@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v3"
 
+	"github.com/sanad-id/sanad/audit"
 	"github.com/sanad-id/sanad/backup"
 	"github.com/sanad-id/sanad/internal/cli"
 	"github.com/sanad-id/sanad/internal/durable"
@@ -21,7 +23,7 @@ import (
 // restoreOptions are the flags of restore.
 type restoreOptions struct {
 	identity, passphraseFile, keyPassphraseFile string
-	store                                       string
+	store, owner, storePassword, ownerPassword  string
 }
 
 func (p *program) restoreCommand() *cobra.Command {
@@ -36,7 +38,8 @@ somebody may have done so after the backup was made. ` + "`issuer restore confir
 
 Stop the old installation for good before that. On the same PostgreSQL it is shut out; a copy of an SQLite file knows nothing of this one.`,
 		Example: `  issuer restore office-2026-11-21.backup --dir office2 --identity key.txt --key-passphrase-file passphrase
-  issuer restore confirm --dir office2 --journal /mnt/second/journal`,
+  issuer restore confirm --dir office2 --journal /mnt/second/journal
+  issuer restore pilot.backup --dir nation --store 'postgres://sanad@db/office' --store-owner 'postgres://owner@db/office' --passphrase-file pass`,
 		RunE: p.Action(func(cmd *cobra.Command, args []string) error {
 			if p.dir == "" || p.config != "" {
 				return p.Misused(cli.Hint(errors.New("where to?"), "--dir NEWDIR names the directory to make"))
@@ -56,7 +59,10 @@ Stop the old installation for good before that. On the same PostgreSQL it is shu
 	f.StringVar(&o.identity, "identity", "", "open the backup with the age identities in `FILE`")
 	f.StringVar(&o.passphraseFile, "passphrase-file", "", "open the backup with the passphrase in `FILE`")
 	f.StringVar(&o.keyPassphraseFile, "key-passphrase-file", "", "the passphrase of the keystore is in `FILE` (default: asked for)")
-	f.StringVar(&o.store, "store", "", "keep the database there (default: "+storeName+" in NEWDIR)")
+	f.StringVar(&o.store, "store", "", "keep the database there: a postgres:// `URL` (default: SQLite, "+storeName+" in NEWDIR)")
+	f.StringVar(&o.owner, "store-owner", "", "the same database as the role that shall own the tables, as `URL`")
+	f.StringVar(&o.storePassword, "store-password-file", "", "the password of the role in --store is in `FILE`")
+	f.StringVar(&o.ownerPassword, "store-owner-password-file", "", "the password of the role in --store-owner is in `FILE`")
 	c.MarkFlagsMutuallyExclusive("identity", "passphrase-file")
 	c.AddCommand(p.restoreConfirm())
 	return c
@@ -116,27 +122,33 @@ func (p *program) restore(cmd *cobra.Command, file string, o restoreOptions) (m 
 
 // A restoreTarget is the directory in the making.
 type restoreTarget struct {
-	p     *program
-	cmd   *cobra.Command
-	dir   string
-	o     restoreOptions
-	store string // where the database goes to
+	p    *program
+	cmd  *cobra.Command
+	dir  string
+	o    restoreOptions
+	cfg  Config // the settings in it
+	keys *keys.File
 }
 
 // open puts settings and keystore into the directory and opens the keystore.
 func (t *restoreTarget) open(settings, keystore []byte) (string, []keys.Key, error) {
-	passFile := t.o.keyPassphraseFile
-	if passFile != "" {
-		var err error
-		if passFile, err = filepath.Abs(passFile); err != nil {
-			return "", nil, err
+	for _, path := range []*string{&t.o.keyPassphraseFile, &t.o.storePassword, &t.o.ownerPassword} {
+		if *path != "" {
+			var err error
+			if *path, err = filepath.Abs(*path); err != nil {
+				return "", nil, err
+			}
 		}
 	}
-	t.store = t.o.store
-	if t.store == "" {
-		t.store = storeName
+	passFile := t.o.keyPassphraseFile
+	values := map[string]string{
+		"store": cmp.Or(t.o.store, storeName), "store_owner": t.o.owner, "store_password_file": t.o.storePassword,
+		"store_owner_password_file": t.o.ownerPassword, "keystore": keystoreName, "key_passphrase_file": passFile, "journal": journalName,
 	}
-	settings, err := movedSettings(settings, map[string]string{"store": t.store, "keystore": keystoreName, "key_passphrase_file": passFile})
+	if !store.IsPostgres(t.o.store) {
+		values["store_standby"] = ""
+	}
+	settings, err := movedSettings(settings, values)
 	if err != nil {
 		return "", nil, fmt.Errorf("%w: settings: %w", backup.ErrNotABackup, err)
 	}
@@ -157,13 +169,21 @@ func (t *restoreTarget) open(settings, keystore []byte) (string, []keys.Key, err
 	if err != nil {
 		return "", nil, explainKeystore(err)
 	}
+	t.cfg, t.keys = cfg, ks
+	if err := audit.CreateJournal(filepath.Join(t.dir, journalName)); err != nil {
+		return "", nil, err
+	}
 	known, err := ks.Keys(t.cmd.Context())
-	t.store = cfg.Store
 	return instance(cfg, ks), known, err
 }
 
 func (t *restoreTarget) load(instance string, d store.Dump) error {
-	return store.Load(t.cmd.Context(), t.store, store.Options{Instance: instance, Now: t.p.Now}, d)
+	location, o, err := t.cfg.ownerStore(t.keys, t.p.Now)
+	if err != nil {
+		return err
+	}
+	o.Instance = instance
+	return explainStore(store.Load(t.cmd.Context(), location, o, d))
 }
 
 // movedSettings changes top-level keys of a settings file and leaves everything
