@@ -264,7 +264,7 @@ func plan(calls []fileCall) []trial {
 			all = append(all, trial{c, f})
 		}
 	}
-	most := count(12, len(all))
+	most := count(10, len(all))
 	if os.Getenv("SANAD_SOAK") == "1" || len(all) <= most {
 		return all
 	}

@@ -196,7 +196,7 @@ func (l *loop) run(plan []issuance.Point, rnd *rand.Rand) (violations int) {
 			wg.Go(func() {
 				for tries := 0; !l.step(mine, p) && tries < 20; tries++ {
 				}
-				if mine.IntN(2) == 0 {
+				if mine.IntN(3) == 0 {
 					l.any(run{}, mine)
 				}
 			})

@@ -82,7 +82,7 @@ func proved(t *testing.T, promise, engine, counts string, violations int) {
 }
 
 // engines are the databases that everything is proved on.
-var engines = []string{"sqlite"}
+var engines = []string{"sqlite", "postgres"}
 
 // onEach runs a test on each database.
 func onEach(t *testing.T, f func(t *testing.T, engine string)) {

@@ -2,13 +2,52 @@ package proof
 
 import (
 	"context"
+	"database/sql"
 	"errors"
+
+	_ "github.com/jackc/pgx/v5/stdlib" // the checker reads the tables itself
+
+	"github.com/sanad-id/sanad/internal/pgtest"
+	"github.com/sanad-id/sanad/store"
 )
 
+// openPostgres opens one state of a database: all queries see the same.
 func openPostgres(ctx context.Context, url string) (database, func(), error) {
-	return nil, nil, errors.New("not yet")
+	db, err := sql.Open("pgx", url)
+	if err != nil {
+		return nil, nil, err
+	}
+	tx, err := db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
+	if err == nil {
+		_, err = tx.ExecContext(ctx, `SET LOCAL search_path = sanad`)
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, db.Close())
+	}
+	return tx, func() { _ = tx.Rollback(); _ = db.Close() }, nil
 }
 
-func (o *office) postgres() []string { return nil }
+// postgres is how init is told to use a new database.
+func (o *office) postgres() []string {
+	owner, service := pgtest.New(o.t)
+	o.store = service
+	return []string{"--store", service, "--store-owner", owner}
+}
 
-func (d *desk) postgres() {}
+// postgres makes a new database for workers.
+func (d *desk) postgres() {
+	d.t.Helper()
+	owner, service := pgtest.New(d.t)
+	role, err := store.PostgresRole(service)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	db, err := store.Create(d.t.Context(), owner, store.Options{Instance: workerInstance, ServiceRole: role})
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		d.t.Fatal(err)
+	}
+	d.store = service
+}

@@ -5,7 +5,6 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
-	"time"
 )
 
 // processes are how many workers may have a database open at once.
@@ -24,20 +23,19 @@ func TestSlotsOnce(t *testing.T) {
 		d := newDesk(t, engine)
 		rnd := rand.New(rand.NewPCG(7, 1))
 		total, n := count(2000, 100_000), processes(engine)
+		rounds := total / 400
 		share := total / n
-		for begun := 0; ; {
+		for begun := 0; ; begun++ {
 			var tasks []task
 			for i := range n {
 				tasks = append(tasks, task{First: 1 + i*share, Issue: share, Clients: 8})
 			}
-			after := time.Duration(0)
-			if begun++; begun < 6 {
-				after = time.Duration(200+rnd.IntN(200+total/10)) * time.Millisecond
+			enough := never
+			if begun < rounds {
+				next := len(d.tokens) + rnd.IntN(3*total/rounds)
+				enough = func(l *ledger) bool { return len(l.tokens) > next }
 			}
-			if begun > 100+total/100 {
-				after = 0
-			}
-			if d.run(after, tasks...) || t.Failed() {
+			if d.run(enough, tasks...) || t.Failed() {
 				break
 			}
 		}
@@ -70,10 +68,11 @@ func TestRevocationsStay(t *testing.T) {
 			if processes(engine) > 1 {
 				tasks = []task{{Revoke: ids}, {Publishers: 1, Rounds: 1 << 30}, {Publishers: 1, Rounds: 1 << 30}}
 			}
-			d.run(time.Duration(200+rnd.IntN(100+total/8))*time.Millisecond, tasks...)
+			next := len(d.acks) + rnd.IntN(max(total/8, 1))
+			d.run(func(l *ledger) bool { return len(l.acks) > next || len(d.acked) == total }, tasks...)
 			ids = slices.DeleteFunc(ids, func(id string) bool { return d.acked[id] })
 		}
-		d.run(0, task{Publishers: 2, Rounds: 1})
+		d.run(never, task{Publishers: 2, Rounds: 1})
 		violations := d.check(true)
 		if d.kills == 0 || len(d.copies) < 10 {
 			t.Errorf("%d kills, %d lists; the test tests little", d.kills, len(d.copies))
@@ -99,7 +98,8 @@ func TestListsNeverGoBack(t *testing.T) {
 			if len(revoke) > 0 { // so that the lists differ
 				tasks[0].Revoke, revoke = revoke[:1], revoke[1:]
 			}
-			d.run(time.Duration(200+rnd.IntN(200+total/10))*time.Millisecond, tasks...)
+			next := len(d.copies) + 10 + rnd.IntN(total/10)
+			d.run(func(l *ledger) bool { return len(l.copies) > next }, tasks...)
 		}
 		violations := d.check(true)
 		proved(t, "P07", engine, fmt.Sprintf("publications=%d kills=%d", len(d.copies), d.kills), violations)

@@ -270,19 +270,48 @@ func newDesk(t *testing.T, engine string) *desk {
 func (d *desk) open(now func() time.Time) (*issuance.Service, *store.DB) {
 	d.t.Helper()
 	k := task{Store: d.store, Keys: d.keys}
-	s, db, err := k.open(d.t.Context(), now)
-	if err != nil {
-		d.t.Fatal(err)
+	for tries := 0; ; tries++ {
+		s, db, err := k.open(d.t.Context(), now)
+		switch {
+		case err == nil:
+			return s, db
+		case tries == 100 || !errors.Is(err, store.ErrInUse):
+			d.t.Fatal(err)
+		}
+		// A process that another test is about to start has our files open until
+		// it has become what it shall be.
+		time.Sleep(20 * time.Millisecond)
 	}
-	return s, db
 }
 
-// run lets workers do tasks until one is done or all are killed after a time
-// (never if 0), and keeps what they say. It reports whether they came to an end.
-func (d *desk) run(after time.Duration, tasks ...task) bool {
+// never is for workers that are not killed.
+func never(*ledger) bool { return false }
+
+// run lets workers do tasks until they are done, or all are killed a moment after
+// enough has come, and keeps what they say. It reports whether they came to an end.
+func (d *desk) run(enough func(l *ledger) bool, tasks ...task) bool {
 	d.t.Helper()
 	var wg sync.WaitGroup
 	var ended atomic.Int64
+	var processes []*os.Process
+	var killing sync.Once
+	var killed atomic.Bool
+	ready := make(chan struct{})
+	heard := func(l *ledger) {
+		if !enough(l) {
+			return
+		}
+		killing.Do(func() {
+			go func() {
+				<-ready
+				time.Sleep(time.Duration(rand.IntN(20_000)) * time.Microsecond)
+				killed.Store(true)
+				for _, p := range processes {
+					_ = p.Kill()
+				}
+			}()
+		})
+	}
 	for _, k := range tasks {
 		k.Store, k.Keys, k.Out = d.store, d.keys, filepath.Join(d.dir, "published")
 		if err := os.MkdirAll(k.Out, 0o700); err != nil {
@@ -308,30 +337,28 @@ func (d *desk) run(after time.Duration, tasks ...task) bool {
 		if err := cmd.Start(); err != nil {
 			d.t.Fatal(err)
 		}
-		if after > 0 {
-			timer := time.AfterFunc(after, func() { _ = cmd.Process.Kill() })
-			defer timer.Stop()
-		}
+		processes = append(processes, cmd.Process)
 		wg.Go(func() {
-			d.listen(out)
+			d.listen(out, heard)
 			err := cmd.Wait()
 			status, _ := cmd.ProcessState.Sys().(syscall.WaitStatus)
 			switch {
 			case err == nil:
 				ended.Add(1)
-			case after > 0 && status.Signaled() && status.Signal() == syscall.SIGKILL:
+			case killed.Load() && status.Signaled() && status.Signal() == syscall.SIGKILL:
 				d.with(func(*ledger) { d.kills++ })
 			default:
 				d.t.Errorf("a worker failed: %v\n%s", err, talk.String())
 			}
 		})
 	}
+	close(ready)
 	wg.Wait()
 	return ended.Load() == int64(len(tasks))
 }
 
 // listen keeps what a worker says. A line that breaks off was not received.
-func (d *desk) listen(out io.Reader) {
+func (d *desk) listen(out io.Reader, heard func(*ledger)) {
 	lines := bufio.NewReader(out)
 	for {
 		line, err := lines.ReadString('\n')
@@ -353,6 +380,7 @@ func (d *desk) listen(out io.Reader) {
 				b, _ := hex.DecodeString(words[2])
 				l.tokens = append(l.tokens, token{words[1], b})
 			}
+			heard(l)
 		})
 	}
 }
