@@ -84,8 +84,8 @@ func servers(t *testing.T, test func(*testing.T, func(testing.TB) server)) {
 func TestContract(t *testing.T) {
 	// %[1]d is a number, so that each case has tables of its own in one database.
 	ways := map[string]struct{ make, changed string }{
-		"table":                  {"CREATE TABLE base_%[1]d (id TEXT, name TEXT, note TEXT, version TEXT); CREATE VIEW people_%[1]d AS SELECT * FROM base_%[1]d", ""},
-		"table with an index":    {"CREATE TABLE base_%[1]d (id TEXT, name TEXT, note TEXT, version TEXT); CREATE INDEX by_id_%[1]d ON base_%[1]d (id)", ""},
+		"view": {"CREATE TABLE base_%[1]d (id TEXT, name TEXT, note TEXT, version TEXT); CREATE INDEX by_id_%[1]d ON base_%[1]d (id); " +
+			"CREATE VIEW people_%[1]d AS SELECT * FROM base_%[1]d", ""},
 		"column of last changes": {"CREATE TABLE base_%[1]d (id TEXT, name TEXT, note TEXT, version TEXT)", "version"},
 	}
 	servers(t, func(t *testing.T, start func(testing.TB) server) {

@@ -96,8 +96,10 @@ func (d *postgresDB) begin(ctx context.Context) (snapshot, error) {
 	for _, sql := range []string{
 		"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
 		// For this transaction only: a pooler may give the connection to others.
+		// Whoever reads may take longer over a record than a server has patience.
 		`SELECT pg_catalog.set_config('DateStyle', 'ISO, YMD', true), pg_catalog.set_config('TimeZone', 'UTC', true),
-			pg_catalog.set_config('extra_float_digits', '1', true), pg_catalog.set_config('client_encoding', 'UTF8', true)`,
+			pg_catalog.set_config('extra_float_digits', '1', true), pg_catalog.set_config('client_encoding', 'UTF8', true),
+			pg_catalog.set_config('statement_timeout', '0', true), pg_catalog.set_config('idle_in_transaction_session_timeout', '0', true)`,
 	} {
 		if _, err := s.exec(ctx, sql, nil, nil); err != nil {
 			s.end()
@@ -276,7 +278,7 @@ func (s *postgresSnapshot) table(ctx context.Context, o Options, f *found) (oid 
 			(SELECT r.rolsuper FROM pg_catalog.pg_roles r WHERE r.rolname = current_user),
 			pg_catalog.pg_has_role(c.relowner, 'USAGE'),
 			pg_catalog.has_table_privilege(c.oid, 'DELETE, TRUNCATE') OR pg_catalog.has_any_column_privilege(c.oid, 'INSERT, UPDATE'),
-			pg_catalog.has_schema_privilege(n.oid, 'USAGE'), current_user
+			pg_catalog.has_schema_privilege(n.oid, 'USAGE'), current_user, pg_catalog.current_setting('server_encoding')
 		FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 		WHERE `+kinds+` AND c.relname = $1 AND CASE WHEN $2 = '' THEN pg_catalog.pg_table_is_visible(c.oid) ELSE n.nspname = $2 END`,
 		o.Table, o.Schema)
@@ -303,6 +305,7 @@ func (s *postgresSnapshot) table(ctx context.Context, o Options, f *found) (oid 
 		return "", fmt.Errorf("%w: role %q may not look into the schema; its owner allows it with GRANT USAGE ON SCHEMA %s TO %s",
 			ErrRight, s.db.role, pgx.Identifier{r[1]}.Sanitize(), pgx.Identifier{r[7]}.Sanitize())
 	}
+	f.utf8 = r[8] == "UTF8"
 	f.from = pgx.Identifier{r[1], r[2]}.Sanitize() + " AS t"
 	switch {
 	case r[3] == "t":
@@ -452,6 +455,9 @@ func (d *postgresDB) shape(f found, id, changed int) (shape, error) {
 	ids := func(rest string) statement { return statement{sql: "SELECT " + text + from + rest} }
 	own := " ORDER BY " + c.ref
 	bytes := " ORDER BY " + text + ` COLLATE "C"`
+	if !f.utf8 { // it would be the order of other bytes than we see
+		bytes = " ORDER BY pg_catalog.convert_to(" + text + ", 'UTF8')"
+	}
 	between, upTo := fmt.Sprintf(" AND %s >= %s AND %s <= %s", c.ref, arg(1), c.ref, arg(2)), fmt.Sprintf(" AND %s <= %s", c.ref, arg(1))
 	one := fmt.Sprintf(" AND %s = %s AND %s = $1::pg_catalog.text", c.ref, arg(1), text)
 	s.records, s.byID = record(own+tie, ""), record(bytes+tie, "")

@@ -73,12 +73,39 @@ func TestSampleCountry(t *testing.T) {
 						t.Errorf("record %s: %q, want %q", id, got[id], values)
 					}
 				}
+				ranges(t, fromTable, 97)
 				for _, v := range r.Views {
 					view(t, s, r, v, got)
 				}
 			})
 		}
 	})
+}
+
+// ranges checks that the ranges of a source have its records in their order.
+func ranges(t *testing.T, s *sqltable.Source, n int) {
+	t.Helper()
+	var want, got []string
+	for r, err := range s.Records(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, r.ID)
+	}
+	for g, err := range s.Ranges(t.Context(), n) {
+		if err != nil {
+			t.Fatalf("Ranges: %v", err)
+		}
+		for r, err := range s.Range(t.Context(), g) {
+			if err != nil {
+				t.Fatalf("Range: %v", err)
+			}
+			got = append(got, r.ID)
+		}
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("%d records in ranges, want the same %d", len(got), len(want))
+	}
 }
 
 // view checks that a view has the records of its table that are in force, as the

@@ -63,6 +63,7 @@ type found struct {
 	from     string // the quoted name
 	columns  []column
 	warnings []string
+	utf8     bool // PostgreSQL keeps text as UTF-8
 }
 
 // A column is one column of a table.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sanad-id/sanad/internal/pgtest"
 	"github.com/sanad-id/sanad/registry"
 	"github.com/sanad-id/sanad/registry/sqltable"
 )
@@ -33,6 +35,14 @@ func read(t *testing.T, s registry.Source) (got []string, last error) {
 		got = append(got, strings.Join(values, "|"))
 	}
 	return got, nil
+}
+
+// at is the value at place i, or nothing of no record.
+func at(r registry.Record, i int) string {
+	if r.Columns() == nil {
+		return ""
+	}
+	return r.At(i)
 }
 
 func TestValuesOfPostgreSQL(t *testing.T) {
@@ -61,8 +71,8 @@ func TestValuesOfPostgreSQL(t *testing.T) {
 			if got, err := read(t, src); err != nil || !slices.Equal(got, []string{"1|" + tt.want}) {
 				t.Errorf("Records: %q, %v; want %q", got, err, tt.want)
 			}
-			if r, err := src.Lookup(t.Context(), "1"); err != nil || r.At(1) != tt.want {
-				t.Errorf("Lookup: %q, %v; want %q", r.At(1), err, tt.want)
+			if r, err := src.Lookup(t.Context(), "1"); err != nil || at(r, 1) != tt.want {
+				t.Errorf("Lookup: %q, %v; want %q", at(r, 1), err, tt.want)
 			}
 		})
 	}
@@ -121,7 +131,7 @@ func TestIDs(t *testing.T) {
 							if err != nil {
 								t.Fatalf("Range: %v", err)
 							}
-							got = append(got, r.At(0)+"|"+r.At(1))
+							got = append(got, at(r, 0)+"|"+at(r, 1))
 						}
 					}
 					if !slices.Equal(got, tt.want) {
@@ -136,7 +146,7 @@ func TestIDs(t *testing.T) {
 				if _, err := src.Lookup(t.Context(), "2"); !errors.Is(err, registry.ErrAmbiguous) {
 					t.Errorf("Lookup of an id that occurs twice: %v, want ErrAmbiguous", err)
 				}
-				if r, err := src.Lookup(t.Context(), "10"); err != nil || r.At(1) != "d" {
+				if r, err := src.Lookup(t.Context(), "10"); err != nil || at(r, 1) != "d" {
 					t.Errorf("Lookup: %v", err)
 				}
 			})
@@ -160,6 +170,7 @@ func TestHostileText(t *testing.T) {
 		s := start(t)
 		s.do(t, `CREATE TABLE canary (id TEXT, v TEXT)`, `INSERT INTO canary VALUES ('1', 'alive')`)
 		s.grant(t, "canary")
+		canary := open(t, sqltable.Options{Database: s.database, Table: "canary", IDColumn: "id"})
 		for i, text := range hostile {
 			t.Run(fmt.Sprintf("%d %q", i, text), func(t *testing.T) {
 				table := text + " t"
@@ -203,16 +214,14 @@ func TestHostileText(t *testing.T) {
 						t.Errorf("Changes: %s, %v", c.Kind, err)
 					}
 				}
-				for _, o := range []sqltable.Options{
+				refused := []sqltable.Options{
 					{Database: s.database, Table: text, IDColumn: "id"},
 					{Database: s.database, Table: "canary", IDColumn: text},
 					{Database: s.database, Table: "canary", IDColumn: "id", ChangedColumn: text},
-				} {
-					if _, err := sqltable.Open(t.Context(), o); !errors.Is(err, sqltable.ErrTable) && !errors.Is(err, sqltable.ErrColumn) {
-						t.Errorf("Open with names that are not there: %v", err)
-					}
+				}[i%3]
+				if _, err := sqltable.Open(t.Context(), refused); !errors.Is(err, sqltable.ErrTable) && !errors.Is(err, sqltable.ErrColumn) {
+					t.Errorf("Open with names that are not there: %v", err)
 				}
-				canary := open(t, sqltable.Options{Database: s.database, Table: "canary", IDColumn: "id"})
 				if _, err := canary.Lookup(t.Context(), text); !errors.Is(err, registry.ErrNoRecord) {
 					t.Errorf("Lookup: %v, want ErrNoRecord", err)
 				}
@@ -398,7 +407,7 @@ func TestMemory(t *testing.T) {
 		src := open(t, sqltable.Options{Database: s.database, Table: "people", IDColumn: "id"})
 		n, most := 0, uint64(0)
 		for r, err := range src.Records(t.Context()) {
-			if err != nil || len(r.At(1)) != 2000 {
+			if err != nil || len(at(r, 1)) != 2000 {
 				t.Fatalf("Records: %v, %v", r, err)
 			}
 			if n++; n%5000 == 0 {
@@ -427,8 +436,8 @@ func TestSnapshot(t *testing.T) {
 		src := open(t, sqltable.Options{Database: s.database, Table: "people", IDColumn: "id"})
 		n := 0
 		for r, err := range src.Records(t.Context()) {
-			if err != nil || r.At(1) != "old" {
-				t.Fatalf("record %d: %q, %v", n, r.At(1), err)
+			if err != nil || at(r, 1) != "old" {
+				t.Fatalf("record %d: %q, %v", n, at(r, 1), err)
 			}
 			if n++; n == 1 {
 				s.do(t, "UPDATE people SET v = 'new'; DELETE FROM people WHERE id > 1000")
@@ -437,8 +446,8 @@ func TestSnapshot(t *testing.T) {
 		if n != 2000 {
 			t.Errorf("%d records, want the 2000 that were there when the reading began", n)
 		}
-		if r, err := src.Lookup(t.Context(), "1"); err != nil || r.At(1) != "new" {
-			t.Errorf("Lookup: %q, %v; want the present record", r.At(1), err)
+		if r, err := src.Lookup(t.Context(), "1"); err != nil || at(r, 1) != "new" {
+			t.Errorf("Lookup: %q, %v; want the present record", at(r, 1), err)
 		}
 	})
 }
@@ -463,5 +472,38 @@ func TestPassword(t *testing.T) {
 		if _, err := sqltable.Open(context.Background(), o); !errors.Is(err, sqltable.ErrLocation) || strings.Contains(err.Error(), "s3cret") {
 			t.Errorf("Open: %v, want ErrLocation without the password", err)
 		}
+	}
+}
+
+// TestOtherEncoding reads a database that does not keep text as UTF-8, in whose
+// order of bytes small letters come before capitals of the same script.
+func TestOtherEncoding(t *testing.T) {
+	c := pgtest.Start(t, pgtest.Options{})
+	owner, _ := c.New(t)
+	u, err := url.Parse(owner)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.Path = "/koi"
+	c.Exec(t, "postgres", "CREATE DATABASE koi ENCODING 'KOI8R' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
+	c.Exec(t, "koi", "CREATE TABLE people (id TEXT PRIMARY KEY, name TEXT)")
+	c.Exec(t, "koi", `INSERT INTO people VALUES (U&'\0430', U&'\043C'), (U&'\042F', ''), (U&'\044E', ''), (U&'\0411', '')`)
+	c.Exec(t, "koi", "GRANT SELECT ON people TO PUBLIC")
+	src := open(t, sqltable.Options{Database: u.String(), Table: "people", IDColumn: "id"})
+	var got []string
+	for change, err := range src.Changes(t.Context(), nil) {
+		if err != nil {
+			t.Fatalf("Changes: %v", err)
+		}
+		got = append(got, change.ID)
+	}
+	if want := []string{"Б", "Я", "а", "ю", ""}; !slices.Equal(got, want) {
+		t.Errorf("changes %q, want %q", got, want)
+	}
+	if r, err := src.Lookup(t.Context(), "а"); err != nil || at(r, 1) != "м" {
+		t.Errorf("Lookup: %q, %v", at(r, 1), err)
+	}
+	if _, err := src.Lookup(t.Context(), "আ"); err == nil {
+		t.Error("Lookup of an id that the encoding has no letters for: no error")
 	}
 }
