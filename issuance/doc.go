@@ -44,7 +44,7 @@
 // # Limits
 //
 // The content of a credential is not kept, so that what was issued cannot be
-// issued a second time in the same bytes. A batch holds about five chunks in
+// issued a second time in the same bytes. A batch holds about six chunks in
 // memory whatever the size of its source. One process issues at a time: Sweep
 // takes every intended credential for a leftover.
 package issuance
