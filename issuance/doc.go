@@ -45,6 +45,6 @@
 //
 // The content of a credential is not kept, so that what was issued cannot be
 // issued a second time in the same bytes. A batch holds about six chunks in
-// memory whatever the size of its source. One process issues at a time: Sweep
-// takes every intended credential for a leftover.
+// memory whatever the size of its source. As many processes issue as the store
+// takes: Sweep revokes only what one that is gone has left behind.
 package issuance
