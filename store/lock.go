@@ -91,5 +91,6 @@ func (l *lock) write(c condition) error {
 
 // release gives the lock up and notes the condition, if it is known.
 func (l *lock) release(c condition) error {
-	return errors.Join(l.write(c), l.file.Close())
+	// Unlock first: a child that another goroutine is just starting shares the file.
+	return errors.Join(l.write(c), durable.Unlock(l.file), l.file.Close())
 }

@@ -72,8 +72,8 @@ type Config struct {
 
 	// Journal is a folder with a second copy of the audit log, written before
 	// anything takes effect. Put it on another disk than the database: whatever the
-	// database may lose, it tells. Optional, and wanted: without it a restored backup
-	// cannot know what was revoked since.
+	// database may lose, it tells. "none" does without, which is a decision to be
+	// made: a restored backup then cannot know what was revoked since.
 	Journal string `yaml:"journal"`
 
 	// Audit says who watches over the audit log.
@@ -283,8 +283,11 @@ func readConfig(path string) (Config, error) {
 	if !store.IsPostgres(c.Store) {
 		c.Store = beside(dir, c.Store)
 	}
-	for _, p := range []*string{&c.Keystore, &c.KeyPassphraseFile, &c.StorePasswordFile, &c.StoreOwnerPasswordFile, &c.Journal} {
+	for _, p := range []*string{&c.Keystore, &c.KeyPassphraseFile, &c.StorePasswordFile, &c.StoreOwnerPasswordFile} {
 		*p = beside(dir, *p)
+	}
+	if c.Journal != noJournal {
+		c.Journal = beside(dir, c.Journal)
 	}
 	for name, s := range c.Sources {
 		s.CSV, s.SQL.PasswordFile = beside(dir, s.CSV), beside(dir, s.SQL.PasswordFile)
@@ -296,8 +299,15 @@ func readConfig(path string) (Config, error) {
 	if err := c.check(); err != nil {
 		return Config{}, fmt.Errorf("%s: %w", path, err)
 	}
+	if c.Journal == noJournal {
+		c.Journal = ""
+	}
 	return c, nil
 }
+
+// noJournal in place of a folder says that there is to be no journal. Saying
+// nothing is not enough: settings that were cut off say nothing, too.
+const noJournal = "none"
 
 func beside(dir, path string) string {
 	if path == "" || filepath.IsAbs(path) {
@@ -349,6 +359,7 @@ func (c *Config) check() error {
 	need(c.StoreOwner == "" || store.IsPostgres(c.StoreOwner) && store.IsPostgres(c.Store), "store_owner goes with store on PostgreSQL, and is a postgres:// URL, too")
 	need(c.StoreStandby == "" || c.StoreStandby == standbySynchronous, "store_standby is %q or absent", standbySynchronous)
 	need(c.Keystore != "", "keystore must name the key file")
+	need(c.Journal != "", "journal must name a folder on another disk, or be \"none\" to do without")
 	need(c.Trust.OldAfter >= c.Trust.RefreshBy, "trust.old_after must not be shorter than trust.refresh_by")
 	need(c.Keys.VerifyFor >= c.Keys.SignFor, "keys.verify_for must not be shorter than keys.sign_for")
 	c.Audit.check(need)

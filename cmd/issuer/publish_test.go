@@ -94,7 +94,7 @@ func TestStatusPublish(t *testing.T) {
 // tries is told.
 func TestP07Folder(t *testing.T) {
 	o := newOffice(t)
-	o.settings("journal: journal", "journal: \"\"") // which would notice the old database first
+	o.settings("journal: journal", "journal: none") // which would notice the old database first
 	records := farmers(t, 1)
 	dir, public := o.path("office"), o.path("public")
 	id := strings.Fields(o.must(o.issue(records[0])...))[0]

@@ -187,7 +187,7 @@ func TestAUD07(t *testing.T) {
 // witness.
 func TestWitnessKnowsBetter(t *testing.T) {
 	o := newOffice(t)
-	o.settings("journal: journal", "journal: \"\"") // which would notice first
+	o.settings("journal: journal", "journal: none") // which would notice first
 	records := farmers(t, 2)
 	o.must("audit", "export", "--dir", o.path("office"), "--out", o.path("export"))
 	key := strings.Fields(o.must("audit", "witness", "init", o.path("watch"), "--name", "archive.example/w", "--log", o.path("export/key.txt")))[0]
