@@ -4,11 +4,13 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/sanad-id/sanad/internal/pgtest"
 	"github.com/sanad-id/sanad/issuance"
 	"github.com/sanad-id/sanad/store"
 )
 
-// eachStore runs a test on the store that forgets and on the real one.
+// eachStore runs a test on the store that forgets and on the real one, over both
+// of its databases.
 func eachStore(t *testing.T, test func(*testing.T, issuance.Store)) {
 	t.Helper()
 	eachStoreNew(t, func(t *testing.T, newStore func(*testing.T) issuance.Store) { test(t, newStore(t)) })
@@ -24,6 +26,31 @@ func eachStoreNew(t *testing.T, test func(t *testing.T, newStore func(*testing.T
 		test(t, func(t *testing.T) issuance.Store {
 			db, err := store.Create(t.Context(), filepath.Join(t.TempDir(), "store.db"), store.Options{Instance: "xa-office"})
 			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() {
+				if err := db.Close(); err != nil {
+					t.Error(err)
+				}
+			})
+			return db
+		})
+	})
+	t.Run("postgres", func(t *testing.T) {
+		test(t, func(t *testing.T) issuance.Store {
+			owner, service := pgtest.New(t)
+			role, err := store.PostgresRole(service)
+			if err != nil {
+				t.Fatal(err)
+			}
+			db, err := store.Create(t.Context(), owner, store.Options{Instance: "xa-office", ServiceRole: role})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := db.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if db, err = store.Open(t.Context(), service, store.Options{Instance: "xa-office"}); err != nil {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() {
