@@ -287,7 +287,7 @@ func TestWitnessState(t *testing.T) {
 // Whatever was co-signed must be one line of history.
 func TestWitnessRaces(t *testing.T) {
 	m := history(t, 200)
-	fork := forked(t, m, 100, 200)
+	fork := forked(t, m, 20, 200)
 	b := newWitness(t, 9, "")
 	var mu sync.Mutex
 	roots := map[int64]audit.Hash{}
@@ -300,7 +300,7 @@ func TestWitnessRaces(t *testing.T) {
 				log = fork
 			}
 			last := int64(0)
-			for range count(60, 2000) {
+			for range max(count(200, 2000), 200) {
 				size := min(last+rnd.Int64N(4), 200)
 				_, err := b.AddCheckpoint(b.request(log, last, size))
 				if c, ok := errors.AsType[*audit.ConflictError](err); ok {
@@ -331,7 +331,7 @@ func TestWitnessRaces(t *testing.T) {
 	var of [2]int
 	for size, root := range roots {
 		for i, log := range []*memory{m, fork} {
-			if h, err := audit.HeadAt(log, size); err == nil && h.Root == root && size > 100 {
+			if h, err := audit.HeadAt(log, size); err == nil && h.Root == root && size > 20 {
 				of[i]++
 			}
 		}
