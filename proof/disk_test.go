@@ -216,7 +216,9 @@ func TestStartsOnWhatItKnows(t *testing.T) {
 		{"a keystore that all can read", func(o *office) error { return os.Chmod(filepath.Join(o.dir, "keystore.sanad"), 0o644) }},
 		{"another passphrase", write("secrets/passphrase", "correct horse battery staple\n")},
 		{"no settings", remove("issuer.yaml")},
-		{"the beginning of the settings", func(o *office) error { return os.Truncate(filepath.Join(o.dir, "issuer.yaml"), 250) }},
+		{"settings that end in the middle of the issuer", cutSettings("names:")},
+		{"settings that end before the keystore", cutSettings("keystore:")},
+		{"settings that end before the journal", cutSettings("journal:")},
 	}
 	refused := 0
 	for _, tt := range states {
@@ -254,6 +256,22 @@ func (f *fixture) keep(statement string) {
 	defer done()
 	if _, err := db.Exec(statement); err != nil {
 		f.t.Fatal(err)
+	}
+}
+
+// cutSettings ends the settings before a key.
+func cutSettings(key string) func(*office) error {
+	return func(o *office) error {
+		path := filepath.Join(o.dir, "issuer.yaml")
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		at := strings.Index(string(text), key)
+		if at < 0 {
+			return fmt.Errorf("the settings have no %s", key)
+		}
+		return os.Truncate(path, int64(at))
 	}
 }
 

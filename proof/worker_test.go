@@ -270,18 +270,11 @@ func newDesk(t *testing.T, engine string) *desk {
 func (d *desk) open(now func() time.Time) (*issuance.Service, *store.DB) {
 	d.t.Helper()
 	k := task{Store: d.store, Keys: d.keys}
-	for tries := 0; ; tries++ {
-		s, db, err := k.open(d.t.Context(), now)
-		switch {
-		case err == nil:
-			return s, db
-		case tries == 100 || !errors.Is(err, store.ErrInUse):
-			d.t.Fatal(err)
-		}
-		// A process that another test is about to start has our files open until
-		// it has become what it shall be.
-		time.Sleep(20 * time.Millisecond)
+	s, db, err := k.open(d.t.Context(), now)
+	if err != nil {
+		d.t.Fatal(err)
 	}
+	return s, db
 }
 
 // never is for workers that are not killed.

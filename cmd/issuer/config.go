@@ -36,21 +36,21 @@ type Config struct {
 
 	// StorePasswordFile is a file with the password of the role in store.
 	// Optional; PGPASSFILE, a client certificate or peer authentication serve, too.
-	StorePasswordFile string `yaml:"store_password_file"`
+	StorePasswordFile string `yaml:"store_password_file,omitempty"`
 
 	// StoreOwner is the same PostgreSQL database as the role that owns the tables,
 	// for init, migrate and restore. Optional; without it the role in store owns them,
 	// and could undo what the database protects from the service.
-	StoreOwner string `yaml:"store_owner"`
+	StoreOwner string `yaml:"store_owner,omitempty"`
 
 	// StoreOwnerPasswordFile is a file with the password of that role. Optional;
 	// keep it off the machine while it is not needed.
-	StoreOwnerPasswordFile string `yaml:"store_owner_password_file"`
+	StoreOwnerPasswordFile string `yaml:"store_owner_password_file,omitempty"`
 
 	// StoreStandby is "synchronous" if PostgreSQL reports no commit before a standby
 	// has it (synchronous_standby_names). Then work goes on when that takes over.
 	// Optional; otherwise the database is fenced by a fail-over.
-	StoreStandby string `yaml:"store_standby"`
+	StoreStandby string `yaml:"store_standby,omitempty"`
 
 	// Keystore is the encrypted file of the signing keys.
 	Keystore string `yaml:"keystore"`
@@ -62,7 +62,7 @@ type Config struct {
 
 	// Sources are the registries that --source can name.
 	// Optional; --source also takes the path of a CSV file.
-	Sources map[string]SourceConfig `yaml:"sources"`
+	Sources map[string]SourceConfig `yaml:"sources,omitempty"`
 
 	// Trust says how long the trust bundles that this issuer publishes serve.
 	Trust TrustConfig `yaml:"trust"`
@@ -84,7 +84,7 @@ type Config struct {
 type AuditConfig struct {
 	// Witnesses co-sign its checkpoints, so that nobody can show different people
 	// different logs. Optional.
-	Witnesses []WitnessConfig `yaml:"witnesses"`
+	Witnesses []WitnessConfig `yaml:"witnesses,omitempty"`
 
 	// Quorum is how many of the witnesses must have co-signed. Optional; 1 if zero.
 	Quorum int `yaml:"quorum"`
@@ -101,7 +101,7 @@ type AuditConfig struct {
 	// LocalHosts are names or addresses inside of the office's own network at which
 	// a witness may be reached, also without TLS. Optional; without them only public
 	// addresses, with TLS.
-	LocalHosts []string `yaml:"local_hosts"`
+	LocalHosts []string `yaml:"local_hosts,omitempty"`
 }
 
 // WitnessConfig is one witness.
