@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"net/url"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -383,6 +382,3 @@ func busy(err error) bool {
 
 // quote makes a name of the settings part of a statement.
 func quote(name string) string { return pgx.Identifier{name}.Sanitize() }
-
-// number is a constant of ours in a statement.
-func number(n int64) string { return strconv.FormatInt(n, 10) }
