@@ -84,7 +84,7 @@ var _ engine = (*postgresEngine)(nil)
 
 func (e *postgresEngine) dialect() *dialect { return &postgresDialect }
 
-// aloneOnes are the writers that are alive: they hold their lock.
+// livingWriters are the numbers of writers that are alive: they hold their lock.
 const livingWriters = `SELECT objid::bigint FROM pg_locks WHERE locktype = 'advisory' AND classid = 1396788804 AND objsubid = 2 AND granted
 	AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`
 
