@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -55,21 +56,10 @@ func (a *app) fsck(cmd *cobra.Command, journal string) (r fsck.Report, err error
 	if err != nil {
 		return r, err
 	}
-	snap, err := a.store.Snapshot(ctx)
-	if err != nil {
-		return r, err
-	}
-	defer func() { err = errors.Join(err, snap.Close()) }()
-	bar := newByteBar(cmd, "checking")
-	defer bar.done()
-	c := fsck.Config{
-		Source: snap, Keys: all, Secret: a.keys.Secret, LogKeys: logKeys, Progress: bar.rows,
-		Pages: func(ctx context.Context) (string, error) { return snap.CheckPages(ctx) },
-	}
-	if journal == "" {
-		journal = a.cfg.Journal
-	}
-	if journal != "" {
+	c := fsck.Config{Keys: all, Secret: a.keys.Secret, LogKeys: logKeys}
+	// The journal comes first: what it knows to be confirmed is then in the snapshot,
+	// also while another process goes on working.
+	if journal = cmp.Or(journal, a.cfg.Journal); journal != "" {
 		j, err := audit.OpenJournal(journal)
 		if err != nil {
 			return r, err
@@ -77,6 +67,15 @@ func (a *app) fsck(cmd *cobra.Command, journal string) (r fsck.Report, err error
 		defer j.Close() // only read
 		c.Journal = j
 	}
+	snap, err := a.store.Snapshot(ctx)
+	if err != nil {
+		return r, err
+	}
+	defer func() { err = errors.Join(err, snap.Close()) }()
+	bar := newByteBar(cmd, "checking")
+	defer bar.done()
+	c.Source, c.Progress = snap, bar.rows
+	c.Pages = func(ctx context.Context) (string, error) { return snap.CheckPages(ctx) }
 	return fsck.Check(ctx, c)
 }
 
