@@ -112,3 +112,29 @@ func ExampleRecord() {
 	// Rahim Stores true
 	// record at line 12
 }
+
+// A digest tells records apart by what stands where, not by the order of columns.
+func TestDigester(t *testing.T) {
+	digest := func(names, values []string) [32]byte {
+		c := columns(t, names...)
+		return registry.NewDigester(c).Record(registry.NewRecord("7", 1, c, values))
+	}
+	want := digest([]string{"id", "name", "born"}, []string{"7", "Rahim", "1984"})
+	if digest([]string{"born", "id", "name"}, []string{"1984", "7", "Rahim"}) != want {
+		t.Error("it depends on the order of columns")
+	}
+	for _, tt := range []struct{ names, values []string }{
+		{[]string{"id", "name", "born"}, []string{"7", "Rahim", "1985"}},
+		{[]string{"id", "name", "born"}, []string{"7", "1984", "Rahim"}},
+		{[]string{"id", "name", "died"}, []string{"7", "Rahim", "1984"}},
+		{[]string{"id", "name"}, []string{"7", "Rahim1984"}},
+	} {
+		if digest(tt.names, tt.values) == want {
+			t.Errorf("%q %q has the same digest", tt.names, tt.values)
+		}
+	}
+	d := registry.NewDigester(columns(t, "id", "version"))
+	if d.Value("1") != d.Value("1") || d.Value("1") == d.Value("2") || d.Value("1") == registry.NewDigester(columns(t, "id", "v")).Value("1") {
+		t.Error("Value does not stand for one value of these columns")
+	}
+}

@@ -122,39 +122,9 @@ func uvarint(b []byte) (uint64, []byte, bool) {
 	return v, b[n:], true
 }
 
-// A digester makes digests of records.
-type digester struct {
-	order []int  // columns in order of their names
-	names []byte // digest of the names in this order
-	buf   []byte
-}
-
-func newDigester(columns *registry.Columns) *digester {
-	names := columns.Names()
-	d := &digester{order: make([]int, len(names))}
-	for i := range d.order {
-		d.order[i] = i
-	}
-	slices.SortFunc(d.order, func(a, b int) int { return strings.Compare(names[a], names[b]) })
-	var all []byte
-	for _, i := range d.order {
-		all = appendText(all, names[i])
-	}
-	sum := sha256.Sum256(all)
-	d.names = sum[:]
-	return d
-}
-
-func appendText(b []byte, s string) []byte {
-	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
-}
-
-func (d *digester) entry(r registry.Record) stateEntry {
-	d.buf = append(d.buf[:0], d.names...)
-	for _, i := range d.order {
-		d.buf = appendText(d.buf, r.At(i))
-	}
-	sum := sha256.Sum256(d.buf)
+// stateOf is what a mark keeps of a record.
+func stateOf(d *registry.Digester, r registry.Record) stateEntry {
+	sum := d.Record(r)
 	// The id is part of the whole record's text: a copy lets that go.
 	e := stateEntry{id: strings.Clone(r.ID)}
 	copy(e.digest[:], sum[:])
@@ -218,7 +188,7 @@ func (s *Source) Changes(ctx context.Context, since registry.Mark) iter.Seq2[reg
 // A comparison is of the records of one reading with an older state.
 type comparison struct {
 	source   *Source
-	digester *digester
+	digester *registry.Digester
 	old, now state
 	met      []bool // which of the old ones were met
 	ids      map[string]struct{}
@@ -227,7 +197,7 @@ type comparison struct {
 
 func (s *Source) newComparison(old state) *comparison {
 	return &comparison{
-		source: s, digester: newDigester(s.columns), old: old, met: make([]bool, len(old)), ids: make(map[string]struct{}),
+		source: s, digester: registry.NewDigester(s.columns), old: old, met: make([]bool, len(old)), ids: make(map[string]struct{}),
 	}
 }
 
@@ -239,7 +209,7 @@ func (c *comparison) next(r registry.Record) (registry.Change, error) {
 			Line: r.Line, Code: registry.RowDuplicateID, Detail: "an earlier record has the same id",
 		}
 	}
-	e := c.digester.entry(r)
+	e := stateOf(c.digester, r)
 	c.ids[e.id] = struct{}{}
 	c.now = append(c.now, e)
 	i, ok := c.old.find(e.id)

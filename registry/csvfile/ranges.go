@@ -232,3 +232,8 @@ func (r *reading) place(ctx context.Context, g registry.Range) (place, error) {
 	}
 	return p, err
 }
+
+// appendText appends a text with its length before it.
+func appendText(b []byte, s string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
+}

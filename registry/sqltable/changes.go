@@ -63,7 +63,7 @@ type comparison struct {
 	yield    func(registry.Change, error) bool
 	stopped  bool // yield wants no more
 	quiet    bool // make the mark only
-	digester *digester
+	digester *registry.Digester
 
 	old     *markReader
 	head    entry // the next of old, if there is one
@@ -76,7 +76,7 @@ type comparison struct {
 }
 
 func (s *Source) compare(ctx context.Context, old *markReader, yield func(registry.Change, error) bool) *comparison {
-	c := &comparison{Source: s, ctx: ctx, yield: yield, old: old, now: newMarkWriter(s.following()), digester: newDigester(s.columns)}
+	c := &comparison{Source: s, ctx: ctx, yield: yield, old: old, now: newMarkWriter(s.following()), digester: registry.NewDigester(s.columns)}
 	c.head, c.more = old.next()
 	return c
 }
@@ -139,9 +139,9 @@ func (c *comparison) records() error {
 		if failed = err; err != nil {
 			return false
 		}
-		now := c.digester.record(c.last, r)
+		now := entryOf(c.last, c.digester.Record(r))
 		if c.shape.changed >= 0 {
-			now = c.digester.version(c.last, r.At(c.shape.changed))
+			now = entryOf(c.last, c.digester.Value(r.At(c.shape.changed)))
 		}
 		c.now.add(now)
 		if kind := change(now, was, known); kind != "" {
@@ -193,7 +193,7 @@ func (c *comparison) versions() error {
 		if failed = err; err != nil {
 			return false
 		}
-		m := met{now: c.digester.version(c.last, row[1].text), was: was}
+		m := met{now: entryOf(c.last, c.digester.Value(row[1].text)), was: was}
 		m.kind = change(m.now, was, known)
 		waiting = append(waiting, m)
 		return true

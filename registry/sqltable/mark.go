@@ -6,8 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 
 	"github.com/sanad-id/sanad/registry"
 )
@@ -157,46 +155,8 @@ func uvarint(b []byte) (uint64, []byte, bool) {
 	return v, b[n:], true
 }
 
-// A digester makes digests of records.
-type digester struct {
-	order []int  // columns in order of their names
-	names []byte // digest of the names in this order
-	buf   []byte
-}
-
-func newDigester(columns *registry.Columns) *digester {
-	names := columns.Names()
-	d := &digester{order: make([]int, len(names))}
-	for i := range d.order {
-		d.order[i] = i
-	}
-	slices.SortFunc(d.order, func(a, b int) int { return strings.Compare(names[a], names[b]) })
-	var all []byte
-	for _, i := range d.order {
-		all = appendText(all, names[i])
-	}
-	sum := sha256.Sum256(all)
-	d.names = sum[:]
-	return d
-}
-
-// record is the digest of all values.
-func (d *digester) record(id string, r registry.Record) entry {
-	d.buf = append(d.buf[:0], d.names...)
-	for _, i := range d.order {
-		d.buf = appendText(d.buf, r.At(i))
-	}
-	return d.entry(id)
-}
-
-// version is the digest of one value that stands for all.
-func (d *digester) version(id, value string) entry {
-	d.buf = appendText(append(d.buf[:0], d.names...), value)
-	return d.entry(id)
-}
-
-func (d *digester) entry(id string) entry {
-	sum := sha256.Sum256(d.buf)
+// entryOf is what a mark keeps of a record: its id and the beginning of a digest.
+func entryOf(id string, sum [32]byte) entry {
 	e := entry{id: id}
 	copy(e.digest[:], sum[:])
 	return e
