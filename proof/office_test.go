@@ -386,12 +386,13 @@ func (o *office) publish(r run, what string, served bool) result {
 	}
 	r.args = []string{"status", "publish", "--json", "--out", out}
 	if what == "trust" {
-		r.args = []string{"trust", "export", "--json", "--out", filepath.Join(out, "office.trust")}
+		// One place for the bundle, whichever command publishes it.
+		r.args = []string{"trust", "export", "--json", "--out", filepath.Join(out, "xa-civil-registry.trust")}
 	}
 	got := o.run(r)
 	o.look(r, got)
 	if ended := tick(); !served && got.code == 0 && !got.killed {
-		files, _ := filepath.Glob(filepath.Join(out, "*"))
+		files := handedOut(out)
 		o.with(func(l *ledger) {
 			for _, f := range files {
 				l.copies = append(l.copies, published{path: f, began: began, ended: ended})
@@ -401,14 +402,19 @@ func (o *office) publish(r run, what string, served bool) result {
 	return got
 }
 
+// handedOut are the bundles and lists in a folder.
+func handedOut(dir string) []string {
+	files, _ := filepath.Glob(filepath.Join(dir, "*"))
+	return slices.DeleteFunc(files, func(f string) bool {
+		name := filepath.Base(f)
+		return strings.HasPrefix(name, ".") || strings.HasSuffix(name, ".new") || strings.HasSuffix(name, ".lock") || name == "index.json"
+	})
+}
+
 // fetch looks at what is served, as a verifier would.
 func (o *office) fetch() {
 	o.t.Helper()
-	files, _ := filepath.Glob(filepath.Join(o.public, "*"))
-	for _, f := range files {
-		if strings.HasPrefix(filepath.Base(f), ".") || strings.HasSuffix(f, ".new") || strings.HasSuffix(f, ".lock") {
-			continue
-		}
+	for _, f := range handedOut(o.public) {
 		began := tick()
 		b, err := os.ReadFile(f)
 		if err != nil {

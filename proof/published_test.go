@@ -121,7 +121,7 @@ func (c *checker) comparePublished() {
 			}
 			byEnd = byEnd[1:]
 		}
-		if n := newest[p.name]; n != nil && p.logged && (p.entry < n.entry || p.entry == n.entry && !p.served && !n.served) {
+		if n := newest[p.name]; n != nil && p.logged && p.entry < n.entry {
 			c.report(wentBack, "%s is entry %d of the log, received after entry %d", p.path, p.entry, n.entry)
 		}
 		if p.date.Before(dated[p.name]) {

@@ -62,7 +62,7 @@ type Config struct {
 
 	// Sources are the registries that --source can name.
 	// Optional; --source also takes the path of a CSV file.
-	Sources map[string]SourceConfig `yaml:"sources,omitempty"`
+	Sources map[string]SourceConfig `yaml:"sources"`
 
 	// Trust says how long the trust bundles that this issuer publishes serve.
 	Trust TrustConfig `yaml:"trust"`
@@ -84,7 +84,7 @@ type Config struct {
 type AuditConfig struct {
 	// Witnesses co-sign its checkpoints, so that nobody can show different people
 	// different logs. Optional.
-	Witnesses []WitnessConfig `yaml:"witnesses,omitempty"`
+	Witnesses []WitnessConfig `yaml:"witnesses"`
 
 	// Quorum is how many of the witnesses must have co-signed. Optional; 1 if zero.
 	Quorum int `yaml:"quorum"`
@@ -101,7 +101,7 @@ type AuditConfig struct {
 	// LocalHosts are names or addresses inside of the office's own network at which
 	// a witness may be reached, also without TLS. Optional; without them only public
 	// addresses, with TLS.
-	LocalHosts []string `yaml:"local_hosts,omitempty"`
+	LocalHosts []string `yaml:"local_hosts"`
 }
 
 // WitnessConfig is one witness.

@@ -43,7 +43,7 @@ func TestEverySettingIsExplained(t *testing.T) {
 	var walk func(typ reflect.Type, shown map[string]any, path string)
 	walk = func(typ reflect.Type, shown map[string]any, path string) {
 		for i := range typ.NumField() {
-			name := typ.Field(i).Tag.Get("yaml")
+			name, _, _ := strings.Cut(typ.Field(i).Tag.Get("yaml"), ",")
 			value, ok := shown[name]
 			if !ok {
 				t.Errorf("the example does not show %s%s", path, name)
