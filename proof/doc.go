@@ -1,5 +1,5 @@
 // Package proof tries to break the promises of the program issuer, on every
-// database that it runs on, and counts what broke (security.md section 2.2).
+// database that it runs on, and counts what broke (docs/proofs.md).
 //
 // It is made of tests only. They build the program with the tag proof, which
 // lets them end it at the named points of the issuance ladder
