@@ -72,3 +72,32 @@ func (m *manifestWriter) cell(v string, end byte) {
 	}
 	m.buf = append(m.buf, end)
 }
+
+// layOut builds the chunk's rows of the manifest and its spool.
+func (b *batchRun) layOut(c *chunk) {
+	c.spool = spool{chunk: c.number, offset: b.length}
+	m := manifestWriter{buf: make([]byte, 0, 128*len(c.rows))}
+	for i := range c.rows {
+		r := &c.rows[i]
+		k := r.candidate
+		switch {
+		case r.broken != nil:
+			c.failed++
+			m.row("", "", "", 0, "", fmt.Sprintf("line %d: %s: %s", r.broken.Line, r.broken.Code, r.broken.Detail))
+		case k.refused != nil:
+			if k.refused.skips() {
+				c.skipped++
+			} else {
+				c.failed++
+			}
+			m.row(r.id, "", "", 0, "", k.refused.Error())
+		default:
+			c.issued++
+			b.layOutFiles(c, r, &m)
+		}
+	}
+	c.spool.rows = m.buf
+	if len(c.codes.buf) > 0 {
+		c.spool.files = append(c.spool.files, spoolFile{name: codesName(c.number), data: c.codes.buf})
+	}
+}

@@ -305,7 +305,7 @@ func (p *program) initResult(cmd *cobra.Command, dir string, cfg Config, o initO
 	if o.url == "" {
 		cli.Say(cmd, "status lists have no public address (%s); give --url if they shall ever be online", cfg.Issuer.URL)
 	}
-	cli.Say(cmd, "next: issuer programme add --dir %s FILE.yaml   (examples/programmes has eight)", dir)
+	cli.Say(cmd, "next: issuer programme add --dir %s FILE.yaml   (examples/programmes has nine)", dir)
 	return nil
 }
 
