@@ -315,7 +315,7 @@ func TestBatchIsKilled(t *testing.T) {
 	b.checkBatch(j.Folder, j.N, nil)
 	leftovers := len(b.all(issuance.Query{State: issuance.Revoked}))
 	t.Logf("%d records, %d leftovers revoked, kills by point: %v", j.N, leftovers, hits)
-	if leftovers == 0 {
+	if leftovers == 0 && !testing.Short() {
 		t.Error("no kill left anything behind; the test tests little")
 	}
 }
@@ -388,7 +388,7 @@ func TestIssuerIsKilled(t *testing.T) {
 		}
 	}
 	t.Logf("received %d codes, %d leftovers", received, len(left))
-	if received == 0 || len(left) == 0 {
+	if (received == 0 || len(left) == 0) && !testing.Short() {
 		t.Errorf("received %d codes and left %d behind; the test tests little", received, len(left))
 	}
 }

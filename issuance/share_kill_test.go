@@ -100,7 +100,7 @@ func TestSharedIsKilled(t *testing.T) {
 	b.checkShared(j.N, folders...)
 	left := len(b.all(issuance.Query{State: issuance.Revoked}))
 	t.Logf("%d records, %d leftovers revoked, kills by point: %v", j.N, left, hits)
-	if left == 0 || len(hits) < 2 {
+	if (left == 0 || len(hits) < 2) && !testing.Short() {
 		t.Error("the kills left nothing behind; the test tests little")
 	}
 }

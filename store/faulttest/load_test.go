@@ -76,7 +76,7 @@ func TestDB08Broken(t *testing.T) {
 	x.storm(8, processes, func() { x.until(count(50, 5000), time.Hour) })
 	do(t, conn, `DROP TRIGGER test_break ON audit_block`)
 	do(t, conn, `DROP FUNCTION test_break`)
-	if x.ledger.errors == 0 {
+	if x.ledger.errors == 0 && !testing.Short() {
 		t.Error("nothing was broken off; the test tests little")
 	}
 	t.Logf("%d requests failed and were repeated, the slowest took %v; %v",
@@ -143,7 +143,7 @@ func TestP30(t *testing.T) {
 	}
 	wg.Wait()
 	received := x.ledger.size()
-	if received == 0 || refused.Load() == 0 {
+	if (received == 0 || refused.Load() == 0) && !testing.Short() {
 		t.Errorf("%d received and %d refused; the test tests little", received, refused.Load())
 	}
 	done := x.end(service)
@@ -228,7 +228,7 @@ func TestDB10(t *testing.T) {
 	}
 	wg.Wait()
 	proxy.Decide(func(faultproxy.Message) faultproxy.Action { return faultproxy.Action{} })
-	if broken.Load() == 0 || broken.Load() == asked.Load() {
+	if (broken.Load() == 0 || broken.Load() == asked.Load()) && !testing.Short() {
 		t.Errorf("%d of %d were broken off; the test tests little", broken.Load(), asked.Load())
 	}
 	t.Logf("%d asked, %d of them broken off; %v", asked.Load(), broken.Load(), x.end(service))

@@ -69,7 +69,7 @@ func TestP03Cuts(t *testing.T) {
 	c := proxy.Counts()
 	t.Logf("%d cuts (%d at COMMIT, by deed %v) on %d connections; %d requests failed and were repeated, the slowest took %v; %v",
 		c.Cuts(), atCommit.Load(), c.Done, c.Conns, x.ledger.errors, x.ledger.slowest.Round(time.Millisecond), done)
-	if done.leftovers+done.superseded == 0 {
+	if done.leftovers+done.superseded == 0 && !testing.Short() {
 		t.Error("no cut left anything behind; the test tests little")
 	}
 }

@@ -122,7 +122,7 @@ func TestP03ReusedNumber(t *testing.T) {
 			must(t, other.db.Close())
 		}
 	}
-	if reused == 0 {
+	if reused == 0 && !testing.Short() {
 		t.Error("no number was used again; the test tests little")
 	}
 	t.Logf("%d numbers used again; %v", reused, x.end(service))
