@@ -21,7 +21,7 @@ const module = "github.com/sanad-id/sanad/"
 var layers = []string{
 	"internal/cbor internal/copytext internal/durable internal/i18n qr internal/strict",
 	"keys registry",
-	"internal/cose internal/jose audit",
+	"internal/cose internal/jose keys/chain audit",
 	"credential",
 	"credential/cwt credential/sdjwt credential/status programme/crosswalk",
 	"trust programme",

@@ -377,13 +377,18 @@ func names(list []keys.PublicKey, k keys.Key) bool {
 
 // announced are the keys that a bundle makes known without listing them for
 // credentials: bundle keys that its root names, and the keys of status lists, of
-// the audit log and of backups, which verifiers of those look up elsewhere and
-// whose owners date from the bundle.
+// metadata, of the audit log and of backups, which verifiers of those look up
+// elsewhere and whose owners date from the bundle.
 func announced(all []keys.Key, bundleKeys []keys.PublicKey) []keys.Key {
 	var list []keys.Key
 	for _, k := range all {
-		if k.Purpose == keys.StatusList || k.Purpose == keys.Audit || k.Purpose == keys.Backup || k.Purpose == keys.TrustBundle && names(bundleKeys, k) {
+		switch k.Purpose {
+		case keys.StatusList, keys.Metadata, keys.Audit, keys.Backup:
 			list = append(list, k)
+		case keys.TrustBundle:
+			if names(bundleKeys, k) {
+				list = append(list, k)
+			}
 		}
 	}
 	return list

@@ -32,6 +32,13 @@ const (
 	// Holder keys are those of a wallet: they prove that whoever shows a credential
 	// is the one it was issued to.
 	Holder Purpose = "holder"
+	// Metadata keys sign what an issuer says of itself to wallets.
+	Metadata Purpose = "metadata"
+	// Request keys sign what a verifier asks of wallets.
+	Request Purpose = "request"
+	// CertificateRoot keys sign X.509 certificates for keys of other purposes (package
+	// keys/chain). They are kept offline.
+	CertificateRoot Purpose = "certificate_root"
 )
 
 // purposes lists every purpose with the years for which its keys sign if a
@@ -41,6 +48,7 @@ var purposes = []struct {
 	years int
 }{
 	{Credential, 1}, {StatusList, 1}, {TrustBundle, 1}, {TrustRoot, 10}, {Audit, 5}, {Backup, 5}, {Witness, 10}, {Holder, 10},
+	{Metadata, 1}, {Request, 1}, {CertificateRoot, 20},
 }
 
 // Purposes returns every purpose.

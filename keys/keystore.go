@@ -46,7 +46,8 @@ type Spec struct {
 	// SignFrom is optional; Created if zero.
 	SignFrom time.Time
 	// SignUntil is optional. If zero the key signs for 1 year from SignFrom, a
-	// TrustRoot and a Witness for 10, Audit and Backup keys for 5.
+	// TrustRoot and a Witness for 10, a CertificateRoot for 20, Audit and Backup keys
+	// for 5.
 	SignUntil time.Time
 	// VerifyUntil is optional; zero means that the key is listed for ever.
 	VerifyUntil time.Time
