@@ -29,7 +29,7 @@ var layers = []string{
 	"fsck",
 	// Above this line: no network, no database, no cgo.
 	"qr/image internal/vectors internal/cli internal/pgtest internal/faultproxy internal/fetch",
-	"registry/csvfile registry/samplecountry registry/sqltable store",
+	"registry/csvfile registry/samplecountry registry/sqltable store store/once",
 	"keys/keystest registry/registrytest store/storetest backup internal/officetest",
 	"cmd/issuer cmd/verifier bench proof",
 }
@@ -45,10 +45,10 @@ var owner = map[string]string{
 	"github.com/skip2/go-qrcode":        "qr/image",
 	"github.com/makiuchi-d/gozxing":     "qr/image",
 	"golang.org/x/mod":                  "audit",
-	"modernc.org/sqlite":                "store registry/sqltable",
+	"modernc.org/sqlite":                "store store/once registry/sqltable",
 	"github.com/riverqueue/river":       "store",
 	"github.com/pressly/goose/v3":       "store",
-	"github.com/jackc/pgx/v5":           "store registry/sqltable internal/pgtest internal/faultproxy",
+	"github.com/jackc/pgx/v5":           "store store/once registry/sqltable internal/pgtest internal/faultproxy",
 	"filippo.io/age":                    "backup",
 	"github.com/klauspost/compress":     "backup",
 	"github.com/schollz/progressbar/v3": "cmd/issuer",

@@ -1,0 +1,408 @@
+package once
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sanad-id/sanad/internal/durable"
+	"modernc.org/sqlite"
+)
+
+const (
+	// applicationID marks our files in SQLite's header ("SANO").
+	applicationID = 0x53414e4f
+	// schemaVersion is that of both engines.
+	schemaVersion = 1
+
+	secretSize = 32
+)
+
+// Statements that both engines understand.
+const (
+	selectValue = `SELECT expires, data, state, guesses FROM value WHERE kind = $1 AND digest = $2`
+	selectMeta  = `SELECT version, secret FROM meta`
+	insertMeta  = `INSERT INTO meta (one, version, secret) VALUES (1, $1, $2)`
+)
+
+const sqliteSchema = `
+CREATE TABLE meta (
+	one     INTEGER NOT NULL PRIMARY KEY CHECK (one = 1),
+	version INTEGER NOT NULL,
+	secret  BLOB NOT NULL CHECK (length(secret) = 32)
+) STRICT;
+CREATE TABLE value (
+	kind    TEXT NOT NULL,
+	digest  BLOB NOT NULL CHECK (length(digest) = 32),
+	expires INTEGER NOT NULL,
+	data    BLOB NOT NULL,
+	state   INTEGER NOT NULL CHECK (state BETWEEN 0 AND 2),
+	guesses INTEGER NOT NULL,
+	PRIMARY KEY (kind, digest)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX value_expires ON value (expires);
+CREATE TRIGGER value_final BEFORE UPDATE ON value WHEN old.state <> 0 OR new.guesses < old.guesses
+	BEGIN SELECT raise(ABORT, 'sanad: a value that is used up stays so'); END;
+`
+
+// sqliteEngine is the engine of one file, which other processes may have open, too.
+type sqliteEngine struct {
+	path    string
+	known   os.FileInfo
+	readers *sql.DB
+
+	turn    sync.Mutex // of who writes; what follows belongs to that one
+	writers *sql.DB
+	conn    *sql.Conn
+	stmts   map[string]*sql.Stmt
+	broken  error
+}
+
+// ownLocks makes SQLite's locks belong to its open files and not to the process;
+// see package store.
+var ownLocks = sync.OnceFunc(func() { _, _ = sqlite.OFDLocking(true) })
+
+func openPool(path string, conns int, pragmas ...string) (*sql.DB, error) {
+	ownLocks()
+	q := url.Values{
+		"mode": {"rw"}, "_txlock": {"immediate"}, "_defensive": {"1"}, "_dqs": {"0"}, "_error_rc": {"1"},
+		"_pragma": append([]string{"busy_timeout(10000)", "trusted_schema(0)", "cell_size_check(1)", "synchronous(FULL)", "temp_store(MEMORY)"}, pragmas...),
+	}
+	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: q.Encode()}).String())
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(conns)
+	db.SetMaxIdleConns(4)
+	return db, nil
+}
+
+func openSQLite(ctx context.Context, path string) (engine, []byte, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := makeFile(path); err != nil {
+		return nil, nil, err
+	}
+	e := &sqliteEngine{path: path, stmts: map[string]*sql.Stmt{}}
+	secret, err := e.open(ctx)
+	if err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("open %s: %w", path, err), e.close())
+	}
+	return e, secret, nil
+}
+
+// makeFile makes an empty file that only its owner may read, if there is none.
+func makeFile(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	return durable.Sync(filepath.Dir(path))
+}
+
+func (e *sqliteEngine) open(ctx context.Context) (secret []byte, err error) {
+	if e.known, err = os.Stat(e.path); err != nil {
+		return nil, err
+	}
+	if e.readers, err = openPool(e.path, 0, "query_only(1)"); err != nil {
+		return nil, err
+	}
+	if e.writers, err = openPool(e.path, 1, "wal_autocheckpoint(2000)"); err != nil {
+		return nil, err
+	}
+	if e.conn, err = e.writers.Conn(ctx); err != nil {
+		return nil, sqliteError(err)
+	}
+	if err := e.fill(ctx); err != nil {
+		return nil, err
+	}
+	var version int64
+	if err := e.conn.QueryRowContext(ctx, selectMeta).Scan(&version, &secret); err != nil {
+		return nil, sqliteError(err)
+	}
+	if version != schemaVersion {
+		return nil, fmt.Errorf("it has schema version %d, this program knows %d", version, schemaVersion)
+	}
+	return secret, nil
+}
+
+// fill makes the tables in an empty file. Several processes may come at once.
+func (e *sqliteEngine) fill(ctx context.Context) error {
+	// Who finds another one busy with the change of the journal is told at once,
+	// without SQLite's own patience.
+	for end := time.Now().Add(patience); ; {
+		_, err := e.conn.ExecContext(ctx, "PRAGMA journal_mode = WAL")
+		if err == nil {
+			break
+		}
+		if resultCode(err) != codeBusy || time.Now().After(end) {
+			return sqliteError(err)
+		}
+		select {
+		case <-time.After(5 * time.Millisecond):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	if _, err := e.conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
+		return sqliteError(err)
+	}
+	if err := e.fillOnce(ctx); err != nil {
+		_, back := e.conn.ExecContext(ctx, "ROLLBACK")
+		return errors.Join(err, back)
+	}
+	_, err := e.conn.ExecContext(ctx, "COMMIT")
+	return sqliteError(err)
+}
+
+func (e *sqliteEngine) fillOnce(ctx context.Context) error {
+	var application, objects int64
+	if err := e.conn.QueryRowContext(ctx, "PRAGMA application_id").Scan(&application); err != nil {
+		return sqliteError(err)
+	}
+	if err := e.conn.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema").Scan(&objects); err != nil {
+		return sqliteError(err)
+	}
+	switch {
+	case application == applicationID && objects > 0:
+		return nil
+	case application != 0 || objects > 0:
+		return errors.New("the file belongs to another program")
+	}
+	secret := make([]byte, secretSize)
+	rand.Read(secret)
+	for _, s := range []string{fmt.Sprintf("PRAGMA application_id = %d", applicationID), sqliteSchema} {
+		if _, err := e.conn.ExecContext(ctx, s); err != nil {
+			return sqliteError(err)
+		}
+	}
+	_, err := e.conn.ExecContext(ctx, insertMeta, schemaVersion, secret)
+	return sqliteError(err)
+}
+
+func (e *sqliteEngine) get(ctx context.Context, k Key) (*row, error) {
+	if err := e.checkFile(); err != nil {
+		return nil, err
+	}
+	r := &row{}
+	err := e.readers.QueryRowContext(ctx, selectValue, string(k.Kind), k.Digest[:]).Scan(&r.expires, &r.data, &r.state, &r.guesses)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, sqliteError(err)
+	}
+	return r, nil
+}
+
+// checkFile notices that the file was removed or replaced: what is written to it
+// would be unknown to other processes.
+func (e *sqliteEngine) checkFile() error {
+	info, err := os.Stat(e.path)
+	if err != nil {
+		return fmt.Errorf("the file was removed: %w", err)
+	}
+	if !os.SameFile(info, e.known) {
+		return fmt.Errorf("%s is another file now", e.path)
+	}
+	return nil
+}
+
+func (e *sqliteEngine) change(ctx context.Context, keys []Key, decide func(state)) error {
+	return e.transact(ctx, func() error {
+		s := state{}
+		for _, k := range keys {
+			r := &row{}
+			p, err := e.stmt(ctx, selectValue)
+			if err != nil {
+				return err
+			}
+			err = p.QueryRowContext(ctx, string(k.Kind), k.Digest[:]).Scan(&r.expires, &r.data, &r.state, &r.guesses)
+			switch {
+			case errors.Is(err, sql.ErrNoRows):
+				s[k] = nil
+			case err != nil:
+				return err
+			default:
+				s[k] = r
+			}
+		}
+		decide(s)
+		return e.write(ctx, s)
+	})
+}
+
+func (e *sqliteEngine) write(ctx context.Context, s state) error {
+	inserts, updates := s.writes()
+	for _, k := range inserts {
+		r := s[k]
+		err := e.exec(ctx, `INSERT INTO value (kind, digest, expires, data, state, guesses) VALUES ($1, $2, $3, $4, $5, $6)`,
+			string(k.Kind), k.Digest[:], r.expires, bytesOf(r.data), r.state, r.guesses)
+		if err != nil {
+			return err
+		}
+	}
+	for _, k := range updates {
+		r := s[k]
+		err := e.exec(ctx, `UPDATE value SET expires = $3, data = $4, state = $5, guesses = $6 WHERE kind = $1 AND digest = $2`,
+			string(k.Kind), k.Digest[:], r.expires, bytesOf(r.data), r.state, r.guesses)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// bytesOf is b, and empty instead of NULL.
+func bytesOf(b []byte) []byte {
+	if b == nil {
+		return []byte{}
+	}
+	return b
+}
+
+// transact runs f in a transaction. Its statements are not broken off by the end
+// of ctx, only the wait before them is.
+func (e *sqliteEngine) transact(ctx context.Context, f func() error) error {
+	e.turn.Lock()
+	defer e.turn.Unlock()
+	if e.broken != nil {
+		return fmt.Errorf("stopped after a disk error: %w", e.broken)
+	}
+	if err := e.checkFile(); err != nil {
+		return err
+	}
+	if err := e.exec(ctx, "BEGIN IMMEDIATE"); err != nil {
+		return e.judge(err)
+	}
+	err := f()
+	if err == nil {
+		if err = e.exec(context.WithoutCancel(ctx), "COMMIT"); err == nil {
+			return nil
+		}
+	}
+	if back := e.exec(context.WithoutCancel(ctx), "ROLLBACK"); back != nil && !strings.Contains(back.Error(), "no transaction is active") {
+		err = errors.Join(err, back)
+		e.broken = err
+	}
+	return e.judge(err)
+}
+
+// judge notes an error after which nothing is known about the file.
+func (e *sqliteEngine) judge(err error) error {
+	switch resultCode(err) {
+	case codeIOError, codeCorrupt, codeNotADB, codeReadOnly:
+		e.broken = sqliteError(err)
+	}
+	return sqliteError(err)
+}
+
+// Primary result codes of SQLite (https://www.sqlite.org/rescode.html).
+const (
+	codeBusy     = 5
+	codeReadOnly = 8
+	codeIOError  = 10
+	codeCorrupt  = 11
+	codeNotADB   = 26
+)
+
+func resultCode(err error) int {
+	if e, ok := errors.AsType[*sqlite.Error](err); ok {
+		return e.Code() & 0xff
+	}
+	return 0
+}
+
+// sqliteError keeps the text of an error, which holds no values, and not its type.
+func sqliteError(err error) error {
+	if _, ok := errors.AsType[*sqlite.Error](err); ok {
+		return fmt.Errorf("%v", err)
+	}
+	return err
+}
+
+func (e *sqliteEngine) stmt(ctx context.Context, query string) (*sql.Stmt, error) {
+	if p, ok := e.stmts[query]; ok {
+		return p, nil
+	}
+	p, err := e.conn.PrepareContext(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	e.stmts[query] = p
+	return p, nil
+}
+
+func (e *sqliteEngine) exec(ctx context.Context, query string, args ...any) error {
+	p, err := e.stmt(ctx, query)
+	if err != nil {
+		return err
+	}
+	_, err = p.ExecContext(ctx, args...)
+	return err
+}
+
+// sweepRows is how many rows a transaction of Sweep removes.
+const sweepRows = 1000
+
+func (e *sqliteEngine) sweep(ctx context.Context, before int64) (int, error) {
+	total := 0
+	for {
+		var n int64
+		err := e.transact(ctx, func() error {
+			p, err := e.stmt(ctx, `DELETE FROM value WHERE (kind, digest) IN (SELECT kind, digest FROM value WHERE expires < $1 LIMIT 1000)`)
+			if err != nil {
+				return err
+			}
+			result, err := p.ExecContext(ctx, before)
+			if err != nil {
+				return err
+			}
+			n, err = result.RowsAffected()
+			return err
+		})
+		if err != nil {
+			return total, err
+		}
+		total += int(n)
+		if n < sweepRows {
+			return total, nil
+		}
+	}
+}
+
+func (e *sqliteEngine) close() error {
+	e.turn.Lock()
+	defer e.turn.Unlock()
+	var errs []error
+	for _, s := range e.stmts {
+		errs = append(errs, s.Close())
+	}
+	if e.readers != nil {
+		errs = append(errs, e.readers.Close())
+	}
+	if e.conn != nil {
+		errs = append(errs, e.conn.Close())
+	}
+	if e.writers != nil {
+		errs = append(errs, e.writers.Close())
+	}
+	return errors.Join(errs...)
+}
