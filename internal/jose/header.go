@@ -28,6 +28,9 @@ type Header struct {
 	// Key is the jwk: the signer's own statement of its key, for the protocols in
 	// which a key proves itself (DPoP, key proofs). Nil if there is none.
 	Key *keys.PublicKey
+	// KeyAttestation is the key_attestation of a key proof (OpenID4VCI 1.0 appendix
+	// F.1): a token of its own, which says nothing until somebody has checked it.
+	KeyAttestation string
 }
 
 const (
@@ -71,6 +74,9 @@ func (h Header) encode(alg keys.Algorithm) ([]byte, error) {
 			return nil, fmt.Errorf("jose: the key's own JWK: %w", err)
 		}
 		m["jwk"] = jwk
+	}
+	if h.KeyAttestation != "" {
+		m["key_attestation"] = h.KeyAttestation
 	}
 	b, err := strict.AppendJSON(nil, m)
 	if err != nil {
@@ -118,6 +124,9 @@ func parseHeader(encoded string, ownKey bool) (readHeader, error) {
 		return readHeader{}, err
 	}
 	if h.X5C, err = chain(m.Get("x5c")); err != nil {
+		return readHeader{}, err
+	}
+	if h.KeyAttestation, err = member(m, "key_attestation", maxHeader); err != nil {
 		return readHeader{}, err
 	}
 	if jwk := m.Get("jwk"); jwk.Kind() != strict.None {
