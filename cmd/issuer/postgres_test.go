@@ -10,22 +10,23 @@ import (
 	"github.com/sanad-id/sanad/internal/pgtest"
 )
 
-// TestPostgresScripts run commands on a PostgreSQL database of their own.
+// TestPostgresScripts run commands, each script on a PostgreSQL database of its own.
 func TestPostgresScripts(t *testing.T) {
 	root, err := filepath.Abs("../..")
 	if err != nil {
 		t.Fatal(err)
 	}
-	owner, service := pgtest.New(t)
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/postgres",
 		Setup: func(env *testscript.Env) error {
+			owner, service := pgtest.New(t)
 			env.Setenv("OWNER", owner)
 			env.Setenv("SERVICE", service)
 			env.Setenv("PROGRAMMES", filepath.Join(root, "examples", "programmes"))
 			env.Setenv("HOME", env.WorkDir)
 			return nil
 		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"status": status, "column": column},
 	})
 }
 
