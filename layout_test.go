@@ -22,7 +22,7 @@ var layers = []string{
 	"internal/cbor internal/copytext internal/durable internal/i18n qr internal/strict",
 	"keys registry",
 	"internal/cose internal/jose keys/chain audit",
-	"credential",
+	"credential did",
 	"credential/cwt credential/sdjwt credential/status programme/crosswalk",
 	"trust programme",
 	"issuance verification oid4vci",
@@ -54,6 +54,7 @@ var owner = map[string]string{
 	"github.com/schollz/progressbar/v3": "cmd/issuer",
 	"golang.org/x/text/encoding":        "registry/csvfile",
 	"golang.org/x/crypto/argon2":        "keys",
+	"github.com/multiformats":           "did",
 }
 
 // testOnly are modules that no shipped code imports.
@@ -65,7 +66,7 @@ var testOnly = []string{
 // pureModules are the foreign modules that a pure package may import.
 var pureModules = []string{
 	"github.com/lestrrat-go/jwx/v2", "github.com/veraison/go-cose", "github.com/fxamacker/cbor/v2", "golang.org/x/mod", "golang.org/x/crypto",
-	"golang.org/x/text", "golang.org/x/sync", "golang.org/x/sys", "go.yaml.in/yaml/v3",
+	"golang.org/x/text", "github.com/multiformats/go-multibase", "golang.org/x/sync", "golang.org/x/sys", "go.yaml.in/yaml/v3",
 }
 
 // line is the line of layers on which pkg stands, or -1 if it is not ours.
