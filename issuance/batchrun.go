@@ -362,7 +362,7 @@ func (b *batchRun) mapRecords(ctx context.Context, c *chunk) error {
 		r := &c.rows[i]
 		if r.broken == nil {
 			r.id = r.record.ID
-			r.candidate = b.s.candidate(c.order, r.record, c.now)
+			r.candidate = b.s.candidate(c.order, r.record, c.now, codes)
 			r.candidate.row = c.first + int64(i)
 		}
 		r.record = registry.Record{} // its values are not needed any more

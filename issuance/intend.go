@@ -10,7 +10,6 @@ import (
 
 	"github.com/sanad-id/sanad/audit"
 	"github.com/sanad-id/sanad/credential"
-	"github.com/sanad-id/sanad/credential/cwt"
 	"github.com/sanad-id/sanad/keys"
 	"github.com/sanad-id/sanad/programme"
 	"github.com/sanad-id/sanad/qr"
@@ -192,19 +191,17 @@ func alive(all []*candidate) []*candidate {
 // draft builds the exact bytes to be signed of each form and stores their
 // hashes in the candidate's record, or refuses it.
 func (s *Service) draft(o *order, c *candidate) {
-	c.drafts = make([]*cwt.Draft, len(c.which))
+	c.drafts = make([]drafted, len(c.which))
 	for j, f := range c.which {
 		slot := c.cred.Forms[j].Slot
-		t := c.content.Token(f.Name)
-		t.Issuer, t.IssuedAt = s.cfg.Issuer, c.cred.IssuedAt
-		t.Status = &credential.StatusRef{URI: slot.List, Index: slot.Index}
-		d, err := cwt.NewDraft(t, o.key.Public)
-		if err != nil {
-			c.refused = refuse(c.line, CodeLint, err.Error())
-			return
+		ref := &credential.StatusRef{URI: slot.List, Index: slot.Index}
+		draft := s.draftCode
+		if f.Wallet() {
+			draft = s.draftWallet
 		}
-		if err := s.fitsLikely(f, d.ToBeSigned(), o.key.Public.Algorithm().SignatureSize()); err != nil {
-			c.refused = refuse(c.line, programme.CodeTooBig, err.Error())
+		d, refused := draft(o, c, j, ref)
+		if refused != nil {
+			c.refused = refused
 			return
 		}
 		c.drafts[j] = d

@@ -37,6 +37,11 @@ var (
 	ErrAuditDebt = errors.New("issuance: the audit log has gone without a witness for too long")
 	// ErrReason: not a reason that an operator may give.
 	ErrReason = errors.New("issuance: not a reason for this")
+	// ErrNoForm: the programme has no such wallet form, or the issuer no URL to name
+	// itself by in one.
+	ErrNoForm = errors.New("issuance: no such wallet form")
+	// ErrHolders: not holder keys that copies can be made for.
+	ErrHolders = errors.New("issuance: not keys to bind copies to")
 	// ErrNotAllowed: the programme does not allow it.
 	ErrNotAllowed = errors.New("issuance: the programme does not allow this")
 )
@@ -77,6 +82,13 @@ const (
 type Config struct {
 	// Issuer is the identifier that credentials name as their issuer.
 	Issuer string
+	// URL is the https address of the issuer, by which wallet forms name it and wallets
+	// find its keys. Optional; without it no wallet forms are issued.
+	URL string
+	// Chain returns the certificate chain of a key in DER, its own certificate first
+	// and without the root, or nothing if it has none; it stands in wallet forms.
+	// Optional.
+	Chain func(keys.ID) [][]byte
 	// StatusBase is the URL that the name of a status list is appended to, such
 	// as "https://example.org/status/". It stands in every credential.
 	StatusBase string
@@ -149,6 +161,9 @@ func New(c Config) (*Service, error) {
 	}
 	if c.Fits == nil {
 		c.Fits = func(programme.Form, int) error { return nil }
+	}
+	if c.Chain == nil {
+		c.Chain = func(keys.ID) [][]byte { return nil }
 	}
 	if c.Now == nil {
 		c.Now = time.Now

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/sanad-id/sanad/credential/cwt"
 	"github.com/sanad-id/sanad/keys"
 	"github.com/sanad-id/sanad/programme"
 	"github.com/sanad-id/sanad/registry"
@@ -31,7 +30,8 @@ type Request struct {
 // Issued is a credential that was released.
 type Issued struct {
 	Credential Credential
-	// Forms are its signed forms, in the order of the programme.
+	// Forms are the forms that were signed: codes in the order of the programme, copies
+	// of a wallet form in the order of their holder keys.
 	Forms []SignedForm
 	// Notes are values that the programme let be left out or simplified.
 	Notes []programme.Problem
@@ -42,7 +42,8 @@ type Issued struct {
 type SignedForm struct {
 	// Form is the name of the form in the programme.
 	Form string
-	// Token is the signed CWT, Text what a QR code of it says.
+	// Token is the signed credential: of a code the CWT, and Text what the QR code says;
+	// of a wallet form the SD-JWT with all disclosures, and Text the same.
 	Token []byte
 	Text  string
 }
@@ -77,7 +78,8 @@ type candidate struct {
 	content programme.Content
 	notes   []programme.Problem
 	which   []programme.Form // the forms that it gets
-	drafts  []*cwt.Draft     // one a form
+	holders []keys.PublicKey // of wallet forms: whom each is for
+	drafts  []drafted        // one a form
 	forms   []SignedForm
 	cred    Credential
 	held    string     // the credential to supersede, or empty
@@ -94,7 +96,7 @@ type candidate struct {
 // was stored the credential is revoked as a [Leftover], at once or by the next
 // [Service.Sweep].
 func (s *Service) Issue(ctx context.Context, r Request) (Issued, error) {
-	return s.issue(ctx, r, "")
+	return s.issue(ctx, r, "", codes)
 }
 
 // Supersede issues a new credential in place of the one with this id, which is
@@ -108,10 +110,24 @@ func (s *Service) Supersede(ctx context.Context, id string, r Request) (Issued, 
 	if old.Programme != r.Programme || old.Record != s.Pseudonym(r.Programme, r.Record.ID) {
 		return Issued{}, fmt.Errorf("supersede %s: %w: it is about another record or programme", id, ErrRecord)
 	}
-	return s.issue(ctx, r, id)
+	return s.issue(ctx, r, id, codes)
 }
 
-func (s *Service) issue(ctx context.Context, r Request, replaces string) (Issued, error) {
+// A choice gives a candidate its forms, or refuses it.
+type choice func(o *order, c *candidate)
+
+// codes gives a candidate the codes that there are of its record.
+func codes(o *order, c *candidate) {
+	for _, name := range c.content.Forms() {
+		f, _ := o.programme.Form(name)
+		c.which = append(c.which, f)
+	}
+	if len(c.which) == 0 {
+		c.refused = refuse(c.line, CodeLint, "no code has anything to say about the record")
+	}
+}
+
+func (s *Service) issue(ctx context.Context, r Request, replaces string, choose choice) (Issued, error) {
 	// Rung 1: authorise and check.
 	now := s.now()
 	if err := s.cfg.MayIssue(ctx, now); err != nil {
@@ -125,7 +141,7 @@ func (s *Service) issue(ctx context.Context, r Request, replaces string) (Issued
 	if r.Idempotency != "" {
 		o.idempotency = keyedHash(s.idempotencySecret, r.Idempotency)
 	}
-	c := s.candidate(o, r.Record, now)
+	c := s.candidate(o, r.Record, now, choose)
 	if c.refused != nil {
 		return Issued{}, c.refused
 	}
@@ -193,7 +209,7 @@ func (s *Service) signer(ctx context.Context, p keys.Purpose, now time.Time) (ke
 }
 
 // candidate maps a record to what may be issued of it.
-func (s *Service) candidate(o *order, r registry.Record, now time.Time) *candidate {
+func (s *Service) candidate(o *order, r registry.Record, now time.Time, choose choice) *candidate {
 	c := &candidate{line: r.Line, record: s.Pseudonym(o.programme.ID, r.ID)}
 	content, problems := o.programme.Map(r, now)
 	if programme.Fatal(problems) {
@@ -201,13 +217,7 @@ func (s *Service) candidate(o *order, r registry.Record, now time.Time) *candida
 		return c
 	}
 	c.content, c.notes = content, problems
-	for _, name := range content.Forms() {
-		f, _ := o.programme.Form(name)
-		c.which = append(c.which, f)
-	}
-	if len(c.which) == 0 {
-		c.refused = refuse(r.Line, CodeLint, "no form has anything to say about the record")
-	}
+	choose(o, c)
 	return c
 }
 

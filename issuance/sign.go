@@ -8,9 +8,7 @@ import (
 	"time"
 
 	"github.com/sanad-id/sanad/audit"
-	"github.com/sanad-id/sanad/credential/cwt"
 	"github.com/sanad-id/sanad/programme"
-	"github.com/sanad-id/sanad/qr"
 )
 
 // sign is rungs 3 and 4 for one candidate: it signs each form and checks what
@@ -19,23 +17,18 @@ func (s *Service) sign(o *order, c *candidate) error {
 	c.forms = make([]SignedForm, len(c.drafts))
 	for j, d := range c.drafts {
 		rec, f := &c.cred.Forms[j], c.which[j]
-		token, err := d.Sign(s.cfg.Rand, o.signer, c.cred.IssuedAt)
+		signed, err := d.sign(s.cfg.Rand, o, c.cred.IssuedAt, rec.ToBeSigned)
 		if err != nil {
 			return fmt.Errorf("sign %s: %w", c.cred.ID, err)
 		}
-		if err := cwt.Check(token, o.key.Public, rec.ToBeSigned); err != nil {
-			return fmt.Errorf("sign %s with key %s: %w: %w", c.cred.ID, o.key.ID(), ErrSelfCheck, err)
+		if !f.Wallet() {
+			if err := s.cfg.Fits(f, len(signed.Text)); err != nil {
+				c.refused = refuse(c.line, programme.CodeTooBig, err.Error())
+				return c.refused
+			}
 		}
-		text, err := qr.Encode(token)
-		if err != nil {
-			return fmt.Errorf("encode %s: %w", c.cred.ID, err)
-		}
-		if err := s.cfg.Fits(f, len(text)); err != nil {
-			c.refused = refuse(c.line, programme.CodeTooBig, err.Error())
-			return c.refused
-		}
-		rec.Signed = sha256.Sum256(token)
-		c.forms[j] = SignedForm{Form: f.Name, Token: token, Text: text}
+		rec.Signed = sha256.Sum256(signed.Token)
+		c.forms[j] = signed
 	}
 	c.drafts, c.content = nil, programme.Content{}
 	return nil

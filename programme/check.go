@@ -8,10 +8,12 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/sanad-id/sanad/credential"
 	"github.com/sanad-id/sanad/credential/cwt"
+	"github.com/sanad-id/sanad/credential/sdjwt"
 	"github.com/sanad-id/sanad/keys"
 	"github.com/sanad-id/sanad/qr"
 	"github.com/sanad-id/sanad/registry"
@@ -57,21 +59,63 @@ type Report struct {
 
 // A FormReport says what sizes of code a form needs.
 type FormReport struct {
-	Name  string `json:"name"`
-	Level string `json:"level"`
+	Name string `json:"name"`
+	// Kind is [FormQR] or [FormSDJWT].
+	Kind string `json:"kind"`
+	// Longest is the most characters of a code or a wallet credential.
+	Longest int `json:"longest"`
+
+	// Level is the error correction of a code.
+	Level string `json:"level,omitempty"`
 	// Versions counts codes by QR version; 0 stands for larger than any that is
 	// printed.
-	Versions map[int]int `json:"versions"`
-	// Longest is the most characters of a code.
-	Longest int `json:"longest"`
+	Versions map[int]int `json:"versions,omitempty"`
+
+	// VCT is the type of a wallet form, Shown what it always shows, Hidden what the
+	// holder can leave out, Absent the claims of the programme that it lacks. Copies is
+	// how many may be asked for at once.
+	VCT    string   `json:"vct,omitempty"`
+	Shown  []string `json:"shown,omitempty"`
+	Hidden []string `json:"hidden,omitempty"`
+	Absent []string `json:"absent,omitempty"`
+	Copies int      `json:"copies,omitempty"`
 }
 
-// A SampleForm is one code of one record. Its claims are personal data and are
+// FormReports describes the forms of the programme before anything was tried on them.
+func (p *Programme) FormReports() []FormReport {
+	all := make([]FormReport, len(p.Forms))
+	for i, f := range p.Forms {
+		all[i] = p.formReport(f)
+	}
+	return all
+}
+
+func (p *Programme) formReport(f Form) FormReport {
+	r := FormReport{Name: f.Name, Kind: f.Kind}
+	if !f.Wallet() {
+		r.Level, r.Versions = f.Level, map[int]int{}
+		return r
+	}
+	r.VCT, r.Copies = f.VCT, f.Copies
+	for _, name := range p.claimNames() {
+		switch {
+		case !slices.Contains(f.Claims, name):
+			r.Absent = append(r.Absent, name)
+		case slices.Contains(f.Shown, name):
+			r.Shown = append(r.Shown, name)
+		default:
+			r.Hidden = append(r.Hidden, name)
+		}
+	}
+	return r
+}
+
+// A SampleForm is one form of one record; Version is 0 for a wallet form. Its claims are personal data and are
 // there to be looked at.
 type SampleForm struct {
 	Form       string            `json:"form"`
 	Characters int               `json:"characters"`
-	Version    int               `json:"version"`
+	Version    int               `json:"version,omitempty"`
 	Claims     credential.Claims `json:"claims"`
 	NotBefore  time.Time         `json:"not_before,omitzero"`
 	Expires    time.Time         `json:"expires,omitzero"`
@@ -150,9 +194,7 @@ func (p *Programme) newChecker(o CheckOptions) (*checker, error) {
 	}
 	c := &checker{programme: p, options: o, signer: signer}
 	c.Fatal, c.Notes = map[string]int{}, map[string]int{}
-	for _, f := range p.Forms {
-		c.Forms = append(c.Forms, FormReport{Name: f.Name, Level: f.Level, Versions: map[int]int{}})
-	}
+	c.Forms = p.FormReports()
 	return c, nil
 }
 
@@ -175,12 +217,16 @@ func (c *checker) record(r registry.Record) error {
 	var sample []SampleForm
 	if !Fatal(problems) {
 		for i, f := range c.programme.Forms {
-			if !content.makes(f) {
+			if !content.Makes(f) {
 				continue
 			}
-			s, err := c.measure(content, f)
+			measure := c.measure
+			if f.Wallet() {
+				measure = c.measureWallet
+			}
+			s, err := measure(content, f)
 			switch {
-			case errors.Is(err, cwt.ErrNotIssuable):
+			case errors.Is(err, cwt.ErrNotIssuable), errors.Is(err, sdjwt.ErrNotIssuable):
 				problems = append(problems, Problem{Line: r.Line, Code: CodeNotIssuable, Fatal: true, Detail: "the form " + f.Name + ": " + err.Error()})
 				continue
 			case errors.Is(err, qr.ErrTooLarge):
@@ -191,8 +237,11 @@ func (c *checker) record(r registry.Record) error {
 			}
 			sample = append(sample, s)
 			report := &c.Forms[i]
-			report.Versions[s.Version]++
 			report.Longest = max(report.Longest, s.Characters)
+			if f.Wallet() {
+				continue
+			}
+			report.Versions[s.Version]++
 			if _, ok := f.Version(s.Characters); !ok {
 				problems = append(problems, Problem{Line: r.Line, Code: CodeTooBig, Fatal: true,
 					Detail: fmt.Sprintf("the form %s would need %d characters, which is more than version %d at level %s holds; carry fewer claims or shorter texts", f.Name, s.Characters, f.MaxVersion, f.Level)})
@@ -237,4 +286,25 @@ func (c *checker) measure(content Content, f Form) (SampleForm, error) {
 	}
 	version, _ := f.Version(len(text))
 	return SampleForm{Form: f.Name, Characters: len(text), Version: version, Claims: content.Claims(f.Name), NotBefore: t.NotBefore, Expires: t.Expires}, nil
+}
+
+// measureWallet makes a wallet form as it would be issued, with throw-away keys.
+func (c *checker) measureWallet(content Content, f Form) (SampleForm, error) {
+	metadata, err := c.programme.TypeMetadata(f.Name)
+	if err != nil {
+		return SampleForm{}, err
+	}
+	t := content.SDJWT(f.Name)
+	holder := c.signer.Key().Public // as long as a holder's own
+	t.Issuer, t.IssuedAt, t.Holder, t.TypeIntegrity = c.options.Issuer, c.options.Now, &holder, sdjwt.Integrity(metadata)
+	t.Status = &credential.StatusRef{URI: c.options.StatusURI, Index: 1<<20 - 1}
+	draft, err := sdjwt.NewDraft(c.options.Rand, t, c.signer.Key().Public)
+	if err != nil {
+		return SampleForm{}, err
+	}
+	token, err := draft.Sign(c.options.Rand, c.signer, c.options.Now)
+	if err != nil {
+		return SampleForm{}, err
+	}
+	return SampleForm{Form: f.Name, Characters: len(token), Claims: content.Claims(f.Name), NotBefore: t.NotBefore, Expires: t.Expires}, nil
 }

@@ -92,11 +92,19 @@ func (p *Programme) claimNames() []string {
 // connectForms finds the claims of each form.
 func (f *file) connectForms() {
 	p := f.p
-	if p.Photo.Policy == PhotoInline && p.Photo.Form == "" && len(p.Forms) > 0 {
-		p.Photo.Form = p.Forms[0].Name
+	main := p.mainCode()
+	if p.Photo.Policy == PhotoInline && p.Photo.Form == "" {
+		p.Photo.Form = main
 	}
 	for i := range p.Forms {
 		form, where := &p.Forms[i], f.forms[i]
+		if form.Wallet() {
+			f.connectWallet(form, where)
+			if len(form.carried) == 0 && len(f.faults) == 0 {
+				f.faultAt(where.at, "carries no claim")
+			}
+			continue
+		}
 		form.Photo = p.Photo.carriedBy(form.Name)
 		if form.MaxVersion == 0 {
 			form.MaxVersion = usualVersion(form.Level, form.Photo)
@@ -118,14 +126,28 @@ func (f *file) connectForms() {
 			f.faultAt(where.at, "carries no claim")
 		}
 	}
-	if name := p.Photo.Form; name != "" && p.Photo.Policy != PhotoNone {
-		if _, ok := p.Form(name); !ok {
+	if main == "" && len(p.Forms) > 0 && p.Photo.Policy != PhotoNone {
+		f.faultAt(f.top["photo"], "goes into a code, and the programme has none under forms")
+	} else if name := p.Photo.Form; name != "" && p.Photo.Policy != PhotoNone {
+		if form, ok := p.Form(name); !ok {
 			f.faultAt(f.top["photo"], "names the form %q, which is not under forms", clip(name))
+		} else if form.Wallet() {
+			f.faultAt(f.top["photo"], "names the form %q, which is no code", clip(name))
 		}
 	}
-	if p.Photo.Policy == PhotoSecondCode && len(p.Forms) > 0 && p.Photo.Form == p.Forms[0].Name {
-		f.faultAt(f.top["photo"], "second_code puts the picture into a form other than the main one, %q", p.Forms[0].Name)
+	if p.Photo.Policy == PhotoSecondCode && main != "" && p.Photo.Form == main {
+		f.faultAt(f.top["photo"], "second_code puts the picture into a form other than the main one, %q", main)
 	}
+}
+
+// mainCode is the name of the first form that is a code, empty if there is none.
+func (p *Programme) mainCode() string {
+	for _, f := range p.Forms {
+		if !f.Wallet() {
+			return f.Name
+		}
+	}
+	return ""
 }
 
 func (form *Form) carry(p *Programme, i int) {
@@ -141,7 +163,7 @@ func (f *file) carryNamed(form *Form, a at) {
 	case name == "" || i < 0 && !f.complete():
 	case i < 0:
 		f.faultAt(a, "there is no claim %q%s", clip(name), meant(name, p.claimNames()))
-	case p.Claims[i].NeverQR:
+	case p.Claims[i].NeverQR && !form.Wallet():
 		f.faultAt(a, "the claim %q is never_qr, and this form is a code", name)
 	case slices.Contains(form.carried, i):
 		f.faultAt(a, "%q stands here a second time; remove one", name)

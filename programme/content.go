@@ -3,10 +3,12 @@ package programme
 import (
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/sanad-id/sanad/credential"
 	"github.com/sanad-id/sanad/credential/cwt"
+	"github.com/sanad-id/sanad/credential/sdjwt"
 )
 
 // Content is what a credential of one record says, before it has an issuer, an
@@ -17,16 +19,14 @@ type Content struct {
 	values             []any // by index of the programme's claims; nil if absent
 	photo              *picture
 	notBefore, expires time.Time
+	issued             time.Time // the moment of issue that was assumed
 }
 
-// Token returns what the form with this name says, for credential/cwt. Issuer,
+// Token returns what the code with this name says, for credential/cwt. Issuer,
 // IssuedAt and Status are left to whoever issues it. It panics if the programme
 // has no such form.
 func (c Content) Token(form string) cwt.Token {
-	f, ok := c.programme.Form(form)
-	if !ok {
-		panic(fmt.Sprintf("programme: internal error: %s has no form %q", c.programme.ID, form))
-	}
+	f := c.form(form)
 	t := cwt.Token{Type: c.programme.Type, NotBefore: c.notBefore, Expires: c.expires}
 	for _, i := range f.carried {
 		v := c.values[i]
@@ -47,6 +47,63 @@ func (c Content) Token(form string) cwt.Token {
 	return t
 }
 
+// SDJWT returns what the wallet form with this name says, for credential/sdjwt. Issuer,
+// IssuedAt, Status, Holder, TypeIntegrity and X5C are left to whoever issues it. It
+// panics if the programme has no such form.
+func (c Content) SDJWT(form string) sdjwt.Token {
+	f := c.form(form)
+	t := sdjwt.Token{
+		Type: f.VCT, NotBefore: c.notBefore, Expires: c.walletExpires(f), Decoys: f.Decoys, Claims: make(map[string]any, len(f.carried)),
+	}
+	for _, i := range f.carried {
+		v := c.values[i]
+		if v == nil {
+			continue
+		}
+		claim := &c.programme.Claims[i]
+		if v = claim.json(v); !slices.Contains(f.Shown, claim.Name) {
+			v = sdjwt.Hidden{Value: v}
+		}
+		t.Claims[claim.Name] = v
+	}
+	return t
+}
+
+// walletExpires is the last moment of a copy of a wallet form: its own, or the
+// credential's if that comes first.
+func (c Content) walletExpires(f Form) time.Time {
+	v := f.Validity
+	if v.Endless() {
+		return c.expires
+	}
+	from := c.issued
+	if c.notBefore.After(from) {
+		from = c.notBefore
+	}
+	if own := from.AddDate(v.Years, v.Months, v.Days); c.expires.IsZero() || own.Before(c.expires) {
+		return own
+	}
+	return c.expires
+}
+
+// json is the value of a claim as JSON carries it: as in a code, but for the date
+// of birth, which Claim 169 writes without its hyphens.
+func (c *Claim) json(v any) any {
+	if s, ok := v.(string); ok && c.Person && c.Key == personBirthDate && len(s) == len("20060102") {
+		return s[:4] + "-" + s[4:6] + "-" + s[6:]
+	}
+	return v
+}
+
+// form is the form with this name, which must be one of the programme.
+func (c Content) form(name string) Form {
+	f, ok := c.programme.Form(name)
+	if !ok {
+		panic(fmt.Sprintf("programme: internal error: %s has no form %q", c.programme.ID, name))
+	}
+	return f
+}
+
 func put(m map[int64]any, key int64, v any, size int) map[int64]any {
 	if m == nil {
 		m = make(map[int64]any, size)
@@ -59,35 +116,36 @@ func put(m map[int64]any, key int64, v any, size int) map[int64]any {
 // programme, to show them to the record's owner or to a colleague. It panics if
 // the programme has no such form.
 func (c Content) Claims(form string) credential.Claims {
-	f, ok := c.programme.Form(form)
-	if !ok {
-		panic(fmt.Sprintf("programme: internal error: %s has no form %q", c.programme.ID, form))
-	}
+	f := c.form(form)
 	var list credential.Claims
 	for _, i := range f.carried {
 		if v := c.values[i]; v != nil {
 			claim := &c.programme.Claims[i]
+			if f.Wallet() {
+				v = claim.json(v)
+			}
 			list = append(list, credential.Claim{Key: claim.Key, Name: claim.Name, Value: v})
 		}
 	}
 	return list
 }
 
-// Forms returns the names of the forms to make of this record: those of the
+// Forms returns the names of the codes to make of this record: those of the
 // programme, without a second code for the portrait of someone who has none and
-// without one that would carry nothing.
+// without one that would carry nothing. Wallet forms are not among them: they are
+// made when a holder's key is known.
 func (c Content) Forms() []string {
 	var names []string
 	for _, f := range c.programme.Forms {
-		if c.makes(f) {
+		if !f.Wallet() && c.Makes(f) {
 			names = append(names, f.Name)
 		}
 	}
 	return names
 }
 
-// makes says whether there is a code of form f for this record.
-func (c Content) makes(f Form) bool {
+// Makes says whether form f has anything to say of this record.
+func (c Content) Makes(f Form) bool {
 	if f.Photo && c.photo != nil {
 		return true
 	}

@@ -29,7 +29,7 @@ const maxID = 200
 func (p *Programme) Map(r registry.Record, now time.Time) (Content, []Problem) {
 	m := mapping{programme: p, record: r, today: crosswalk.DateOf(now.In(p.zone))}
 	m.checkRecord()
-	c := Content{programme: p, values: make([]any, len(p.Claims))}
+	c := Content{programme: p, values: make([]any, len(p.Claims)), issued: now.Truncate(time.Second)}
 	for i := range p.Claims {
 		c.values[i] = m.claim(&p.Claims[i])
 	}

@@ -50,12 +50,15 @@ type formAt struct {
 	at    at
 	names []at
 	all   bool
+
+	disclosure []disclosedAt
 }
 
 var (
 	idPattern    = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`)
 	namePattern  = regexp.MustCompile(`^[a-z][a-z0-9]*(_[a-z0-9]+)*$`)
 	typePattern  = regexp.MustCompile(`^urn:[a-z]{2,8}(:[a-z0-9]+(-[a-z0-9]+)*){1,4}:[1-9][0-9]{0,3}$`)
+	vctPattern   = regexp.MustCompile(`^https://[a-z0-9][a-z0-9.-]*(:[1-9][0-9]{0,4})?(/[A-Za-z0-9._-]+)+$`)
 	tagPattern   = regexp.MustCompile(`^[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$`)
 	codePattern  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$`)
 	agePattern   = regexp.MustCompile(`^([1-9][0-9]{0,4})([hdw])$`)
@@ -320,32 +323,6 @@ func (f *file) has(n *yaml.Node, key string) bool {
 		}
 	}
 	return false
-}
-
-func (f *file) readForms(n *yaml.Node, path string) {
-	f.entries(n, path, func(key string, k, v *yaml.Node, path string) {
-		if !idPattern.MatchString(key) || len(key) > 16 {
-			f.fault(k, path, "%q is not a name of lower-case letters and digits such as qr or strip", clip(key))
-			return
-		}
-		form := Form{Name: key, Level: "M"}
-		where := formAt{at: at{k, path}, all: true}
-		f.object(v, path, []field{
-			{"level", false, func(n *yaml.Node, path string) { form.Level = f.choice(n, path, "L", "M", "Q") }},
-			{"max_version", false, func(n *yaml.Node, path string) { form.MaxVersion = int(f.integer(n, path, 1, 25)) }},
-			{"claims", false, func(n *yaml.Node, path string) {
-				where.all = false
-				f.list(n, path, false, func(n *yaml.Node, path string) { where.names = append(where.names, at{n, path}) })
-			}},
-		})
-		f.p.Forms, f.forms = append(f.p.Forms, form), append(f.forms, where)
-	})
-	switch {
-	case len(f.p.Forms) == 0:
-		f.fault(n, path, "needs at least one form, such as qr")
-	case len(f.p.Forms) > 8:
-		f.fault(n, path, "has more than eight forms")
-	}
 }
 
 // versionLimit is the largest version that is read reliably from paper and

@@ -30,7 +30,8 @@ type Programme struct {
 	AllowMany bool
 	// Claims are the statements, in the order in which they are shown.
 	Claims []Claim
-	// Forms are the codes that carry them; the first is the main one.
+	// Forms are the codes and wallet credentials that carry them. The first code is
+	// the main one.
 	Forms []Form
 	// Validity says from when to when a credential is valid.
 	Validity Validity
@@ -66,21 +67,55 @@ type Condition struct {
 	Values []string
 }
 
-// A Form is one code that carries a credential, or a part of it.
+// Kinds of forms.
+const (
+	// FormQR is a signed CWT in a QR code, for paper and screens.
+	FormQR = "qr"
+	// FormSDJWT is an SD-JWT VC for wallets, bound to the holder's key.
+	FormSDJWT = "sd-jwt"
+)
+
+// MaxCopies is the most copies of a wallet form that are made at once.
+const MaxCopies = 16
+
+// A Form is one code or one wallet credential that carries the claims, or a part
+// of them.
 type Form struct {
 	// Name is "qr" for the main code; others are chosen freely, such as "strip".
 	Name string
-	// Level is the error correction level: "L", "M" or "Q".
-	Level string
-	// MaxVersion is the largest QR version that the form may need.
-	MaxVersion int
+	// Kind is [FormQR] or [FormSDJWT].
+	Kind string
 	// Claims are the names of the claims that it carries.
 	Claims []string
-	// Photo says that it carries the portrait.
+
+	// Level is the error correction level of a code: "L", "M" or "Q".
+	Level string
+	// MaxVersion is the largest QR version that a code may need.
+	MaxVersion int
+	// Photo says that a code carries the portrait.
 	Photo bool
+
+	// VCT is the type of a wallet form as wallets and verifiers ask for it: that of
+	// the programme, or an https URL at which its description stands.
+	VCT string
+	// Shown are those of Claims that a wallet always shows; the holder may leave
+	// out all others.
+	Shown []string
+	// Decoys is how many digests that stand for nothing a wallet form has, so that
+	// the number of its claims tells less.
+	Decoys int
+	// Copies is how many copies of a wallet form may be asked for at once, each for
+	// a key of its own: from 1 to [MaxCopies].
+	Copies int
+	// Validity is how long a copy of a wallet form is valid from its issue on; zero:
+	// as long as the credential. No copy outlives its credential.
+	Validity Validity
 
 	carried []int // indexes of Claims
 }
+
+// Wallet reports whether the form is made for a holder's wallet and not for paper.
+func (f Form) Wallet() bool { return f.Kind == FormSDJWT }
 
 // Validity says when a credential begins and ceases to be valid.
 type Validity struct {
@@ -134,6 +169,21 @@ func (p *Programme) Columns() []string {
 		seen[n] = true
 		return old
 	})
+}
+
+// CredentialTypes describes every type of the programme for trust bundles: its own,
+// and under each other vct of a wallet form the same once more.
+func (p *Programme) CredentialTypes() []credential.Type {
+	t := p.CredentialType()
+	types := []credential.Type{t}
+	for _, f := range p.Forms {
+		if f.Wallet() && f.VCT != t.ID {
+			t.ID = f.VCT
+			types = append(types, t)
+			t.ID = p.Type
+		}
+	}
+	return types
 }
 
 // CredentialType describes the type for trust bundles: what verifiers need to

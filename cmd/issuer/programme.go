@@ -61,8 +61,14 @@ Exit status: 0 nothing to say, 3 some records would be refused.`,
 				return err
 			}
 			if source == "" {
-				return p.Print(cmd, map[string]any{"programme": prog.ID, "version": prog.Version, "columns": prog.Columns()}, func(w io.Writer) {
+				view := map[string]any{"programme": prog.ID, "version": prog.Version, "columns": prog.Columns(), "forms": prog.FormReports()}
+				return p.Print(cmd, view, func(w io.Writer) {
 					fmt.Fprintf(w, "%s version %d is well formed; it reads the columns\n  %s\n", prog.ID, prog.Version, strings.Join(prog.Columns(), ", "))
+					for _, f := range prog.FormReports() {
+						if f.Kind == programme.FormSDJWT {
+							walletText(w, f)
+						}
+					}
 				})
 			}
 			var known map[string]SourceConfig
@@ -111,6 +117,10 @@ func checkText(w io.Writer, prog *programme.Programme, r *programme.Report) {
 	}
 	fmt.Fprintln(w)
 	for _, f := range r.Forms {
+		if f.Kind == programme.FormSDJWT {
+			walletText(w, f)
+			continue
+		}
 		fmt.Fprintf(w, "\nform %s (error correction %s): up to %d characters", f.Name, f.Level, f.Longest)
 		for _, v := range slices.Sorted(maps.Keys(f.Versions)) {
 			name := fmt.Sprintf("V%d", v)
@@ -122,7 +132,11 @@ func checkText(w io.Writer, prog *programme.Programme, r *programme.Report) {
 		fmt.Fprintln(w)
 	}
 	for _, s := range r.Sample {
-		fmt.Fprintf(w, "\nthe first certificate (line %d), form %s, V%d:\n", r.SampleLine, s.Form, s.Version)
+		size := fmt.Sprintf("V%d", s.Version)
+		if s.Version == 0 {
+			size = fmt.Sprintf("%d characters", s.Characters)
+		}
+		fmt.Fprintf(w, "\nthe first certificate (line %d), form %s, %s:\n", r.SampleLine, s.Form, size)
 		table(w, "  CLAIM|VALUE", func(add func(...string)) {
 			for _, c := range s.Claims {
 				add("  "+c.Name, cli.Visible(fmt.Sprint(c.Value)))
@@ -148,6 +162,23 @@ func checkText(w io.Writer, prog *programme.Programme, r *programme.Report) {
 		}
 		if r.More > 0 {
 			fmt.Fprintf(w, "  and %d more (--problems N lists more, --json all of these)\n", r.More)
+		}
+	}
+}
+
+// walletText shows a wallet form.
+func walletText(w io.Writer, f programme.FormReport) {
+	fmt.Fprintf(w, "\nform %s for wallets (SD-JWT VC, vct %s), up to %d copies at once", f.Name, f.VCT, f.Copies)
+	if f.Longest > 0 {
+		fmt.Fprintf(w, ": up to %d characters", f.Longest)
+	}
+	fmt.Fprintln(w)
+	for _, l := range []struct {
+		what  string
+		names []string
+	}{{"always shown", f.Shown}, {"shown if the holder agrees", f.Hidden}, {"not in it", f.Absent}} {
+		if len(l.names) > 0 {
+			fmt.Fprintf(w, "  %-27s %s\n", l.what, strings.Join(l.names, ", "))
 		}
 	}
 }

@@ -37,6 +37,10 @@ var lastSecond = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
 // their own, are reserved, or would limit who may read the credential.
 var ownClaims = append([]string{"iat", "aud", "jti", nameDigests, nameAlgorithm, nameSlot}, plainClaims...)
 
+// Reserved reports whether no claim of a type may have this name: the format gives it
+// a meaning of its own, or keeps it for later.
+func Reserved(name string) bool { return slices.Contains(ownClaims, name) }
+
 func notIssuable(format string, args ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{ErrNotIssuable}, args...)...)
 }

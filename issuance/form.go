@@ -1,0 +1,94 @@
+package issuance
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/sanad-id/sanad/credential"
+	"github.com/sanad-id/sanad/credential/cwt"
+	"github.com/sanad-id/sanad/credential/sdjwt"
+	"github.com/sanad-id/sanad/programme"
+	"github.com/sanad-id/sanad/qr"
+)
+
+// A drafted form is fixed to the byte and not signed yet. There is one kind for
+// each format.
+type drafted interface {
+	// Hash is the SHA-256 of the exact bytes to be signed.
+	Hash() [sha256.Size]byte
+	// sign is rungs 3 and 4: it signs, and checks what came back against the
+	// published key and the hash that was stored.
+	sign(rnd io.Reader, o *order, at time.Time, stored [sha256.Size]byte) (SignedForm, error)
+}
+
+// draftedCode is a CWT for a QR code.
+type draftedCode struct {
+	*cwt.Draft
+	form string
+}
+
+// draftCode fixes code number j of a candidate.
+func (s *Service) draftCode(o *order, c *candidate, j int, ref *credential.StatusRef) (drafted, *RecordError) {
+	f := c.which[j]
+	t := c.content.Token(f.Name)
+	t.Issuer, t.IssuedAt, t.Status = s.cfg.Issuer, c.cred.IssuedAt, ref
+	d, err := cwt.NewDraft(t, o.key.Public)
+	if err != nil {
+		return nil, refuse(c.line, CodeLint, err.Error())
+	}
+	if err := s.fitsLikely(f, d.ToBeSigned(), o.key.Public.Algorithm().SignatureSize()); err != nil {
+		return nil, refuse(c.line, programme.CodeTooBig, err.Error())
+	}
+	return draftedCode{d, f.Name}, nil
+}
+
+func (d draftedCode) sign(rnd io.Reader, o *order, at time.Time, stored [sha256.Size]byte) (SignedForm, error) {
+	token, err := d.Sign(rnd, o.signer, at)
+	if err != nil {
+		return SignedForm{}, err
+	}
+	if err := cwt.Check(token, o.key.Public, stored); err != nil {
+		return SignedForm{}, fmt.Errorf("key %s: %w: %w", o.key.ID(), ErrSelfCheck, err)
+	}
+	text, err := qr.Encode(token)
+	if err != nil {
+		return SignedForm{}, fmt.Errorf("encode: %w", err)
+	}
+	return SignedForm{Form: d.form, Token: token, Text: text}, nil
+}
+
+// draftedWallet is an SD-JWT VC.
+type draftedWallet struct {
+	*sdjwt.Draft
+	form string
+}
+
+// draftWallet fixes copy number j of a candidate.
+func (s *Service) draftWallet(o *order, c *candidate, j int, ref *credential.StatusRef) (drafted, *RecordError) {
+	f := c.which[j]
+	metadata, err := o.programme.TypeMetadata(f.Name)
+	if err != nil {
+		return nil, refuse(c.line, CodeLint, err.Error())
+	}
+	t := c.content.SDJWT(f.Name)
+	t.Issuer, t.IssuedAt, t.Status, t.Holder = s.cfg.URL, c.cred.IssuedAt, ref, &c.holders[j]
+	t.TypeIntegrity, t.X5C = sdjwt.Integrity(metadata), s.cfg.Chain(o.key.ID())
+	d, err := sdjwt.NewDraft(s.cfg.Rand, t, o.key.Public)
+	if err != nil {
+		return nil, refuse(c.line, CodeLint, err.Error())
+	}
+	return draftedWallet{d, f.Name}, nil
+}
+
+func (d draftedWallet) sign(rnd io.Reader, o *order, at time.Time, stored [sha256.Size]byte) (SignedForm, error) {
+	token, err := d.Sign(rnd, o.signer, at)
+	if err != nil {
+		return SignedForm{}, err
+	}
+	if err := sdjwt.Check(token, o.key.Public, stored); err != nil {
+		return SignedForm{}, fmt.Errorf("key %s: %w: %w", o.key.ID(), ErrSelfCheck, err)
+	}
+	return SignedForm{Form: d.form, Token: []byte(token), Text: token}, nil
+}

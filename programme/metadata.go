@@ -1,0 +1,55 @@
+package programme
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/sanad-id/sanad/credential/sdjwt"
+	"github.com/sanad-id/sanad/internal/strict"
+)
+
+// TypeMetadata describes the wallet form with this name as SD-JWT VC section 5 wants
+// it, for wallets and verifiers that look it up under its vct: the names of the type
+// and of its claims in every language, which claims every credential has, and which
+// the holder can leave out. It panics if the programme has no such wallet form.
+//
+// The same programme gives the same bytes each time, since credentials state their
+// hash (vct#integrity).
+func (p *Programme) TypeMetadata(form string) ([]byte, error) {
+	f, ok := p.Form(form)
+	if !ok || !f.Wallet() {
+		panic(fmt.Sprintf("programme: internal error: %s has no wallet form %q", p.ID, form))
+	}
+	claims := make([]any, len(f.carried))
+	for n, i := range f.carried {
+		c := &p.Claims[i]
+		sd := "always"
+		if slices.Contains(f.Shown, c.Name) {
+			sd = "never"
+		}
+		claims[n] = map[string]any{
+			"path": []any{c.Name}, "sd": sd, "mandatory": c.Required, "display": display("label", c.Labels, p.Languages),
+		}
+	}
+	b, err := strict.AppendJSON(nil, map[string]any{
+		"vct": f.VCT, "display": display("name", p.Labels, p.Languages), "claims": claims,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("type metadata of %s: %w", p.ID, err)
+	}
+	if len(b) > sdjwt.MaxMetadata {
+		return nil, fmt.Errorf("type metadata of %s: %d bytes, at most %d", p.ID, len(b), sdjwt.MaxMetadata)
+	}
+	return b, nil
+}
+
+// display is a text in each of these languages under this name.
+func display(name string, texts map[string]string, languages []string) []any {
+	list := make([]any, 0, len(languages))
+	for _, tag := range languages {
+		if texts[tag] != "" {
+			list = append(list, map[string]any{"locale": tag, name: texts[tag]})
+		}
+	}
+	return list
+}
