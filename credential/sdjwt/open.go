@@ -22,6 +22,9 @@ type token struct {
 	shown string
 	// binding is the key-binding JWT, "" if there is none.
 	binding string
+	// gaps are the arrays with a slot that stays shut; set by a walk that records
+	// paths.
+	gaps []Path
 }
 
 // A disclosure is one claim or array element that the holder shows.
@@ -157,6 +160,7 @@ type opener struct {
 	seen        map[string]struct{} // every digest of payload and disclosures
 	paths       bool                // record where each disclosure belongs
 	edits       int                 // how much was taken out or put in so far
+	gaps        []Path              // arrays with a slot that stays shut, if paths are recorded
 }
 
 // open returns the payload with what was disclosed in its place and nothing left
@@ -183,6 +187,7 @@ func (t *token) open(paths bool) (strict.Value, error) {
 			return strict.Value{}, malformed("a disclosure that no digest refers to")
 		}
 	}
+	t.gaps = o.gaps
 	return v, nil
 }
 
@@ -322,6 +327,9 @@ func (o *opener) array(v strict.Value, path Path, depth int) (strict.Value, erro
 	}
 	if values == nil {
 		return v, nil
+	}
+	if o.paths && n < v.Len() {
+		o.gaps = append(o.gaps, path)
 	}
 	return strict.NewArray(values), nil
 }

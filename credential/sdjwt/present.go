@@ -40,6 +40,9 @@ type Parsed struct {
 	// Disclosures says where each disclosure belongs, in the order in which they
 	// stand. A holder may leave each of them out.
 	Disclosures []Path
+	// Gaps are the arrays of which not every slot is shown, decoys included: where an
+	// element stands in one of them says nothing about where its issuer put it.
+	Gaps []Path
 
 	claims strict.Value
 }
@@ -59,6 +62,7 @@ func Parse(sdJWT string) (*Parsed, error) {
 	for i := range t.disclosures {
 		p.Disclosures = append(p.Disclosures, t.disclosures[i].path)
 	}
+	p.Gaps = t.gaps
 	p.Credential, p.Problem = t.verified(claims, keys.PublicKey{}, true)
 	return p, nil
 }

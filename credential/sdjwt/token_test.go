@@ -9,6 +9,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -301,5 +302,38 @@ func TestNotIssuable(t *testing.T) {
 	}
 	if _, err := sdjwt.NewDraft(bytes.NewReader(nil), goodToken(t), issuerSigner(t).Key().Public); err == nil || errors.Is(err, sdjwt.ErrNotIssuable) {
 		t.Errorf("without random bytes: %v", err)
+	}
+}
+
+// TestGaps: a place in an array of which something is hidden proves nothing.
+func TestGaps(t *testing.T) {
+	token := goodToken(t)
+	token.Claims = map[string]any{
+		"all":  []any{sdjwt.Hidden{Value: "a"}, sdjwt.Hidden{Value: "b"}},
+		"some": []any{"a", sdjwt.Hidden{Value: []any{sdjwt.Hidden{Value: 1}, sdjwt.Hidden{Value: 2}}}},
+		"none": []any{"a", "b"},
+	}
+	whole := issue(t, token)
+	for _, tt := range []struct {
+		choose []sdjwt.Path
+		want   []sdjwt.Path
+	}{
+		{nil, []sdjwt.Path{{"all"}, {"some"}}},
+		{[]sdjwt.Path{{"all", nil}}, []sdjwt.Path{{"some"}}},
+		{[]sdjwt.Path{{"all", nil}, {"some", 1, 1}}, []sdjwt.Path{{"some", 1}}},
+		{[]sdjwt.Path{{"all", 1}, {"some"}}, []sdjwt.Path{{"all"}}},
+		{[]sdjwt.Path{{"all"}, {"some"}}, nil},
+	} {
+		shown, err := sdjwt.Present(whole, tt.choose...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := sdjwt.Parse(shown)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(p.Gaps, tt.want) {
+			t.Errorf("%v: gaps %v, want %v", tt.choose, p.Gaps, tt.want)
+		}
 	}
 }
