@@ -25,7 +25,7 @@ var layers = []string{
 	"credential did",
 	"credential/cwt credential/sdjwt credential/status programme/crosswalk",
 	"trust programme",
-	"issuance verification oid4vci",
+	"issuance verification oid4vci oid4vp",
 	"fsck",
 	// Above this line: no network, no database, no cgo.
 	"qr/image internal/vectors internal/cli internal/pgtest internal/faultproxy internal/fetch",
