@@ -34,6 +34,9 @@ var (
 	ErrIssuer = errors.New("oid4vci: another issuer")
 	// ErrType: a token of another kind.
 	ErrType = errors.New("oid4vci: token of another kind")
+	// ErrHeader: a header that no token may have here, such as crit or jku, or an
+	// algorithm that is no signature.
+	ErrHeader = errors.New("oid4vci: header not allowed")
 	// ErrAlgorithm: no algorithm that was offered.
 	ErrAlgorithm = errors.New("oid4vci: algorithm not offered")
 	// ErrKey: no key where one must be, several, or a private one.
@@ -256,8 +259,9 @@ func reasonOf(err error) error {
 		return ErrTooLarge
 	case errors.Is(err, jose.ErrType):
 		return ErrType
-	case errors.Is(err, jose.ErrAlgorithm), errors.Is(err, jose.ErrUnsupportedAlgorithm), errors.Is(err, jose.ErrUnsigned),
-		errors.Is(err, jose.ErrHeader):
+	case errors.Is(err, jose.ErrHeader):
+		return ErrHeader
+	case errors.Is(err, jose.ErrAlgorithm), errors.Is(err, jose.ErrUnsupportedAlgorithm), errors.Is(err, jose.ErrUnsigned):
 		return ErrAlgorithm
 	case errors.Is(err, jose.ErrSignature):
 		return ErrSignature

@@ -8,6 +8,7 @@ import (
 	"encoding/asn1"
 	"errors"
 	"math/big"
+	"strings"
 	"testing"
 	"time"
 
@@ -120,4 +121,39 @@ func equalJSON(t testing.TB, got, want []byte) {
 	if !bytes.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
+}
+
+// claimsOf are the claims of a token, to be changed.
+func claimsOf(t testing.TB, token string) map[string]any {
+	t.Helper()
+	m, err := jose.Inspect(token, jose.MaxToken)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := strict.Limits{Bytes: 1 << 20, Depth: 12, Items: 1 << 16}.Object(m.Payload)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v.Any().(map[string]any)
+}
+
+func keyOf(s keys.Signer) *keys.PublicKey {
+	k := s.Key().Public
+	return &k
+}
+
+// tampered is a token under another header.
+func tampered(token string, h jose.Header) string {
+	_, rest, _ := strings.Cut(token, ".")
+	header := `{"alg":"ES256","jwk":` + string(h.Key.BareJWK()) + `,"typ":"` + h.Type + `"}`
+	return strict.Base64URL([]byte(header)) + "." + rest
+}
+
+func longText(n int) string { return strings.Repeat("a", n) }
+func dots(n int) string     { return strings.Repeat(".", n) }
+
+// isRefusal reports whether err blames the other side.
+func isRefusal(err error) bool {
+	var e *oid4vci.Error
+	return errors.As(err, &e)
 }
