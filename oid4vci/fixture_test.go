@@ -26,6 +26,9 @@ const (
 	back     = "https://wallet.example/cb"
 )
 
+// randReader is the system's source.
+var randReader = rand.Reader
+
 var now = time.Date(2026, 11, 22, 3, 0, 0, 0, time.UTC)
 
 // holder is the signer of a wallet's key.

@@ -469,8 +469,9 @@ func readConfiguration(all *object, i int) Configuration {
 		}
 		in.join(proofs)
 	}
-	// Section 12.2.4: where keys are bound, there is a way to prove them.
-	if c.Bindings != nil && in.v.Get("proof_types_supported").Kind() == strict.None {
+	// Section 12.2.4: where keys are bound, there is a way to prove them. (Examples of
+	// other formats in the text leave it out.)
+	if c.Format == SDJWTFormat && c.Bindings != nil && in.v.Get("proof_types_supported").Kind() == strict.None {
 		in.fail(ErrMissing, "a credential configuration that binds keys and names no proof types")
 	}
 	if about, ok := in.at("credential_metadata"); ok {

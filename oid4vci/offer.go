@@ -2,6 +2,7 @@ package oid4vci
 
 import (
 	"fmt"
+	"io"
 	"net/url"
 	"strings"
 	"unicode/utf8"
@@ -37,6 +38,11 @@ type PreAuthorizedGrant struct {
 	TxCode *TxCodeInput
 	// Server is the authorization server to use. Optional.
 	Server string
+}
+
+// Format never shows the code.
+func (PreAuthorizedGrant) Format(f fmt.State, _ rune) {
+	_, _ = io.WriteString(f, "pre-authorized grant")
 }
 
 // An AuthorizationCodeGrant has the person sign in.
