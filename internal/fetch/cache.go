@@ -1,0 +1,130 @@
+package fetch
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// cache keeps answers by what was asked. The zero value is empty.
+type cache struct {
+	mu   sync.Mutex
+	kept map[string]kept
+}
+
+// kept is an answer that may be used again.
+type kept struct {
+	answer Answer
+	tag    string    // ETag
+	fresh  time.Time // until when it may be used without asking
+	used   time.Time // when it was last used
+}
+
+// maxKept is the longest answer that is kept, and a multiple of it the most of all.
+const maxKept = 1 << 20
+
+// key is what must be equal for one answer to serve another request: the whole
+// address, and what may come back.
+func key(r Request) string { return r.Address + "\n" + strings.Join(r.Types, ",") }
+
+// get is Do for documents, with the cache between.
+func (c *Client) get(ctx context.Context, r Request) (Answer, error) {
+	if _, _, err := check(r.Address, c.cfg.LocalHosts); err != nil {
+		return Answer{}, err
+	}
+	k := key(r)
+	old, known := c.cache.find(k, c.cfg.Now())
+	if known && c.cfg.Now().Before(old.fresh) {
+		return old.answer, nil
+	}
+	if known && old.tag != "" {
+		r.Header = http.Header{"If-None-Match": {old.tag}}
+	}
+	a, err := c.Do(ctx, r)
+	if err != nil {
+		return Answer{}, err
+	}
+	if a.Status == http.StatusNotModified {
+		if !known || old.tag == "" {
+			return Answer{}, ErrStatus // nobody asked for it
+		}
+		age, keep := c.age(a.Header)
+		if !keep {
+			age = 0
+		}
+		old.fresh = c.cfg.Now().Add(age)
+		c.cache.put(k, old, c.cfg)
+		return old.answer, nil
+	}
+	if age, keep := c.age(a.Header); keep && a.Status == http.StatusOK && len(r.Types) > 0 && len(a.Body) <= maxKept {
+		c.cache.put(k, kept{answer: a, tag: a.Header.Get("ETag"), fresh: c.cfg.Now().Add(age)}, c.cfg)
+	} else {
+		c.cache.drop(k)
+	}
+	return a, nil
+}
+
+// age is for how long an answer is fresh (RFC 9111 section 5.2.2), at most MaxAge, and
+// whether it may be kept at all. Without a word of the server it is asked again each
+// time, with the tag that it gave.
+func (c *Client) age(h http.Header) (age time.Duration, keep bool) {
+	if c.cfg.MaxAge <= 0 {
+		return 0, false
+	}
+	for directive := range strings.SplitSeq(strings.Join(h.Values("Cache-Control"), ","), ",") {
+		name, value, _ := strings.Cut(strings.ToLower(strings.TrimSpace(directive)), "=")
+		switch name {
+		case "no-store", "private":
+			return 0, false
+		case "no-cache":
+			return 0, true
+		case "max-age":
+			n, err := strconv.ParseUint(strings.Trim(value, `"`), 10, 31)
+			if err != nil {
+				return 0, true
+			}
+			age = min(time.Duration(n)*time.Second, c.cfg.MaxAge)
+		}
+	}
+	return age, true
+}
+
+func (c *cache) find(key string, now time.Time) (kept, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	k, ok := c.kept[key]
+	if ok {
+		k.used = now
+		c.kept[key] = k
+	}
+	return k, ok
+}
+
+// put keeps an answer and lets go of the one that was not used for longest.
+func (c *cache) put(key string, k kept, cfg Config) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.kept == nil {
+		c.kept = map[string]kept{}
+	}
+	k.used = cfg.Now()
+	c.kept[key] = k
+	for len(c.kept) > cfg.Entries {
+		oldest, used := "", k.used
+		for other, o := range c.kept {
+			if other != key && !o.used.After(used) {
+				oldest, used = other, o.used
+			}
+		}
+		delete(c.kept, oldest)
+	}
+}
+
+func (c *cache) drop(key string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.kept, key)
+}
