@@ -244,17 +244,14 @@ func (k *checker) open(p *published, r row, content []byte) error {
 		}
 		snapshots = part.Status
 	default:
-		t, err := status.ParseToken(content, 0)
-		if err == nil { // its own date: after a restore that of the row is later
-			t, err = status.VerifyToken(content, status.Expect{URI: p.name, Now: t.IssuedAt, Keys: of})
-		}
+		t, err := issuance.OpenList(p.name, content, of)
 		if err != nil {
 			return err
 		}
 		if r.time("issued_at").Before(t.IssuedAt) {
 			return fmt.Errorf("it says that it is of %s", t.IssuedAt)
 		}
-		p.lists[p.name] = t.List
+		p.lists[t.URI] = t.List
 	}
 	for _, s := range snapshots {
 		if k.byURI[s.URI] == nil {

@@ -42,6 +42,8 @@ var (
 	ErrNoForm = errors.New("issuance: no such wallet form")
 	// ErrHolders: not holder keys that copies can be made for.
 	ErrHolders = errors.New("issuance: not keys to bind copies to")
+	// ErrTypeChanged: a wallet type with this vct is in use and described otherwise.
+	ErrTypeChanged = errors.New("issuance: a wallet type keeps its description; another one needs another vct")
 	// ErrNotAllowed: the programme does not allow it.
 	ErrNotAllowed = errors.New("issuance: the programme does not allow this")
 )

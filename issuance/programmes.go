@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 
 	"github.com/sanad-id/sanad/audit"
@@ -76,6 +77,9 @@ func (s *Service) AddProgramme(ctx context.Context, text []byte, actor string) (
 	if err != nil {
 		return nil, fmt.Errorf("read programmes: %w", err)
 	}
+	if err := s.checkTypes(p, rows); err != nil {
+		return nil, err
+	}
 	for _, r := range rows {
 		switch {
 		case r.ID != p.ID:
@@ -98,4 +102,53 @@ func (s *Service) AddProgramme(ctx context.Context, text []byte, actor string) (
 		return nil, fmt.Errorf("add programme %q: %w", p.ID, err)
 	}
 	return p, nil
+}
+
+// checkTypes refuses a programme that describes a wallet type otherwise than before:
+// credentials state the hash of the description that they were issued with, and
+// there is one under each vct.
+func (s *Service) checkTypes(p *programme.Programme, rows []ProgrammeRow) error {
+	for _, f := range p.Forms {
+		if !f.Wallet() {
+			continue
+		}
+		own, err := p.TypeMetadata(f.Name)
+		if err != nil {
+			return err
+		}
+		known, err := s.typeMetadata(f.VCT, rows)
+		if err != nil && !errors.Is(err, ErrNoForm) {
+			return err
+		}
+		if err == nil && string(known) != string(own) {
+			return fmt.Errorf("%w: form %q of programme %q, vct %q", ErrTypeChanged, f.Name, p.ID, f.VCT)
+		}
+	}
+	return nil
+}
+
+// TypeMetadata returns the description of the wallet type with this vct, as every
+// credential of the type states its hash (see [programme.Programme.TypeMetadata]).
+// It returns [ErrNoForm] if no programme makes such credentials.
+func (s *Service) TypeMetadata(ctx context.Context, vct string) ([]byte, error) {
+	rows, err := s.cfg.Store.Programmes(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read programmes: %w", err)
+	}
+	return s.typeMetadata(vct, rows)
+}
+
+func (s *Service) typeMetadata(vct string, rows []ProgrammeRow) ([]byte, error) {
+	for _, row := range rows {
+		p, err := s.parse(row)
+		if err != nil {
+			return nil, err
+		}
+		for _, f := range p.Forms {
+			if f.Wallet() && f.VCT == vct {
+				return p.TypeMetadata(f.Name)
+			}
+		}
+	}
+	return nil, fmt.Errorf("%w: vct %q", ErrNoForm, clip(vct))
 }

@@ -211,11 +211,12 @@ func (s *Service) types(ctx context.Context) ([]credential.Type, error) {
 		if err != nil {
 			return nil, err
 		}
-		t := p.CredentialType()
-		if i := slices.IndexFunc(types, func(o credential.Type) bool { return o.ID == t.ID }); i >= 0 {
-			types[i] = t
-		} else {
-			types = append(types, t)
+		for _, t := range p.CredentialTypes() {
+			if i := slices.IndexFunc(types, func(o credential.Type) bool { return o.ID == t.ID }); i >= 0 {
+				types[i] = t
+			} else {
+				types = append(types, t)
+			}
 		}
 	}
 	return types, nil
@@ -251,7 +252,7 @@ func (s *Service) lastContent(r TrustRequest, last, next Publication) (trust.Con
 // fillContent puts the issuer's own part into the content and returns the keys
 // that it carries. What belongs to other issuers stays.
 func (s *Service) fillContent(tx Tx, r TrustRequest, c *trust.Content, types []credential.Type, all []keys.Key) ([]keys.Key, error) {
-	own := trust.Issuer{ID: s.cfg.Issuer, Names: r.Names, Country: r.Country, Logo: r.Logo}
+	own := trust.Issuer{ID: s.cfg.Issuer, URL: s.cfg.URL, Names: r.Names, Country: r.Country, Logo: r.Logo}
 	foreignTypes, foreignLists := map[string]bool{}, map[string]bool{}
 	place := len(c.Issuers)
 	for i, other := range c.Issuers {
@@ -425,82 +426,4 @@ type StatusRequest struct {
 	KeepFor time.Duration
 	// Actor is the account of the operator, for the audit log.
 	Actor string
-}
-
-// PublishStatus makes, signs and stores the next token of every status list,
-// each in a transaction of its own with what [Service.PublishTrust] promises,
-// and returns them in the order of the lists. Several processes may publish at once:
-// numbers and dates of a list only go up, and each token shows every change that was
-// acknowledged before it was made.
-func (s *Service) PublishStatus(ctx context.Context, r StatusRequest) ([]Publication, error) {
-	lists, err := s.cfg.Store.Lists(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("list status lists: %w", err)
-	}
-	published := make([]Publication, 0, len(lists))
-	for _, l := range lists {
-		p, err := s.publishList(ctx, r, l)
-		for range maxOvertaken {
-			if !errors.Is(err, ErrMoved) {
-				break
-			}
-			p, err = s.publishList(ctx, r, l) // another publisher was faster: read again
-		}
-		if err != nil {
-			return published, fmt.Errorf("publish status list %s: %w", l.URI, err)
-		}
-		published = append(published, p)
-	}
-	return published, nil
-}
-
-// maxOvertaken is how often other publishers of the same list may be faster.
-const maxOvertaken = 5
-
-func (s *Service) publishList(ctx context.Context, r StatusRequest, l List) (Publication, error) {
-	var p, last Publication
-	err := s.cfg.Store.Write(ctx, func(tx Tx) error {
-		var err error
-		if last, err = tx.Publication(l.URI); err != nil {
-			return err
-		}
-		p = Publication{Name: l.URI, Number: last.Number + 1}
-		if p.IssuedAt, err = s.publishAt(last); err != nil {
-			return err
-		}
-		_, signer, err := s.signer(ctx, keys.StatusList, p.IssuedAt)
-		if err != nil {
-			return err
-		}
-		list, err := statusList(tx, l)
-		if err != nil {
-			return err
-		}
-		if (draft{last: last, next: p}).keeps(r.KeepFor) {
-			want := status.Expect{URI: l.URI, Now: p.IssuedAt, Keys: []keys.PublicKey{signer.Key().Public}}
-			if old, err := status.VerifyToken(last.Content, want); err == nil && old.List.SHA256() == list.SHA256() {
-				return errKept
-			}
-		}
-		p.Content, err = status.SignToken(s.cfg.Rand, signer, status.TokenInfo{
-			URI: l.URI, IssuedAt: p.IssuedAt, Expires: p.IssuedAt.Add(r.Lifetime), TTL: r.TTL, List: list, AggregationURI: r.Aggregation,
-		}, p.IssuedAt)
-		if err != nil {
-			return err
-		}
-		// What is handed out is first read as a verifier will.
-		want := status.Expect{URI: l.URI, Now: p.IssuedAt, Keys: []keys.PublicKey{signer.Key().Public}}
-		if _, err := status.VerifyToken(p.Content, want); err != nil {
-			return fmt.Errorf("%w: %w", ErrSelfCheck, err)
-		}
-		return s.savePublication(tx, &p, audit.StatusPublished, r.Actor, fmt.Sprintf("number %d of %.200s", p.Number, l.URI))
-	})
-	if errors.Is(err, errKept) {
-		return last, nil
-	}
-	if err != nil {
-		return Publication{}, err
-	}
-	s.cfg.Crash(PointPublished)
-	return p, nil
 }

@@ -409,8 +409,10 @@ func (r *replay) published(e *audit.Event) {
 		_, text, _ = strings.Cut(e.Detail, " of ")
 		names = nil
 		for _, l := range r.lists { // a detail is cut off after 200 characters
-			if l.URI == text || len(text) >= 200 && strings.HasPrefix(l.URI, text) {
-				names = append(names, l.URI)
+			for _, name := range []string{l.URI, JWTName(l.URI)} {
+				if name == text || len(text) >= 200 && strings.HasPrefix(name, text) {
+					names = append(names, name)
+				}
 			}
 		}
 	case strings.HasPrefix(e.Detail, "part "):

@@ -56,6 +56,9 @@ type Content struct {
 type Issuer struct {
 	// ID is the issuer's identifier, as credentials name it in iss.
 	ID string
+	// URL is its https address, as SD-JWT VCs name it in iss. Optional; it belongs to
+	// one issuer.
+	URL string
 	// Names is its name by language tag; "en" is required.
 	Names map[string]string
 	// Country is its ISO 3166-1 code of two letters. Optional.
@@ -101,6 +104,10 @@ func NewIssuerKey(k keys.Key, types, regions []string) IssuerKey {
 		ValidTo: k.VerifyUntil, CompromisedSince: k.CompromisedSince, Types: types, Regions: regions,
 	}
 }
+
+// Is reports whether a credential that names its issuer so means this one: by its ID,
+// or by its URL.
+func (i Issuer) Is(name string) bool { return name != "" && (name == i.ID || name == i.URL) }
 
 // MaySign reports whether the key may sign credentials of this type.
 func (k IssuerKey) MaySign(typeID string) bool { return slices.Contains(k.Types, typeID) }
@@ -170,6 +177,9 @@ func newBundle(c Content, roots []signedRoot, hash [32]byte) *Bundle {
 	for i := range b.Issuers {
 		issuer := &b.Issuers[i]
 		b.issuers[issuer.ID] = issuer
+		if issuer.URL != "" {
+			b.issuers[issuer.URL] = issuer
+		}
 		for j := range issuer.Keys {
 			if key := &issuer.Keys[j]; !key.Key.IsZero() {
 				b.owners[key.Key.Thumbprint()] = owner{issuer, key}
@@ -240,7 +250,7 @@ func (b *Bundle) IssuerKey(key keys.PublicKey) (Issuer, IssuerKey, bool) {
 	return *o.issuer, *o.key, true
 }
 
-// Issuer returns the issuer with this id.
+// Issuer returns the issuer with this id or URL.
 func (b *Bundle) Issuer(id string) (Issuer, bool) {
 	known, ok := b.issuers[id]
 	if !ok {

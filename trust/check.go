@@ -85,6 +85,18 @@ func unique[T any](what string, all []T, id func(T) string, report func(format s
 
 func (f *faults) issuers(c Content) {
 	unique("issuer", c.Issuers, func(i Issuer) string { return i.ID }, f.add)
+	named := map[string]bool{}
+	for _, i := range c.Issuers {
+		named[i.ID] = true
+	}
+	for _, i := range c.Issuers {
+		if i.URL != "" && i.URL != i.ID {
+			if named[i.URL] {
+				f.add("issuer %.80q: its URL %.80q names another issuer as well", i.ID, i.URL)
+			}
+			named[i.URL] = true
+		}
+	}
 	types := map[string]bool{}
 	for _, t := range c.Types {
 		types[t.ID] = true
@@ -198,6 +210,12 @@ func (c Content) lint(now time.Time) faults {
 
 func (f *faults) issuer(i Issuer) {
 	f.id("issuer", i.ID)
+	if i.URL != "" {
+		f.id("issuer URL", i.URL)
+		if !strings.HasPrefix(i.URL, "https://") {
+			f.add("issuer %.80q: its URL is no https address", i.ID)
+		}
+	}
 	f.texts("issuer "+i.ID, i.Names, 200)
 	if i.Country != "" && (len(i.Country) != 2 || strings.Trim(i.Country, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "") {
 		f.add("issuer %.80q: country %.10q is not of two capital letters", i.ID, i.Country)

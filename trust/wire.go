@@ -92,6 +92,7 @@ type wireIssuer struct {
 	Logo      []byte            `cbor:"4,keyasint,omitempty"`
 	Keys      []wireKey         `cbor:"5,keyasint"`
 	Authority *wireAuthority    `cbor:"6,keyasint,omitempty"`
+	URL       string            `cbor:"7,keyasint,omitempty"`
 }
 
 type wireKey struct {
@@ -175,7 +176,7 @@ func (c Content) marshal() ([]byte, error) {
 }
 
 func (i Issuer) marshal() ([]byte, error) {
-	w := wireIssuer{ID: i.ID, Names: i.Names, Country: i.Country, Logo: i.Logo}
+	w := wireIssuer{ID: i.ID, Names: i.Names, Country: i.Country, Logo: i.Logo, URL: i.URL}
 	for _, k := range i.Keys {
 		if k.Key.IsZero() {
 			return nil, fmt.Errorf("issuer %.80q: a key without its public key", i.ID)
@@ -200,7 +201,7 @@ func parseIssuer(raw []byte) (Issuer, error) {
 	if err := unmarshal(raw, &w); err != nil {
 		return Issuer{}, fmt.Errorf("issuer: %w", err)
 	}
-	i := Issuer{ID: w.ID, Names: w.Names, Country: w.Country, Logo: w.Logo}
+	i := Issuer{ID: w.ID, Names: w.Names, Country: w.Country, Logo: w.Logo, URL: w.URL}
 	for _, k := range w.Keys {
 		parsed := IssuerKey{
 			State: k.State, ValidFrom: date(k.ValidFrom), ValidTo: date(k.ValidTo), SignUntil: date(k.SignUntil),

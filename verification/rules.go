@@ -90,7 +90,8 @@ func (j *judgement) authority() {
 		j.set(Check{ID: CheckIssuer, Result: Unknown, Reason: credential.UnknownIssuer, AsOf: asOf})
 		return
 	}
-	if issuer.ID != j.v.Issuer {
+	// Only wallet formats name an issuer by its address.
+	if issuer.ID != j.v.Issuer && !(j.v.Format == credential.FormatSDJWT && issuer.Is(j.v.Issuer)) {
 		j.set(Check{ID: CheckIssuer, Result: Fail, Reason: credential.WrongIssuer, Detail: "the key belongs to another issuer", AsOf: asOf})
 		return
 	}

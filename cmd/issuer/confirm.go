@@ -338,11 +338,15 @@ func (a *app) readPublished(b []byte, all []keys.Key) (issuance.Published, error
 			own = append(own, k.Public)
 		}
 	}
-	if t, err := statuslist.ParseToken(b, 0); err == nil {
-		if t, err = statuslist.VerifyToken(b, statuslist.Expect{URI: t.URI, Now: t.IssuedAt, Keys: own}); err != nil {
+	if t, err := parseList(b); err == nil {
+		name := t.URI
+		if isJWT(b) {
+			name = issuance.JWTName(name)
+		}
+		if t, err = issuance.OpenList(name, b, own); err != nil {
 			return issuance.Published{}, err
 		}
-		return issuance.Published{Name: t.URI, IssuedAt: t.IssuedAt, Digest: sha256.Sum256(b), Lists: map[string]*statuslist.List{t.URI: t.List}}, nil
+		return issuance.Published{Name: name, IssuedAt: t.IssuedAt, Digest: sha256.Sum256(b), Lists: map[string]*statuslist.List{t.URI: t.List}}, nil
 	}
 	bundle, err := trust.Open(b)
 	if err != nil {

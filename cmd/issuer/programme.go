@@ -202,6 +202,9 @@ func (p *program) programmeAdd() *cobra.Command {
 			if errors.Is(err, issuance.ErrMoved) {
 				return cli.Hint(err, "raise `version:` in the file by one")
 			}
+			if errors.Is(err, issuance.ErrTypeChanged) {
+				return cli.Hint(err, "give the wallet form another `vct:`, such as the same with a higher number at its end")
+			}
 			if err != nil {
 				return err
 			}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
@@ -32,8 +33,9 @@ func (p *program) statusPublish() *cobra.Command {
 	var every string
 	c := &cobra.Command{
 		Use: "publish --out FOLDER [--every 60s]", Short: "Sign the status lists and the trust bundle and write them for a web server", Args: cobra.NoArgs,
-		Long: `Writes one signed Token Status List (CWT form) a list, under the name that its address ends with, for any static web server to serve as
-` + statuslist.MediaType + `, the trust bundle as ISSUER.trust, and ` + indexName + ` with numbers, dates and digests. A list that says what its last token says is
+		Long: `Writes one signed Token Status List (CWT form) a list, under the name that its address ends with and .cwt, for any static web server to serve as
+` + statuslist.MediaType + `; of lists for wallets the JWT form, too, with .jwt, to be served as
+` + statuslist.MediaTypeJWT + ` (which is what an answer without Accept should be for them); the trust bundle as ISSUER.trust, and ` + indexName + ` with numbers, dates and digests. A list that says what its last token says is
 signed anew twice a day only.
 
 With --every it goes on until it is told to stop: it publishes what has changed within that time, tries again when the database cannot be reached,
@@ -127,6 +129,7 @@ func sleep(ctx context.Context, d time.Duration) {
 // A publishedFile is one file of a published folder.
 type publishedFile struct {
 	URI      string    `json:"uri,omitempty"`
+	Type     string    `json:"type,omitempty"`
 	Number   uint64    `json:"number"`
 	File     string    `json:"file"`
 	Bytes    int       `json:"bytes"`
@@ -243,12 +246,16 @@ func (a *app) publishAll(cmd *cobra.Command, out string) (publishedIndex, error)
 		return publishedIndex{}, err
 	}
 	for _, l := range lists {
-		name := filepath.Base(strings.TrimPrefix(l.Name, a.cfg.statusBase())) + ".cwt"
+		uri, extension, mediaType := l.Name, ".cwt", statuslist.MediaType
+		if of, jwt := issuance.IsJWT(l.Name); jwt {
+			uri, extension, mediaType = of, ".jwt", statuslist.MediaTypeJWT
+		}
+		name := filepath.Base(strings.TrimPrefix(uri, a.cfg.statusBase())) + extension
 		file, err := place(out, name, l, known, newerList)
 		if err != nil {
 			return publishedIndex{}, err
 		}
-		file.URI = l.Name
+		file.URI, file.Type = uri, mediaType
 		index.Lists = append(index.Lists, file)
 	}
 	bundle, err := a.currentBundle(cmd)
@@ -305,13 +312,25 @@ func place(out, name string, p issuance.Publication, known publishedIndex, newer
 
 // newerList reports whether one list token is of a later date than another.
 func newerList(old, next []byte) bool {
-	a, err := statuslist.ParseToken(old, 0)
+	a, err := parseList(old)
 	if err != nil {
 		return false // whatever it is, nobody can use it
 	}
-	b, err := statuslist.ParseToken(next, 0)
+	b, err := parseList(next)
 	return err != nil || a.IssuedAt.After(b.IssuedAt)
 }
+
+// parseList reads a list token of either form.
+func parseList(token []byte) (*statuslist.TokenInfo, error) {
+	if isJWT(token) {
+		return statuslist.ParseJWT(string(token), 0)
+	}
+	return statuslist.ParseToken(token, 0)
+}
+
+// isJWT reports whether a list token is of the JWT form: it begins with a JSON object
+// in base64url, as no CWT does.
+func isJWT(token []byte) bool { return bytes.HasPrefix(token, []byte("ey")) }
 
 // newerBundle reports whether one trust bundle has a later version than another.
 func newerBundle(old, next []byte) bool {

@@ -133,7 +133,7 @@ func (p *program) assemble(cfg Config, dir string, ks *keys.File, db *store.DB) 
 	a := &app{cfg: cfg, dir: dir, keys: ks, store: db, actor: account(), now: p.Now}
 	var err error
 	a.service, err = issuance.New(issuance.Config{
-		Issuer: cfg.Issuer.ID, StatusBase: cfg.statusBase(), Store: db, Queue: db, Keys: ks, Secret: ks.Secret, Fits: fits, Now: p.Now,
+		Issuer: cfg.Issuer.ID, URL: strings.TrimSuffix(cfg.Issuer.URL, "/"), StatusBase: cfg.statusBase(), Store: db, Queue: db, Keys: ks, Secret: ks.Secret, Fits: fits, Now: p.Now,
 		Crash: crash, MayIssue: a.mayIssue,
 	})
 	if err != nil {
