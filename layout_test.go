@@ -32,6 +32,7 @@ var layers = []string{
 	"registry/csvfile registry/samplecountry registry/sqltable store store/once",
 	"keys/keystest registry/registrytest store/storetest backup internal/officetest",
 	"cmd/issuer cmd/verifier bench proof",
+	"interop",
 }
 
 // pureLines is how many of them stand above the line.

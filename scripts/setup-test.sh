@@ -9,12 +9,36 @@ command -v gcc >/dev/null || needed+=(gcc)           # the race detector
 command -v strace >/dev/null || wanted+=(strace)     # faults of system calls
 # Tests start servers of their own (internal/pgtest).
 compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || command -v initdb >/dev/null || wanted+=(postgresql)
+command -v node >/dev/null || wanted+=(nodejs) # other people's implementations (interop/)
+command -v npm >/dev/null || wanted+=(npm)
+# npm_packages installs the peers of interop/, exactly those of the lock file, unless
+# they are there already. Without npm or a registry the tests with them are skipped;
+# SANAD_REQUIRE_NPM=1 makes that a failure.
+npm_packages() {
+  local dir stamp
+  dir=$(dirname "$0")/../interop
+  stamp=$dir/node_modules/.sanad-lock
+  if [ -e "$stamp" ] && cmp -s "$stamp" "$dir/package-lock.json"; then
+    return
+  fi
+  if ! command -v npm >/dev/null || ! command -v node >/dev/null; then
+    echo "no npm: tests against other implementations (interop/) are skipped" >&2
+  elif (cd "$dir" && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error >/dev/null); then
+    cp "$dir/package-lock.json" "$stamp"
+    return
+  else
+    echo "npm ci failed: tests against other implementations (interop/) are skipped" >&2
+  fi
+  [ "${SANAD_REQUIRE_NPM:-}" != 1 ]
+}
 missing=("${needed[@]}" "${wanted[@]}")
 if [ ${#missing[@]} = 0 ]; then
+  npm_packages
   exit
 fi
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
   echo "make test uses these packages, which are not installed: ${missing[*]}" >&2
+  npm_packages
   exit $((${#needed[@]} > 0))
 fi
 echo "installing for the tests: ${missing[*]}" >&2
@@ -26,3 +50,4 @@ fi
 export DEBIAN_FRONTEND=noninteractive UCF_FORCE_CONFFOLD=1
 apt-get update -qq
 apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+npm_packages
