@@ -26,7 +26,7 @@ var layers = []string{
 	"credential/cwt credential/sdjwt credential/status programme/crosswalk",
 	"trust programme",
 	"issuance verification oid4vci oid4vp",
-	"fsck",
+	"fsck wallet",
 	// Above this line: no network, no database, no cgo.
 	"qr/image internal/vectors internal/cli internal/pgtest internal/faultproxy internal/fetch",
 	"registry/csvfile registry/samplecountry registry/sqltable store store/once",
@@ -50,7 +50,7 @@ var owner = map[string]string{
 	"github.com/riverqueue/river":       "store",
 	"github.com/pressly/goose/v3":       "store",
 	"github.com/jackc/pgx/v5":           "store store/once registry/sqltable internal/pgtest internal/faultproxy",
-	"filippo.io/age":                    "backup",
+	"filippo.io/age":                    "backup wallet",
 	"github.com/klauspost/compress":     "backup",
 	"github.com/schollz/progressbar/v3": "cmd/issuer",
 	"golang.org/x/text/encoding":        "registry/csvfile",
@@ -67,7 +67,7 @@ var testOnly = []string{
 // pureModules are the foreign modules that a pure package may import.
 var pureModules = []string{
 	"github.com/lestrrat-go/jwx/v2", "github.com/veraison/go-cose", "github.com/fxamacker/cbor/v2", "golang.org/x/mod", "golang.org/x/crypto",
-	"golang.org/x/text", "github.com/multiformats/go-multibase", "golang.org/x/sync", "golang.org/x/sys", "go.yaml.in/yaml/v3",
+	"golang.org/x/text", "filippo.io/age", "github.com/multiformats/go-multibase", "golang.org/x/sync", "golang.org/x/sys", "go.yaml.in/yaml/v3",
 }
 
 // line is the line of layers on which pkg stands, or -1 if it is not ours.

@@ -1,0 +1,152 @@
+package wallet
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/sanad-id/sanad/keys"
+)
+
+// A Held credential is one that an issuer gave, in as many copies as there are keys.
+// Copies say the same and cannot be linked by what they are made of, so that each is
+// shown to one verifier for as long as there are fresh ones.
+type Held struct {
+	// ID is the wallet's own name for it.
+	ID string `json:"id"`
+	// Issuer is the credential issuer identifier, and Configuration the id of the
+	// configuration that was asked for.
+	Issuer        string `json:"issuer"`
+	Configuration string `json:"configuration"`
+	// Format is that of every copy, Type the vct.
+	Format string `json:"format"`
+	Type   string `json:"type"`
+	// Names are the names of the type for people by language, IssuerNames those of the
+	// issuer, Labels those of claims by their path in JSON.
+	Names       map[string]string            `json:"names,omitempty"`
+	IssuerNames map[string]string            `json:"issuer_names,omitempty"`
+	Labels      map[string]map[string]string `json:"labels,omitempty"`
+	Accepted    time.Time                    `json:"accepted"`
+	// Copies are the credentials; at least one.
+	Copies []Copy `json:"copies"`
+}
+
+// A Copy is a credential with the key that it is bound to.
+type Copy struct {
+	// Credential is the credential as the issuer sent it.
+	Credential string `json:"credential"`
+	// Key is the private key in PKCS #8.
+	Key []byte `json:"key"`
+	// Shown counts how often it was presented, or about to be: it is raised first.
+	Shown int `json:"shown"`
+}
+
+// Fresh is the place of the copy to show next: the one that was shown least, the
+// first of several.
+func (h *Held) Fresh() int {
+	best := 0
+	for i, c := range h.Copies {
+		if c.Shown < h.Copies[best].Shown {
+			best = i
+		}
+	}
+	return best
+}
+
+// Signer returns the signer of the copy's key.
+func (c *Copy) Signer() (keys.Signer, error) { return holderSigner(c.Key) }
+
+// NewKey makes a key for a copy and returns it in PKCS #8, with its signer.
+func NewKey() ([]byte, keys.Signer, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, nil, err
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, nil, err
+	}
+	s, err := holderSigner(der)
+	return der, s, err
+}
+
+func holderSigner(der []byte) (keys.Signer, error) {
+	parsed, err := x509.ParsePKCS8PrivateKey(der)
+	if err != nil {
+		return nil, fmt.Errorf("%w: a key cannot be read", ErrCorrupt)
+	}
+	private, ok := parsed.(*ecdsa.PrivateKey)
+	if !ok {
+		return nil, fmt.Errorf("%w: a key of another kind", ErrCorrupt)
+	}
+	public, err := keys.NewPublicKey(keys.ES256, &private.PublicKey)
+	if err != nil {
+		return nil, errors.Join(ErrCorrupt, err)
+	}
+	// A wallet's key has no life cycle: it works as long as its credential does.
+	return keys.NewSigner(keys.Key{
+		Public: public, Purpose: keys.Holder, State: keys.Active, SignUntil: time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC),
+	}, private)
+}
+
+// An Entry says what was shared with whom, or what else was done. It never holds a
+// value of a claim.
+type Entry struct {
+	ID string    `json:"id"`
+	At time.Time `json:"at"`
+	// Deed is what was done.
+	Deed Deed `json:"deed"`
+	// Credential is the wallet's name for the credential, Type its type.
+	Credential string `json:"credential,omitempty"`
+	Type       string `json:"type,omitempty"`
+	// Party is the issuer or verifier as it was established, Anchor who vouches for it.
+	Party  string `json:"party,omitempty"`
+	Anchor string `json:"anchor,omitempty"`
+	// Purpose is why a verifier asked, as it said, and Claims what it got.
+	Purpose string   `json:"purpose,omitempty"`
+	Claims  []string `json:"claims,omitempty"`
+	// Kept is how many days it says to keep them; nil if it did not say.
+	Kept *int `json:"kept_days,omitempty"`
+}
+
+// A Deed is something that a wallet did.
+type Deed string
+
+const (
+	Accepted  Deed = "accepted"
+	Presented Deed = "presented"
+	Refused   Deed = "refused"
+	Deleted   Deed = "deleted"
+)
+
+// alphabet is that of ids: nothing that a shell or a file name treats specially, and
+// no letters that look alike.
+const alphabet = "0123456789abcdefghjkmnpqrstvwxyz"
+
+// idLength is 8 characters of time and 8 of chance.
+const idLength = 16
+
+// newID is a name that sorts by time.
+func newID(at time.Time) (string, error) {
+	var random [8]byte
+	if _, err := rand.Read(random[:]); err != nil {
+		return "", err
+	}
+	seconds := uint64(at.Unix())
+	id := make([]byte, idLength)
+	for i := 7; i >= 0; i-- {
+		id[i] = alphabet[seconds&31]
+		seconds >>= 5
+	}
+	for i, b := range random {
+		id[8+i] = alphabet[b&31]
+	}
+	return string(id), nil
+}
+
+func validID(id string) bool { return len(id) == idLength && strings.Trim(id, alphabet) == "" }
