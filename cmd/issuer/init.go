@@ -328,6 +328,11 @@ func (p *program) configCommand() *cobra.Command {
 					warnings = append(warnings, fmt.Sprintf("%s ends on %s: `issuer keys rotate --purpose %s`", k, date(k.SignUntil), string(purpose)))
 				}
 			}
+			chains, err := a.chainWarnings(all)
+			if err != nil {
+				return err
+			}
+			warnings = append(warnings, chains...)
 			about, err := a.store.About(cmd.Context())
 			if err != nil {
 				return err

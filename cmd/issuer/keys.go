@@ -15,9 +15,12 @@ import (
 
 func (p *program) keysCommand() *cobra.Command {
 	return cli.Group("keys", "Look after the signing keys",
-		`Keys have one purpose each: credential, status_list, trust_bundle, audit or backup. A key is planned, then active, then retired; what it
-signed keeps verifying, because trust bundles list it for good. A key that somebody else may have is marked as compromised.`,
-		p.keysList(), p.keysRotate(), p.keysRetire(), p.keysCompromise(), p.keysExport())
+		`Keys have one purpose each: credential, status_list, metadata, trust_bundle, audit or backup. A key is planned, then active, then retired; what it
+signed keeps verifying, because trust bundles list it for good. A key that somebody else may have is marked as compromised.
+
+Wallets also want X.509 certificates: under a root of the state's own (root, certify), or of an authority elsewhere (csr, import-chain).`,
+		p.keysList(), p.keysRotate(), p.keysRetire(), p.keysCompromise(), p.keysExport(),
+		p.keysRoot(), p.keysCertify(), p.keysCSR(), p.keysImportChain())
 }
 
 // keyView is a key as --json shows it.
@@ -31,6 +34,8 @@ type keyView struct {
 	SignFrom  time.Time  `json:"sign_from"`
 	SignUntil time.Time  `json:"sign_until"`
 	Since     *time.Time `json:"compromised_since,omitempty"`
+	// Certificate is when the chain of the key ends.
+	Certificate *time.Time `json:"certificate_until,omitempty"`
 }
 
 func viewKey(k keys.Key) keyView {
@@ -51,20 +56,27 @@ func (p *program) keysList() *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "Show every key and where it stands", Args: cobra.NoArgs,
 		Example: "  issuer keys list --dir office",
-		RunE: p.office(readOnly, func(cmd *cobra.Command, app *app, _ []string) error {
-			all, err := app.keys.Keys(cmd.Context())
+		RunE: p.office(readOnly, func(cmd *cobra.Command, a *app, _ []string) error {
+			all, err := a.keys.Keys(cmd.Context())
 			if err != nil {
 				return err
 			}
 			views := make([]keyView, len(all))
+			ends := make([]time.Time, len(all))
 			for i, k := range all {
 				views[i] = viewKey(k)
+				if ends[i], err = a.certificateEnd(k); err != nil {
+					return err
+				}
+				if !ends[i].IsZero() {
+					views[i].Certificate = &ends[i]
+				}
 			}
 			return p.Print(cmd, views, func(w io.Writer) {
-				table(w, "KEY|PURPOSE|ALGORITHM|STATE|PUBLISHED|SIGNS FROM|SIGNS UNTIL", func(add func(...string)) {
-					for _, k := range all {
+				table(w, "KEY|PURPOSE|ALGORITHM|STATE|PUBLISHED|SIGNS FROM|SIGNS UNTIL|CERTIFICATE UNTIL", func(add func(...string)) {
+					for i, k := range all {
 						add(k.ID().String(), k.Purpose.String(), string(k.Public.Algorithm()), string(k.State),
-							date(k.Published), date(k.SignFrom), date(k.SignUntil))
+							date(k.Published), date(k.SignFrom), date(k.SignUntil), date(ends[i]))
 					}
 				})
 			})
@@ -120,7 +132,7 @@ the next step if its time has come, and otherwise says when that is.`,
 			return p.Print(cmd, result, func(w io.Writer) { fmt.Fprintln(w, rotationText(r, emergency)) })
 		}),
 	}
-	c.Flags().StringVar(&purpose, "purpose", string(keys.Credential), "which key: credential, status_list, trust_bundle, audit or backup")
+	c.Flags().StringVar(&purpose, "purpose", string(keys.Credential), "which key: credential, status_list, metadata, trust_bundle, audit or backup")
 	c.Flags().StringVar(&algorithm, "algorithm", "", "ES256, ES384 or EdDSA (default: ES256; EdDSA for audit)")
 	c.Flags().BoolVar(&emergency, "emergency", false, "do not wait for the bundle to reach verifiers: those without it will answer \"cannot tell\"")
 	return c

@@ -101,6 +101,12 @@ func (s Subject) names() (host string, uri *url.URL, err error) {
 	return u.Hostname(), u, nil
 }
 
+// Host returns the host of an https address as certificates name it.
+func Host(address string) (string, error) {
+	host, _, err := Subject{Address: address}.names()
+	return host, err
+}
+
 // Issue makes the certificate of a signer under a root, in DER. It is valid from now
 // until the time until, or the root's end if that comes first. The key of the root
 // must be the one that signs.
