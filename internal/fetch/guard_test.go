@@ -517,3 +517,20 @@ func TestCache(t *testing.T) {
 	check("nothing kept", "/a", body+"/a", 1, 0)
 	check("nothing kept, again", "/a", body+"/a", 1, 0)
 }
+
+// FuzzCheckURL: what is let through is https to one host that every reader reads alike.
+func FuzzCheckURL(f *testing.F) {
+	for _, s := range []string{"https://good.example/", "https://good@evil.example/", "https://[::1%25lo]/", "https://a\\@b/", "http://127.0.0.1/", "https://a.example:443/x?y"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		if fetch.CheckURL(s, nil) != nil {
+			return
+		}
+		rest, ok := strings.CutPrefix(strings.ToLower(s), "https://")
+		host, _, _ := strings.Cut(rest, "/")
+		if !ok || host == "" || strings.ContainsAny(host, "@\\?#% ") || strings.ContainsAny(s, "\r\n\t\x00") {
+			t.Fatalf("%q is let through", s)
+		}
+	})
+}
