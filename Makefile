@@ -4,7 +4,7 @@ GO      ?= go
 BIN     := bin
 FUZZTIME ?= 60s
 # Packages in which goroutines meet; their tests run under the race detector.
-RACE := ./keys/... ./audit/... ./trust/... ./store/... ./issuance/... ./verification/... ./registry/csvfile/... ./credential/...
+RACE := ./keys/... ./audit/... ./trust/... ./store/... ./issuance/... ./verification/... ./registry/csvfile/... ./credential/... ./internal/web/... ./api/...
 
 .PHONY: help build demo test test-go test-race lint bench fuzz soak soak-batch clean
 

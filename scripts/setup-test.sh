@@ -9,6 +9,7 @@ command -v gcc >/dev/null || needed+=(gcc)           # the race detector
 command -v strace >/dev/null || wanted+=(strace)     # faults of system calls
 # Tests start servers of their own (internal/pgtest).
 compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || command -v initdb >/dev/null || wanted+=(postgresql)
+command -v redis-server >/dev/null || wanted+=(redis-server)
 command -v node >/dev/null || wanted+=(nodejs) # other people's implementations (interop/)
 command -v npm >/dev/null || wanted+=(npm)
 # npm_packages installs the peers of interop/, exactly those of the lock file, unless
@@ -46,6 +47,12 @@ if [[ " ${wanted[*]} " = *" postgresql "* ]] && [ ! -e /etc/postgresql-common/cr
   # The package is to make and start no server.
   mkdir -p /etc/postgresql-common
   printf 'create_main_cluster = false\nstart_conf = manual\n' >/etc/postgresql-common/createcluster.conf
+fi
+if [ ! -e /usr/sbin/policy-rc.d ]; then
+  # Nor is any other.
+  printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
+  chmod +x /usr/sbin/policy-rc.d
+  trap 'rm -f /usr/sbin/policy-rc.d' EXIT
 fi
 export DEBIAN_FRONTEND=noninteractive UCF_FORCE_CONFFOLD=1
 apt-get update -qq
