@@ -21,7 +21,7 @@ type peer struct {
 }
 
 // perCall is how long a peer may take for an answer.
-const perCall = 60 * time.Second
+const perCall = 2 * time.Minute
 
 // startPeer runs a module of this folder. Without node or the packages the test is
 // skipped, or fails if SANAD_REQUIRE_NPM is 1.

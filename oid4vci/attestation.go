@@ -200,7 +200,8 @@ func MakeClientAttestation(rnd io.Reader, s keys.Signer, chain [][]byte, a Attes
 
 // MakeClientAttestationPoP makes the proof of possession that goes with an attestation
 // to the authorization server with this identifier. Challenge is the last that it gave,
-// "" if none. ClientID is for servers of draft-07, which want it as iss; "" leaves it out.
+// "" if none. ClientID is for servers of draft-07, which want it as iss, and want exp; ""
+// leaves both out.
 func MakeClientAttestationPoP(rnd io.Reader, s keys.Signer, audience, clientID, challenge string, now time.Time) (string, error) {
 	if audience == "" || now.IsZero() {
 		return "", errors.New("oid4vci: a proof of possession without audience or time")
@@ -210,7 +211,9 @@ func MakeClientAttestationPoP(rnd io.Reader, s keys.Signer, audience, clientID, 
 		return "", err
 	}
 	claims := map[string]any{"aud": audience, "jti": string(jti), "iat": now.Unix()}
-	put(claims, "iss", clientID)
+	if clientID != "" {
+		claims["iss"], claims["exp"] = clientID, now.Add(time.Minute).Unix()
+	}
 	put(claims, "challenge", challenge)
 	return sign(rnd, s, jose.Header{Type: ClientAttestationPoPTyp}, claims)
 }
