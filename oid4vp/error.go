@@ -73,7 +73,12 @@ var (
 type Error struct {
 	Code        Code
 	Description string
-	reason      error
+	// Request is the request that a wallet refuses, if the verifier may be told so with
+	// [Request.Refuse]: who it is and where it receives responses was established. It is
+	// nil otherwise.
+	Request *Request
+
+	reason error
 }
 
 // Error names code and description.

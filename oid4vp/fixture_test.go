@@ -2,13 +2,9 @@ package oid4vp_test
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"errors"
-	"math/big"
 	"net/url"
 	"testing"
 	"time"
@@ -17,6 +13,7 @@ import (
 	"github.com/sanad-id/sanad/credential/sdjwt"
 	"github.com/sanad-id/sanad/internal/jose"
 	"github.com/sanad-id/sanad/keys"
+	"github.com/sanad-id/sanad/keys/chain"
 	"github.com/sanad-id/sanad/keys/keystest"
 	"github.com/sanad-id/sanad/oid4vp"
 )
@@ -40,6 +37,7 @@ type scene struct {
 	issuer    keys.Signer
 	holder    keys.Signer
 	issued    string
+	root      *x509.Certificate
 	leaf      []byte
 }
 
@@ -50,7 +48,8 @@ func newScene(t testing.TB) *scene {
 		holder: keystest.Signer(t, keys.Holder, keys.ES256, "holder"),
 	}
 	signer := keystest.Signer(t, keys.Request, keys.ES256, "library")
-	s.leaf = certificate(t, signer.Key().Public, []byte("root id"))
+	s.root = root(t)
+	s.leaf = certificate(t, s.root, signer, "City library", "https://"+library)
 	s.signature = oid4vp.Signature{Signer: signer, X5C: [][]byte{s.leaf}}
 	decrypt, err := jose.NewDecryptionKey("request 7")
 	if err != nil {
@@ -74,9 +73,7 @@ func newScene(t testing.TB) *scene {
 		},
 		IssuedAt: now, Expires: now.Add(5 * time.Minute),
 	}
-	s.want = oid4vp.Expect{Now: now, Chains: roots{string(s.leaf): {
-		Key: signer.Key().Public, Subject: "City library", Anchor: "National root", Hosts: []string{library},
-	}}}
+	s.want = oid4vp.Expect{Now: now, Chains: oid4vp.Roots{s.root}}
 	s.issued = s.issue(t, nil)
 	return s
 }
@@ -97,7 +94,7 @@ func (s *scene) issue(t testing.TB, claims map[string]any) string {
 	pub := s.holder.Key().Public
 	d, err := sdjwt.NewDraft(nil, sdjwt.Token{
 		Issuer: "https://issuer.example", Type: identity, IssuedAt: now.AddDate(0, -1, 0), Expires: now.AddDate(1, 0, 0),
-		Holder: &pub, Claims: claims, Decoys: 2, X5C: [][]byte{certificate(t, s.issuer.Key().Public, []byte("issuer root"))},
+		Holder: &pub, Claims: claims, Decoys: 2, X5C: [][]byte{certificate(t, s.root, s.issuer, "Registry", "https://issuer.example")},
 	}, s.issuer.Key().Public)
 	if err != nil {
 		t.Fatal(err)
@@ -220,30 +217,30 @@ func secret(t testing.TB) string {
 	return s
 }
 
-// certificate is one for this key, signed by an authority with this key identifier.
-func certificate(t testing.TB, key keys.PublicKey, authority []byte) []byte {
+// root is the national root.
+func root(t testing.TB) *x509.Certificate {
 	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	signer := keystest.Signer(t, keys.CertificateRoot, keys.ES256, "root")
+	der, err := chain.NewRoot(rand.Reader, signer, chain.Name{Organization: "National root", Country: "XA"}, now.AddDate(-1, 0, 0), now.AddDate(9, 0, 0))
 	if err != nil {
 		t.Fatal(err)
 	}
-	parent := &x509.Certificate{Subject: pkix.Name{CommonName: "root"}, SubjectKeyId: authority}
-	leaf := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "leaf"}, NotBefore: now, NotAfter: now.AddDate(1, 0, 0)}
-	der, err := x509.CreateCertificate(rand.Reader, leaf, parent, key.Crypto(), private)
+	cert, err := chain.ParseRoot(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cert
+}
+
+// certificate is one for the key of this signer, under the root.
+func certificate(t testing.TB, root *x509.Certificate, s keys.Signer, name, address string) []byte {
+	t.Helper()
+	subject := chain.Subject{Name: chain.Name{Organization: name}, Address: address, Key: s.Key().Public}
+	der, err := chain.Issue(rand.Reader, root, keystest.Signer(t, keys.CertificateRoot, keys.ES256, "root"), subject, now.AddDate(0, -1, 0), now.AddDate(1, 0, 0))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return der
-}
-
-// roots vouch for leaves by their bytes.
-type roots map[string]oid4vp.Vouched
-
-func (r roots) Leaf(_ context.Context, x5c [][]byte, _ time.Time) (oid4vp.Vouched, error) {
-	if v, ok := r[string(x5c[0])]; ok && len(x5c) == 1 {
-		return v, nil
-	}
-	return oid4vp.Vouched{}, errors.New("no such chain")
 }
 
 // dids resolve verification methods by their id.

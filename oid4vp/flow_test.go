@@ -4,6 +4,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -94,6 +95,9 @@ func (s *scene) received(t *testing.T) *oid4vp.Request {
 	if r.Policy == nil || r.Policy.Retention != 48*time.Hour || !maps.Equal(r.Policy.Purpose, s.request.Policy.Purpose) {
 		t.Errorf("policy: %+v", r.Policy)
 	}
+	if strings.HasPrefix(string(r.Client.ID.Prefix), "x509") && (r.Client.Subject != "City library" || r.Client.Anchor != "National root") {
+		t.Errorf("client: %+v", r.Client)
+	}
 	if !r.Client.Key.Equal(s.signature.Signer.Key().Public) || r.Client.Anchor == "" || !r.Expires.Equal(s.request.Expires) {
 		t.Errorf("client: %+v until %v", r.Client, r.Expires)
 	}
@@ -146,7 +150,21 @@ func TestRefusal(t *testing.T) {
 	if err != nil || got.Token != nil || got.Refusal == nil || got.Refusal.Code != oid4vp.AccessDenied || got.Refusal.Unwrap() != nil {
 		t.Errorf("ParseResponse: %+v, %v", got, err)
 	}
+	// What the wallet cannot do the verifier is told, once it is established.
+	f := newForger(t, s)
+	f.transaction(`{"type":"urn:other","credential_ids":["card"]}`)
+	_, err = f.open(t)
 	var e *oid4vp.Error
+	if !errors.As(err, &e) || e.Request == nil || e.Request.ResponseURI != response {
+		t.Fatalf("Open: %v", err)
+	}
+	if got, err := oid4vp.ParseResponse(e.Request.Refuse(e), s.expected()); err != nil || got.Refusal.Code != oid4vp.InvalidTransactionData {
+		t.Errorf("ParseResponse: %+v, %v", got, err)
+	}
+	f.payload["response_uri"] = "https://evil.example/"
+	if _, err = f.open(t); !errors.As(err, &e) || e.Request != nil {
+		t.Errorf("somebody else would be told: %v", err)
+	}
 	if _, err := r.Query.Match(nil).Default(); !errors.As(err, &e) || e.Code != oid4vp.AccessDenied {
 		t.Errorf("Default of nothing: %v", err)
 	}

@@ -48,9 +48,8 @@ type Expect struct {
 // Open reads the request that the invocation leads to and establishes who asks.
 // Object is the request object that was fetched; it is not looked at if the
 // invocation has the request by value. What stands in the link counts for nothing
-// beside a request object (section 5.10.1). A refusal is an [*Error]; the wallet tells
-// it to the verifier only if the response URI was established, and to the person
-// always.
+// beside a request object (section 5.10.1). A refusal is an [*Error]; the person is
+// told always, the verifier if Error.Request is set.
 func (i *Invocation) Open(ctx context.Context, object string, want Expect) (*Request, error) {
 	if want.Now.IsZero() {
 		return nil, errors.New("oid4vp: Expect.Now is not set")
@@ -72,7 +71,13 @@ func (i *Invocation) Open(ctx context.Context, object string, want Expect) (*Req
 	if err != nil {
 		return nil, err
 	}
-	return r, r.checkWallet(want)
+	if err := r.checkWallet(want); err != nil {
+		if e, ok := errors.AsType[*Error](err); ok {
+			e.Request = r
+		}
+		return nil, err
+	}
+	return r, nil
 }
 
 // openUnsigned takes the parameters of the link for the request.
@@ -100,6 +105,8 @@ func (i *Invocation) openSigned(ctx context.Context, object string, want Expect)
 	switch {
 	case errors.Is(err, jose.ErrTooLarge):
 		return nil, refuse(InvalidRequestObject, ErrTooLarge, "request object: %v", err)
+	case errors.Is(err, jose.ErrUnsigned) || errors.Is(err, jose.ErrUnsupportedAlgorithm):
+		return nil, refuse(InvalidRequest, ErrSignature, "request object: %v", err)
 	case err != nil:
 		return nil, refuse(InvalidRequestObject, ErrMalformed, "request object: %v", err)
 	}
@@ -133,7 +140,10 @@ func (i *Invocation) openSigned(ctx context.Context, object string, want Expect)
 	if err := r.findPolicy(v.Get(pVerifierInfo)); err != nil {
 		return nil, err
 	}
-	return r, r.checkAddresses(i.RequestURI, want)
+	if err := r.checkAddresses(i.RequestURI, want); err != nil {
+		return nil, err
+	}
+	return r, nil
 }
 
 // establish checks the signature by the rules of the client's prefix (section
@@ -201,7 +211,7 @@ func unestablished(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	return &Error{InvalidRequest, "request object: the client cannot be established", errors.Join(ErrSignature, err)}
+	return refuse(InvalidRequest, errors.Join(ErrSignature, err), "request object: the client cannot be established")
 }
 
 // named reports whether the client has this host, exactly.
@@ -323,7 +333,7 @@ func (r *Request) checkWallet(want Expect) error {
 			return refuse(InvalidScope, ErrNotSupported, "scope: not known")
 		}
 		r.Query = q
-		if err := r.check(want.DevHTTP); err != nil {
+		if err := r.checkQuery(); err != nil {
 			return err
 		}
 	}

@@ -168,14 +168,20 @@ func (r *Request) check(plain bool) error {
 		return malformed("state: too long or with other characters than those of URLs")
 	case (r.Query == nil) == (r.Scope == ""):
 		return malformed("not exactly one of dcql_query and scope")
-	case r.State == "" && r.Query != nil && r.Query.Unbound():
-		return malformed("state: missing, although a presentation without proof by the holder is asked for") // section 5.3
 	}
 	if _, err := readURI(pResponseURI, r.ResponseURI, plain); err != nil {
 		return err
 	}
 	if r.Client.ID.Prefix == RedirectURI && r.Client.ID.Name != r.ResponseURI {
 		return refuse(InvalidRequest, ErrURI, "response_uri: not the one of the client_id")
+	}
+	return r.checkQuery()
+}
+
+// checkQuery holds the request against its query, once that is known.
+func (r *Request) checkQuery() error {
+	if r.State == "" && r.Query != nil && r.Query.Unbound() {
+		return malformed("state: missing, although a presentation without proof by the holder is asked for") // section 5.3
 	}
 	for i, d := range r.TransactionData {
 		if slices.ContainsFunc(r.TransactionData[:i], func(o TransactionData) bool { return o.encoded == d.encoded }) {
@@ -294,5 +300,8 @@ func readRequest(v strict.Value, plain bool) (*Request, error) {
 	if r.Infos, err = readInfos(v.Get(pVerifierInfo), r.Query); err != nil {
 		return nil, err
 	}
-	return r, r.check(plain)
+	if err := r.check(plain); err != nil {
+		return nil, err
+	}
+	return r, nil
 }

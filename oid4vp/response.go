@@ -242,7 +242,10 @@ func readResponse(token strict.Value, one map[string]string, want ExpectResponse
 		return nil, malformed("vp_token and error")
 	case refused:
 		e, err := readRefusal(code, one[pErrorDescription])
-		return &Response{Refusal: e}, err
+		if err != nil {
+			return nil, err
+		}
+		return &Response{Refusal: e}, nil
 	}
 	t, err := readToken(token)
 	if err != nil {
