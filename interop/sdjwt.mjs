@@ -12,18 +12,21 @@ export default {
   issue: async ({ payload, frame, header }) =>
     new SDJwtVcInstance({ ...base, signer: await signer('issuer') }).issue(payload, frame, { header }),
 
-  /** Presents what the frame chooses, with a proof by the key "holder" if kb is given. */
-  present: async ({ token, frame, kb }) =>
-    new SDJwtVcInstance({ ...base, kbSigner: await signer('holder') }).present(token, frame, kb && { kb: { payload: kb } }),
+  /** Presents what the frame chooses, with a proof by the holder's key if kb is given. */
+  present: async ({ token, frame, kb, holder = 'holder' }) =>
+    new SDJwtVcInstance({ ...base, kbSigner: await signer(holder) }).present(token, frame, kb && { kb: { payload: kb } }),
 
-  /** Verifies, with the proof of the holder if nonce is given. */
-  verify: async ({ token, issuer, nonce, now, status }) => {
+  /**
+   * Verifies, with the proof of the holder if nonce is given. The status list is fetched
+   * from where the credential says; its signature is checked by the same key of the issuer
+   * unless statusKey is given.
+   */
+  verify: async ({ token, issuer, nonce, now, statusKey = issuer }) => {
     const instance = new SDJwtVcInstance({
       ...base,
       verifier: (text, sig) => verify(issuer, text, sig),
       kbVerifier: (text, sig, payload) => verify(payload.cnf.jwk, text, sig),
-      statusListFetcher: async () => status,
-      statusVerifier: (text, sig) => verify(issuer, text, sig),
+      statusVerifier: (text, sig) => verify(statusKey, text, sig),
     })
     const { payload, header, kb } = await instance.verify(token, { currentDate: now, keyBindingNonce: nonce, requiredClaimKeys: ['vct', 'iss'] })
     return { payload, header, kb: kb?.payload }

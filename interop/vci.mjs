@@ -11,13 +11,24 @@ import {
   Oauth2Client,
 } from '@openid4vc/oauth2'
 import { encode, hash, publicKey, signerFor, verify } from './keys.mjs'
+import sdjwt from './sdjwt.mjs'
 
 setGlobalConfig({ allowInsecureUrls: true }) // loopback only: the tests' servers
 
 // The key that signs tokens which name it by a kid only, for verifyJwt.
 let known
 
+// A polite wallet: told that it asks too often, it waits and asks again.
+async function patientFetch(...args) {
+  for (;;) {
+    const response = await fetch(...args)
+    if (response.status !== 429) return response
+    await new Promise((done) => setTimeout(done, 1000 * Number(response.headers.get('Retry-After') ?? 1)))
+  }
+}
+
 const callbacks = {
+  fetch: patientFetch,
   hash,
   generateRandom: (n) => randomBytes(n),
   signJwt: async (jwtSigner, { header, payload }) => {
@@ -45,7 +56,9 @@ async function walletFor({ clientId, attested, issuer }) {
     clientAuthentication = clientAuthenticationClientAttestationJwt({ callbacks, clientAttestationJwt })
   }
   const { verifyJwt, ...rest } = callbacks
-  return new Openid4vciClient({ callbacks: { ...rest, clientAuthentication } })
+  const wallet = new Openid4vciClient({ callbacks: { ...rest, clientAuthentication } })
+  wallet.oauth = new Oauth2Client({ callbacks: { ...callbacks, clientAuthentication } })
+  return wallet
 }
 
 const flows = new Map() // of authorizations that wait for the browser
@@ -74,7 +87,7 @@ async function fetchCredentials(wallet, { issuerMetadata, configurationId, token
     const got = await wallet.retrieveCredentials({ issuerMetadata, accessToken, credentialConfigurationId: configurationId, proofs: body.proofs, dpop, additionalRequestPayload: payload })
     answer = { ...got.credentialResponse, status: got.response.status, dpop: got.dpop }
   }
-  flows.set('last', { wallet, issuerMetadata, accessToken, dpop: answer.dpop ?? dpop, answer, jwt })
+  flows.set('last', { wallet, issuerMetadata, accessToken, dpop: { ...dpop, ...answer.dpop }, answer, jwt })
   return { ...answer, dpop: undefined, tokenType: token.token_type, byIdentifier: Boolean(id) }
 }
 
@@ -84,6 +97,7 @@ const server = new Oauth2AuthorizationServer({ callbacks })
 const at = (now) => new Date(now * 1000)
 
 export default {
+  ...sdjwt, // to present what was fetched
   key: ({ name }) => publicKey(name),
   know: ({ jwk }) => { known = jwk },
 
@@ -115,11 +129,14 @@ export default {
     const credentialOffer = await wallet.resolveCredentialOffer(offer)
     const issuerMetadata = await wallet.resolveIssuerMetadata(credentialOffer.credential_issuer)
     const configurationId = credentialOffer.credential_configuration_ids[0]
-    const begun = await wallet.createAuthorizationRequestUrlFromOffer({
-      credentialOffer, issuerMetadata, clientId, redirectUri, dpop: { signer: await signerOf('session') },
-      scope: issuerMetadata.credentialIssuer.credential_configurations_supported[configurationId].scope,
-      additionalRequestPayload: { state: 'state-1' },
+    // Not by createAuthorizationRequestUrlFromOffer, which loses the state (0.4.6).
+    const [authorizationServerMetadata] = issuerMetadata.authorizationServers
+    const begun = await wallet.oauth.createAuthorizationRequestUrl({
+      authorizationServerMetadata, clientId, redirectUri, state: 'state-1', resource: issuerMetadata.credentialIssuer.credential_issuer,
+      scope: issuerMetadata.credentialIssuer.credential_configurations_supported[configurationId].scope, dpop: { signer: await signerOf('session') },
+      additionalRequestPayload: { issuer_state: credentialOffer.grants.authorization_code.issuer_state },
     })
+    begun.authorizationServer = authorizationServerMetadata.issuer
     flows.set('state-1', { wallet, credentialOffer, issuerMetadata, configurationId, clientId, redirectUri, begun })
     return { url: begun.authorizationRequestUrl, server: begun.authorizationServer }
   },

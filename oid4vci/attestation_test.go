@@ -2,7 +2,9 @@ package oid4vci_test
 
 import (
 	"crypto/rand"
+	"crypto/x509"
 	"errors"
+	"math/big"
 	"testing"
 	"time"
 
@@ -234,6 +236,7 @@ func TestProofsAccepted(t *testing.T) {
 			c.attested("copy 2", "copy 1")
 			c.header.Key, c.header.KeyID = nil, "0"
 		}, []string{"copy 2", "copy 1"}},
+		{"by a certificate", func(c *proofCase) { c.header.Key, c.header.X5C = nil, [][]byte{certificate(c.t, c.signer)} }, []string{"copy 1"}},
 		{"a kid that names a key", func(c *proofCase) {
 			c.header.Key, c.header.KeyID = nil, "did:example:1#k"
 			c.want.KeyByID = func(string) (keys.PublicKey, error) { return c.signer.Key().Public, nil }
@@ -258,6 +261,17 @@ func TestProofsAccepted(t *testing.T) {
 			}
 		})
 	}
+}
+
+// certificate is one of a key, signed by itself.
+func certificate(t testing.TB, s keys.Signer) []byte {
+	t.Helper()
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: now, NotAfter: now.Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, s.Public(), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return der
 }
 
 // TestProofsRefused spoils one thing at a time.
@@ -312,6 +326,9 @@ func TestProofsRefused(t *testing.T) {
 			c.want.KeyByID = func(string) (keys.PublicKey, error) { return keys.PublicKey{}, nil }
 		}, oid4vci.ErrKey},
 		{"VCI-06 a certificate that is none", func(c *proofCase) { c.header.Key, c.header.X5C = nil, [][]byte{{0x30, 0}} }, oid4vci.ErrKey},
+		{"VCI-06 a certificate of another key", func(c *proofCase) {
+			c.header.Key, c.header.X5C = nil, [][]byte{certificate(c.t, holder(c.t, "other"))}
+		}, oid4vci.ErrSignature},
 		{"SIG-05 a private key in the header", func(c *proofCase) {
 			c.text = raw(c.t, c.signer, `{"typ":"openid4vci-proof+jwt","alg":"ES256","jwk":`+jwk[:len(jwk)-1]+`,"d":"AAAA"}}`, `{}`)
 		}, oid4vci.ErrPrivateKey},
