@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"net/netip"
 	"net/url"
 	"slices"
@@ -249,6 +248,3 @@ func readURI(name, s string, plain bool) (*url.URL, error) {
 
 // hashOf reports whether the client identifier is the hash of this certificate.
 func (c ClientID) hashOf(leaf []byte) bool { return c == NewX509Hash(leaf) }
-
-// String names the client by its identifier.
-func (c Client) String() string { return fmt.Sprintf("client %s", cut(c.ID.String())) }

@@ -177,13 +177,13 @@ func FuzzParseResponse(f *testing.F) {
 // FuzzParseTransactionData: what is read travels as it came.
 func FuzzParseTransactionData(f *testing.F) {
 	f.Add("eyJ0eXBlIjoidCIsImNyZWRlbnRpYWxfaWRzIjpbImEiXX0")
-	f.Add(loan(f, []string{"card"}, "17").String())
+	f.Add(loan(f, []string{"card"}, "17").Encoded())
 	f.Fuzz(func(t *testing.T, text string) {
 		d, err := oid4vp.ParseTransactionData(text)
 		if err != nil {
 			return
 		}
-		if d.String() != text || d.Type == "" || len(d.CredentialIDs) == 0 {
+		if d.Encoded() != text || d.Type == "" || len(d.CredentialIDs) == 0 {
 			t.Fatalf("read %+v", d)
 		}
 	})

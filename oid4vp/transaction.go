@@ -44,13 +44,13 @@ func NewTransactionData(kind string, credentialIDs []string, fields map[string]a
 }
 
 // ParseTransactionData reads transaction data as it travels; see
-// [TransactionData.String].
+// [TransactionData.Encoded].
 func ParseTransactionData(encoded string) (TransactionData, error) {
 	return parseTransactionData(encoded, nil)
 }
 
-// String is the transaction data as it travels, which is what the holder signs.
-func (d TransactionData) String() string { return d.encoded }
+// Encoded is the transaction data as it travels, which is what the holder signs.
+func (d TransactionData) Encoded() string { return d.encoded }
 
 // parseTransactionData reads one string of transaction_data.
 func parseTransactionData(encoded string, q *Query) (TransactionData, error) {

@@ -25,7 +25,7 @@ func loan(t testing.TB, ids []string, book string) oid4vp.TransactionData {
 // TestTransactionData: it is read as it was written, and signed as it travels.
 func TestTransactionData(t *testing.T) {
 	d := loan(t, []string{"card"}, "17")
-	again, err := oid4vp.ParseTransactionData(d.String())
+	again, err := oid4vp.ParseTransactionData(d.Encoded())
 	if err != nil || !reflect.DeepEqual(d, again) || again.Fields["book"] != "17" || len(again.Fields) != 1 || again.Type != "urn:loan" {
 		t.Errorf("%+v, %v, want %+v", again, err, d)
 	}
@@ -96,7 +96,7 @@ func TestAuthorisedRefuses(t *testing.T) {
 		}
 	}
 	const hashes, alg = "transaction_data_hashes", "transaction_data_hashes_alg"
-	decoded, err := base64.RawURLEncoding.DecodeString(one.String())
+	decoded, err := base64.RawURLEncoding.DecodeString(one.Encoded())
 	if err != nil {
 		t.Fatal(err)
 	}
