@@ -2,6 +2,7 @@ package oid4vp
 
 import (
 	"fmt"
+	"io"
 	"log/slog"
 )
 
@@ -46,11 +47,10 @@ func (f FoundClaim) GoString() string { return f.String() }
 // LogValue is String.
 func (f FoundClaim) LogValue() slog.Value { return slog.StringValue(f.String()) }
 
-// String names the type.
-func (d TransactionData) String() string { return "transaction data " + cut(d.Type) }
+// Format names the type, for every verb.
+func (d TransactionData) Format(f fmt.State, _ rune) {
+	_, _ = io.WriteString(f, "transaction data "+cut(d.Type))
+}
 
-// GoString is String.
-func (d TransactionData) GoString() string { return d.String() }
-
-// LogValue is String.
-func (d TransactionData) LogValue() slog.Value { return slog.StringValue(d.String()) }
+// LogValue is what Format writes.
+func (d TransactionData) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(d)) }
