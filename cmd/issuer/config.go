@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -17,6 +18,7 @@ import (
 	"github.com/sanad-id/sanad/audit"
 	"github.com/sanad-id/sanad/internal/cli"
 	"github.com/sanad-id/sanad/internal/fetch"
+	"github.com/sanad-id/sanad/oid4vci"
 	"github.com/sanad-id/sanad/registry/sqltable"
 	"github.com/sanad-id/sanad/store"
 )
@@ -78,6 +80,124 @@ type Config struct {
 
 	// Audit says who watches over the audit log.
 	Audit AuditConfig `yaml:"audit"`
+
+	// Serve is how `issuer serve` serves wallets and the public. Optional.
+	Serve ServeConfig `yaml:"serve,omitempty"`
+}
+
+// ServeConfig is how `issuer serve` serves.
+type ServeConfig struct {
+	// Listen is the address of the public port, such as ":8443". Optional;
+	// 127.0.0.1:8443 if empty.
+	Listen string `yaml:"listen,omitempty"`
+
+	// TLSCert and TLSKey are files with the certificate chain and its key (PEM), read
+	// again when they change. Required, unless --dev-http is given.
+	TLSCert string `yaml:"tls_cert,omitempty"`
+
+	// TLSKey is the key of tls_cert.
+	TLSKey string `yaml:"tls_key,omitempty"`
+
+	// Metrics is the address of the private port for figures and readiness, such as
+	// "127.0.0.1:9464". Optional; there is none if empty.
+	Metrics string `yaml:"metrics,omitempty"`
+
+	// Redis is where replicas count requests together, such as
+	// rediss://redis.office.lan:6379, without a password. It decides nothing but
+	// whether somebody asks too often. Optional; each process counts by itself.
+	Redis string `yaml:"redis,omitempty"`
+
+	// RedisPasswordFile is a file with the password of Redis. Optional.
+	RedisPasswordFile string `yaml:"redis_password_file,omitempty"`
+
+	// Proxies are networks of reverse proxies whose X-Forwarded-For is believed.
+	// Optional; none.
+	Proxies []string `yaml:"proxies,omitempty"`
+
+	// Once is where codes and tokens that work once are kept: the path of a file, which is
+	// made, or the URL of a PostgreSQL database. Optional; the database of store if that
+	// is PostgreSQL, else once.db beside it.
+	Once string `yaml:"once,omitempty"`
+
+	// Published is the folder of `issuer status publish`, from which status lists and
+	// the trust bundle are served. Optional; they are served by somebody else if empty.
+	Published string `yaml:"published,omitempty"`
+
+	// PublishEvery has this process fill the folder, such as every "60s".
+	// Optional; another process does it if absent.
+	PublishEvery Duration `yaml:"publish_every,omitempty"`
+
+	// Sources says from which of the sources each programme takes its records.
+	// Optional for a programme if there is one source only.
+	Sources map[string]string `yaml:"sources,omitempty"`
+
+	// Bearer also gives tokens to wallets that cannot do DPoP. Whoever sees such a
+	// token within its five minutes can use it. Optional; for pilots.
+	Bearer bool `yaml:"bearer,omitempty"`
+
+	// HighAssurance are programmes that are never offered by a bare code: their offers
+	// need a transaction code or a login. Optional.
+	HighAssurance []string `yaml:"high_assurance,omitempty"`
+
+	// EncryptionRequired refuses credential requests that are not encrypted, or do not
+	// ask for an encrypted response. Optional.
+	EncryptionRequired bool `yaml:"encryption_required,omitempty"`
+
+	// Clients are the wallets that may have holders sign in, by client id, with the
+	// addresses that the browser may go back to. Optional.
+	Clients map[string][]string `yaml:"clients,omitempty"`
+
+	// AnyClient lets every wallet do so, with any address. Optional; for pilots.
+	AnyClient bool `yaml:"any_client,omitempty"`
+
+	// WalletProviders is a file with root certificates (PEM) of those who may attest
+	// wallets. Optional; attestations are not looked at if empty.
+	WalletProviders string `yaml:"wallet_providers,omitempty"`
+
+	// AttestationRequired refuses wallets that nobody attests. Optional.
+	AttestationRequired bool `yaml:"attestation_required,omitempty"`
+
+	// KeyAttesters is a file with root certificates (PEM) of those who may attest where
+	// wallets keep their keys. Optional.
+	KeyAttesters string `yaml:"key_attesters,omitempty"`
+
+	// Login is the provider at which holders sign in. Optional; they have claim codes
+	// only.
+	Login LoginConfig `yaml:"login,omitempty"`
+
+	// OfferLifetime is how long an offer works. Optional; 24 hours if zero. Longer gives
+	// whoever finds one more time.
+	OfferLifetime Duration `yaml:"offer_lifetime,omitempty"`
+
+	// AccessLifetime is how long an access token works. Optional; 10 minutes if zero.
+	AccessLifetime Duration `yaml:"access_lifetime,omitempty"`
+
+	// GrantLifetime is how long a wallet can renew its copies without the holder signing
+	// in again. Optional; 90 days if zero.
+	GrantLifetime Duration `yaml:"grant_lifetime,omitempty"`
+}
+
+// LoginConfig is an OpenID provider.
+type LoginConfig struct {
+	// Issuer is its identifier, such as https://login.example.
+	Issuer string `yaml:"issuer,omitempty"`
+
+	// ClientID is what it knows this issuer by.
+	ClientID string `yaml:"client_id,omitempty"`
+
+	// ClientSecretFile is a file with the secret that goes with it. Optional for
+	// providers that need none.
+	ClientSecretFile string `yaml:"client_secret_file,omitempty"`
+
+	// Scopes are asked for beside openid. Optional.
+	Scopes []string `yaml:"scopes,omitempty"`
+
+	// RecordClaim is the claim of the ID token that is the id of the person's record.
+	RecordClaim string `yaml:"record_claim,omitempty"`
+
+	// LocalHosts are names or addresses inside of the office's own network at which
+	// it may be reached, also without TLS. Optional.
+	LocalHosts []string `yaml:"local_hosts,omitempty"`
 }
 
 // AuditConfig says who watches over the audit log.
@@ -283,7 +403,20 @@ func readConfig(path string) (Config, error) {
 	if !store.IsPostgres(c.Store) {
 		c.Store = beside(dir, c.Store)
 	}
-	for _, p := range []*string{&c.Keystore, &c.KeyPassphraseFile, &c.StorePasswordFile, &c.StoreOwnerPasswordFile} {
+	if c.Serve.Once == "" {
+		c.Serve.Once = onceName
+		if store.IsPostgres(c.Store) {
+			c.Serve.Once = c.Store
+		}
+	}
+	if !store.IsPostgres(c.Serve.Once) {
+		c.Serve.Once = beside(dir, c.Serve.Once)
+	}
+	for _, p := range []*string{
+		&c.Keystore, &c.KeyPassphraseFile, &c.StorePasswordFile, &c.StoreOwnerPasswordFile,
+		&c.Serve.TLSCert, &c.Serve.TLSKey, &c.Serve.RedisPasswordFile, &c.Serve.Published, &c.Serve.WalletProviders, &c.Serve.KeyAttesters,
+		&c.Serve.Login.ClientSecretFile,
+	} {
 		*p = beside(dir, *p)
 	}
 	if c.Journal != noJournal {
@@ -347,8 +480,8 @@ func (c *Config) check() error {
 	need(c.Issuer.Names["en"] != "", "issuer.names must have an English name (en)")
 	need(country.MatchString(c.Issuer.Country), "issuer.country must be a code of two capital letters")
 	u, err := url.Parse(c.Issuer.URL)
-	need(err == nil && u.Scheme == "https" && u.Host != "" && u.RawQuery == "" && u.Fragment == "" && u.User == nil,
-		"issuer.url must be an https address without user, query and fragment")
+	need(err == nil && (u.Scheme == "https" && u.Host != "" || u.Scheme == "http" && loopback(u.Hostname())) && u.RawQuery == "" && u.Fragment == "" && u.User == nil,
+		"issuer.url must be an https address without user, query and fragment (http only on this machine, for development)")
 	need(c.Store != "", "store must name the database file, or be a postgres:// URL")
 	for name, location := range map[string]string{"store": c.Store, "store_owner": c.StoreOwner} {
 		if store.IsPostgres(location) {
@@ -363,6 +496,7 @@ func (c *Config) check() error {
 	need(c.Trust.OldAfter >= c.Trust.RefreshBy, "trust.old_after must not be shorter than trust.refresh_by")
 	need(c.Keys.VerifyFor >= c.Keys.SignFor, "keys.verify_for must not be shorter than keys.sign_for")
 	c.Audit.check(need)
+	c.Serve.check(need, c.Sources)
 	for name, s := range c.Sources {
 		need((s.CSV != "") != (s.SQL.Database != ""), "sources.%s must name either a csv file or the database of a sql table", name)
 		need(s.SQL.Database != "" || s.SQL == SQLConfig{}, "sources.%s.sql must name a database", name)
@@ -395,6 +529,49 @@ func (c *AuditConfig) check(need func(ok bool, format string, args ...any)) {
 		}
 	}
 	need(c.Quorum >= 0 && c.Quorum <= max(1, len(c.Witnesses)), "audit.quorum must not be more than there are witnesses")
+}
+
+// check reports the faults of the section.
+func (c *ServeConfig) check(need func(ok bool, format string, args ...any), sources map[string]SourceConfig) {
+	need((c.TLSCert == "") == (c.TLSKey == ""), "serve: tls_cert and tls_key belong together")
+	need(c.PublishEvery == 0 || c.Published != "", "serve.publish_every needs serve.published, the folder to fill")
+	for _, p := range c.Proxies {
+		_, err := netip.ParsePrefix(p)
+		need(err == nil, "serve.proxies: %q is not a network such as 10.0.0.0/8", p)
+	}
+	if store.IsPostgres(c.Once) {
+		err := checkStoreURL(c.Once)
+		need(err == nil, "serve.once: %v", err)
+	}
+	if c.Redis != "" {
+		err := checkStoreURL(c.Redis)
+		need(err == nil, "serve.redis: %v", err)
+	}
+	for programme, source := range c.Sources {
+		_, ok := sources[source]
+		need(ok, "serve.sources.%s: there is no source %q", programme, source)
+	}
+	for id, addresses := range c.Clients {
+		need(len(addresses) > 0, "serve.clients.%s has no addresses", id)
+		for _, a := range addresses {
+			err := oid4vci.CheckRedirectURI(a, nil)
+			need(err == nil, "serve.clients.%s: %v", id, err)
+		}
+	}
+	need(!c.AttestationRequired || c.WalletProviders != "", "serve.attestation_required needs serve.wallet_providers")
+	l := c.Login
+	need(l.Issuer == "" || l.ClientID != "" && l.RecordClaim != "", "serve.login needs client_id and record_claim")
+	need(l.Issuer != "" || l.ClientID == "" && l.RecordClaim == "", "serve.login needs issuer")
+	if l.Issuer != "" {
+		err := fetch.CheckURL(l.Issuer, l.LocalHosts)
+		need(err == nil, "serve.login.issuer: %v", err)
+	}
+}
+
+// loopback reports whether a host is this machine.
+func loopback(host string) bool {
+	a, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && a.IsLoopback()
 }
 
 // delimiter is the separator as a rune; 0 asks for detection.

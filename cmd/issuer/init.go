@@ -27,6 +27,7 @@ import (
 const (
 	settingsName   = "issuer.yaml"
 	storeName      = "issuer.db"
+	onceName       = "once.db"
 	keystoreName   = "keystore.sanad"
 	passphraseName = "secrets/passphrase"
 	rootsName      = "roots"

@@ -162,6 +162,8 @@ type publisher struct {
 	*program
 	cmd *cobra.Command
 	out string
+	// with gives the open issuer to a function. Optional; it is opened for each round.
+	with func(access, func(*app) error) error
 
 	seen int64 // entries of the audit log at the last success, its own included
 	due  time.Time
@@ -184,20 +186,32 @@ func (f *publisher) round(ctx context.Context) (publishedIndex, error) {
 	if idle, err := f.idle(ctx); err != nil || idle {
 		return publishedIndex{}, err
 	}
-	a, err := f.open(f.cmd, readWrite)
+	var index publishedIndex
+	err = f.office(readWrite, func(a *app) error {
+		if index, err = a.publishAll(f.cmd, f.out); err != nil {
+			return err
+		}
+		f.seen, err = a.store.AuditSize(ctx)
+		return err
+	})
 	if err != nil {
-		return publishedIndex{}, err
-	}
-	defer a.close()
-	index, err := a.publishAll(f.cmd, f.out)
-	if err != nil {
-		return publishedIndex{}, err
-	}
-	if f.seen, err = a.store.AuditSize(ctx); err != nil {
 		return publishedIndex{}, err
 	}
 	f.due = f.Now().Add(keepFor / 2)
 	return index, nil
+}
+
+// office opens the issuer for a function, unless somebody has it open.
+func (f *publisher) office(what access, do func(*app) error) error {
+	if f.with != nil {
+		return f.with(what, do)
+	}
+	a, err := f.open(f.cmd, what)
+	if err != nil {
+		return err
+	}
+	defer a.close()
+	return do(a)
 }
 
 // idle reports whether nothing was done since the last round of this process, so
@@ -206,12 +220,11 @@ func (f *publisher) idle(ctx context.Context) (bool, error) {
 	if f.seen == 0 || !f.Now().Before(f.due) {
 		return false, nil
 	}
-	a, err := f.open(f.cmd, readOnly)
-	if err != nil {
-		return false, err
-	}
-	defer a.close()
-	size, err := a.store.AuditSize(ctx)
+	var size int64
+	err := f.office(readOnly, func(a *app) (err error) {
+		size, err = a.store.AuditSize(ctx)
+		return err
+	})
 	if err != nil || size != f.seen {
 		return false, err
 	}

@@ -55,28 +55,43 @@ func (p *program) settings() string {
 
 // open reads the settings and opens what they name. It creates nothing.
 func (p *program) open(cmd *cobra.Command, what access) (*app, error) {
-	path := p.settings()
-	cfg, err := readConfig(path)
+	cfg, ks, err := p.openSettings(cmd)
 	if err != nil {
 		return nil, err
+	}
+	return p.openOffice(cmd, cfg, ks, what)
+}
+
+// openSettings reads the settings and opens the keystore.
+func (p *program) openSettings(cmd *cobra.Command) (Config, *keys.File, error) {
+	cfg, err := readConfig(p.settings())
+	if err != nil {
+		return Config{}, nil, err
 	}
 	passphrase, err := readPassphrase(cmd, cfg.KeyPassphraseFile, "Passphrase of the keystore")
 	if err != nil {
-		return nil, err
+		return Config{}, nil, err
 	}
 	ks, err := keys.OpenFile(cfg.Keystore, passphrase)
-	if err != nil {
-		return nil, explainKeystore(err)
-	}
+	return cfg, ks, explainKeystore(err)
+}
+
+// openOffice opens journal and database. Beside a server it waits for a moment in which
+// that does not need the database file.
+func (p *program) openOffice(cmd *cobra.Command, cfg Config, ks *keys.File, what access) (*app, error) {
 	journal, err := openJournal(cfg, what)
 	if err != nil {
 		return nil, err
 	}
 	db, err := cfg.openStore(cmd.Context(), ks, p.Now, journal, what == readOnly)
+	for end := time.Now().Add(lockPatience); errors.Is(err, store.ErrInUse) && time.Now().Before(end) && cmd.Context().Err() == nil; {
+		sleep(cmd.Context(), 100*time.Millisecond)
+		db, err = cfg.openStore(cmd.Context(), ks, p.Now, journal, what == readOnly)
+	}
 	if err != nil {
 		return nil, errors.Join(err, closeJournal(journal))
 	}
-	a, err := p.assemble(cfg, filepath.Dir(path), ks, db)
+	a, err := p.assemble(cfg, filepath.Dir(p.settings()), ks, db)
 	if err != nil {
 		return nil, errors.Join(err, db.Close(), closeJournal(journal))
 	}
@@ -88,6 +103,10 @@ func (p *program) open(cmd *cobra.Command, what access) (*app, error) {
 	}
 	return a, nil
 }
+
+// lockPatience is how long a command waits for a database file that another process
+// has open.
+const lockPatience = 3 * time.Second
 
 // openJournal opens the journal that the settings name, for whoever changes
 // something. It makes none: the folder may be on a disk that is not there.

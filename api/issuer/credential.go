@@ -1,0 +1,352 @@
+package issuer
+
+import (
+	"bytes"
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/sanad-id/sanad/internal/jose"
+	"github.com/sanad-id/sanad/internal/strict"
+	"github.com/sanad-id/sanad/internal/web"
+	"github.com/sanad-id/sanad/issuance"
+	"github.com/sanad-id/sanad/keys"
+	"github.com/sanad-id/sanad/oid4vci"
+	"github.com/sanad-id/sanad/registry"
+	"github.com/sanad-id/sanad/store/once"
+)
+
+// nonce answers with a c_nonce (section 7). Anybody may ask: nothing is stored.
+func (e *Endpoints) nonce(w http.ResponseWriter, _ *http.Request) error {
+	if err := e.giveNonce(w); err != nil {
+		return err
+	}
+	n, err := e.newNonce(holderNonce)
+	if err != nil {
+		return err
+	}
+	b, err := oid4vci.NonceResponse(n)
+	if err != nil {
+		return err
+	}
+	web.Write(w, http.StatusOK, oid4vci.JSONType, b)
+	return nil
+}
+
+// A session is an access token that was shown, with its grant.
+type session struct {
+	token  string
+	value  once.Value
+	stored storedToken
+	grant  *grant
+}
+
+// session checks the access token of a request and the proof that goes with it.
+func (e *Endpoints) session(r *http.Request, path string) (*session, error) {
+	headers := r.Header.Values("Authorization")
+	kind := oid4vci.DPoPToken
+	secret, err := oid4vci.ParseAuthorization(headers, kind)
+	if errors.Is(err, oid4vci.ErrConflict) && e.cfg.Bearer {
+		kind = oid4vci.BearerToken
+		secret, err = oid4vci.ParseAuthorization(headers, kind)
+	}
+	if err != nil {
+		return nil, err
+	}
+	wrong := oid4vci.NewError(oid4vci.InvalidToken, nil, "the access token is not valid")
+	s := &session{token: string(secret)}
+	if s.value, err = e.load(r.Context(), once.AccessToken, s.token, &s.stored); err == nil {
+		s.grant, _, err = e.grant(r.Context(), s.stored.Grant)
+	}
+	switch {
+	case errors.Is(err, once.ErrNone):
+		return nil, wrong
+	case err != nil:
+		return nil, err
+	case (s.grant.Key == "") != (kind == oid4vci.BearerToken):
+		return nil, wrong // corpus OA-08
+	case kind == oid4vci.BearerToken:
+		return s, nil
+	}
+	_, err = e.proof(r, oid4vci.DPoPExpect{URL: e.url(path), At: oid4vci.ResourceServer, AccessToken: secret, Key: s.grant.Key})
+	return s, err
+}
+
+// expect is how requests are read.
+func (e *Endpoints) expect() oid4vci.RequestExpect {
+	want := oid4vci.RequestExpect{Keys: e.cfg.EncryptionKeys, Required: e.cfg.EncryptionRequired, ResponseRequired: e.cfg.EncryptionRequired}
+	if len(want.Keys) > 0 {
+		want.Encryptions = []jose.Encryption{jose.A128GCM, jose.A256GCM}
+		want.ResponseEncryptions = want.Encryptions
+	}
+	return want
+}
+
+// credential answers a credential request (section 8).
+func (e *Endpoints) credential(w http.ResponseWriter, r *http.Request) error {
+	if err := e.giveNonce(w); err != nil {
+		return err
+	}
+	if err := e.mayAct(r); err != nil {
+		return err
+	}
+	s, err := e.session(r, pathCredential)
+	if err != nil {
+		return err
+	}
+	body, err := web.Body(r)
+	if err != nil {
+		return err
+	}
+	request, err := e.expect().CredentialRequest(r.Header.Get("Content-Type"), body)
+	if err != nil {
+		return err
+	}
+	c, err := e.catalogue(r.Context())
+	if err != nil {
+		return err
+	}
+	id, err := s.grant.granted().Configuration(request, c.ids())
+	if err != nil {
+		return err
+	}
+	f, ok := c.find(id)
+	if !ok {
+		return oid4vci.NewError(oid4vci.UnknownCredentialConfiguration, oid4vci.ErrUnsupported, "no such credential any more")
+	}
+	holders, err := e.holders(r.Context(), s, f, request.Proofs)
+	if err != nil {
+		return err
+	}
+	response, err := e.deliver(r.Context(), s, f, holders)
+	if err != nil {
+		return err
+	}
+	return answer(w, response, request.Response)
+}
+
+func answer(w http.ResponseWriter, response *oid4vci.CredentialResponse, to *oid4vci.ResponseKey) error {
+	status, media, b, err := response.Encode(to)
+	if err != nil {
+		return err
+	}
+	web.Write(w, status, media, b)
+	return nil
+}
+
+// holders checks the proofs of the holder's keys and uses up their nonces.
+func (e *Endpoints) holders(ctx context.Context, s *session, f configuration, proofs oid4vci.Proofs) ([]keys.PublicKey, error) {
+	proven, err := oid4vci.CheckProofs(proofs, oid4vci.ProofExpect{
+		Issuer: e.cfg.Issuer, Types: e.proofTypes(), BatchSize: f.form.Copies, Now: e.now(), MaxAge: proofAge, NeedNonce: true,
+		ClientID: s.grant.Client, Attesters: e.cfg.KeyAttesters,
+	})
+	if err != nil {
+		return nil, err
+	}
+	var values []once.Value
+	for _, n := range proven.Nonces {
+		until, ok := e.checkNonce(holderNonce, n)
+		if !ok {
+			return nil, oid4vci.WrongNonce()
+		}
+		v, err := e.used(ctx, once.Nonce, until, n)
+		if err != nil {
+			return nil, err
+		}
+		values = append(values, v)
+	}
+	err = fromOnce(e.cfg.Once.Put(ctx, values...))
+	if errors.Is(err, once.ErrExists) {
+		return nil, oid4vci.WrongNonce()
+	}
+	return proven.Keys, err
+}
+
+// deliver issues, or says when to come again because the registry is out of reach.
+func (e *Endpoints) deliver(ctx context.Context, s *session, f configuration, holders []keys.PublicKey) (*oid4vci.CredentialResponse, error) {
+	attempt, err := e.attempt(ctx, s, f.id, holders)
+	if err != nil {
+		return nil, err
+	}
+	record, err := e.cfg.Office.Record(ctx, f.programme.ID, s.grant.Allowed.Record)
+	if err != nil && !decided(err) {
+		e.cfg.Log.WarnContext(ctx, "the registry is out of reach", "programme", f.programme.ID, "err", err, "request_id", web.RequestID(ctx))
+		return e.deferTo(ctx, s, f, holders, attempt)
+	}
+	if err != nil {
+		return nil, e.denied(err)
+	}
+	issued, err := e.issue(ctx, s.grant, f, record, holders, attemptName(s, f.id, attempt), s.stored.Grant)
+	if err != nil {
+		return nil, err
+	}
+	return e.released(s.stored.Grant, issued)
+}
+
+// decided reports whether a registry has answered.
+func decided(err error) bool {
+	return errors.Is(err, registry.ErrNoRecord) || errors.Is(err, registry.ErrAmbiguous)
+}
+
+// denied is the answer to a wallet for whose holder nothing can be issued. The reasons
+// are the office's business.
+func (e *Endpoints) denied(err error) error {
+	e.cfg.Count("denied")
+	return oid4vci.NewError(oid4vci.CredentialRequestDenied, err, "the issuer does not issue this credential for this holder")
+}
+
+// attemptName is what the ladder knows an attempt by.
+func attemptName(s *session, id string, attempt int) string {
+	return "oid4vci " + hex.EncodeToString(s.value.Digest[:]) + " " + id + " " + strconv.Itoa(attempt)
+}
+
+// maxAttempts is how often the same keys may be asked for again.
+const maxAttempts = 5
+
+// attempt notes that the access token brings credentials for these keys, before they
+// are made. A wallet that lost the answer asks again, for the same keys; for others it
+// gets a new token first (promise P12).
+func (e *Endpoints) attempt(ctx context.Context, s *session, id string, holders []keys.PublicKey) (int, error) {
+	digest := digestKeys(holders)
+	for range 10 {
+		d, begun := s.stored.Delivered[id]
+		switch {
+		case begun && !bytes.Equal(d.Keys, digest):
+			return 0, oid4vci.NewError(oid4vci.CredentialRequestDenied, oid4vci.ErrRepeated, "this access token has brought its credentials, for other keys")
+		case d.Attempt >= maxAttempts:
+			return 0, oid4vci.NewError(oid4vci.CredentialRequestDenied, oid4vci.ErrRepeated, "this access token has brought its credentials several times")
+		}
+		next := storedToken{Grant: s.stored.Grant, Delivered: map[string]delivery{id: {Keys: digest, Attempt: d.Attempt + 1}}}
+		for other, d := range s.stored.Delivered {
+			if other != id {
+				next.Delivered[other] = d
+			}
+		}
+		v := s.value
+		var err error
+		if v.Data, err = e.seal(v.Kind, s.token, next); err != nil {
+			return 0, err
+		}
+		err = fromOnce(e.cfg.Once.Swap(ctx, e.now(), s.value, v))
+		if err == nil {
+			s.value, s.stored = v, next
+			return d.Attempt + 1, nil
+		}
+		if !errors.Is(err, once.ErrChanged) {
+			return 0, expiredToken(err)
+		}
+		if s.value, err = e.load(ctx, once.AccessToken, s.token, &s.stored); err != nil {
+			return 0, expiredToken(err)
+		}
+	}
+	return 0, unavailable("access token", errors.New("changed all the time"))
+}
+
+// expiredToken is the answer to a token that ended meanwhile.
+func expiredToken(err error) error {
+	if errors.Is(err, once.ErrNone) {
+		return oid4vci.NewError(oid4vci.InvalidToken, nil, "the access token is not valid")
+	}
+	return err
+}
+
+func digestKeys(holders []keys.PublicKey) []byte {
+	h := sha256.New()
+	for _, k := range holders {
+		t := k.Thumbprint()
+		h.Write(t[:])
+	}
+	return h.Sum(nil)
+}
+
+// issue climbs the ladder. A grant that supersedes does so once.
+func (e *Endpoints) issue(ctx context.Context, g *grant, f configuration, record registry.Record, holders []keys.PublicKey, name, grantID string) (*issuance.Issued, error) {
+	d := issuance.Delivery{Programme: f.programme.ID, Record: record, Form: f.form.Name, Holders: holders, Actor: g.Allowed.Actor, Idempotency: name}
+	if g.Allowed.Supersede {
+		sum := sha256.Sum256([]byte(grantID))
+		first := d
+		first.Idempotency, first.Supersede = "oid4vci grant "+hex.EncodeToString(sum[:])+" "+f.id, true
+		issued, err := e.cfg.Office.Deliver(ctx, first)
+		if refused, ok := errors.AsType[*issuance.RecordError](err); !ok || refused.Code() != issuance.CodeRepeated {
+			return issued, e.notIssued(err)
+		}
+	}
+	// A name that the ladder knows is that of a request whose answer was lost.
+	for again := 1; ; again++ {
+		issued, err := e.cfg.Office.Deliver(ctx, d)
+		if refused, ok := errors.AsType[*issuance.RecordError](err); !ok || refused.Code() != issuance.CodeRepeated || again == maxAttempts {
+			return issued, e.notIssued(err)
+		}
+		d.Idempotency = name + " again " + strconv.Itoa(again)
+	}
+}
+
+// notIssued tells a refusal from what may go better later.
+func (e *Endpoints) notIssued(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, issuance.ErrRecord):
+		return e.denied(err)
+	case errors.Is(err, issuance.ErrHolders):
+		return oid4vci.NewError(oid4vci.InvalidProof, oid4vci.ErrKey, "not as many keys as this credential has copies")
+	}
+	return unavailable("issuance", err)
+}
+
+// released is the response with credentials.
+func (e *Endpoints) released(grantID string, issued *issuance.Issued) (*oid4vci.CredentialResponse, error) {
+	response := &oid4vci.CredentialResponse{}
+	for _, f := range issued.Forms {
+		response.Credentials = append(response.Credentials, f.Text)
+	}
+	var b [nonceRandom]byte
+	if _, err := io.ReadFull(e.cfg.Rand, b[:]); err != nil {
+		return nil, fmt.Errorf("issuer: make notification id: %w", err)
+	}
+	response.NotificationID = strict.Base64URL(append(b[:], e.notificationMAC(grantID, b[:])...))
+	e.cfg.Count("credential")
+	return response, nil
+}
+
+// notificationMAC ties a notification id to a grant, so that it takes no place.
+func (e *Endpoints) notificationMAC(grantID string, random []byte) []byte {
+	mac := hmac.New(sha256.New, e.cfg.Secret)
+	fmt.Fprintf(mac, "sanad notification %d:%s", len(grantID), grantID)
+	mac.Write(random)
+	return mac.Sum(nil)[:nonceMAC]
+}
+
+// notification takes note of what became of credentials (section 11). It changes nothing,
+// so that it can be sent again.
+func (e *Endpoints) notification(w http.ResponseWriter, r *http.Request) error {
+	if err := e.giveNonce(w); err != nil {
+		return err
+	}
+	s, err := e.session(r, pathNotification)
+	if err != nil {
+		return err
+	}
+	body, err := web.Body(r)
+	if err != nil {
+		return err
+	}
+	n, err := oid4vci.ReadNotification(r.Header.Get("Content-Type"), body)
+	if err != nil {
+		return err
+	}
+	b, err := strict.DecodeBase64URL(n.ID)
+	if err != nil || len(b) != nonceRandom+nonceMAC || !hmac.Equal(b[nonceRandom:], e.notificationMAC(s.stored.Grant, b[:nonceRandom])) {
+		return oid4vci.UnknownNotification() // corpus VCI-13
+	}
+	e.cfg.Count("notification_" + strings.TrimPrefix(string(n.Event), "credential_"))
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}

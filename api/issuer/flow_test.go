@@ -1,0 +1,359 @@
+package issuer_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sanad-id/sanad/api/issuer"
+	"github.com/sanad-id/sanad/credential/sdjwt"
+	"github.com/sanad-id/sanad/internal/jose"
+	"github.com/sanad-id/sanad/internal/strict"
+	"github.com/sanad-id/sanad/issuance"
+	"github.com/sanad-id/sanad/keys"
+	"github.com/sanad-id/sanad/oid4vci"
+)
+
+var sixDigits = &oid4vci.TxCodeRule{Mode: oid4vci.Numeric, Length: 6}
+
+// check verifies copies as a wallet does, and that they are about person n.
+func (w *wallet) check(c *oid4vci.CredentialResponse, n, copies int) {
+	w.Helper()
+	if len(c.Credentials) != copies {
+		w.Fatalf("%d credentials, want %d", len(c.Credentials), copies)
+	}
+	for i, token := range c.Credentials {
+		v, err := sdjwt.Verify(token, sdjwt.Expect{Keys: everyKey{w.keys}, Now: w.clock.Now(), Binding: sdjwt.BindingRefused})
+		w.must(err)
+		if v.Holder == nil || !v.Holder.Equal(w.holder(i).Key().Public) {
+			w.Errorf("copy %d is bound to another key", i)
+		}
+		p, err := sdjwt.Parse(token)
+		w.must(err)
+		if _, err := json.Marshal(p); err != nil {
+			w.Fatal(err)
+		}
+		if !disclosed(token, canary(n)) {
+			w.Errorf("copy %d is not about person %d", i, n)
+		}
+	}
+}
+
+// disclosed reports whether one of the disclosures of a token holds a text.
+func disclosed(token, text string) bool {
+	for _, d := range strings.Split(token, "~")[1:] {
+		if b, err := strict.DecodeBase64URL(d); err == nil && bytes.Contains(b, []byte(text)) {
+			return true
+		}
+	}
+	return false
+}
+
+// everyKey trusts the keys of a keystore for everything.
+type everyKey struct{ file *keys.File }
+
+func (e everyKey) KeysFor(string, []byte) []keys.PublicKey {
+	all, err := e.file.Keys(context.Background())
+	if err != nil {
+		panic(err)
+	}
+	var list []keys.PublicKey
+	for _, k := range all {
+		list = append(list, k.Public)
+	}
+	return list
+}
+
+// TestPreAuthorizedFlow goes from an offer to copies for three keys, each request to
+// another replica.
+func TestPreAuthorizedFlow(t *testing.T) {
+	everywhere(t, func(t *testing.T, e engine) {
+		b := newBed(t, e)
+		w := b.wallet()
+		made := b.offer(1, func(r *issuer.OfferRequest) { r.TxCode = sixDigits })
+		if len(made.TxCode) != 6 || made.ClaimCode != "" || !strings.HasPrefix(made.Link, "openid-credential-offer://?credential_offer_uri=") {
+			t.Errorf("the offer is %+v", made)
+		}
+		o := w.accept(made.Link)
+		if o.PreAuthorized == nil || o.PreAuthorized.TxCode == nil || o.PreAuthorized.TxCode.Length != 6 {
+			t.Fatalf("the offer is %+v", o)
+		}
+		w.signIn(made)
+		if w.token.Details != nil || w.token.RefreshToken == "" || w.token.Lifetime != 10*time.Minute {
+			t.Errorf("token response %+v", w.token)
+		}
+		c := w.fetch(3)
+		w.check(c, 1, 3)
+		if all := b.credentials(); len(all) != 1 || all[0].State != issuance.Active || len(all[0].Forms) != 3 {
+			t.Errorf("on record: %+v", all)
+		}
+		for _, event := range []oid4vci.Event{oid4vci.CredentialAccepted, oid4vci.CredentialAccepted} {
+			body, err := oid4vci.Notification{ID: c.NotificationID, Event: event}.JSON()
+			b.must(err)
+			if a := w.send(post{path: "/oid4vci/notification", media: oid4vci.JSONType, body: body, token: w.token.AccessToken}); a.status != http.StatusNoContent {
+				t.Errorf("notification: %v", a)
+			}
+		}
+		if b.happened("notification_accepted") != 2 {
+			t.Error("notifications are not counted")
+		}
+	})
+}
+
+// TestDetailsAndEncryption asks by credential_identifier, encrypted both ways.
+func TestDetailsAndEncryption(t *testing.T) {
+	b := newBed(t, engines[0], func(c *issuer.Config) { c.EncryptionRequired = true })
+	w := b.wallet()
+	made := b.offer(1)
+	form := redeem(w.accept(made.Link), "")
+	form.Set("authorization_details", `[{"type":"openid_credential","credential_configuration_id":"`+configuration+`"}]`)
+	w.tokens(w.send(formPost("/oauth/token", form)))
+	if len(w.token.Details) != 1 || len(w.token.Details[0].Identifiers) != 1 {
+		t.Fatalf("token response %+v", w.token)
+	}
+	m := w.metadata()
+	mine, err := jose.NewDecryptionKey("mine")
+	b.must(err)
+	r := w.request(1)
+	r.Configuration, r.Identifier = "", w.token.Details[0].Identifiers[0]
+	plain := w.ask(r)
+	if a := w.send(plain); a.code() != oid4vci.InvalidEncryptionParameters {
+		t.Errorf("VCI-11 a request in the clear: %v", a)
+	}
+	r.Response = &oid4vci.ResponseKey{Key: mine.Public(), Encryption: jose.A256GCM}
+	media, body, err := r.Encode(m.RequestEncryption)
+	b.must(err)
+	a := w.send(post{path: "/oid4vci/credential", media: media, body: body, token: w.token.AccessToken})
+	c, err := oid4vci.ResponseExpect{Key: mine, Encryption: jose.A256GCM}.CredentialResponse(a.status, a.header.Get("Content-Type"), a.body)
+	if err != nil {
+		t.Fatalf("credential request: %v", a)
+	}
+	w.check(c, 1, 1)
+}
+
+// metadata reads the issuer's metadata.
+func (w *wallet) metadata() *oid4vci.IssuerMetadata {
+	w.Helper()
+	a := w.get("/.well-known/openid-credential-issuer")
+	m, err := oid4vci.Reader{LoopbackHTTP: true}.IssuerMetadata(a.body, w.url)
+	w.must(err)
+	return m
+}
+
+func TestMetadata(t *testing.T) {
+	b := newBed(t, engines[0])
+	w := b.wallet()
+	m := w.metadata()
+	c, ok := m.Configuration(configuration)
+	if !ok || c.Scope != configuration || c.Type != "urn:xa:licence:1" || m.BatchSize != 8 || len(c.Display) != 3 || len(c.Claims) != 2 || len(c.Claims[0].Display) != 3 {
+		t.Errorf("metadata %+v", m)
+	}
+	a := w.get("/.well-known/oauth-authorization-server")
+	s, err := oid4vci.Reader{LoopbackHTTP: true}.ServerMetadata(a.body, b.url)
+	b.must(err)
+	if err := s.CheckCodeFlow(); err != nil || !s.RequirePAR || !s.Anonymous {
+		t.Errorf("server metadata %+v: %v", s, err)
+	}
+	a = w.get("/.well-known/openid-credential-issuer", "Accept", "application/jwt, application/json;q=0.5")
+	all, err := b.keys.Keys(t.Context())
+	b.must(err)
+	trusted := func(h oid4vci.SignerHint) ([]keys.PublicKey, error) {
+		var list []keys.PublicKey
+		for _, k := range all {
+			if k.Purpose == keys.Metadata {
+				list = append(list, k.Public)
+			}
+		}
+		return list, nil
+	}
+	signed, err := oid4vci.Reader{LoopbackHTTP: true}.SignedIssuerMetadata(string(a.body), b.url, b.clock.Now(), trusted)
+	if err != nil || signed.CredentialEndpoint != m.CredentialEndpoint || a.header.Get("Content-Type") != oid4vci.JWTType {
+		t.Errorf("signed metadata: %v, %s", err, a.header.Get("Content-Type"))
+	}
+	a = w.get("/type/urn:xa:licence:1")
+	if _, err := sdjwt.ParseTypeMetadata(a.body); err != nil || a.status != http.StatusOK {
+		t.Errorf("type metadata: %v, %v", a, err)
+	}
+	tag := a.header.Get("ETag")
+	if again := w.get("/type/urn:xa:licence:1", "If-None-Match", `"x", `+tag); again.status != http.StatusNotModified || len(again.body) != 0 || tag == "" {
+		t.Errorf("type metadata with its tag %q: %v", tag, again)
+	}
+	for _, path := range []string{"/type/urn:xa:licence:2", "/offer/none", "/.well-known/did.json"} {
+		if a := w.get(path); a.status != http.StatusNotFound {
+			t.Errorf("%s: %v", path, a)
+		}
+	}
+	if a := w.get("/jwks.json"); a.status != http.StatusOK || a.header.Get("Access-Control-Allow-Origin") != "*" {
+		t.Errorf("keys: %v", a)
+	}
+}
+
+const back = "https://wallet.example/cb"
+
+// An authorization is a wallet's way through the authorization code flow.
+type authorization struct {
+	*wallet
+	verifier   oid4vci.Secret
+	requestURI string
+	page       string // where the login page is
+}
+
+// push sends the authorization request.
+func (w *wallet) push(change ...func(*oid4vci.AuthorizationRequest)) (*authorization, answer) {
+	w.Helper()
+	w.id = "wallet.example"
+	verifier, err := oid4vci.NewVerifier(rand.Reader)
+	w.must(err)
+	r := oid4vci.AuthorizationRequest{
+		ClientID: w.id, RedirectURI: back, State: "state-1", Scopes: []string{configuration}, Challenge: oid4vci.PKCEChallenge(verifier),
+	}
+	for _, f := range change {
+		f(&r)
+	}
+	form, err := r.Form()
+	w.must(err)
+	a := w.send(formPost("/oauth/par", form))
+	z := &authorization{wallet: w, verifier: verifier}
+	if p, err := oid4vci.ReadPushedResponse(a.status, a.body); err == nil {
+		z.requestURI = p.RequestURI
+	}
+	return z, a
+}
+
+// visit opens the authorization endpoint in the browser.
+func (z *authorization) visit() answer {
+	z.Helper()
+	to, err := oid4vci.AuthorizationURL(z.url+"/oauth/authorize", z.id, z.requestURI)
+	z.must(err)
+	a := z.get(to)
+	z.page = a.header.Get("Location")
+	return a
+}
+
+// submit sends a form of the login page as a browser does.
+func (z *authorization) submit(to string, form url.Values, header ...string) answer {
+	z.Helper()
+	r, err := http.NewRequest(http.MethodPost, to, strings.NewReader(form.Encode()))
+	z.must(err)
+	r.Header.Set("Content-Type", oid4vci.FormType)
+	r.Header.Set("Sec-Fetch-Site", "same-origin")
+	for i := 0; i+1 < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	return z.do(r)
+}
+
+// code is what the browser brings back to the wallet.
+func (z *authorization) code(a answer) (oid4vci.Secret, error) {
+	z.Helper()
+	if a.status != http.StatusSeeOther || !strings.HasPrefix(a.header.Get("Location"), back) {
+		z.Fatalf("no way back to the wallet: %v", a)
+	}
+	u, err := url.Parse(a.header.Get("Location"))
+	z.must(err)
+	return oid4vci.ReadAuthorizationResponse(u.Query(), z.url, "state-1")
+}
+
+// tokenForm is the token request for a code.
+func (z *authorization) tokenForm(code oid4vci.Secret) url.Values {
+	z.Helper()
+	form, err := oid4vci.TokenRequest{Grant: oid4vci.AuthorizationCode, ClientID: z.id, Code: code, RedirectURI: back, Verifier: z.verifier}.Form()
+	z.must(err)
+	return form
+}
+
+// claim makes an offer with a claim code and brings a wallet to its login page.
+func (b *bed) claim(n int) (*authorization, *issuer.OfferMade) {
+	b.Helper()
+	made := b.offer(n, func(r *issuer.OfferRequest) { r.ClaimCode = true })
+	w := b.wallet()
+	o := w.accept(made.Link)
+	z, a := w.push(func(r *oid4vci.AuthorizationRequest) { r.IssuerState = o.AuthorizationCode.IssuerState })
+	if a.status != http.StatusCreated {
+		b.Fatalf("pushed request: %v", a)
+	}
+	if a := z.visit(); a.status != http.StatusSeeOther {
+		b.Fatalf("authorization endpoint: %v", a)
+	}
+	return z, made
+}
+
+// TestClaimCodeFlow goes from an offer through the login page to a credential and a
+// renewal of it.
+func TestClaimCodeFlow(t *testing.T) {
+	everywhere(t, func(t *testing.T, e engine) {
+		b := newBed(t, e)
+		z, made := b.claim(1)
+		if !regexp.MustCompile(`^[3-9A-Z]{4}-[3-9A-Z]{4}-[3-9A-Z]{4}$`).MatchString(made.ClaimCode) {
+			t.Errorf("the claim code is %q", made.ClaimCode)
+		}
+		page := z.get(z.page, "Accept-Language", "ar-EG,ar;q=0.9")
+		for _, want := range []string{`lang="ar" dir="rtl"`, "مكتب الرخص", "رخصة", `action="` + z.page + `"`} {
+			if !strings.Contains(string(page.body), want) {
+				t.Errorf("the login page lacks %s:\n%s", want, page.body)
+			}
+		}
+		if csp := page.header.Get("Content-Security-Policy"); !strings.Contains(csp, "default-src 'none'") || strings.Contains(csp, "unsafe") {
+			t.Errorf("the page's policy is %q", csp)
+		}
+		wrong := z.submit(z.page, url.Values{"code": {"ACDE-FGHJ-KMNP"}})
+		if wrong.status != http.StatusBadRequest || !strings.Contains(string(wrong.body), "role=\"alert\"") {
+			t.Errorf("a wrong code: %v", wrong)
+		}
+		code, err := z.code(z.submit(z.page, url.Values{"code": {strings.ToLower(strings.ReplaceAll(made.ClaimCode, "-", " "))}}))
+		b.must(err)
+		z.tokens(z.send(formPost("/oauth/token", z.tokenForm(code))))
+		z.check(z.fetch(2), 1, 2)
+		old := z.token
+		z.tokens(z.send(formPost("/oauth/token", url.Values{"grant_type": {"refresh_token"}, "refresh_token": {string(old.RefreshToken)}, "client_id": {z.id}})))
+		if z.token.AccessToken == old.AccessToken || z.token.RefreshToken == old.RefreshToken {
+			t.Error("the tokens were not renewed")
+		}
+		if a := z.get(z.page); a.status != http.StatusBadRequest {
+			t.Errorf("the login page afterwards: %v", a)
+		}
+	})
+}
+
+// TestDeferredFlow: while the registry is away wallets wait, and get what they asked for
+// when it is back.
+func TestDeferredFlow(t *testing.T) {
+	everywhere(t, func(t *testing.T, e engine) {
+		b := newBed(t, e)
+		w := b.wallet()
+		w.signIn(b.offer(1))
+		b.registry.down.Store(true)
+		first := w.fetch(2)
+		if first.TransactionID == "" || first.Interval != time.Minute {
+			t.Fatalf("response %+v, want a deferral", first)
+		}
+		media, body, err := oid4vci.DeferredRequest{TransactionID: first.TransactionID}.Encode(nil)
+		b.must(err)
+		later := post{path: "/oid4vci/deferred", media: media, body: body, token: w.token.AccessToken}
+		if c := w.read(w.send(later), 2); c.TransactionID != first.TransactionID {
+			t.Errorf("response %+v, want the same deferral", c)
+		}
+		b.registry.down.Store(false)
+		other := b.wallet()
+		other.signIn(b.offer(2))
+		stolen := later
+		stolen.token = other.token.AccessToken
+		if a := other.send(stolen); a.code() != oid4vci.InvalidTransactionID {
+			t.Errorf("VCI-14 the transaction of somebody else: %v", a)
+		}
+		w.check(w.read(w.send(later), 2), 1, 2)
+		if a := w.send(later); a.code() != oid4vci.InvalidTransactionID {
+			t.Errorf("VCI-14 a transaction that has brought its credentials: %v", a)
+		}
+		if n := len(b.credentials()); n != 1 {
+			t.Errorf("%d credentials on record, want 1", n)
+		}
+	})
+}

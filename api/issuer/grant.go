@@ -1,0 +1,366 @@
+package issuer
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/sanad-id/sanad/internal/web"
+	"github.com/sanad-id/sanad/oid4vci"
+	"github.com/sanad-id/sanad/store/once"
+)
+
+// An allowance is what somebody may fetch.
+type allowance struct {
+	Record         string // id of the registry record
+	Configurations []string
+	Supersede      bool   `json:",omitempty"` // the phone was lost
+	Actor          string // who allowed it: an operator, or loginActor
+}
+
+// loginActor stands in the audit log for holders who signed in by themselves.
+const loginActor = "holder"
+
+// A grant is an allowance that a wallet has redeemed. Tokens end with it.
+type grant struct {
+	Allowed allowance
+	// Client is the wallet, "" if it did not say; Key is the thumbprint of its DPoP key, ""
+	// for tokens that anybody could use; Instance is that of an attested instance.
+	Client, Key, Instance string
+	// Details are those of the token response, if it has any.
+	Details []oid4vci.AuthorizationDetail `json:",omitempty"`
+}
+
+// granted is what tokens of the grant allow, in the words of oid4vci.
+func (g *grant) granted() oid4vci.Granted {
+	return oid4vci.Granted{Details: g.Details, Configurations: g.Allowed.Configurations}
+}
+
+// A storedToken is what belongs to a code or a token: its grant and, for an access
+// token, what it has brought.
+type storedToken struct {
+	Grant     string              // the secret of the grant
+	Delivered map[string]delivery `json:",omitempty"` // by configuration
+}
+
+// A delivery is one set of keys that an access token has brought credentials for. The
+// same set may be asked for again if the answer was lost.
+type delivery struct {
+	Keys    []byte // digest over the thumbprints
+	Attempt int
+}
+
+// narrow returns the part of an allowance that is asked for, with the authorization
+// details to answer with, if any were in the request.
+func (a *allowance) narrow(scopes []string, details []oid4vci.AuthorizationDetail, issuer string) (allowance, []oid4vci.AuthorizationDetail, error) {
+	if len(scopes) == 0 && len(details) == 0 {
+		return *a, nil, nil
+	}
+	n := *a
+	n.Configurations = nil
+	add := func(id string) bool {
+		if !slices.Contains(a.Configurations, id) {
+			return false
+		}
+		if !slices.Contains(n.Configurations, id) {
+			n.Configurations = append(n.Configurations, id)
+		}
+		return true
+	}
+	var answer []oid4vci.AuthorizationDetail
+	for _, d := range details {
+		if len(d.Locations) > 0 && !slices.Contains(d.Locations, issuer) || !add(d.Configuration) {
+			return n, nil, oid4vci.NewError(oid4vci.InvalidAuthorizationDetails, oid4vci.ErrConflict, "a credential that is not allowed")
+		}
+		answer = append(answer, oid4vci.AuthorizationDetail{Configuration: d.Configuration, Identifiers: []string{d.Configuration + ".1"}})
+	}
+	for _, s := range scopes {
+		add(s) // section 5.1.2: unknown scopes are passed over
+	}
+	if len(n.Configurations) == 0 {
+		return n, nil, oid4vci.NewError(oid4vci.InvalidScope, oid4vci.ErrConflict, "no credential that is allowed")
+	}
+	return n, answer, nil
+}
+
+// A requester is who sends a request to the authorization server.
+type requester struct {
+	id          string // the client, "" if anonymous
+	dpop        *oid4vci.DPoP
+	attestation *oid4vci.ClientAttestation
+}
+
+// key is the thumbprint that tokens are bound to, "" without DPoP.
+func (q *requester) key() string {
+	if q.dpop == nil {
+		return ""
+	}
+	return q.dpop.Thumbprint
+}
+
+// instance is the thumbprint of the attested instance, "" without attestation.
+func (q *requester) instance() string {
+	if q.attestation == nil {
+		return ""
+	}
+	return q.attestation.Key.JWKThumbprint()
+}
+
+// requester finds out who asks: by the DPoP proof and by the client attestation. ClientID
+// is that of the form.
+func (e *Endpoints) requester(r *http.Request, path, clientID string) (*requester, error) {
+	q := &requester{id: clientID}
+	if proofs := r.Header.Values(oid4vci.DPoPHeader); len(proofs) > 0 {
+		var err error
+		q.dpop, err = e.proof(r, oid4vci.DPoPExpect{URL: e.url(path), At: oid4vci.AuthorizationServer})
+		if err != nil {
+			return nil, err
+		}
+	}
+	a := e.cfg.Attestation
+	attestations := r.Header.Values(oid4vci.ClientAttestationHeader)
+	if a.Attesters == nil || len(attestations) == 0 && !a.Required {
+		return q, nil
+	}
+	var err error
+	q.attestation, err = oid4vci.CheckClientAttestation(attestations, r.Header.Values(oid4vci.ClientAttestationPoPHeader), q.dpop, oid4vci.AttestationExpect{
+		Audience: e.cfg.Issuer, ClientID: clientID, Now: e.now(), MaxAge: proofAge, Algorithms: algorithms, Attesters: a.Attesters,
+	})
+	if err != nil {
+		return nil, err
+	}
+	q.id = q.attestation.ClientID
+	if q.attestation.Replay == [sha256.Size]byte{} {
+		return q, nil // the DPoP proof was both
+	}
+	return q, e.first(r.Context(), q.attestation.Replay, q.attestation.Until,
+		oid4vci.NewError(oid4vci.InvalidClient, oid4vci.ErrRepeated, "the proof of possession was used before"))
+}
+
+// proof checks the DPoP proof of a request, and that it is new.
+func (e *Endpoints) proof(r *http.Request, want oid4vci.DPoPExpect) (*oid4vci.DPoP, error) {
+	want.Method, want.Now, want.MaxAge, want.Algorithms, want.NeedNonce = r.Method, e.now(), proofAge, algorithms, true
+	d, err := oid4vci.CheckDPoP(r.Header.Values(oid4vci.DPoPHeader), want)
+	if err != nil {
+		return nil, err
+	}
+	if _, ok := e.checkNonce(dpopNonce, d.Nonce); !ok {
+		return nil, oid4vci.NeedDPoPNonce()
+	}
+	return d, e.first(r.Context(), d.Replay, d.Until, oid4vci.NewError(oid4vci.InvalidDPoPProof, oid4vci.ErrRepeated, "the proof was used before"))
+}
+
+// first returns the refusal if a proof was brought before.
+func (e *Endpoints) first(ctx context.Context, replay [sha256.Size]byte, until time.Time, refusal error) error {
+	v, err := e.used(ctx, once.ProofID, until.Add(oid4vci.Leeway), string(replay[:]))
+	if err != nil {
+		return err
+	}
+	err = fromOnce(e.cfg.Once.Put(ctx, v))
+	if errors.Is(err, once.ErrExists) {
+		return refusal
+	}
+	return err
+}
+
+// giveNonce puts a fresh DPoP nonce into the answer (RFC 9449 section 8.2).
+func (e *Endpoints) giveNonce(w http.ResponseWriter) error {
+	n, err := e.newNonce(dpopNonce)
+	if err != nil {
+		return err
+	}
+	w.Header().Set(oid4vci.DPoPNonceHeader, n)
+	return nil
+}
+
+// digestTxCode is what is kept of a transaction code. It is sealed with the code of the
+// offer, and as short as it is it is no secret from whoever has that.
+func digestTxCode(code, tx oid4vci.Secret) []byte {
+	k := once.KeyOf(once.PreAuthorizedCode, "tx_code", string(code), string(tx))
+	return k.Digest[:]
+}
+
+// maxGuesses is how many transaction codes, or claim codes in a login, are looked at.
+const maxGuesses = 5
+
+// token answers a token request (RFC 6749 section 3.2, OpenID4VCI section 6).
+func (e *Endpoints) token(w http.ResponseWriter, r *http.Request) error {
+	if err := e.giveNonce(w); err != nil {
+		return err
+	}
+	values, err := web.Form(r)
+	if err != nil {
+		return err
+	}
+	t, err := oid4vci.ParseTokenRequest(values)
+	if err != nil {
+		return err
+	}
+	if err := e.mayAct(r); err != nil {
+		return err
+	}
+	q, err := e.requester(r, pathToken, t.ClientID)
+	if err != nil {
+		return err
+	}
+	if q.dpop == nil && !(e.cfg.Bearer && t.Grant == oid4vci.PreAuthorizedCode) {
+		return oid4vci.NewError(oid4vci.InvalidDPoPProof, oid4vci.ErrMissing, "no DPoP proof")
+	}
+	var response *oid4vci.TokenResponse
+	switch t.Grant {
+	case oid4vci.PreAuthorizedCode:
+		response, err = e.redeemPreAuthorized(r.Context(), t, q)
+	case oid4vci.AuthorizationCode:
+		response, err = e.redeemCode(r.Context(), t, q)
+	default:
+		response, err = e.refresh(r.Context(), t, q)
+	}
+	if err != nil {
+		return err
+	}
+	b, err := response.JSON()
+	if err != nil {
+		return err
+	}
+	e.cfg.Count("token")
+	web.Write(w, http.StatusOK, oid4vci.JSONType, b)
+	return nil
+}
+
+// wrongGrant is the one answer to a code or token that does not work.
+func wrongGrant(err error) error {
+	if errors.Is(err, once.ErrNone) || errors.Is(err, once.ErrGuesses) {
+		return oid4vci.WrongGrant()
+	}
+	return err
+}
+
+func (e *Endpoints) redeemPreAuthorized(ctx context.Context, t *oid4vci.TokenRequest, q *requester) (*oid4vci.TokenResponse, error) {
+	var code storedCode
+	v, err := e.load(ctx, once.PreAuthorizedCode, string(t.PreAuthorizedCode), &code)
+	if err != nil {
+		return nil, wrongGrant(err)
+	}
+	if err := t.CheckTxCode(code.TxCode != nil); err != nil {
+		return nil, err
+	}
+	if code.TxCode != nil {
+		// P11: the attempt counts before anybody looks at it.
+		if _, err := e.cfg.Once.Guess(ctx, e.now(), v.Kind, v.Digest, maxGuesses); err != nil {
+			return nil, wrongGrant(fromOnce(err))
+		}
+		if subtle.ConstantTimeCompare(code.TxCode, digestTxCode(t.PreAuthorizedCode, code.Rule.Clean(t.TxCode))) != 1 {
+			e.cfg.Count("wrong_tx_code")
+			return nil, oid4vci.WrongGrant()
+		}
+	}
+	allowed, details, err := code.Allowed.narrow(t.Scopes, t.Details, e.cfg.Issuer)
+	if err != nil {
+		return nil, err
+	}
+	response, err := e.begin(ctx, v.Key(), grant{Allowed: allowed, Client: q.id, Key: q.key(), Instance: q.instance(), Details: details}, "")
+	return response, wrongGrant(err)
+}
+
+// begin exchanges a code for tokens of a new grant. GrantID is "" unless the code knew
+// it already.
+func (e *Endpoints) begin(ctx context.Context, code once.Key, g grant, grantID oid4vci.Secret) (*oid4vci.TokenResponse, error) {
+	var err error
+	if grantID == "" {
+		if grantID, err = e.secret(); err != nil {
+			return nil, err
+		}
+	}
+	until := e.now().Add(max(e.cfg.Lifetimes.Refresh, e.cfg.Lifetimes.Access, e.cfg.Lifetimes.Deferred))
+	granted, err := e.value(ctx, once.Grant, string(grantID), until, g)
+	if err != nil {
+		return nil, err
+	}
+	return e.tokens(ctx, code, g, grantID, until, granted)
+}
+
+// tokens exchanges a code or a refresh token for tokens of a grant.
+func (e *Endpoints) tokens(ctx context.Context, taken once.Key, g grant, grantID oid4vci.Secret, until time.Time, more ...once.Value) (*oid4vci.TokenResponse, error) {
+	access, err := e.secret()
+	if err != nil {
+		return nil, err
+	}
+	response := &oid4vci.TokenResponse{AccessToken: access, Type: oid4vci.DPoPToken, Lifetime: e.cfg.Lifetimes.Access, Details: g.Details}
+	if g.Key == "" {
+		response.Type, response.Lifetime = oid4vci.BearerToken, min(e.cfg.Lifetimes.Access, maxBearer)
+	}
+	stored := storedToken{Grant: string(grantID)}
+	v, err := e.value(ctx, once.AccessToken, string(access), e.now().Add(response.Lifetime), stored)
+	if err != nil {
+		return nil, err
+	}
+	more = append(more, v)
+	if e.cfg.Lifetimes.Refresh > 0 && g.Key != "" {
+		if response.RefreshToken, err = e.secret(); err != nil {
+			return nil, err
+		}
+		if v, err = e.value(ctx, once.RefreshToken, string(response.RefreshToken), until, stored); err != nil {
+			return nil, err
+		}
+		more = append(more, v)
+	}
+	if _, err := e.cfg.Once.Exchange(ctx, e.now(), []once.Key{taken}, more); err != nil {
+		return nil, fromOnce(err)
+	}
+	return response, nil
+}
+
+// refresh gives new tokens for a refresh token, which is used up. One that was used
+// before is in two hands: the whole grant ends (RFC 9700 section 4.14.2; corpus OA-09).
+func (e *Endpoints) refresh(ctx context.Context, t *oid4vci.TokenRequest, q *requester) (*oid4vci.TokenResponse, error) {
+	var stored storedToken
+	v, err := e.load(ctx, once.RefreshToken, string(t.RefreshToken), &stored)
+	if err != nil {
+		return nil, e.replayed(ctx, err, string(t.RefreshToken))
+	}
+	g, granted, err := e.grant(ctx, stored.Grant)
+	if err != nil {
+		return nil, wrongGrant(err)
+	}
+	if q.key() != g.Key || q.instance() != g.Instance || q.id != g.Client && q.id != "" {
+		return nil, oid4vci.WrongGrant()
+	}
+	response, err := e.tokens(ctx, v.Key(), *g, oid4vci.Secret(stored.Grant), granted.Expires)
+	if err != nil {
+		return nil, e.replayed(ctx, err, string(t.RefreshToken))
+	}
+	return response, nil
+}
+
+// grant returns a grant by its secret.
+func (e *Endpoints) grant(ctx context.Context, secret string) (*grant, once.Value, error) {
+	g := &grant{}
+	v, err := e.load(ctx, once.Grant, secret, g)
+	return g, v, err
+}
+
+// replayed is the answer to a code or a token that does not work. If it came a second
+// time its grant ends.
+func (e *Endpoints) replayed(ctx context.Context, err error, secret string) error {
+	used, ok := errors.AsType[*once.UsedError](err)
+	if !ok {
+		return wrongGrant(err)
+	}
+	var stored storedToken
+	if err := open(used.Value, secret, &stored); err != nil {
+		return err
+	}
+	e.cfg.Count("grant_ended_by_replay")
+	k, err := e.key(ctx, once.Grant, stored.Grant)
+	if err != nil {
+		return err
+	}
+	if _, err := e.cfg.Once.Exchange(ctx, e.now(), []once.Key{k}, nil); err != nil && !errors.Is(err, once.ErrNone) {
+		return fromOnce(err)
+	}
+	return oid4vci.WrongGrant()
+}

@@ -1,0 +1,316 @@
+package issuer
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sanad-id/sanad/internal/jose"
+	"github.com/sanad-id/sanad/internal/web"
+	"github.com/sanad-id/sanad/oid4vci"
+	"github.com/sanad-id/sanad/programme"
+)
+
+// A Document is a public file: its bytes and their media type.
+type Document struct {
+	Type    string
+	Content []byte
+}
+
+// A configuration is one wallet form of a programme, as wallets ask for it.
+type configuration struct {
+	id        string
+	programme *programme.Programme
+	form      programme.Form
+}
+
+// A catalogue is what is known of the programmes and keys, and what follows from it.
+type catalogue struct {
+	configurations []configuration
+	batch          int // the most copies of any form
+	metadata       Document
+	signed         Document            // zero if nobody signs
+	server         Document            // of the authorization server
+	types          map[string]Document // type metadata by vct
+	keys           map[string]Document // by path
+}
+
+// find returns the configuration with this id.
+func (c *catalogue) find(id string) (configuration, bool) {
+	i := slices.IndexFunc(c.configurations, func(f configuration) bool { return f.id == id })
+	if i < 0 {
+		return configuration{}, false
+	}
+	return c.configurations[i], true
+}
+
+// ids are those of all configurations.
+func (c *catalogue) ids() []string {
+	var all []string
+	for _, f := range c.configurations {
+		all = append(all, f.id)
+	}
+	return all
+}
+
+// ConfigurationID is what wallets call a wallet form of a programme. It is also the
+// scope that asks for it.
+func ConfigurationID(programmeID, form string) string { return programmeID + "." + form }
+
+const (
+	// catalogueFresh is how long a catalogue serves before it is made anew.
+	catalogueFresh = 30 * time.Second
+	// signedFor is how long signed metadata may be believed.
+	signedFor = 24 * time.Hour
+)
+
+// catalogue returns what is known. While the office is out of reach that is what was
+// known before.
+func (e *Endpoints) catalogue(ctx context.Context) (*catalogue, error) {
+	e.mu.Lock()
+	known, fresh := e.known, e.known != nil && (e.looking || e.now().Sub(e.looked) < catalogueFresh)
+	if !fresh {
+		e.looking = true
+	}
+	e.mu.Unlock()
+	if fresh {
+		return known, nil
+	}
+	made, err := e.makeCatalogue(ctx)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.looking, e.looked = false, e.now()
+	switch {
+	case err == nil:
+		e.known = made
+	case e.known == nil:
+		return nil, unavailable("catalogue", err)
+	default:
+		e.cfg.Log.WarnContext(ctx, "the catalogue is served as it was", "err", err)
+	}
+	return e.known, nil
+}
+
+func (e *Endpoints) makeCatalogue(ctx context.Context) (*catalogue, error) {
+	all, err := e.cfg.Office.Programmes(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("programmes: %w", err)
+	}
+	c := &catalogue{types: map[string]Document{}}
+	for _, p := range all {
+		for _, f := range p.Forms {
+			if !f.Wallet() {
+				continue
+			}
+			c.configurations = append(c.configurations, configuration{ConfigurationID(p.ID, f.Name), p, f})
+			c.batch = max(c.batch, f.Copies)
+			b, err := p.TypeMetadata(f.Name)
+			if err != nil {
+				return nil, err
+			}
+			c.types[f.VCT] = Document{web.MediaJSON, b}
+		}
+	}
+	m := e.issuerMetadata(c)
+	b, err := m.JSON()
+	if err != nil {
+		return nil, err
+	}
+	c.metadata = Document{oid4vci.JSONType, b}
+	if b, err = e.serverMetadata(c).JSON(); err != nil {
+		return nil, err
+	}
+	c.server = Document{oid4vci.JSONType, b}
+	if c.keys, err = e.cfg.Keys(ctx); err != nil {
+		return nil, fmt.Errorf("keys: %w", err)
+	}
+	return c, e.sign(ctx, c, m)
+}
+
+// sign adds signed metadata, if somebody signs them.
+func (e *Endpoints) sign(ctx context.Context, c *catalogue, m oid4vci.IssuerMetadata) error {
+	if e.cfg.Metadata == nil {
+		return nil
+	}
+	s, err := e.cfg.Metadata(ctx)
+	if err != nil || s.Signer == nil {
+		return err
+	}
+	now := e.now()
+	token, err := oid4vci.SignMetadata(e.cfg.Rand, s.Signer, s.Chain, m, now, now.Add(signedFor))
+	c.signed = Document{oid4vci.JWTType, []byte(token)}
+	return err
+}
+
+func (e *Endpoints) issuerMetadata(c *catalogue) oid4vci.IssuerMetadata {
+	m := oid4vci.IssuerMetadata{
+		Issuer: e.cfg.Issuer, CredentialEndpoint: e.url(pathCredential), NonceEndpoint: e.url(pathNonce),
+		DeferredEndpoint: e.url(pathDeferred), NotificationEndpoint: e.url(pathNotification),
+		BatchSize: c.batch, Display: display(e.cfg.Names),
+	}
+	if len(e.cfg.EncryptionKeys) > 0 {
+		encryptions := []jose.Encryption{jose.A128GCM, jose.A256GCM}
+		m.RequestEncryption = &oid4vci.RequestEncryption{Encryptions: encryptions, Required: e.cfg.EncryptionRequired}
+		for _, k := range e.cfg.EncryptionKeys {
+			m.RequestEncryption.Keys = append(m.RequestEncryption.Keys, k.Public())
+		}
+		m.ResponseEncryption = &oid4vci.ResponseEncryption{Encryptions: encryptions, Required: e.cfg.EncryptionRequired}
+	}
+	for _, f := range c.configurations {
+		m.Configurations = append(m.Configurations, oid4vci.Configuration{
+			ID: f.id, Format: oid4vci.SDJWTFormat, Type: f.form.VCT, Scope: f.id, SigningAlgorithms: names(algorithms),
+			Bindings: []string{oid4vci.JWKBinding}, Proofs: e.proofTypes(), Display: display(f.programme.Labels), Claims: claims(f),
+		})
+	}
+	return m
+}
+
+func names[T ~string](list []T) []string {
+	out := make([]string, len(list))
+	for i, v := range list {
+		out[i] = string(v)
+	}
+	return out
+}
+
+// proofTypes are the ways to prove keys.
+func (e *Endpoints) proofTypes() map[oid4vci.ProofType]oid4vci.ProofSupport {
+	types := map[oid4vci.ProofType]oid4vci.ProofSupport{oid4vci.JWTProof: {Algorithms: algorithms}}
+	if e.cfg.KeyAttesters != nil {
+		types[oid4vci.AttestationProof] = oid4vci.ProofSupport{Algorithms: algorithms}
+	}
+	return types
+}
+
+// display is a name in each language, in the order of the tags.
+func display(texts map[string]string) []oid4vci.Display {
+	var list []oid4vci.Display
+	for tag, text := range texts {
+		list = append(list, oid4vci.Display{Locale: tag, Name: text})
+	}
+	slices.SortFunc(list, func(a, b oid4vci.Display) int { return strings.Compare(a.Locale, b.Locale) })
+	return list
+}
+
+// claims describe those of a form, in the order in which they are shown.
+func claims(f configuration) []oid4vci.Claim {
+	var list []oid4vci.Claim
+	for i := range f.programme.Claims {
+		if c := &f.programme.Claims[i]; slices.Contains(f.form.Claims, c.Name) {
+			list = append(list, oid4vci.Claim{Path: []any{c.Name}, Mandatory: c.Required, Display: display(c.Labels)})
+		}
+	}
+	return list
+}
+
+func (e *Endpoints) serverMetadata(c *catalogue) oid4vci.ServerMetadata {
+	m := oid4vci.ServerMetadata{
+		Issuer: e.cfg.Issuer, TokenEndpoint: e.url(pathToken), AuthorizationEndpoint: e.url(pathAuthorize), PAREndpoint: e.url(pathPAR),
+		JWKSURI: e.url(PathJWKS), RequirePAR: true, GrantTypes: []oid4vci.GrantType{oid4vci.AuthorizationCode, oid4vci.PreAuthorizedCode},
+		ChallengeMethods: []string{oid4vci.S256}, DPoPAlgorithms: algorithms, Scopes: c.ids(), DetailTypes: []string{oid4vci.DetailType},
+		IssParameter: true, Anonymous: !e.cfg.Attestation.Required,
+	}
+	if e.cfg.Lifetimes.Refresh > 0 {
+		m.GrantTypes = append(m.GrantTypes, oid4vci.RefreshToken)
+	}
+	if !e.cfg.Attestation.Required {
+		m.ClientAuth = append(m.ClientAuth, oid4vci.NoClientAuth)
+	}
+	if e.cfg.Attestation.Attesters != nil {
+		m.ClientAuth = append(m.ClientAuth, oid4vci.AttestClient, oid4vci.AttestClientDPoP)
+		m.AttestationAlgorithms, m.PoPAlgorithms = algorithms, algorithms
+	}
+	return m
+}
+
+// answer serves a public document with its digest as entity tag.
+func (d Document) answer(w http.ResponseWriter, r *http.Request) error {
+	sum := sha256.Sum256(d.Content)
+	tag := `"` + hex.EncodeToString(sum[:16]) + `"`
+	w.Header().Set("ETag", tag)
+	if slices.ContainsFunc(strings.Split(r.Header.Get("If-None-Match"), ","), func(s string) bool {
+		return strings.TrimPrefix(strings.TrimSpace(s), "W/") == tag
+	}) {
+		w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
+	web.Write(w, http.StatusOK, d.Type, d.Content)
+	return nil
+}
+
+// serveMetadata answers with the issuer's metadata, signed if the wallet asks for
+// that (section 12.2.2).
+func (e *Endpoints) serveMetadata(w http.ResponseWriter, r *http.Request) error {
+	c, err := e.catalogue(r.Context())
+	if err != nil {
+		return err
+	}
+	w.Header().Add("Vary", "Accept")
+	if c.signed.Content != nil && wants(r.Header.Values("Accept"), oid4vci.JWTType) {
+		return c.signed.answer(w, r)
+	}
+	return c.metadata.answer(w, r)
+}
+
+// wants reports whether a media type stands in an Accept header by its name. Weights
+// are not looked at: who names it can read it.
+func wants(accept []string, media string) bool {
+	for _, part := range strings.Split(strings.Join(accept, ","), ",") {
+		name, _, _ := strings.Cut(part, ";")
+		if strings.EqualFold(strings.TrimSpace(name), media) {
+			return true
+		}
+	}
+	return false
+}
+
+func (e *Endpoints) serveServerMetadata(w http.ResponseWriter, r *http.Request) error {
+	c, err := e.catalogue(r.Context())
+	if err != nil {
+		return err
+	}
+	return c.server.answer(w, r)
+}
+
+// serveKeys answers with one of the documents about keys.
+func (e *Endpoints) serveKeys(path string) web.Handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		c, err := e.catalogue(r.Context())
+		if err != nil {
+			return err
+		}
+		d, ok := c.keys[path]
+		if !ok {
+			return notFound()
+		}
+		return d.answer(w, r)
+	}
+}
+
+func notFound() error {
+	return web.Refuse(http.StatusNotFound, "not_found", "there is nothing at this address")
+}
+
+// serveType answers with the description of a type: under the path of its vct if that
+// is an address of ours, else under the vct itself.
+func (e *Endpoints) serveType(w http.ResponseWriter, r *http.Request) error {
+	c, err := e.catalogue(r.Context())
+	if err != nil {
+		return err
+	}
+	rest := r.PathValue("vct")
+	for _, vct := range []string{e.url(pathType + rest), e.url(pathType + escapePath(rest)), rest} {
+		if d, ok := c.types[vct]; ok {
+			return d.answer(w, r)
+		}
+	}
+	return notFound()
+}
+
+func escapePath(p string) string { return (&url.URL{Path: p}).EscapedPath() }

@@ -1,0 +1,96 @@
+package issuer
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/sanad-id/sanad/internal/web"
+	"github.com/sanad-id/sanad/oid4vci"
+)
+
+// Paths below the issuer's URL.
+const (
+	pathOffer        = "/offer/"
+	pathPAR          = "/oauth/par"
+	pathAuthorize    = "/oauth/authorize"
+	pathLogin        = "/oauth/login/"
+	pathUpstream     = "/oauth/upstream/"
+	pathCallback     = "/oauth/callback"
+	pathToken        = "/oauth/token"
+	pathNonce        = "/oid4vci/nonce"
+	pathCredential   = "/oid4vci/credential"
+	pathDeferred     = "/oid4vci/deferred"
+	pathNotification = "/oid4vci/notification"
+	pathStatus       = "/status/"
+	pathType         = "/type/"
+	pathTrust        = "/trust/bundle.trust"
+)
+
+// Names of the documents of [Config.Keys]. They are paths below the issuer's URL, but for
+// the well-known ones, which stand where their standards want them.
+const (
+	PathJWKS       = "/jwks.json"
+	PathIssuerKeys = "/.well-known/jwt-vc-issuer"
+	PathDID        = "/.well-known/did.json"
+)
+
+// Events are what [Config.Count] is told.
+func Events() []string {
+	return []string{
+		"offer", "pushed_request", "login", "login_refused", "token", "credential", "deferred", "denied", "wrong_tx_code", "wrong_claim_code",
+		"grant_ended_by_replay", "notification_accepted", "notification_failure", "notification_deleted", "refused", "unavailable",
+	}
+}
+
+// Rates that the routes name; see [web.Rate].
+const (
+	rateRead  = "light"
+	rateGuess = "heavy"
+)
+
+// Caches may keep public files for a minute: a revocation waits no longer in them.
+var publicFor = web.MaxAge(time.Minute)
+
+// Routes is the table of all endpoints.
+func (e *Endpoints) Routes() []web.Route {
+	public := func(name, pattern string, h web.Handler) web.Route {
+		return web.Route{Method: http.MethodGet, Pattern: pattern, Name: name, Handler: h, Rate: rateRead, Cache: publicFor, AnyOrigin: true}
+	}
+	wellKnown := func(name string) string { return "/.well-known/" + name + e.path }
+	at := func(server oid4vci.Server, name, path string, size int64, h web.Handler, media ...string) web.Route {
+		return web.Route{
+			Method: http.MethodPost, Pattern: e.path + path, Name: name, Handler: e.oauth(server, h), MaxBody: size, Media: media, AnyOrigin: true,
+		}
+	}
+	const form, credential = 64 << 10, 2 * oid4vci.MaxCredentialRequest
+	par := at(oid4vci.AuthorizationServer, "par", pathPAR, form, e.par, web.MediaForm)
+	token := at(oid4vci.AuthorizationServer, "token", pathToken, form, e.token, web.MediaForm)
+	par.Rate, token.Rate = rateGuess, rateGuess
+	offer := public("offer", e.path+pathOffer+"{ref}", e.serveOffer)
+	offer.Cache, offer.Rate = web.NoStore, rateGuess
+	routes := []web.Route{
+		public("issuer_metadata", wellKnown(oid4vci.IssuerWellKnown), e.serveMetadata),
+		public("server_metadata", wellKnown(oid4vci.ServerWellKnown), e.serveServerMetadata),
+		public("issuer_keys", wellKnown("jwt-vc-issuer"), e.serveKeys(PathIssuerKeys)),
+		public("jwks", e.path+PathJWKS, e.serveKeys(PathJWKS)),
+		public("type_metadata", e.path+pathType+"{vct...}", e.serveType),
+		offer, par, token,
+		at(oid4vci.ResourceServer, "nonce", pathNonce, 4<<10, e.nonce, web.MediaJSON, web.MediaForm),
+		at(oid4vci.ResourceServer, "credential", pathCredential, credential, e.credential, oid4vci.JSONType, oid4vci.JWTType),
+		at(oid4vci.ResourceServer, "deferred", pathDeferred, credential, e.deferred, oid4vci.JSONType, oid4vci.JWTType),
+		at(oid4vci.ResourceServer, "notification", pathNotification, form, e.notification, oid4vci.JSONType),
+	}
+	// did:web with a path has its document below that path.
+	if e.path == "" {
+		routes = append(routes, public("did", PathDID, e.serveKeys(PathDID)))
+	} else {
+		routes = append(routes, public("did", e.path+"/did.json", e.serveKeys(PathDID)))
+	}
+	routes = append(routes, e.pages()...)
+	if e.cfg.Published != "" {
+		routes = append(routes,
+			public("status_list", e.path+pathStatus+"{list}", e.serveStatus),
+			public("trust_bundle", e.path+pathTrust, e.serveTrust))
+	}
+	return routes
+}

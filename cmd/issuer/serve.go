@@ -1,0 +1,332 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sanad-id/sanad/api/issuer"
+	"github.com/sanad-id/sanad/credential/sdjwt"
+	"github.com/sanad-id/sanad/did"
+	"github.com/sanad-id/sanad/internal/cli"
+	"github.com/sanad-id/sanad/internal/jose"
+	"github.com/sanad-id/sanad/internal/web"
+	"github.com/sanad-id/sanad/keys"
+	"github.com/sanad-id/sanad/keys/chain"
+	"github.com/sanad-id/sanad/oid4vci"
+	"github.com/sanad-id/sanad/store"
+	"github.com/sanad-id/sanad/store/once"
+)
+
+func (p *program) serveCommand() *cobra.Command {
+	var devHTTP bool
+	var listen string
+	c := &cobra.Command{
+		Use: "serve", Short: "Serve wallets and the public until told to stop", Args: cobra.NoArgs,
+		Long: `Serves OpenID4VCI (offers, tokens, credentials) and, from the published folder, status lists and the trust bundle. What it needs
+stands in the section serve of the settings. Any number of processes may serve one issuer on PostgreSQL.
+
+With --dev-http it serves without TLS, on an address of this machine only; issuer.url must then be an http address of this machine.`,
+		Example: "  issuer serve --dir office\n  issuer serve --dir office --dev-http --listen 127.0.0.1:8080",
+		RunE: p.Action(func(cmd *cobra.Command, _ []string) error {
+			cfg, ks, err := p.openSettings(cmd)
+			if err != nil {
+				return err
+			}
+			if listen != "" {
+				cfg.Serve.Listen = listen
+			}
+			if cfg.Serve.Listen == "" {
+				cfg.Serve.Listen = "127.0.0.1:8443"
+			}
+			if devHTTP {
+				cfg.Serve.TLSCert, cfg.Serve.TLSKey = "", ""
+			}
+			return p.serve(cmd, cfg, ks, devHTTP)
+		}),
+	}
+	c.Flags().BoolVar(&devHTTP, "dev-http", false, "serve without TLS, on this machine only (for development)")
+	c.Flags().StringVar(&listen, "listen", "", "the `ADDRESS` to serve on, in place of that of the settings")
+	return c
+}
+
+// serve joins the parts of the server and serves until the command's context ends.
+func (p *program) serve(cmd *cobra.Command, cfg Config, ks *keys.File, devHTTP bool) error {
+	ctx := cmd.Context()
+	log := slog.New(slog.NewJSONHandler(cmd.ErrOrStderr(), nil))
+	values, err := openOnce(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer values.Close() //nolint:errcheck // what was promised is stored
+	d := newDesk(p, cmd, cfg, ks)
+	defer d.close()
+	metrics := web.NewMetrics()
+	c, err := p.endpointsConfig(cfg, ks, d, values)
+	if err != nil {
+		return err
+	}
+	c.DevHTTP, c.Log = devHTTP, log
+	c.Count = metrics.Counter("issuer_events_total", "What the issuer's endpoints did and refused.", "event", issuer.Events()...).Add
+	e, err := issuer.New(c)
+	if err != nil {
+		return err
+	}
+	w, err := p.webConfig(cfg, devHTTP, log, metrics, d, values)
+	if err != nil {
+		return err
+	}
+	server, err := web.Listen(ctx, w, e.Routes())
+	if err != nil {
+		return err
+	}
+	cli.Say(cmd, "serving %s at %s", address(cfg), server.URL())
+	if url := server.PrivateURL(); url != "" {
+		cli.Say(cmd, "figures at %s/metrics", url)
+	}
+	stop := p.background(cmd, cfg, d, values, log)
+	defer stop()
+	return server.Serve(ctx)
+}
+
+// openOnce opens the values that work once.
+func openOnce(ctx context.Context, cfg Config) (*once.DB, error) {
+	var o once.Options
+	var err error
+	if cfg.Serve.Once == cfg.Store {
+		o.Password, err = readSecret(cfg.StorePasswordFile)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return once.Open(ctx, cfg.Serve.Once, o)
+}
+
+// prepareOnce makes the tables of the values that work once, where the owner of the
+// database has to.
+func prepareOnce(ctx context.Context, cfg Config) error {
+	if cfg.StoreOwner == "" || cfg.Serve.Once != cfg.Store {
+		return nil
+	}
+	password, err := readSecret(cfg.StoreOwnerPasswordFile)
+	if err != nil {
+		return err
+	}
+	role, err := store.PostgresRole(cfg.Store)
+	if err != nil {
+		return explainStore(err)
+	}
+	return once.Prepare(ctx, cfg.StoreOwner, once.Options{Password: password, ServiceRole: role})
+}
+
+// background runs what a server does beside answering. The function that it returns
+// ends it.
+func (p *program) background(cmd *cobra.Command, cfg Config, d *desk, values *once.DB, log *slog.Logger) (stop func()) {
+	ctx, cancel := context.WithCancel(cmd.Context())
+	ended := make(chan struct{}, 2)
+	running := 1
+	go func() {
+		defer func() { ended <- struct{}{} }()
+		for ctx.Err() == nil {
+			if _, err := values.Sweep(ctx, p.Now()); err != nil && ctx.Err() == nil {
+				log.WarnContext(ctx, "what has expired is not swept", "err", err)
+			}
+			sleep(ctx, time.Minute)
+		}
+	}()
+	if every := time.Duration(cfg.Serve.PublishEvery); every > 0 {
+		running++
+		f := &publisher{program: p, cmd: cmd, out: cfg.Serve.Published, with: d.with}
+		s := schedule{every: every, now: p.Now, sleep: sleep, last: f.lastSuccess(), say: func(format string, args ...any) {
+			log.WarnContext(ctx, "publishing", "say", fmt.Sprintf(format, args...))
+		}}
+		go func() {
+			defer func() { ended <- struct{}{} }()
+			s.run(ctx, func(ctx context.Context) error {
+				_, err := f.round(ctx)
+				return err
+			})
+		}()
+	}
+	return func() {
+		cancel()
+		for range running {
+			<-ended
+		}
+	}
+}
+
+// webConfig is the base of the server.
+func (p *program) webConfig(cfg Config, devHTTP bool, log *slog.Logger, metrics *web.Metrics, d *desk, values *once.DB) (web.Config, error) {
+	s := cfg.Serve
+	redis, err := redisURL(s)
+	if err != nil {
+		return web.Config{}, err
+	}
+	c := web.Config{
+		Addr: s.Listen, TLSCert: s.TLSCert, TLSKey: s.TLSKey, DevHTTP: devHTTP, Private: s.Metrics, Log: log, Redis: redis, Metrics: metrics,
+		Ready: []web.Readiness{
+			{Name: "office", Check: d.MayAct},
+			{Name: "once", Check: func(ctx context.Context) error {
+				if _, err := values.Get(ctx, p.Now(), once.Offer, [32]byte{}); err != nil && !errors.Is(err, once.ErrNone) {
+					return err
+				}
+				return nil
+			}},
+		},
+	}
+	for _, network := range s.Proxies {
+		prefix, err := netip.ParsePrefix(network)
+		if err != nil {
+			return web.Config{}, err
+		}
+		c.Proxies = append(c.Proxies, prefix)
+	}
+	return c, nil
+}
+
+// redisURL is the address of Redis with its password.
+func redisURL(s ServeConfig) (string, error) {
+	password, err := readSecret(s.RedisPasswordFile)
+	if err != nil || password == "" {
+		return s.Redis, err
+	}
+	u, err := url.Parse(s.Redis)
+	if err != nil {
+		return "", errors.New("serve.redis is not an address")
+	}
+	u.User = url.UserPassword(u.User.Username(), password)
+	return u.String(), nil
+}
+
+// endpointsConfig says what the endpoints are made of.
+func (p *program) endpointsConfig(cfg Config, ks *keys.File, office issuer.Office, values *once.DB) (issuer.Config, error) {
+	s := cfg.Serve
+	key, err := encryptionKey(ks)
+	if err != nil {
+		return issuer.Config{}, err
+	}
+	c := issuer.Config{
+		Issuer: address(cfg), Names: cfg.Issuer.Names, DevHTTP: loopbackURL(address(cfg)), Office: office, Once: values, Secret: values.Secret(),
+		EncryptionKeys: []*jose.DecryptionKey{key}, EncryptionRequired: s.EncryptionRequired, Published: cfg.Serve.Published,
+		AnyClient: s.AnyClient, Bearer: s.Bearer, HighAssurance: s.HighAssurance, Now: p.Now,
+		Lifetimes: issuer.Lifetimes{
+			Offer: time.Duration(s.OfferLifetime), Access: time.Duration(s.AccessLifetime), Refresh: time.Duration(s.GrantLifetime),
+		},
+		Metadata: func(ctx context.Context) (issuer.Signing, error) { return metadataSigner(ctx, ks, p.Now()) },
+		Keys: func(ctx context.Context) (map[string]issuer.Document, error) {
+			return keyDocuments(ctx, cfg, ks, p.Now())
+		},
+	}
+	for id, addresses := range s.Clients {
+		c.Clients = append(c.Clients, issuer.Client{ID: id, RedirectURIs: addresses})
+	}
+	if c.Attestation.Attesters, err = attesters(s.WalletProviders, p.Now); err != nil {
+		return c, fmt.Errorf("serve.wallet_providers: %w", err)
+	}
+	c.Attestation.Required = s.AttestationRequired
+	if c.KeyAttesters, err = attesters(s.KeyAttesters, p.Now); err != nil {
+		return c, fmt.Errorf("serve.key_attesters: %w", err)
+	}
+	return c, nil
+}
+
+// address is the issuer's URL as wallets know it.
+func address(cfg Config) string { return strings.TrimSuffix(cfg.Issuer.URL, "/") }
+
+func loopbackURL(address string) bool {
+	u, err := url.Parse(address)
+	return err == nil && u.Scheme == "http" && loopback(u.Hostname())
+}
+
+// encryptionKey is the key that requests are encrypted for, the same in all processes.
+func encryptionKey(ks *keys.File) (*jose.DecryptionKey, error) {
+	secret, err := ks.Secret("credential requests")
+	if err != nil {
+		return nil, err
+	}
+	return jose.RestoreDecryptionKey("requests-1", secret)
+}
+
+// metadataSigner is who signs metadata; nobody while there is no key for it.
+func metadataSigner(ctx context.Context, ks *keys.File, now time.Time) (issuer.Signing, error) {
+	all, err := ks.Keys(ctx)
+	if err != nil {
+		return issuer.Signing{}, err
+	}
+	k, err := keys.SigningKey(all, keys.Metadata, now)
+	if errors.Is(err, keys.ErrNoKey) {
+		return issuer.Signing{}, nil
+	}
+	if err != nil {
+		return issuer.Signing{}, err
+	}
+	signer, err := ks.Signer(ctx, k.ID())
+	return issuer.Signing{Signer: signer}, err
+}
+
+// keyDocuments are the documents about the issuer's keys, from their whole history.
+func keyDocuments(ctx context.Context, cfg Config, ks *keys.File, now time.Time) (map[string]issuer.Document, error) {
+	all, err := ks.Keys(ctx)
+	if err != nil {
+		return nil, err
+	}
+	u, err := url.Parse(address(cfg))
+	if err != nil {
+		return nil, err
+	}
+	documents := map[string]issuer.Document{
+		issuer.PathJWKS: {Type: "application/jwk-set+json", Content: keys.JWKS(keys.Verifying(all, now, keys.Credential, keys.StatusList, keys.Metadata))},
+	}
+	metadata, err := sdjwt.IssuerMetadata(address(cfg), all, now)
+	if err != nil {
+		return nil, err
+	}
+	documents[issuer.PathIssuerKeys] = issuer.Document{Type: web.MediaJSON, Content: metadata}
+	name, err := did.Web(address(cfg), u.Hostname())
+	if err != nil {
+		return documents, nil // an address that has no did:web, such as one with odd characters
+	}
+	document, err := did.WebDocument(name, all, now)
+	documents[issuer.PathDID] = issuer.Document{Type: did.MediaType, Content: document}
+	return documents, err
+}
+
+// attesters trusts keys whose certificate leads to one of the roots in a file.
+func attesters(path string, now func() time.Time) (oid4vci.TrustedKeys, error) {
+	if path == "" {
+		return nil, nil
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	roots, err := chain.ParseRoots(b)
+	if err != nil {
+		return nil, err
+	}
+	return func(hint oid4vci.SignerHint) ([]keys.PublicKey, error) {
+		return chainKey(hint.X5C, roots, now())
+	}, nil
+}
+
+func chainKey(x5c [][]byte, roots []*x509.Certificate, now time.Time) ([]keys.PublicKey, error) {
+	if len(x5c) == 0 {
+		return nil, nil
+	}
+	leaf, err := chain.Verify(slices.Clone(x5c), roots, now, chain.Want{Purpose: keys.Credential})
+	if err != nil {
+		return nil, nil //nolint:nilerr // a chain that is not good makes nobody trusted
+	}
+	return []keys.PublicKey{leaf.Key}, nil
+}
