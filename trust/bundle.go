@@ -56,8 +56,8 @@ type Content struct {
 type Issuer struct {
 	// ID is the issuer's identifier, as credentials name it in iss.
 	ID string
-	// URL is its https address, as SD-JWT VCs name it in iss. Optional; it belongs to
-	// one issuer.
+	// URL is its https address, as SD-JWT VCs name it in iss; http on this machine, for
+	// development. Optional; it belongs to one issuer.
 	URL string
 	// Names is its name by language tag; "en" is required.
 	Names map[string]string

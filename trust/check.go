@@ -208,11 +208,18 @@ func (c Content) lint(now time.Time) faults {
 	return f
 }
 
+// onThisMachine reports whether an address is one that a developer's own server has.
+func onThisMachine(address string) bool {
+	rest, ok := strings.CutPrefix(address, "http://")
+	host, _, _ := strings.Cut(rest, "/")
+	return ok && (host == "127.0.0.1" || strings.HasPrefix(host, "127.0.0.1:") || host == "localhost" || strings.HasPrefix(host, "localhost:"))
+}
+
 func (f *faults) issuer(i Issuer) {
 	f.id("issuer", i.ID)
 	if i.URL != "" {
 		f.id("issuer URL", i.URL)
-		if !strings.HasPrefix(i.URL, "https://") {
+		if !strings.HasPrefix(i.URL, "https://") && !onThisMachine(i.URL) {
 			f.add("issuer %.80q: its URL is no https address", i.ID)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -223,7 +224,7 @@ func (p *program) endpointsConfig(cfg Config, ks *keys.File, office issuer.Offic
 		Lifetimes: issuer.Lifetimes{
 			Offer: time.Duration(s.OfferLifetime), Access: time.Duration(s.AccessLifetime), Refresh: time.Duration(s.GrantLifetime),
 		},
-		Metadata: func(ctx context.Context) (issuer.Signing, error) { return metadataSigner(ctx, ks, p.Now()) },
+		Metadata: func(ctx context.Context) (issuer.Signing, error) { return metadataSigner(ctx, ks, chain.Folder(filepath.Join(filepath.Dir(p.settings()), chainsName)), p.Now()) },
 		Keys: func(ctx context.Context) (map[string]issuer.Document, error) {
 			return keyDocuments(ctx, cfg, ks, p.Now())
 		},
@@ -259,7 +260,7 @@ func encryptionKey(ks *keys.File) (*jose.DecryptionKey, error) {
 }
 
 // metadataSigner is who signs metadata; nobody while there is no key for it.
-func metadataSigner(ctx context.Context, ks *keys.File, now time.Time) (issuer.Signing, error) {
+func metadataSigner(ctx context.Context, ks *keys.File, folder chain.Folder, now time.Time) (issuer.Signing, error) {
 	all, err := ks.Keys(ctx)
 	if err != nil {
 		return issuer.Signing{}, err
@@ -272,7 +273,7 @@ func metadataSigner(ctx context.Context, ks *keys.File, now time.Time) (issuer.S
 		return issuer.Signing{}, err
 	}
 	signer, err := ks.Signer(ctx, k.ID())
-	return issuer.Signing{Signer: signer}, err
+	return issuer.Signing{Signer: signer, Chain: chainOf(ks, folder, k.ID(), now)}, err
 }
 
 // keyDocuments are the documents about the issuer's keys, from their whole history.

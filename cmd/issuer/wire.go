@@ -2,12 +2,14 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -18,6 +20,7 @@ import (
 	"github.com/sanad-id/sanad/internal/cli"
 	"github.com/sanad-id/sanad/issuance"
 	"github.com/sanad-id/sanad/keys"
+	"github.com/sanad-id/sanad/keys/chain"
 	"github.com/sanad-id/sanad/programme"
 	"github.com/sanad-id/sanad/store"
 )
@@ -153,12 +156,33 @@ func (p *program) assemble(cfg Config, dir string, ks *keys.File, db *store.DB) 
 	var err error
 	a.service, err = issuance.New(issuance.Config{
 		Issuer: cfg.Issuer.ID, URL: strings.TrimSuffix(cfg.Issuer.URL, "/"), StatusBase: cfg.statusBase(), Store: db, Queue: db, Keys: ks, Secret: ks.Secret, Fits: fits, Now: p.Now,
-		Crash: crash, MayIssue: a.mayIssue,
+		Crash: crash, MayIssue: a.mayIssue, Chain: a.chain,
 	})
 	if err != nil {
 		return nil, err
 	}
 	return a, nil
+}
+
+// chain is the certificate chain of a key, if it has a good one.
+func (a *app) chain(id keys.ID) [][]byte {
+	return chainOf(a.keys, a.chains(), id, a.now())
+}
+
+func chainOf(ks *keys.File, folder chain.Folder, id keys.ID, now time.Time) [][]byte {
+	all, err := ks.Keys(context.Background())
+	if err != nil {
+		return nil
+	}
+	i := slices.IndexFunc(all, func(k keys.Key) bool { return k.ID() == id })
+	if i < 0 {
+		return nil
+	}
+	x5c, err := folder.Chain(all[i].Public, now)
+	if err != nil {
+		return nil // nobody signs with a chain that has expired; wallets then find the key by the issuer's URL
+	}
+	return x5c
 }
 
 // close gives the database free. What was stored is stored; an error here
