@@ -293,7 +293,7 @@ func (k *checker) readCheckpoints() error {
 type cred struct {
 	no, batch                    int64
 	id, programme, record, state string
-	reason, batchID, key         string
+	reason, batchID, key, partOf string
 	tbs, signed                  [][]byte
 	slots                        []audit.SlotRef
 	unsigned                     bool
@@ -312,6 +312,7 @@ func (k *checker) eachCredential(f func(c *cred, r row, form bool)) error {
 			c = cred{
 				no: no, id: r.text("credential_id"), programme: k.programmes[r.int("programme_no")], record: hex.EncodeToString(r.bytes("record_ref")),
 				state: r.text("state"), reason: r.text("reason"), batch: r.int("batch_no"),
+				partOf: r.text("part_of"),
 			}
 			if b := k.batches[c.batch]; b != nil {
 				c.batchID = b.id
@@ -391,7 +392,7 @@ func (k *checker) form(c *cred, r row) {
 
 // says is what the store says of a credential, as the log would say it.
 func (k *checker) says(c *cred) (facts sum, signed, state *sum) {
-	facts = k.factsOf(c.id, c.programme, c.record, c.batchID, c.key, joined(c.tbs), c.slots)
+	facts = k.factsOf(c.id, c.programme, c.record, c.batchID, c.key, joined(c.tbs), c.partOf, c.slots)
 	if !c.unsigned && len(c.signed) > 0 {
 		h := k.hash("signed", c.id, joined(c.signed))
 		signed = &h
@@ -403,8 +404,8 @@ func (k *checker) says(c *cred) (facts sum, signed, state *sum) {
 	return facts, signed, state
 }
 
-func (k *checker) factsOf(id, programme, record, batch, key, digest string, slots []audit.SlotRef) sum {
-	parts := []string{"facts", id, programme, record, batch, key, digest}
+func (k *checker) factsOf(id, programme, record, batch, key, digest, partOf string, slots []audit.SlotRef) sum {
+	parts := []string{"facts", id, programme, record, batch, key, digest, partOf}
 	for _, s := range slots {
 		parts = append(parts, s.URI, fmt.Sprint(s.Index))
 	}

@@ -37,8 +37,8 @@ const (
 	NotInLog Code = "not_in_log"
 	// NotInStore: the log speaks of a credential that the store does not have.
 	NotInStore Code = "not_in_store"
-	// Facts: record, programme, batch, key, slots or what was to be signed are not
-	// what the log says.
+	// Facts: record, programme, batch, key, slots, what was to be signed or what it is a
+	// part of are not what the log says.
 	Facts Code = "facts"
 	// Signed: what was signed, or whether, is not what the log says.
 	Signed Code = "signed"

@@ -147,7 +147,11 @@ func (k *checker) note(n int64, e *audit.Event) {
 }
 
 func (k *checker) entryFacts(e *audit.Event) sum {
-	return k.factsOf(e.Credential, e.Programme, e.Record, e.Batch, e.Key, e.Digest, e.Slots)
+	partOf, ok := strings.CutPrefix(e.Detail, issuance.BelongsTo)
+	if !ok {
+		partOf = ""
+	}
+	return k.factsOf(e.Credential, e.Programme, e.Record, e.Batch, e.Key, e.Digest, partOf, e.Slots)
 }
 
 // publicationName is the name of the publication that an entry is about.
@@ -496,7 +500,7 @@ func (w *witness) judge(k *checker, id string) {
 		return
 	}
 	if w.facts[0] != w.facts[1] {
-		detail := "record, programme, batch, key, slots or what was to be signed are not those of its entry"
+		detail := "record, programme, batch, key, slots, what was to be signed or what it is a part of are not those of its entry"
 		if w.times > 1 {
 			detail = fmt.Sprintf("the log has it %d times", w.times)
 		}

@@ -53,8 +53,10 @@ func (s *Service) Adopt(ctx context.Context, all []Published, actor string) (Ado
 			}
 		}
 	}
-	if err := a.credentials(ctx); err != nil {
-		return a.result, fmt.Errorf("adopt what was published: %w", err)
+	for _, parts := range []bool{true, false} { // a part may have ended alone
+		if err := a.credentials(ctx, parts); err != nil {
+			return a.result, fmt.Errorf("adopt what was published: %w", err)
+		}
 	}
 	if err := a.unknown(ctx); err != nil {
 		return a.result, fmt.Errorf("adopt what was published: %w", err)
@@ -151,8 +153,9 @@ func (a *adoption) shown(c Credential) (byte, error) {
 	return worst, nil
 }
 
-// credentials revokes and suspends what the publications show so.
-func (a *adoption) credentials(ctx context.Context) error {
+// credentials revokes and suspends what the publications show so: parts of others,
+// or those that stand by themselves, with their parts.
+func (a *adoption) credentials(ctx context.Context, parts bool) error {
 	var revoke, suspend []Credential
 	flush := func() error {
 		defer func() { revoke, suspend = nil, nil }()
@@ -167,6 +170,7 @@ func (a *adoption) credentials(ctx context.Context) error {
 			return err
 		}
 		switch {
+		case (c.PartOf != "") != parts:
 		case v == status.Invalid && c.State != Revoked:
 			revoke = append(revoke, c)
 		case v == status.Suspended && c.State == Active:
@@ -189,13 +193,14 @@ func (a *adoption) change(ctx context.Context, all []Credential, to State, kind 
 		at := a.s.now()
 		var events []audit.Event
 		for _, c := range all {
-			now, err := tx.Change(c.ID, to, Other, later(at, c.Changed))
+			done, err := a.s.changeWhole(tx, c.ID, to, Other, later(at, c.Changed), kind, a.actor)
 			if err != nil {
 				return err
 			}
-			e := event(kind, a.actor, at, now)
-			e.Detail = "shown so by what was published after the backup"
-			events = append(events, e)
+			for _, e := range done.entries {
+				e.Time, e.Detail = at, "shown so by what was published after the backup"
+				events = append(events, e)
+			}
 		}
 		return tx.Append(events)
 	})

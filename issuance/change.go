@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/sanad-id/sanad/audit"
 )
@@ -67,17 +68,61 @@ func (s *Service) change(ctx context.Context, id string, to State, r Reason, act
 	}[to]
 	var c Credential
 	err := s.cfg.Store.Write(ctx, func(tx Tx) error {
-		var err error
 		at := s.now()
-		if c, err = tx.Change(id, to, r, at); err != nil {
+		events, err := s.changeWhole(tx, id, to, r, at, kind, actor)
+		if err != nil {
 			return err
 		}
-		return tx.Append([]audit.Event{event(kind, actor, at, c)})
+		if c = events.whole; c.PartOf != "" {
+			return fmt.Errorf("%w: change %s, which it belongs to", ErrPart, c.PartOf)
+		}
+		return tx.Append(events.entries)
 	})
 	if err != nil {
 		return Credential{}, fmt.Errorf("change %s to %s: %w", id, to, err)
 	}
 	return c, nil
+}
+
+// changes are what a change did, in the order in which it was done.
+type changes struct {
+	whole   Credential
+	entries []audit.Event
+}
+
+// changeWhole changes a credential together with its parts. No part is in force
+// without its credential, so they are ended first and resumed last; a part that is
+// on its way up the ladder is not in force, and ends only for good.
+func (s *Service) changeWhole(tx Tx, id string, to State, r Reason, at time.Time, kind audit.Kind, actor string) (changes, error) {
+	var done changes
+	change := func(id string) (Credential, error) {
+		c, err := tx.Change(id, to, r, at)
+		if err == nil {
+			done.entries = append(done.entries, event(kind, actor, at, c))
+		}
+		return c, err
+	}
+	parts, err := tx.Parts(id)
+	if err != nil {
+		return done, err
+	}
+	if to == Active {
+		if done.whole, err = change(id); err != nil {
+			return done, err
+		}
+	}
+	for _, p := range parts {
+		if p.State == to || p.State == Intended && to != Revoked {
+			continue
+		}
+		if _, err := change(p.ID); err != nil {
+			return done, fmt.Errorf("part %s: %w", p.ID, err)
+		}
+	}
+	if to != Active {
+		done.whole, err = change(id)
+	}
+	return done, err
 }
 
 // sweepChunk is how many leftovers are cleared in one transaction.

@@ -35,6 +35,11 @@ type Delivery struct {
 // and a status slot of its own, so that two copies cannot be linked, and all share
 // the fate of their credential.
 //
+// If the record holds an active credential of the programme, its paper say, the copies
+// become a part of that one: they are valid no longer than it is. A crash on the way
+// leaves a part that was never released, which the sweeper revokes by itself; the
+// credential stays as it was.
+//
 // Errors are those of [Service.Issue], [ErrNoForm] and [ErrHolders]. The forms that
 // it returns are the copies, in the order of Holders; they are kept nowhere. If they
 // were lost on their way, another delivery makes others.
@@ -51,7 +56,7 @@ func (s *Service) Deliver(ctx context.Context, d Delivery) (*Issued, error) {
 		return nil, err
 	}
 	r := Request{Programme: d.Programme, Record: d.Record, Idempotency: d.Idempotency, Supersede: d.Supersede, Actor: d.Actor}
-	issued, err := s.issue(ctx, r, "", copies(f.Name, d.Holders))
+	issued, err := s.issue(ctx, r, issueOptions{choose: copies(f.Name, d.Holders), joins: true})
 	if err != nil {
 		return nil, err
 	}

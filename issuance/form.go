@@ -74,6 +74,7 @@ func (s *Service) draftWallet(o *order, c *candidate, j int, ref *credential.Sta
 	}
 	t := c.content.SDJWT(f.Name)
 	t.Issuer, t.IssuedAt, t.Status, t.Holder = s.cfg.URL, c.cred.IssuedAt, ref, &c.holders[j]
+	t.Expires = earlier(t.Expires, c.cred.Expires)
 	t.TypeIntegrity, t.X5C = sdjwt.Integrity(metadata), s.cfg.Chain(o.key.ID())
 	d, err := sdjwt.NewDraft(s.cfg.Rand, t, o.key.Public)
 	if err != nil {

@@ -1,6 +1,7 @@
 package issuance
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -24,7 +25,7 @@ func (s *Service) intend(ctx context.Context, o *order, now time.Time, all []*ca
 			return err
 		}
 		for _, c := range sound { // a store may call us again
-			c.refused, c.twin, c.held = nil, nil, ""
+			c.refused, c.twin, c.held, c.joins = nil, nil, "", Holding{}
 		}
 		at, err := s.tick(tx, o, now)
 		if err != nil {
@@ -48,13 +49,14 @@ func (s *Service) intend(ctx context.Context, o *order, now time.Time, all []*ca
 		creds := make([]Credential, len(live))
 		for i, c := range live {
 			if c.held != "" {
-				old, err := tx.Change(c.held, Revoked, Superseded, at)
+				old, err := s.changeWhole(tx, c.held, Revoked, Superseded, at, audit.CredentialSuperseded, o.actor)
 				if err != nil {
 					return fmt.Errorf("supersede %s: %w", c.held, err)
 				}
-				e := event(audit.CredentialSuperseded, o.actor, at, old)
-				e.Detail = "gives way to " + c.cred.ID
-				events = append(events, e)
+				for _, e := range old.entries {
+					e.Detail = "gives way to " + c.cred.ID
+					events = append(events, e)
+				}
 			}
 			creds[i] = c.cred
 			e := event(audit.CredentialIntended, o.actor, at, c.cred)
@@ -132,6 +134,10 @@ func (s *Service) screen(tx Tx, o *order, all []*candidate) error {
 		case ok && h.ID == o.replaces:
 		case ok && o.supersede:
 			c.held = h.ID
+		case ok && o.joins && h.State == Active:
+			c.joins = h
+		case ok && o.joins && h.State == Suspended:
+			c.refused = refuseHeld(c.line, CodeSuspended, h.ID, "nothing is added to a suspended credential, and the record holds", ErrActiveExists)
 		case ok && h.State == Intended:
 			// No credential yet, and perhaps never: not to be counted as one.
 			c.refused = refuseHeld(c.line, CodeInProgress, h.ID, "somebody is issuing, or a crash left behind,", ErrActiveExists)
@@ -163,7 +169,7 @@ func (s *Service) screenRepeated(tx Tx, o *order, c *candidate) error {
 	if old.Reason == Leftover || old.State == Intended {
 		what = "this request was interrupted and released nothing, ask anew under another key; it left"
 	}
-	c.refused = refuseHeld(c.line, CodeRepeated, old.ID, what, ErrIdempotencyUsed)
+	c.refused = refuseHeld(c.line, CodeRepeated, cmp.Or(old.PartOf, old.ID), what, ErrIdempotencyUsed)
 	return nil
 }
 

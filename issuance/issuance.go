@@ -44,6 +44,8 @@ var (
 	ErrHolders = errors.New("issuance: not keys to bind copies to")
 	// ErrTypeChanged: a wallet type with this vct is in use and described otherwise.
 	ErrTypeChanged = errors.New("issuance: a wallet type keeps its description; another one needs another vct")
+	// ErrPart: a part of a credential, which is revoked, suspended and resumed with it.
+	ErrPart = errors.New("issuance: this is a part of a credential and shares its fate")
 	// ErrNotAllowed: the programme does not allow it.
 	ErrNotAllowed = errors.New("issuance: the programme does not allow this")
 )

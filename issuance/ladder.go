@@ -30,6 +30,8 @@ type Request struct {
 // Issued is a credential that was released.
 type Issued struct {
 	Credential Credential
+	// Part is the part of Credential that was added to it, empty if it is new.
+	Part string
 	// Forms are the forms that were signed: codes in the order of the programme, copies
 	// of a wallet form in the order of their holder keys.
 	Forms []SignedForm
@@ -62,6 +64,7 @@ type order struct {
 
 	actor, batch string
 	supersede    bool
+	joins        bool     // become a part of the credential that the record holds
 	replaces     string   // the one credential to supersede, or empty
 	idempotency  [32]byte // zero if none
 
@@ -83,6 +86,7 @@ type candidate struct {
 	forms   []SignedForm
 	cred    Credential
 	held    string     // the credential to supersede, or empty
+	joins   Holding    // the credential to become a part of; its ID is empty if none
 	twin    *candidate // the one before it with the same record, or nil
 	refused *RecordError
 }
@@ -96,7 +100,7 @@ type candidate struct {
 // was stored the credential is revoked as a [Leftover], at once or by the next
 // [Service.Sweep].
 func (s *Service) Issue(ctx context.Context, r Request) (Issued, error) {
-	return s.issue(ctx, r, "", codes)
+	return s.issue(ctx, r, issueOptions{choose: codes})
 }
 
 // Supersede issues a new credential in place of the one with this id, which is
@@ -110,7 +114,14 @@ func (s *Service) Supersede(ctx context.Context, id string, r Request) (Issued, 
 	if old.Programme != r.Programme || old.Record != s.Pseudonym(r.Programme, r.Record.ID) {
 		return Issued{}, fmt.Errorf("supersede %s: %w: it is about another record or programme", id, ErrRecord)
 	}
-	return s.issue(ctx, r, id, codes)
+	return s.issue(ctx, r, issueOptions{replaces: id, choose: codes})
+}
+
+// issueOptions are what the ways to issue one credential differ in.
+type issueOptions struct {
+	choose   choice
+	replaces string // the one credential to supersede, or empty
+	joins    bool   // become a part of the credential that the record holds, if any
 }
 
 // A choice gives a candidate its forms, or refuses it.
@@ -127,7 +138,7 @@ func codes(o *order, c *candidate) {
 	}
 }
 
-func (s *Service) issue(ctx context.Context, r Request, replaces string, choose choice) (Issued, error) {
+func (s *Service) issue(ctx context.Context, r Request, with issueOptions) (Issued, error) {
 	// Rung 1: authorise and check.
 	now := s.now()
 	if err := s.cfg.MayIssue(ctx, now); err != nil {
@@ -137,11 +148,11 @@ func (s *Service) issue(ctx context.Context, r Request, replaces string, choose 
 	if err != nil {
 		return Issued{}, err
 	}
-	o.actor, o.supersede, o.replaces = r.Actor, r.Supersede, replaces
+	o.actor, o.supersede, o.replaces, o.joins = r.Actor, r.Supersede, with.replaces, with.joins
 	if r.Idempotency != "" {
 		o.idempotency = keyedHash(s.idempotencySecret, r.Idempotency)
 	}
-	c := s.candidate(o, r.Record, now, choose)
+	c := s.candidate(o, r.Record, now, with.choose)
 	if c.refused != nil {
 		return Issued{}, c.refused
 	}
@@ -157,6 +168,13 @@ func (s *Service) issue(ctx context.Context, r Request, replaces string, choose 
 	}
 	s.cfg.Crash(PointIntended)
 	ctx = detached(ctx)
+	released := Issued{Notes: c.notes}
+	if id := c.cred.PartOf; id != "" {
+		if released.Credential, err = s.cfg.Store.Credential(ctx, id); err != nil {
+			return Issued{}, errors.Join(fmt.Errorf("read %s: %w", id, err), s.clear(ctx, c.cred.ID))
+		}
+		released.Part = c.cred.ID
+	}
 
 	// Rungs 3 and 4: sign and check.
 	if err := s.sign(o, c); err != nil {
@@ -171,7 +189,10 @@ func (s *Service) issue(ctx context.Context, r Request, replaces string, choose 
 	s.cfg.Crash(PointMarked)
 
 	// Rung 6: release.
-	return Issued{Credential: c.cred, Forms: c.forms, Notes: c.notes}, nil
+	if released.Forms = c.forms; released.Part == "" {
+		released.Credential = c.cred
+	}
+	return released, nil
 }
 
 // authorise finds the programme (version 0: the newest) and the key that may

@@ -122,7 +122,7 @@ func (m *memory) Find(_ context.Context, q issuance.Query) iter.Seq2[issuance.Cr
 		c := m.creds[id]
 		if q.Programme != "" && c.Programme != q.Programme || q.Record != (issuance.Pseudonym{}) && c.Record != q.Record ||
 			q.Batch != "" && c.Batch != q.Batch || q.State != "" && c.State != q.State || id <= q.After ||
-			q.FirstRow > 0 && c.Row < q.FirstRow || q.LastRow > 0 && c.Row > q.LastRow || q.Abandoned && m.by[id] == m.writer ||
+			q.PartOf != "" && c.PartOf != q.PartOf || q.FirstRow > 0 && c.Row < q.FirstRow || q.LastRow > 0 && c.Row > q.LastRow || q.Abandoned && m.by[id] == m.writer ||
 			q.List != "" && !slices.ContainsFunc(c.Forms, func(f issuance.FormRecord) bool { return f.Slot.List == q.List }) {
 			continue
 		}
@@ -191,7 +191,7 @@ func (tx *memoryTx) Held(programme string, records []issuance.Pseudonym) (map[is
 	for _, r := range records {
 		if id, ok := tx.holds[holdKey(programme, r)]; ok {
 			c := tx.creds[id]
-			held[r] = issuance.Holding{ID: id, State: c.State, Batch: c.Batch, Row: c.Row}
+			held[r] = issuance.Holding{ID: id, State: c.State, Batch: c.Batch, Row: c.Row, Expires: c.Expires}
 		}
 	}
 	return held, nil
@@ -205,6 +205,17 @@ func (tx *memoryTx) Redeemed(key [32]byte) (issuance.Credential, error) {
 	return tx.creds[id], nil
 }
 
+func (tx *memoryTx) Parts(id string) ([]issuance.Part, error) {
+	var parts []issuance.Part
+	for _, c := range tx.creds {
+		if c.PartOf == id && c.State != issuance.Revoked {
+			parts = append(parts, issuance.Part{ID: c.ID, State: c.State})
+		}
+	}
+	slices.SortFunc(parts, func(a, b issuance.Part) int { return cmp.Compare(a.ID, b.ID) })
+	return parts, nil
+}
+
 func (tx *memoryTx) Intend(creds []issuance.Credential) error {
 	for _, c := range creds {
 		key := holdKey(c.Programme, c.Record)
@@ -216,6 +227,10 @@ func (tx *memoryTx) Intend(creds []issuance.Credential) error {
 		}
 		if _, there := tx.creds[c.ID]; there || c.State != issuance.Intended || len(c.Forms) == 0 {
 			return errors.New("memory: not a new credential")
+		}
+		if whole := tx.creds[c.PartOf]; c.PartOf != "" &&
+			(whole.State != issuance.Active || whole.PartOf != "" || whole.Record != c.Record || whole.Programme != c.Programme || !c.Many) {
+			return issuance.ErrState
 		}
 		c.Forms = slices.Clone(c.Forms)
 		for _, f := range c.Forms {
@@ -247,7 +262,7 @@ func (tx *memoryTx) Complete(marks []issuance.Mark, at time.Time) error {
 			return issuance.ErrNoCredential
 		case c.State == issuance.Revoked:
 			return issuance.ErrFinal
-		case c.State != issuance.Intended:
+		case c.State != issuance.Intended, c.PartOf != "" && tx.creds[c.PartOf].State != issuance.Active:
 			return issuance.ErrState
 		}
 		c.Forms = slices.Clone(c.Forms)
@@ -275,9 +290,18 @@ func (tx *memoryTx) Change(id string, to issuance.State, r issuance.Reason, at t
 	case !slices.Contains(legal[c.State], to) || r == issuance.Leftover && c.State != issuance.Intended:
 		return c, issuance.ErrState
 	}
+	if c.PartOf != "" && to == issuance.Active && tx.creds[c.PartOf].State != issuance.Active {
+		return c, issuance.ErrState
+	}
+	parts, _ := tx.Parts(id)
+	for _, p := range parts {
+		if to == issuance.Revoked || to == issuance.Suspended && p.State == issuance.Active {
+			return c, issuance.ErrState
+		}
+	}
 	c.State, c.Reason, c.Changed = to, r, at
 	put(tx, tx.creds, id, c)
-	if to == issuance.Revoked {
+	if to == issuance.Revoked && !c.Many {
 		drop(tx, tx.holds, holdKey(c.Programme, c.Record))
 	}
 	return c, nil

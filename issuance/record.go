@@ -14,7 +14,7 @@ type RecordError struct {
 	// Problems are what is wrong with it, at least one.
 	Problems []programme.Problem
 	// Credential is the one that stands in the way, for the codes
-	// "already_issued", "in_progress", "duplicate_id" and "repeated".
+	// "already_issued", "in_progress", "suspended", "duplicate_id" and "repeated".
 	Credential string
 
 	reason error
@@ -27,6 +27,9 @@ const (
 	// CodeInProgress: a credential for the record is on its way up the ladder, or
 	// was left behind there.
 	CodeInProgress = "in_progress"
+	// CodeSuspended: the record holds a credential that is suspended, to which nothing
+	// is added.
+	CodeSuspended = "suspended"
 	// CodeDuplicate: the record was in the same batch before.
 	CodeDuplicate = "duplicate_id"
 	// CodeRepeated: the request was made before and has issued a credential.

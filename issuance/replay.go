@@ -246,6 +246,12 @@ func (r *replay) intend(e *audit.Event) error {
 	if old, ok := strings.CutPrefix(e.Detail, InPlaceOf); ok {
 		c.Supersedes = old
 	}
+	if whole, ok := strings.CutPrefix(e.Detail, BelongsTo); ok {
+		c.PartOf, c.Many = whole, true
+		if err := r.settleIntents(); err != nil { // its credential is there first
+			return err
+		}
+	}
 	if e.Idempotency != "" {
 		if c.Idempotency, err = hash(e.Idempotency); err != nil {
 			return err

@@ -95,6 +95,18 @@ func later(a, b time.Time) time.Time {
 	return a
 }
 
+// earlier is the earlier of two last moments; zero is none.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// BelongsTo begins the detail of the entry for a part; the id of its credential
+// follows.
+const BelongsTo = "part of "
+
 // InPlaceOf begins the detail of the entry for a credential that replaces
 // another; the other's id follows.
 const InPlaceOf = "in place of "
@@ -112,7 +124,10 @@ func event(k audit.Kind, actor string, at time.Time, c Credential) audit.Event {
 		if c.Idempotency != ([32]byte{}) {
 			e.Idempotency = hex.EncodeToString(c.Idempotency[:])
 		}
-		if c.Supersedes != "" {
+		switch {
+		case c.PartOf != "":
+			e.Detail = BelongsTo + c.PartOf
+		case c.Supersedes != "":
 			e.Detail = InPlaceOf + c.Supersedes
 		}
 	}

@@ -19,6 +19,9 @@ func (s *Service) assign(tx Tx, o *order, at time.Time, live []*candidate) error
 			IssuedAt: at.Truncate(time.Second), Expires: c.content.Expires(), Changed: at, Batch: o.batch, Row: c.row, Supersedes: c.held,
 			Idempotency: o.idempotency, Many: p.AllowMany, Forms: make([]FormRecord, len(c.which)),
 		}
+		if c.joins.ID != "" {
+			c.cred.PartOf, c.cred.Many, c.cred.Expires = c.joins.ID, true, earlier(c.cred.Expires, c.joins.Expires)
+		}
 		for j, f := range c.which {
 			c.cred.Forms[j] = FormRecord{Form: f.Name, Key: o.key.ID()}
 		}

@@ -148,6 +148,11 @@ type Credential struct {
 	// Idempotency is the keyed hash of the caller's idempotency key, zero if
 	// there was none. No two credentials share one, whatever their state.
 	Idempotency [32]byte
+	// PartOf is the credential that this one is a part of, or empty. A part is what was
+	// added to an active credential later, such as copies for a wallet: it climbed a
+	// ladder of its own, has forms and slots of its own, and shares the fate of the
+	// credential. Parts have none themselves, and are Many.
+	PartOf string
 	// Many says that its programme allows a record several credentials, so
 	// that it does not count against the rule of one.
 	Many bool
@@ -162,6 +167,14 @@ type Holding struct {
 	State State
 	Batch string
 	Row   int64
+	// Expires is its last moment, zero if it has none.
+	Expires time.Time
+}
+
+// A Part is a part of a credential: its own id and where it stands.
+type Part struct {
+	ID    string
+	State State
 }
 
 // A Mark says that a credential was signed and checked.
@@ -271,6 +284,8 @@ type Query struct {
 	Record    Pseudonym
 	Batch     string
 	State     State
+	// PartOf selects the parts of this credential.
+	PartOf string
 	// List selects the credentials with a slot in this list.
 	List string
 	// FirstRow and LastRow select by the row in its batch; 0 is no bound.
@@ -364,21 +379,28 @@ type CredentialTx interface {
 	// transaction goes on.
 	Redeemed(key [32]byte) (Credential, error)
 
-	// Intend stores new credentials in state Intended. It returns
-	// ErrActiveExists, ErrIdempotencyUsed or ErrSlotTaken if one of them breaks
-	// that rule, and then stores none.
+	// Parts returns the parts of a credential that are not revoked, in the order of
+	// their ids.
+	Parts(id string) ([]Part, error)
+
+	// Intend stores new credentials in state Intended. A part must be one of an
+	// active credential of the same programme and record. It returns ErrActiveExists,
+	// ErrIdempotencyUsed, ErrSlotTaken or (for a part) ErrState if one of them
+	// breaks that rule, and then stores none.
 	Intend(creds []Credential) error
 
 	// Complete makes intended credentials active and stores the hashes of what
 	// was signed. It returns ErrNoCredential, ErrFinal or ErrState if one of them
-	// is not intended, and then completes none.
+	// is not intended, or is a part of one that is not active, and then completes none.
 	Complete(marks []Mark, at time.Time) error
 
 	// Change moves a credential to another state for this reason and returns
 	// it as it then is. It returns ErrNoCredential, ErrFinal if it is revoked,
 	// and ErrState for a change that [State] does not allow. Intended
 	// credentials become active through Complete only, and only they can be
-	// revoked as a Leftover.
+	// revoked as a Leftover. It returns ErrState, too, if a part would be left in
+	// force, or would come into force, without its credential: parts are ended
+	// before their credential and resumed after it.
 	Change(id string, to State, r Reason, at time.Time) (Credential, error)
 }
 

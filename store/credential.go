@@ -39,10 +39,11 @@ func (t *tx) Held(programme string, records []issuance.Pseudonym) (map[issuance.
 		var record []byte
 		var h issuance.Holding
 		var batch sql.NullString
-		if err := scan(&record, &h.ID, &h.State, &batch, &h.Row); err != nil {
+		var expires sql.NullInt64
+		if err := scan(&record, &h.ID, &h.State, &batch, &h.Row, &expires); err != nil {
 			return t.fail(storeError(err))
 		}
-		h.Batch = batch.String
+		h.Batch, h.Expires = batch.String, toTime(expires.Int64)
 		held[issuance.Pseudonym(record)] = h
 		return nil
 	})
@@ -65,6 +66,23 @@ func (t *tx) Redeemed(key [32]byte) (issuance.Credential, error) {
 	return t.credential(id)
 }
 
+// Parts implements [issuance.CredentialTx].
+func (t *tx) Parts(id string) ([]issuance.Part, error) {
+	var parts []issuance.Part
+	err := t.rows(selectParts, []any{id}, func(scan func(...any) error) error {
+		var p issuance.Part
+		if err := scan(&p.ID, &p.State); err != nil {
+			return t.fail(storeError(err))
+		}
+		parts = append(parts, p)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("parts of %.40q: %w", id, err)
+	}
+	return parts, nil
+}
+
 // Intend implements [issuance.CredentialTx].
 func (t *tx) Intend(creds []issuance.Credential) error {
 	no, rows, forms, err := t.prepare(creds)
@@ -80,7 +98,7 @@ func (t *tx) Intend(creds []issuance.Credential) error {
 		v.set(no+int64(i), c.ID, rows[i].programme, int64(c.Version), c.Record[:],
 			fromTime(c.IssuedAt), orNull(fromTime(c.Expires), c.Expires.IsZero()), fromTime(c.Changed),
 			orNull(rows[i].batch, c.Batch == ""), c.Row, c.Supersedes,
-			orNull(c.Idempotency[:], c.Idempotency == [32]byte{}), many, vacated, t.db.writer)
+			orNull(c.Idempotency[:], c.Idempotency == [32]byte{}), many, vacated, t.db.writer, orNull(c.PartOf, c.PartOf == ""))
 	})
 	if err != nil {
 		return fmt.Errorf("intend%s: %w", which(creds, i), t.meaning(err))
@@ -164,6 +182,8 @@ func checkIntent(c *issuance.Credential) error {
 		return errors.New("no time")
 	case len(c.Forms) == 0 || len(c.Forms) > 16:
 		return errors.New("no forms, or more than 16")
+	case len(c.PartOf) > 128 || c.PartOf != "" && !c.Many:
+		return errors.New("it is a part of something with an id over 128 bytes, or counts for itself")
 	case len(c.Supersedes) > 128:
 		return errors.New("it supersedes something with an id over 128 bytes")
 	}
@@ -209,7 +229,7 @@ func (t *tx) Complete(marks []issuance.Mark, at time.Time) error {
 		return err
 	}
 	if err := t.s.complete(found, marks, fromTime(at)); err != nil {
-		return fmt.Errorf("complete: %w", t.fail(err))
+		return fmt.Errorf("complete: %w", t.meaning(t.fail(err)))
 	}
 	return nil
 }
@@ -281,7 +301,7 @@ func (t *tx) Change(id string, to issuance.State, r issuance.Reason, at time.Tim
 		return issuance.Credential{}, t.lose(fmt.Errorf("change %.40q to %s for the reason %.40q: only a resumed credential has none", id, to, r))
 	}
 	if err := t.run(updateState, id, string(to), string(r), fromTime(at)); err != nil {
-		return issuance.Credential{}, fmt.Errorf("change %.40q: %w", id, err)
+		return issuance.Credential{}, fmt.Errorf("change %.40q: %w", id, t.meaning(err))
 	}
 	return t.credential(id)
 }
@@ -383,6 +403,9 @@ func (db *DB) clauses(q issuance.Query) (where string, args []any) {
 	if q.LastRow > 0 {
 		parts = append(parts, "batch_row <= "+param(q.LastRow))
 	}
+	if q.PartOf != "" {
+		parts = append(parts, "part_of = "+param(q.PartOf))
+	}
 	if q.Abandoned {
 		parts = append(parts, d.abandoned(param(db.writer)))
 	}
@@ -412,9 +435,9 @@ func (r *reader) add(scan func(dest ...any) error) error {
 	var issued, changed int64
 	var many int64
 	var expires, slot sql.NullInt64
-	var batch, list sql.NullString
+	var batch, list, part sql.NullString
 	err := scan(&c.ID, &c.Programme, &c.Version, &record, &c.State, &c.Reason, &issued, &expires, &changed,
-		&batch, &c.Row, &c.Supersedes, &idempotency, &many, &f.Form, &list, &slot, &key, &tbs, &signed)
+		&batch, &c.Row, &c.Supersedes, &idempotency, &many, &part, &f.Form, &list, &slot, &key, &tbs, &signed)
 	if err != nil {
 		return storeError(err)
 	}
@@ -427,7 +450,7 @@ func (r *reader) add(scan func(dest ...any) error) error {
 		r.found[n-1].Forms = append(r.found[n-1].Forms, f)
 		return nil
 	}
-	c.Record, c.Batch, c.Many = issuance.Pseudonym(record), batch.String, many == 1
+	c.Record, c.Batch, c.Many, c.PartOf = issuance.Pseudonym(record), batch.String, many == 1, part.String
 	c.IssuedAt, c.Expires, c.Changed = toTime(issued), toTime(expires.Int64), toTime(changed)
 	copy(c.Idempotency[:], idempotency)
 	c.Forms = []issuance.FormRecord{f}

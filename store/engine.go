@@ -104,7 +104,7 @@ func (v values) set(args ...driver.Value) {
 var (
 	intoCredential = insertion{"credential", []string{
 		"credential_no", "credential_id", "programme_no", "version", "record_ref", "issued_at", "expires_at", "changed_at",
-		"batch_no", "batch_row", "supersedes", "idempotency_key", "many", "vacated", "writer_no",
+		"batch_no", "batch_row", "supersedes", "idempotency_key", "many", "vacated", "writer_no", "part_of",
 	}, insertCredential}
 	intoForm = insertion{"credential_form", []string{
 		"credential_no", "form_no", "form", "list_no", "slot_index", "key_id", "to_be_signed",

@@ -97,7 +97,7 @@ var postgresDialect = dialect{
 		(SELECT count(*) FROM credential_form f WHERE f.credential_no = c.credential_no)
 		FROM unnest($1::text[]) WITH ORDINALITY AS u (id, place)
 		CROSS JOIN LATERAL (SELECT credential_no, state FROM credential WHERE credential_id = u.id OFFSET 0) c`,
-	selectHeld: `SELECT c.record_ref, c.credential_id, c.state, b.batch_id, c.batch_row
+	selectHeld: `SELECT c.record_ref, c.credential_id, c.state, b.batch_id, c.batch_row, c.expires_at
 		FROM unnest($2::bytea[]) AS u (record)
 		CROSS JOIN LATERAL (SELECT * FROM credential WHERE programme_no = $1 AND record_ref = u.record AND vacated = 0 OFFSET 0) c
 		LEFT JOIN batch b ON b.batch_no = c.batch_no`,
@@ -280,7 +280,10 @@ var constraints = map[string]error{
 
 func (e *postgresEngine) meaning(err error) error {
 	if f, ok := errors.AsType[*postgresFault](err); ok {
-		return constraints[f.constraint]
+		if known := constraints[f.constraint]; known != nil {
+			return known
+		}
+		return saying(f.text)
 	}
 	return nil
 }

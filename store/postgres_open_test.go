@@ -148,8 +148,8 @@ func TestP26Postgres(t *testing.T) {
 	})
 	t.Run("P26 older, and migrated", func(t *testing.T) {
 		files := fstest.MapFS{
-			"00003_next.sql": {Data: []byte("-- +goose Up\nCREATE TABLE next (a bigint);\n")},
-			"schema_3.txt":   {Data: nil},
+			"00004_next.sql": {Data: []byte("-- +goose Up\nCREATE TABLE next (a bigint);\n")},
+			"schema_4.txt":   {Data: nil},
 		}
 		must(t, fs.WalkDir(store.PostgresMigrations(), ".", func(path string, d fs.DirEntry, err error) error {
 			if err != nil || d.IsDir() {
@@ -159,10 +159,10 @@ func TestP26Postgres(t *testing.T) {
 			files[path] = &fstest.MapFile{Data: b}
 			return err
 		}))
-		now, err := fs.ReadFile(files, "schema_2.txt")
+		now, err := fs.ReadFile(files, "schema_3.txt")
 		must(t, err)
 		at := strings.Index(string(now), "table programme\n")
-		files["schema_3.txt"].Data = []byte(string(now)[:at] + "table next\nr p\na bigint\n----\n" + string(now)[at:])
+		files["schema_4.txt"].Data = []byte(string(now)[:at] + "table next\nr p\na bigint\n----\n" + string(now)[at:])
 		store.SetPostgresMigrations(t, files)
 		refuses(t, s.service, store.ErrOlder)
 		if err := store.Migrate(t.Context(), s.service, options); err == nil {

@@ -73,8 +73,8 @@ const (
 	selectLastCredNo = `SELECT coalesce(max(credential_no), 0) FROM credential`
 
 	insertCredential = `INSERT INTO credential (credential_no, credential_id, programme_no, version, record_ref, state, reason,
-		issued_at, expires_at, changed_at, batch_no, batch_row, supersedes, idempotency_key, many, vacated, writer_no)
-		VALUES ($1, $2, $3, $4, $5, 'intended', '', $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`
+		issued_at, expires_at, changed_at, batch_no, batch_row, supersedes, idempotency_key, many, vacated, writer_no, part_of)
+		VALUES ($1, $2, $3, $4, $5, 'intended', '', $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`
 	insertForm = `INSERT INTO credential_form (credential_no, form_no, form, list_no, slot_index, slot_value, key_id, to_be_signed, signed)
 		VALUES ($1, $2, $3, $4, $5, 0, $6, $7, zeroblob(32))`
 
@@ -82,13 +82,14 @@ const (
 	updateActive = `UPDATE credential SET state = 'active', changed_at = CASE WHEN changed_at < $2 THEN $2 ELSE changed_at END WHERE credential_no = $1`
 
 	selectRedeemed = `SELECT credential_id FROM credential WHERE idempotency_key = $1`
+	selectParts    = `SELECT credential_id, state FROM credential WHERE part_of = $1 AND state <> 'revoked' ORDER BY credential_id`
 	selectState    = `SELECT state FROM credential WHERE credential_id = $1`
 	updateState    = `UPDATE credential SET state = $2, reason = $3, changed_at = CASE WHEN changed_at < $4 THEN $4 ELSE changed_at END,
 		vacated = CASE WHEN $2 = 'revoked' THEN credential_no ELSE vacated END WHERE credential_id = $1`
 
 	// Credentials with their forms, a row for each form; see credentials.
 	selectCredentials1 = `SELECT c.credential_id, p.programme_id, c.version, c.record_ref, c.state, c.reason, c.issued_at, c.expires_at,
-		c.changed_at, b.batch_id, c.batch_row, c.supersedes, c.idempotency_key, c.many,
+		c.changed_at, b.batch_id, c.batch_row, c.supersedes, c.idempotency_key, c.many, c.part_of,
 		f.form, l.uri, f.slot_index, f.key_id, f.to_be_signed, f.signed
 		FROM (SELECT * FROM credential c WHERE `
 	selectCredentials2 = ` ORDER BY credential_id LIMIT `

@@ -45,7 +45,7 @@ var sqliteDialect = dialect{
 	selectMarked: `SELECT j.key, c.credential_no, c.state,
 		(SELECT count(*) FROM credential_form f WHERE f.credential_no = c.credential_no)
 		FROM json_each($1) j CROSS JOIN credential c WHERE c.credential_id = j.value`,
-	selectHeld: `SELECT c.record_ref, c.credential_id, c.state, b.batch_id, c.batch_row
+	selectHeld: `SELECT c.record_ref, c.credential_id, c.state, b.batch_id, c.batch_row, c.expires_at
 		FROM json_each($2) j CROSS JOIN credential c LEFT JOIN batch b USING (batch_no)
 		WHERE c.programme_no = $1 AND c.record_ref = unhex(j.value) AND c.vacated = 0`,
 	strings: func(all []string) any {
@@ -179,16 +179,21 @@ func readError(ctx context.Context, err error) error {
 var sayings = map[string]error{
 	"sanad: record held": issuance.ErrActiveExists, "sanad: idempotency key used": issuance.ErrIdempotencyUsed,
 	"sanad: slot used": issuance.ErrSlotTaken, "sanad: list open": issuance.ErrListOpen,
+	"sanad: a part belongs to": issuance.ErrState, "sanad: a part is not in force": issuance.ErrState,
+	"sanad: the parts of a credential": issuance.ErrState,
 }
 
-func (e *sqliteEngine) meaning(err error) error {
+// saying is the error that callers know for what a trigger says, or nil.
+func saying(text string) error {
 	for say, meaning := range sayings {
-		if strings.Contains(err.Error(), say) {
+		if strings.Contains(text, say) {
 			return meaning
 		}
 	}
 	return nil
 }
+
+func (e *sqliteEngine) meaning(err error) error { return saying(err.Error()) }
 
 // A sqliteTx is a write transaction.
 type sqliteTx struct {

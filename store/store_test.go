@@ -366,6 +366,7 @@ func TestNoPersonalData(t *testing.T) {
 		"credential.record_ref BLOB", "credential.state TEXT", "credential.reason TEXT", "credential.issued_at INTEGER", "credential.expires_at INTEGER",
 		"credential.changed_at INTEGER", "credential.batch_no INTEGER", "credential.batch_row INTEGER", "credential.supersedes TEXT",
 		"credential.idempotency_key BLOB", "credential.many INTEGER", "credential.vacated INTEGER", "credential.writer_no INTEGER",
+		"credential.part_of TEXT", // an id of ours
 		"credential_form.credential_no INTEGER", "credential_form.form_no INTEGER", "credential_form.form TEXT", "credential_form.list_no INTEGER",
 		"credential_form.slot_index INTEGER", "credential_form.slot_value INTEGER", "credential_form.key_id BLOB",
 		"credential_form.to_be_signed BLOB", "credential_form.signed BLOB",
