@@ -36,6 +36,11 @@ func newFixture(t *testing.T) *fixture {
 	}
 	f.Issue("farmer-card", 3) // supersedes
 	f.active, f.revoked, f.late = f.Issue("farmer-card", 100), f.Issue("farmer-card", 101), f.Issue("farmer-card", 102)
+	for n := 100; n <= 102; n++ {
+		if _, err := f.Deliver(n, 2); err != nil {
+			t.Fatal(err)
+		}
+	}
 	f.suspended, f.receipt = f.Issue("farmer-card", 103), f.Issue("receipt", 1)
 	f.change(f.suspended.ID, issuance.Suspended)
 	twice := f.Issue("farmer-card", 104) // suspended and resumed, then suspended and revoked
@@ -177,7 +182,7 @@ func TestFinds(t *testing.T) {
 		}, []fsck.Code{fsck.Pages}},
 		{"a credential slipped in", func(f *fixture) {
 			f.exec(`INSERT INTO credential SELECT credential_no + 1000, '01JD5000000000000000000000', programme_no, version, zeroblob(32), state,
-				reason, issued_at, expires_at, changed_at, batch_no, batch_row, supersedes, NULL, many, credential_no + 1000, writer_no
+				reason, issued_at, expires_at, changed_at, batch_no, batch_row, supersedes, NULL, many, credential_no + 1000, writer_no, part_of
 				FROM credential WHERE credential_no = `+no(f.receipt),
 				`INSERT INTO credential_form SELECT credential_no + 1000, form_no, form, NULL, NULL, slot_value, key_id, to_be_signed, signed
 				FROM credential_form WHERE credential_no = `+no(f.receipt))
@@ -188,6 +193,20 @@ func TestFinds(t *testing.T) {
 		{"a credential is about another record", func(f *fixture) {
 			f.exec("UPDATE credential SET record_ref = zeroblob(32) WHERE credential_no = " + no(f.active))
 		}, []fsck.Code{fsck.Facts}},
+		{"a part belongs to another credential", func(f *fixture) {
+			f.exec("UPDATE credential SET part_of = '" + f.suspended.ID + "' WHERE part_of = '" + f.active.ID + "'")
+		}, []fsck.Code{fsck.Facts}},
+		{"a part became a credential", func(f *fixture) {
+			f.exec("UPDATE credential SET part_of = NULL WHERE part_of = '" + f.active.ID + "'")
+		}, []fsck.Code{fsck.Facts}},
+		{"a part was taken out", func(f *fixture) {
+			f.exec("DELETE FROM credential_form WHERE credential_no = (SELECT credential_no FROM credential WHERE part_of = '"+f.active.ID+"')",
+				"DELETE FROM credential WHERE part_of = '"+f.active.ID+"'")
+		}, []fsck.Code{fsck.NotInStore}},
+		{"the revocation of a part was undone", func(f *fixture) {
+			f.exec("UPDATE credential_form SET slot_value = 0 WHERE credential_no = (SELECT credential_no FROM credential WHERE part_of = '"+f.late.ID+"')",
+				"UPDATE credential SET state = 'active', reason = '' WHERE part_of = '"+f.late.ID+"'")
+		}, []fsck.Code{fsck.State}},
 		{"a form was to be signed otherwise", func(f *fixture) {
 			f.exec("UPDATE credential_form SET to_be_signed = zeroblob(32) WHERE form_no = 1 AND credential_no = " + no(f.active))
 		}, []fsck.Code{fsck.Facts}},

@@ -6,6 +6,8 @@ package officetest
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -29,7 +31,7 @@ import (
 // Start is when an office is made.
 var Start = time.Date(2026, 11, 12, 9, 0, 0, 0, time.UTC)
 
-// Card is a programme of two forms with suspension, Receipt one of a single form that
+// Card is a programme of two codes and a wallet form with suspension, Receipt one of a single form that
 // allows a record several credentials.
 const (
 	Card = `
@@ -49,6 +51,7 @@ claims:
 forms:
   qr: {level: M, max_version: 20}
   strip: {level: M, max_version: 12, claims: [village]}
+  wallet: {kind: sd-jwt, vct: "urn:xa:farmer-wallet:1", copies: 4}
 `
 	Receipt = `
 id: receipt
@@ -71,7 +74,7 @@ forms:
 
 // CardTwo returns the next version of Card.
 func CardTwo() string {
-	return strings.Replace(strings.Replace(Card, "version: 1", "version: 2", 1), "Farmer card", "Card of a farmer", 1)
+	return strings.NewReplacer("\nversion: 1\n", "\nversion: 2\n", "Farmer card", "Card of a farmer", "farmer-wallet:1", "farmer-wallet:2").Replace(Card)
 }
 
 // A Clock stands where it is put.
@@ -177,7 +180,7 @@ func (o *Office) must(err error) {
 func (o *Office) serve() {
 	var err error
 	o.Service, err = issuance.New(issuance.Config{
-		Issuer: "xa-office", StatusBase: "https://example.org/status/", Store: o.DB, Keys: o.Keys, Secret: o.Keys.Secret, Now: o.Clock.Now,
+		Issuer: "xa-office", URL: "https://example.org", StatusBase: "https://example.org/status/", Store: o.DB, Keys: o.Keys, Secret: o.Keys.Secret, Now: o.Clock.Now,
 		ListSize: o.listSize,
 	})
 	o.must(err)
@@ -232,6 +235,22 @@ func (o *Office) Issue(programme string, n int) issuance.Credential {
 	})
 	o.must(err)
 	return i.Credential
+}
+
+// Deliver delivers so many copies of the farmer card's wallet form for a record, to
+// keys that nobody else has. What stands in the way is an error.
+func (o *Office) Deliver(n, copies int) (*issuance.Issued, error) {
+	o.Helper()
+	holders := make([]keys.PublicKey, copies)
+	for i := range holders {
+		private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		o.must(err)
+		holders[i], err = keys.NewPublicKey(keys.ES256, private.Public())
+		o.must(err)
+	}
+	return o.Service.Deliver(context.Background(), issuance.Delivery{
+		Programme: "farmer-card", Record: Person(n), Holders: holders, Idempotency: "wallet" + strconv.Itoa(n) + rand.Text(), Actor: "wallets",
+	})
 }
 
 // Revoke revokes a credential.

@@ -83,8 +83,26 @@ var forbidden = []struct{ name, sql string }{
 	{"another log without a new epoch", `UPDATE meta SET log_no = log_no + 1`},
 	{"a timeline back", `UPDATE meta SET timeline = -1`},
 	{"another writer of a credential", `UPDATE credential SET writer_no = NULL WHERE credential_id = '$2'`},
+	{"a part of another", `UPDATE credential SET part_of = '$1' WHERE credential_id = '$5'`},
+	{"a part by itself", `UPDATE credential SET part_of = NULL WHERE credential_id = '$5'`},
+	{"a part made of a credential", `UPDATE credential SET part_of = '$2' WHERE credential_id = '$1'`},
+	{"ST-10 revoked without its part", `UPDATE credential SET state = 'revoked', reason = 'lost', vacated = credential_no WHERE credential_id = '$2'`},
+	{"suspended without its part", `UPDATE credential SET state = 'suspended', reason = 'lost' WHERE credential_id = '$2'`},
+	{"a part of a revoked one", insertPart("'$4'", "record_ref", "1")},
+	{"a part of one that is not there", insertPart("'none'", "record_ref", "1")},
+	{"a part of a part", insertPart("'$5'", "record_ref", "1")},
+	{"a part of another record's", insertPart("'$2'", "(SELECT record_ref FROM credential WHERE credential_id = '$1')", "1")},
+	{"a part that counts", insertPart("'$2'", "record_ref", "0")},
 	{"another writer", `UPDATE writer SET started_at = 1`},
 	{"delete a writer", `DELETE FROM writer`},
+}
+
+// insertPart adds an intended part.
+func insertPart(of, record, many string) string {
+	return `INSERT INTO credential (credential_no, credential_id, programme_no, version, record_ref, state, reason, issued_at, changed_at,
+		batch_row, supersedes, many, vacated, part_of)
+		SELECT 900, 'part', programme_no, version, ` + record + `, 'intended', '', issued_at, changed_at, 0, '', ` + many + `, 900 * ` + many + `, ` + of + `
+		FROM credential WHERE credential_id = '$2'`
 }
 
 // TestForbidden sends statements past the store that must be refused whoever
@@ -132,6 +150,7 @@ func testP06SQL(t *testing.T, sub Subject) {
 		c.Idempotency = digest("idempotency", n)
 		put(t, s, c, state)
 	}
+	put(t, s, partOf(2, 5), issuance.Active)
 	write(t, s, func(tx issuance.Tx) error { return tx.SealLists(now) })
 	draw := func() string {
 		var b strings.Builder
@@ -148,7 +167,7 @@ func testP06SQL(t *testing.T, sub Subject) {
 		return b.String()
 	}
 	before := draw()
-	names := strings.NewReplacer("$1", id(1), "$2", id(2), "$3", id(3), "$4", id(4))
+	names := strings.NewReplacer("$1", id(1), "$2", id(2), "$3", id(3), "$4", id(4), "$5", id(5))
 	for _, tt := range forbidden {
 		t.Run(tt.name, func(t *testing.T) {
 			if err := sub.SQL(t, s, names.Replace(tt.sql)); err == nil {

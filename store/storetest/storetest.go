@@ -71,6 +71,7 @@ func Test(t *testing.T, s Subject) {
 		{"Change", testChange},
 		{"Held", testHeld},
 		{"Redeemed", testRedeemed},
+		{"Parts", testParts},
 		{"Find", testFind},
 		{"Lists", testLists},
 		{"Seal", testSeal},
