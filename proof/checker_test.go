@@ -37,6 +37,7 @@ const (
 	badPublished rule = "published, and not readable"
 	unlogged     rule = "published, and not in the audit log"
 	wentBack     rule = "a publication went back"
+	notServed    rule = "put where it is served, and not there"
 	lostRevoke   rule = "an acknowledged revocation is missing from a later list"
 	otherList    rule = "a list is not the state of its time"
 	otherCurrent rule = "the database has another publication than the audit log"
@@ -45,7 +46,7 @@ const (
 // rules is every rule, for the test of the checker.
 var rules = []rule{
 	notRecorded, notSigned, otherSlot, badReceived, badManifest, slotTwice, slotBeyond, slotValue, heldTwice, halfSigned, leftIntended,
-	batchCount, badLog, forkedLog, otherState, otherSlots, notLogged, badSequence, badPublished, unlogged, wentBack, lostRevoke, otherList,
+	batchCount, badLog, forkedLog, otherState, otherSlots, notLogged, badSequence, badPublished, unlogged, wentBack, notServed, lostRevoke, otherList,
 	otherCurrent,
 }
 

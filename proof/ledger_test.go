@@ -33,6 +33,8 @@ type ledger struct {
 	acks    []ack
 	// copies are what was published, each in a file of its own.
 	copies []published
+	// placed is what the issuer said that it had put where a web server takes it.
+	placed []placed
 	// exports are folders of `issuer audit export`.
 	exports []string
 }
@@ -63,13 +65,22 @@ type published struct {
 	served       bool
 
 	// What the file says, and what the log says of it.
+	name     string
+	number   int64 // 0 if the file does not say
+	date     time.Time
+	lists    map[string][32]byte
+	same     *published // the first sight of the same file
+	logged   bool
+	entry    int64
+	byNumber int64 // the number that the log gives it
+}
+
+// A placed is an answer of the issuer: from the moment at on, what is served under
+// a name has at least this number.
+type placed struct {
 	name   string
-	number int64 // 0 if the file does not say
-	date   time.Time
-	lists  map[string][32]byte
-	same   *published // the first sight of the same file
-	logged bool
-	entry  int64
+	number int64
+	at     int64
 }
 
 // A tally is a ledger that several goroutines keep.
@@ -100,7 +111,7 @@ func (t *tally) copy() ledger {
 	defer t.Unlock()
 	l := t.ledger
 	l.codes, l.tokens, l.folders = slices.Clone(l.codes), slices.Clone(l.tokens), slices.Clone(l.folders)
-	l.acks, l.copies, l.exports = slices.Clone(l.acks), slices.Clone(l.copies), slices.Clone(l.exports)
+	l.acks, l.copies, l.exports, l.placed = slices.Clone(l.acks), slices.Clone(l.copies), slices.Clone(l.exports), slices.Clone(l.placed)
 	return l
 }
 

@@ -337,7 +337,7 @@ func (c *checker) publication(n int64, e *entry) {
 	if p == nil {
 		return // nobody received it
 	}
-	p.entry, p.logged = n, true
+	p.entry, p.byNumber, p.logged = n, number, true
 	if p.number != 0 && p.number != number {
 		c.report(wentBack, "%s is number %d, by the log %d", p.path, p.number, number)
 	}

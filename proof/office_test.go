@@ -108,6 +108,7 @@ type office struct {
 	ids     []string     // credentials that were released and not revoked by us
 	batches []*job       // to be resumed until they are finished
 	fetched map[string]digest
+	putSeen int // how much of ledger.placed was there at the last look
 }
 
 // A job is a batch that was begun.
@@ -391,15 +392,43 @@ func (o *office) publish(r run, what string, served bool) result {
 	}
 	got := o.run(r)
 	o.look(r, got)
-	if ended := tick(); !served && got.code == 0 && !got.killed {
+	ended := tick()
+	if !served && got.code == 0 && !got.killed {
 		files := handedOut(out)
 		o.with(func(l *ledger) {
 			for _, f := range files {
 				l.copies = append(l.copies, published{path: f, began: began, ended: ended})
 			}
 		})
+	} else if served && got.code == 0 && !got.killed {
+		put := o.putThere(what, got.stdout, ended)
+		o.with(func(l *ledger) { l.placed = append(l.placed, put...) })
 	}
 	return got
+}
+
+// putThere is what the issuer says that it has put where it is served.
+func (o *office) putThere(what, stdout string, at int64) (put []placed) {
+	o.t.Helper()
+	var bundle struct{ Version int64 }
+	var lists []struct {
+		URI    string
+		Number int64
+	}
+	var err error
+	if what == "trust" {
+		err = json.Unmarshal([]byte(stdout), &bundle)
+		put = append(put, placed{"trust", bundle.Version, at})
+	} else {
+		err = json.Unmarshal([]byte(stdout), &lists)
+		for _, l := range lists {
+			put = append(put, placed{l.URI, l.Number, at})
+		}
+	}
+	if err != nil || len(put) == 0 || put[0].number == 0 {
+		o.t.Errorf("the issuer published and says %q: %v", stdout, err)
+	}
+	return put
 }
 
 // handedOut are the bundles and lists in a folder.
@@ -414,13 +443,16 @@ func handedOut(dir string) []string {
 // fetch looks at what is served, as a verifier would.
 func (o *office) fetch() {
 	o.t.Helper()
+	put := 0
+	o.with(func(l *ledger) { put = len(l.placed) })
 	for _, f := range handedOut(o.public) {
 		began := tick()
 		b, err := os.ReadFile(f)
 		if err != nil {
 			o.t.Fatal(err)
 		}
-		if ended := tick(); o.fetched[f] != digestOf(b) { // otherwise it is what was seen before
+		// What was seen before says something only if it should have changed.
+		if ended := tick(); o.fetched[f] != digestOf(b) || o.putSeen < put {
 			o.fetched[f] = digestOf(b)
 			to := filepath.Join(o.root, "fetched", strconv.FormatInt(o.outs.Add(1), 10))
 			if err := errors.Join(os.MkdirAll(filepath.Dir(to), 0o700), os.WriteFile(to, b, 0o600)); err != nil {
@@ -431,6 +463,7 @@ func (o *office) fetch() {
 			})
 		}
 	}
+	o.putSeen = put
 }
 
 // export takes a checkpoint of the audit log out of the house.

@@ -99,7 +99,7 @@ func (p *published) read(file []byte) (map[string]*status.List, error) {
 func (c *checker) comparePublished() {
 	for _, p := range c.published {
 		if p.same != nil {
-			p.logged, p.entry = p.same.logged, p.same.entry
+			p.logged, p.entry, p.byNumber = p.same.logged, p.same.entry, p.same.byNumber
 		}
 		if !p.logged {
 			c.report(unlogged, "%s", p.path)
@@ -108,35 +108,68 @@ func (c *checker) comparePublished() {
 	slices.SortStableFunc(c.published, func(a, b *published) int { return cmp.Compare(a.began, b.began) })
 	byEnd := slices.Clone(c.published)
 	slices.SortStableFunc(byEnd, func(a, b *published) int { return cmp.Compare(a.ended, b.ended) })
-	newest := map[string]*published{} // of those received before p was asked for
-	dated := map[string]time.Time{}
+	// The newest of those received before p was asked for: whoever asks the issuer
+	// gets nothing older than anybody has. What a web server serves is as new as
+	// what was put there, whatever others were given since.
+	everywhere, served := latest{}, latest{}
 	for _, p := range c.published {
 		for len(byEnd) > 0 && byEnd[0].ended < p.began {
-			q := byEnd[0]
-			if n := newest[q.name]; q.logged && (n == nil || n.entry < q.entry) {
-				newest[q.name] = q
-			}
-			if dated[q.name].Before(q.date) {
-				dated[q.name] = q.date
+			everywhere.add(byEnd[0])
+			if byEnd[0].served {
+				served.add(byEnd[0])
 			}
 			byEnd = byEnd[1:]
 		}
-		if n := newest[p.name]; n != nil && p.logged && p.entry < n.entry {
+		before := everywhere
+		if p.served {
+			before = served
+			c.comparePlaced(p)
+		}
+		n := before[p.name]
+		if p.logged && n.is && p.entry < n.entry {
 			c.report(wentBack, "%s is entry %d of the log, received after entry %d", p.path, p.entry, n.entry)
 		}
-		if p.date.Before(dated[p.name]) {
-			c.report(wentBack, "%s is of %s, received after one of %s", p.path, p.date, dated[p.name])
+		if p.date.Before(n.date) {
+			c.report(wentBack, "%s is of %s, received after one of %s", p.path, p.date, n.date)
 		}
 	}
 	// And by the log, whoever received it when.
 	slices.SortFunc(c.published, func(a, b *published) int { return cmp.Compare(a.entry, b.entry) })
-	clear(dated)
+	dated := map[string]time.Time{}
 	for _, p := range c.published {
 		if p.logged && p.date.Before(dated[p.name]) {
 			c.report(wentBack, "entry %d of %s is of %s, an earlier one of %s", p.entry, p.name, p.date, dated[p.name])
 		}
 		if p.logged && dated[p.name].Before(p.date) {
 			dated[p.name] = p.date
+		}
+	}
+}
+
+// A latest is the newest that was seen of each name.
+type latest map[string]struct {
+	is    bool
+	entry int64
+	date  time.Time
+}
+
+func (l latest) add(p *published) {
+	n := l[p.name]
+	if p.logged {
+		n.is, n.entry = true, max(n.entry, p.entry)
+	}
+	if n.date.Before(p.date) {
+		n.date = p.date
+	}
+	l[p.name] = n
+}
+
+// comparePlaced holds what was served to what the issuer said it had put there.
+func (c *checker) comparePlaced(p *published) {
+	for _, put := range c.placed {
+		if put.name == p.name && put.at < p.began && p.logged && p.byNumber < put.number {
+			c.report(notServed, "%s is number %d of %s, number %d was put there", p.path, p.byNumber, p.name, put.number)
+			return
 		}
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/sanad-id/sanad/credential/status"
 )
 
 // A fixture is a scene with a little of everything, made by the program, of which
@@ -38,6 +40,17 @@ func newFixture(t *testing.T) *fixture {
 	o.publish(run{}, "trust", false)
 	o.publish(run{}, "status", false)
 	o.change(run{}, "resume", ids[1])
+	// Somebody fetches what was served before, and may: nothing newer was put there.
+	o.publish(run{}, "trust", true)
+	o.publish(run{}, "status", true)
+	o.change(run{}, "suspend", ids[2])
+	o.publish(run{}, "trust", false)
+	o.publish(run{}, "status", false)
+	o.fetch()
+	o.change(run{}, "resume", ids[2])
+	o.publish(run{}, "trust", true)
+	o.publish(run{}, "status", true)
+	o.fetch()
 	o.export(run{})
 	return &fixture{t, scene{store: o.store, ledger: o.copy(), settled: true, finished: true}}
 }
@@ -65,7 +78,7 @@ func (f *fixture) copy(t *testing.T) *fixture {
 	}
 	c.store = file(f.store)
 	c.codes, c.folders = slices.Clone(f.codes), slices.Clone(f.folders)
-	c.copies, c.acks, c.exports = slices.Clone(f.copies), slices.Clone(f.acks), slices.Clone(f.exports)
+	c.copies, c.acks, c.exports, c.placed = slices.Clone(f.copies), slices.Clone(f.acks), slices.Clone(f.exports), slices.Clone(f.placed)
 	for i := range c.codes {
 		c.codes[i].path = file(c.codes[i].path)
 	}
@@ -268,6 +281,8 @@ func TestCheckerFinds(t *testing.T) {
 		}, unlogged},
 		{"an old bundle again", func(f *fixture) { f.swap(".trust") }, wentBack},
 		{"an old list again", func(f *fixture) { f.swap(".cwt") }, wentBack},
+		{"an old list served again", func(f *fixture) { f.swapServed() }, wentBack},
+		{"a list that was put there and is not served", func(f *fixture) { f.placed[0].number = 99 }, notServed},
 		{"a number twice", func(f *fixture) { f.inLog(`"detail":"number 2 of`, `"detail":"number 1 of`) }, wentBack},
 		{"a revocation acknowledged earlier", func(f *fixture) { f.acks[0].at = 0 }, lostRevoke},
 		{"a revocation that was none", func(f *fixture) { f.inLog(`credential.revoked`, `credential.suspended`) }, otherList},
@@ -309,6 +324,26 @@ func (f *fixture) swap(suffix string) {
 		byName[name] = p.path
 	}
 	f.t.Fatalf("nothing %s was published and then changed", suffix)
+}
+
+// swapServed exchanges two sights of a list that had changed in between.
+func (f *fixture) swapServed() {
+	f.t.Helper()
+	before := map[string]published{}
+	for _, p := range f.copies {
+		token, err := status.ParseToken(read(f.t, p.path), 0)
+		if !p.served || err != nil {
+			continue
+		}
+		if was, seen := before[token.URI]; seen {
+			first, second := read(f.t, was.path), read(f.t, p.path)
+			f.write(was.path, second)
+			f.write(p.path, first)
+			return
+		}
+		before[token.URI] = p
+	}
+	f.t.Fatal("no list was seen twice")
 }
 
 // manyCodes is the first file of many codes.
