@@ -68,11 +68,11 @@ func TestRevocationsStay(t *testing.T) {
 			if processes(engine) > 1 {
 				tasks = []task{{Revoke: ids}, {Publishers: 1, Rounds: 1 << 30}, {Publishers: 1, Rounds: 1 << 30}}
 			}
-			next := len(d.acks) + rnd.IntN(max(total/8, 1))
-			d.run(func(l *ledger) bool { return len(l.acks) > next || len(d.acked) == total }, tasks...)
+			next, lists := len(d.acks)+rnd.IntN(max(total/8, 1)), 2*min(round, 5)
+			d.run(func(l *ledger) bool { return len(l.acks) > next && len(l.copies) >= lists || len(d.acked) == total }, tasks...)
 			ids = slices.DeleteFunc(ids, func(id string) bool { return d.acked[id] })
 		}
-		d.run(never, task{Publishers: 2, Rounds: 1})
+		d.run(never, task{Publishers: 2, Rounds: 3})
 		violations := d.check(true)
 		if d.kills == 0 || len(d.copies) < 10 {
 			t.Errorf("%d kills, %d lists; the test tests little", d.kills, len(d.copies))

@@ -166,14 +166,25 @@ func testQueue(t *testing.T, sub Subject) {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	var done, failed, busy, most atomic.Int64
+	both := make(chan struct{}) // closed once two are at work at the same time
+	var met sync.Once
 	var wg sync.WaitGroup
 	for range 3 {
 		wg.Go(func() {
 			err := q.Work(ctx, "shared", 4, func(_ context.Context, number int64) error {
-				if now := busy.Add(1); now > most.Load() {
-					most.Store(now)
-				}
+				working := busy.Add(1)
 				defer busy.Add(-1)
+				if working > most.Load() {
+					most.Store(working)
+				}
+				if working > 1 {
+					met.Do(func() { close(both) })
+				}
+				// Nobody goes on alone: the first waits for another.
+				select {
+				case <-both:
+				case <-ctx.Done():
+				}
 				if number%17 == 0 && failed.Add(1) < 10 {
 					return context.DeadlineExceeded
 				}
