@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/sanad-id/sanad/issuance"
+	"github.com/sanad-id/sanad/keys"
 )
 
 // What package proof takes hold of in a build of its own (go build -tags proof).
@@ -15,6 +16,8 @@ var (
 	clock = time.Now
 	// crash is called at every point of the ladder.
 	crash func(issuance.Point)
+	// keyCost is what one try of the passphrase of a new keystore takes.
+	keyCost = keys.DefaultCost()
 )
 
 // chunk is how many records of a batch go into one transaction; 0 for the usual.

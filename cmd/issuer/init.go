@@ -137,7 +137,7 @@ func (p *program) fillDir(cmd *cobra.Command, dir string, cfg Config, o initOpti
 	if cfg, err = readConfig(filepath.Join(dir, settingsName)); err != nil {
 		return "", err
 	}
-	ks, err := keys.CreateFile(cfg.Keystore, passphrase, rand.Reader)
+	ks, err := keyCost.CreateFile(cfg.Keystore, passphrase, rand.Reader)
 	if err != nil {
 		return "", err
 	}

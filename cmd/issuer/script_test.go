@@ -8,10 +8,14 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/sanad-id/sanad/keys/keystest"
 )
 
-// TestMain lets the scripts call issuer: the test binary runs as it then.
+// TestMain lets the scripts call issuer: the test binary runs as it then. Package
+// proof looks at what a keystore of the shipped program costs to open.
 func TestMain(m *testing.M) {
+	keyCost = keystest.CheapCost()
 	testscript.Main(m, map[string]func(){"issuer": main})
 }
 

@@ -100,7 +100,7 @@ func (a *app) makeRootKey(cmd *cobra.Command, i int, now time.Time) (keys.Signer
 	if err != nil {
 		return nil, err
 	}
-	ks, err := keys.CreateFile(base+".sanad", passphrase, rand.Reader)
+	ks, err := keyCost.CreateFile(base+".sanad", passphrase, rand.Reader)
 	if err != nil {
 		return nil, err
 	}

@@ -90,7 +90,7 @@ func (p *program) makeWitness(ctx context.Context, dir, name string, logs []stri
 	if err != nil {
 		return "", err
 	}
-	ks, err := keys.CreateFile(filepath.Join(dir, keystoreName), passphrase, rand.Reader)
+	ks, err := keyCost.CreateFile(filepath.Join(dir, keystoreName), passphrase, rand.Reader)
 	if err != nil {
 		return "", err
 	}
