@@ -1,88 +1,134 @@
 #!/usr/bin/env bash
-# Proves the promises with the numbers of a night, one step after the other, and
-# ends with a table of what was counted. Goes on after a step that fails and
-# says so in the table; the exit status is 1 then.
+# Proves the promises with the numbers of a night, a few steps at a time, and ends
+# with a table of what was counted. Goes on after a step that fails and says so in
+# the table; the exit status is 1 then.
 #
 #   SANAD_SOAK_SCALE=0.1   a tenth of the numbers (packages other than proof then
 #                          take those of every change)
 #   SANAD_SOAK_ONLY=P0     only steps whose promises match this
+#   SANAD_SOAK_JOBS=2      steps that run at the same time; usually one a core
+#   SANAD_SOAK_FRESH=1     forget what is known of earlier runs
+#   SANAD_SOAK_TABLE=1     print the table of what is known, and stop
 #
-# What was printed is kept in bin/soak: a log for each step, and table.txt.
+# What was printed is kept in bin/soak: a log for each step, and table.txt. A step
+# that came to its end without a violation leaves STEP.done, with its numbers and
+# commit, and is not run again as long as nothing but papers and scripts has
+# changed since: a night that was interrupted goes on where it was.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 scale=${SANAD_SOAK_SCALE:-1}
 only=${SANAD_SOAK_ONLY:-.}
+jobs=${SANAD_SOAK_JOBS:-$(nproc)}
 out=$PWD/bin/soak
 mkdir -p "$out"
-rm -f "$out"/*.log "$out"/*.txt
-export SANAD_PROOF_LOG=$out/proof.txt SANAD_SOAK_SCALE=$scale
+[ "${SANAD_SOAK_FRESH-}" != 1 ] || rm -f "$out"/*
+rm -f "$out/table.txt" "$out"/*.failed
+export SANAD_SOAK_SCALE=$scale
 export SANAD_REQUIRE_STRACE=${SANAD_REQUIRE_STRACE-1} SANAD_REQUIRE_POSTGRES=${SANAD_REQUIRE_POSTGRES-1}
-: >"$SANAD_PROOF_LOG"
 began=$SECONDS
-failed=0
+commit=$(git rev-parse --short=10 HEAD 2>/dev/null || echo unknown)
+# What the numbers are about: everything but papers and scripts.
+tree=$(git ls-files -co --exclude-standard -z -- ':!*.md' ':!scripts' | LC_ALL=C sort -z | xargs -0 sha256sum 2>/dev/null | sha256sum | cut -c1-16)
+names=() # of the steps, in their order
+
+# A process that is killed leaves what the kernel has, on whatever file system; a
+# file system in memory does not wait for a disk at every commit.
+memory=
+if [ "$(stat -f -c %T /dev/shm 2>/dev/null)" = tmpfs ] && [ "$(($(stat -f -c '%a * %S' /dev/shm)))" -gt $((4 << 30)) ]; then
+  memory=$(mktemp -d /dev/shm/sanad-soak-XXXXXX)
+  chmod 711 "$memory"
+fi
+trap '[ -z "$memory" ] || rm -rf "$memory"' EXIT
 
 since() { printf '%d:%02d' $(((SECONDS - $1) / 3600)) $(((SECONDS - $1) % 3600 / 60)); }
 
-# step PROMISES PACKAGE TESTS COUNTS runs the tests of a package that prove
-# promises. A test that reports for itself (PROOF lines) needs no COUNTS; for the
-# others COUNTS is what stands in the table, for a night.
+# step PROMISES PACKAGE TESTS SKIPPED COUNTS begins to run the tests of a package
+# that prove promises, once fewer than $jobs steps are running. A test that reports
+# for itself (PROOF lines) needs no COUNTS; for the others COUNTS is what stands in
+# the table, for a night.
 step() {
-  local promises=$1 package=$2 tests=$3 counts=${4-}
-  [[ "$promises" =~ $only ]] || return 0
-  local log start=$SECONDS night=1
-  log=$out/$(echo "$promises-$package" | tr -c 'A-Za-z0-9\n' '-' | tr -s '-').log
+  [[ "$1" =~ $only ]] || return 0
+  local name
+  name=$(echo "$1-$2-$3" | tr -c 'A-Za-z0-9\n' '-' | tr -s '-' | sed 's/^-*//; s/-*$//')
+  names+=("$name")
+  if [ -f "$out/$name.done" ] && grep -qx "tree $tree scale $scale" "$out/$name.done"; then
+    printf '%s  %-14s is done: %s\n' "$(since "$began")" "$1" "$(head -1 "$out/$name.done")"
+    return 0
+  fi
+  [ "${SANAD_SOAK_TABLE-}" != 1 ] || return 0
+  while [ "$(jobs -rp | wc -l)" -ge "$jobs" ]; do wait -n; done
+  run "$name" "$@" &
+}
+
+run() {
+  local name=$out/$1 promises=$2 package=$3 tests=$4 skipped=$5 counts=${6-}
+  local log=$name.log start=$SECONDS night=1 temp=$memory
+  rm -f "$name.done"
+  case $promises in P01-batch | DB-02) temp= ;; esac # larger than memory, or about disks
   if [ "$package" != ./proof ] && awk "BEGIN{exit !($scale < 1)}"; then night=0; counts=${counts:+"of every change"}; fi
   printf '%s  %-14s %s %s ...\n' "$(since "$began")" "$promises" "$package" "$tests"
-  SANAD_SOAK=$([ "$night" = 1 ] && echo 1) go test -count=1 -timeout 14h -v -run "$tests" "$package" >"$log" 2>&1
-  local status=$? result=0
+  export SANAD_PROOF_LOG=$name.proof SANAD_SOAK=
+  [ "$night" = 0 ] || SANAD_SOAK=1
+  : >"$SANAD_PROOF_LOG"
+  [ -z "$temp" ] || export TMPDIR=$temp
+  go test -count=1 -timeout 14h -v -run "$tests" -skip "${skipped:-^$}" "$package" >"$log" 2>&1
+  local status=$? result=0 report=$name.done
   if [ $status != 0 ]; then
     result=FAILED
-    failed=1
     grep -E '^ *--- FAIL|^FAIL|panic:' "$log" | head -20
   elif ! grep -q -- '^--- PASS' "$log"; then
     result="NOT RUN"
-    failed=1
   fi
-  grep -hoE 'PROOF .*' "$log" || true
   if [ -n "$counts" ] || [ "$result" != 0 ]; then
     local engine
-    for engine in $(grep -oE -- '--- (PASS|FAIL): [^ ]*/(sqlite|postgres)[^ ]* ' "$log" | grep -oE 'sqlite|postgres' | sort -u | grep . || echo -); do
-      echo "PROOF $promises $engine ${counts:-see $(basename "$log")} violations=$result" | tee -a "$SANAD_PROOF_LOG"
+    for engine in $(sed -nE 's/.*--- (PASS|FAIL): .*(sqlite|postgres|TestContractPostgres).*/\2/p; s/.*--- (PASS|FAIL): TestContract .*/sqlite/p' "$log" |
+      sed 's/TestContractPostgres/postgres/' | sort -u | grep . || echo -); do
+      echo "PROOF $promises $engine ${counts:-see $(basename "$log")} violations=$result" >>"$SANAD_PROOF_LOG"
     done
   fi
-  printf '%s  %-14s done in %s\n' "$(since "$began")" "$promises" "$(since "$start")"
+  [ "$result" = 0 ] || report=$name.failed
+  {
+    echo "commit $commit at $(date -u +%Y-%m-%dT%H:%MZ), took $(since "$start")"
+    echo "tree $tree scale $scale"
+    cat "$SANAD_PROOF_LOG"
+  } >"$report"
+  rm -f "$SANAD_PROOF_LOG"
+  grep '^PROOF' "$report"
+  printf '%s  %-14s took %s\n' "$(since "$began")" "$promises" "$(since "$start")"
 }
 
 go build ./... || exit 1
-step P01,P05,P07 ./proof '^TestKilled$'
-step P02,DB-03 ./proof '^TestFileFaults$'
-step DB-02 ./proof '^TestDiskFull$'
-step DB-04,DB-09,P26 ./proof '^(TestFileIsTakenAway|TestStartsOnWhatItKnows)$'
-step P04 ./proof '^TestSlotsOnce$'
-step P05 ./proof '^TestRevocationsStay$'
-step P07 ./proof '^TestListsNeverGoBack$'
-step P12 ./proof '^TestRepliesAreLost$'
-step P01-batch ./proof '^TestBatchOfMillion$'
-while IFS='|' read -r promises package tests counts; do
+# What takes the least time for what it proves comes first.
+while IFS=';' read -r promises package tests skipped counts; do
   case $promises in '' | '#'*) continue ;; esac
-  # shellcheck disable=SC2086
-  step $promises "$package" "$tests" "$counts"
+  step "$promises" "$package" "$tests" "$skipped" "$counts"
 done <scripts/soak.plan
 
 # Everything else at its nightly number, so that nothing is forgotten.
 if [ "$only" = . ]; then
-  for package in $(go list ./... | sed "s#^$(go list -m)#.#" | grep -v '^./proof$'); do
+  for package in $(go list ./... | sed "s#^$(go list -m)#.#"); do
     [ -n "$(find "$package" -maxdepth 1 -name '*_test.go' -print -quit)" ] || continue
-    grep -q "|$package|" scripts/soak.plan && continue
-    step "tests" "$package" . "all tests"
+    grep -q ";$package;" scripts/soak.plan && continue
+    step "tests" "$package" . "" "all tests"
   done
 fi
+wait
 
+failed=0
 {
-  printf '%-16s %-9s %-60s %s\n' promise store counts violations
-  sed -E 's/^PROOF ([^ ]+) ([^ ]+) (.*) violations=(.*)$/\1|\2|\3|\4/' "$SANAD_PROOF_LOG" |
-    awk -F'|' '{printf "%-16s %-9s %-60s %s\n", $1, $2, $3, $4}'
+  printf '%-14s %-9s %-52s %-10s %s\n' promise store counts violations commit
+  for name in "${names[@]}"; do
+    report=$out/$name.done
+    [ -f "$report" ] || report=$out/$name.failed
+    if [ ! -f "$report" ]; then
+      printf '%-14s %-9s %-52s %s\n' "${name%%-*}" - "$name" "NOT RUN"
+      continue
+    fi
+    read -r _ at _ <"$report"
+    sed -nE "s/^PROOF ([^ ]+) ([^ ]+) (.*) violations=(.*)\$/\\1;\\2;\\3;\\4;$at/p" "$report"
+  done | awk -F';' 'NF == 5 {printf "%-14s %-9s %-52s %-10s %s\n", $1, $2, $3, $4, $5; next} {print}'
   echo
-  echo "$(date -u +%Y-%m-%dT%H:%MZ), scale $scale, $(nproc) cores, $(since "$began") hours; $(go version | cut -d' ' -f3); commit $(git rev-parse --short HEAD 2>/dev/null)"
+  echo "$(date -u +%Y-%m-%dT%H:%MZ), scale $scale, $(nproc) cores, $(since "$began") hours; $(go version | cut -d' ' -f3); commit $commit"
 } | tee "$out/table.txt"
+for name in "${names[@]}"; do [ -f "$out/$name.done" ] || failed=1; done
 exit $failed
