@@ -76,7 +76,7 @@ from then on that key is known. A part that names somebody else's type, list or 
 				return err
 			}
 			defer release()
-			b, err := a.publish(cmd, func(r *issuance.TrustRequest) {
+			b, content, err := a.publish(cmd, func(r *issuance.TrustRequest) {
 				r.Edit = func(c trust.Content) (trust.Content, error) {
 					if newcomer != nil {
 						if slices.ContainsFunc(c.Issuers, func(i trust.Issuer) bool { return i.ID == newcomer.ID }) {
@@ -95,7 +95,7 @@ from then on that key is known. A part that names somebody else's type, list or 
 			case err != nil:
 				return err
 			}
-			return p.exported(cmd, b, filepath.Join(a.dir, trustName, fmt.Sprintf("bundle-%06d.trust", b.Version)), out)
+			return p.exported(cmd, b, content, out)
 		}),
 	}
 	c.Flags().StringVar(&keyFile, "key", "", "the first time: the public key (PEM, JWK or COSE_Key) that signs the authority's parts")

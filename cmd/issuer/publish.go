@@ -293,7 +293,7 @@ func (a *app) currentBundle(cmd *cobra.Command) (issuance.Publication, error) {
 		return last, err
 	}
 	keep := min(keepFor, time.Duration(a.cfg.Trust.RefreshBy)/4)
-	if _, err := a.publish(cmd, func(r *issuance.TrustRequest) { r.KeepFor = keep }); err != nil {
+	if _, _, err := a.publish(cmd, func(r *issuance.TrustRequest) { r.KeepFor = keep }); err != nil {
 		return issuance.Publication{}, err
 	}
 	return a.store.Publication(cmd.Context(), issuance.TrustName)

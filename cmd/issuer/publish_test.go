@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -243,4 +245,28 @@ func TestStatusPublishEvery(t *testing.T) {
 	if status, out := o.run("status", "publish", "--dir", dir, "--out", public, "--every", "soon"); status != 2 {
 		t.Errorf("--every soon: status %d, %s", status, out)
 	}
+}
+
+// TestBundleIsKeptWhole lets several publishers keep the same bundle at the same
+// time, as those of one office on PostgreSQL do who publish into different
+// folders. None may fail, and no reader may see a part of it.
+func TestBundleIsKeptWhole(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "trust")
+	content := bytes.Repeat([]byte("bundle"), 100_000)
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for range 25 {
+				if err := keepBundle(t.Context(), folder, 7, content); err != nil {
+					t.Error(err)
+					return
+				}
+				got, err := os.ReadFile(filepath.Join(folder, "bundle-000007.trust"))
+				if err != nil || !bytes.Equal(got, content) {
+					t.Errorf("it holds %d bytes of %d: %v", len(got), len(content), err)
+				}
+			}
+		})
+	}
+	wg.Wait()
 }

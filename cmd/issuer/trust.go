@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sanad-id/sanad/internal/cli"
+	"github.com/sanad-id/sanad/internal/durable"
 	"github.com/sanad-id/sanad/issuance"
 	"github.com/sanad-id/sanad/keys"
 	"github.com/sanad-id/sanad/trust"
@@ -85,7 +87,7 @@ func (a *app) firstTrust(cmd *cobra.Command, n, threshold int, now time.Time) (s
 	if err != nil {
 		return "", err
 	}
-	b, err := a.publish(cmd, func(r *issuance.TrustRequest) { r.Roots, r.BundleKeys = chain, root.BundleKeys })
+	b, _, err := a.publish(cmd, func(r *issuance.TrustRequest) { r.Roots, r.BundleKeys = chain, root.BundleKeys })
 	if err != nil {
 		return "", err
 	}
@@ -130,9 +132,9 @@ func (a *app) bundleKeys(cmd *cobra.Command, now time.Time) ([]keys.PublicKey, e
 	return found, nil
 }
 
-// publish makes the next bundle, keeps it under trust/ and returns it as a
+// publish makes the next bundle, keeps it under trust/ and returns it, also as a
 // verifier reads it.
-func (a *app) publish(cmd *cobra.Command, edit func(*issuance.TrustRequest)) (*trust.Bundle, error) {
+func (a *app) publish(cmd *cobra.Command, edit func(*issuance.TrustRequest)) (*trust.Bundle, []byte, error) {
 	r := issuance.TrustRequest{
 		Names: a.cfg.Issuer.Names, Country: a.cfg.Issuer.Country, Jurisdiction: a.cfg.Issuer.Country,
 		RefreshAfter: time.Duration(a.cfg.Trust.RefreshBy), OldAfter: time.Duration(a.cfg.Trust.OldAfter), Actor: a.actor,
@@ -141,21 +143,35 @@ func (a *app) publish(cmd *cobra.Command, edit func(*issuance.TrustRequest)) (*t
 	p, err := a.service.PublishTrust(cmd.Context(), r)
 	switch {
 	case errors.Is(err, issuance.ErrNoRoot):
-		return nil, cli.Hint(err, "`issuer trust init` makes one; an office under another root sends `issuer trust part` there instead")
+		return nil, nil, cli.Hint(err, "`issuer trust init` makes one; an office under another root sends `issuer trust part` there instead")
 	case errors.Is(err, issuance.ErrClock):
-		return nil, cli.Hint(err, "set the clock of this machine")
+		return nil, nil, cli.Hint(err, "set the clock of this machine")
 	case err != nil:
-		return nil, err
+		return nil, nil, err
 	}
 	b, err := trust.Open(p.Content)
 	if err != nil {
-		return nil, fmt.Errorf("the bundle just made does not open: %w", err)
+		return nil, nil, fmt.Errorf("the bundle just made does not open: %w", err)
 	}
-	folder := filepath.Join(a.dir, trustName)
+	return b, p.Content, keepBundle(cmd.Context(), filepath.Join(a.dir, trustName), b.Version, p.Content)
+}
+
+// keepBundle keeps a bundle in the folder of all that were published. Publishers
+// into different places may come with the same one at the same time.
+func keepBundle(ctx context.Context, folder string, version uint64, content []byte) error {
 	if err := os.MkdirAll(folder, 0o755); err != nil {
-		return nil, err
+		return err
 	}
-	return b, handOut(filepath.Join(folder, fmt.Sprintf("bundle-%06d.trust", b.Version)), p.Content)
+	// Not the folder itself, which trust export may hold to write into.
+	f, err := os.OpenFile(folder+".lock", os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	defer f.Close() // with which it is free
+	if err := durable.Lock(ctx, f); err != nil && !errors.Is(err, durable.ErrNoLocks) {
+		return err
+	}
+	return handOut(filepath.Join(folder, fmt.Sprintf("bundle-%06d.trust", version)), content)
 }
 
 func (p *program) trustExport() *cobra.Command {
@@ -172,11 +188,11 @@ revoking, after taking a programme into use, and before verifiers begin to ask f
 				return err
 			}
 			defer release()
-			b, err := a.publish(cmd, func(r *issuance.TrustRequest) { r.KeysOnly = keysOnly })
+			b, content, err := a.publish(cmd, func(r *issuance.TrustRequest) { r.KeysOnly = keysOnly })
 			if err != nil {
 				return err
 			}
-			return p.exported(cmd, b, filepath.Join(a.dir, trustName, fmt.Sprintf("bundle-%06d.trust", b.Version)), out)
+			return p.exported(cmd, b, content, out)
 		}),
 	}
 	c.Flags().StringVar(&out, "out", "", "the file to write (required)")
@@ -185,12 +201,8 @@ revoking, after taking a programme into use, and before verifiers begin to ask f
 	return c
 }
 
-// exported copies a published bundle to where the user wants it.
-func (p *program) exported(cmd *cobra.Command, b *trust.Bundle, from, out string) error {
-	content, err := os.ReadFile(from)
-	if err != nil {
-		return err
-	}
+// exported writes a published bundle to where the user wants it.
+func (p *program) exported(cmd *cobra.Command, b *trust.Bundle, content []byte, out string) error {
 	if err := handOut(out, content); err != nil {
 		return err
 	}
@@ -358,7 +370,7 @@ passphrase of FILE.sanad is read from FILE.passphrase beside it, or asked for.`,
 			if err != nil {
 				return cli.Hint(err, "the root wants %d of its %d keys", root.Threshold, len(root.Keys))
 			}
-			b, err := a.publish(cmd, func(r *issuance.TrustRequest) { r.Roots, r.BundleKeys = chain, root.BundleKeys })
+			b, _, err := a.publish(cmd, func(r *issuance.TrustRequest) { r.Roots, r.BundleKeys = chain, root.BundleKeys })
 			if err != nil {
 				return err
 			}
