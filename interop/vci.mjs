@@ -10,7 +10,7 @@ import {
   Oauth2AuthorizationServer,
   Oauth2Client,
 } from '@openid4vc/oauth2'
-import { encode, hash, publicKey, signerFor, verify } from './keys.mjs'
+import { encode, hash, publicKey, signer, signerFor, verify } from './keys.mjs'
 import sdjwt from './sdjwt.mjs'
 
 setGlobalConfig({ allowInsecureUrls: true }) // loopback only: the tests' servers
@@ -33,7 +33,8 @@ const callbacks = {
   generateRandom: (n) => randomBytes(n),
   signJwt: async (jwtSigner, { header, payload }) => {
     const text = `${encode(JSON.stringify(header))}.${encode(JSON.stringify(payload))}`
-    return { jwt: `${text}.${await (await signerFor(jwtSigner.publicJwk))(text)}`, signerJwk: jwtSigner.publicJwk }
+    const sign = jwtSigner.method === 'x5c' ? await signer(jwtSigner.kid) : await signerFor(jwtSigner.publicJwk)
+    return { jwt: `${text}.${await sign(text)}`, signerJwk: jwtSigner.publicJwk }
   },
   verifyJwt: async (jwtSigner, { compact }) => {
     let jwk = jwtSigner.publicJwk ?? known
@@ -44,13 +45,15 @@ const callbacks = {
 }
 
 const signerOf = async (name) => ({ method: 'jwk', alg: 'ES256', publicJwk: await publicKey(name) })
+// Whoever attests names its key by a chain; kid is the name that the key has here.
+const attester = (name, x5c) => ({ method: 'x5c', alg: 'ES256', x5c, kid: name })
 
-// A wallet: anonymous, named, or attested by the key "provider".
-async function walletFor({ clientId, attested, issuer }) {
+// A wallet: anonymous, named, or attested by the key "provider" with this chain.
+async function walletFor({ clientId, attested }) {
   let clientAuthentication = clientId ? clientAuthenticationNone({ clientId }) : clientAuthenticationAnonymous()
   if (attested) {
     const clientAttestationJwt = await createClientAttestationJwt({
-      callbacks, issuer: 'https://provider.example', clientId, signer: await signerOf('provider'),
+      callbacks, issuer: 'https://provider.example', clientId, signer: attester('provider', attested),
       confirmation: { jwk: await publicKey('instance') }, issuedAt: new Date(), expiresAt: new Date(Date.now() + 3600_000), walletName: 'A wallet of theirs',
     })
     clientAuthentication = clientAuthenticationClientAttestationJwt({ callbacks, clientAttestationJwt })
@@ -64,15 +67,20 @@ async function walletFor({ clientId, attested, issuer }) {
 const flows = new Map() // of authorizations that wait for the browser
 
 // Fetches credentials with an access token, one for each of our keys.
-async function fetchCredentials(wallet, { issuerMetadata, configurationId, token, dpop, copies = 1, clientId, payload }) {
+async function fetchCredentials(wallet, { issuerMetadata, configurationId, token, dpop, copies = 1, clientId, attestedKeys, finalTyp }) {
   const { c_nonce: nonce } = await wallet.requestNonce({ issuerMetadata })
   const jwt = []
+  if (attestedKeys) {
+    // One attestation of all keys, none of which signs.
+    const proofs = { attestation: [await keyAttestation({ x5c: attestedKeys, finalTyp, nonce, keys: Array.from({ length: copies }, (_, i) => `copy ${i}`) })] }
+    const got = await wallet.retrieveCredentials({ issuerMetadata, accessToken: token.access_token, credentialConfigurationId: configurationId, proofs, dpop })
+    return { ...got.credentialResponse, status: got.response.status, tokenType: token.token_type }
+  }
   for (let i = 0; i < copies; i++) {
     const signer = await signerOf(`copy ${i}`)
     jwt.push((await wallet.createCredentialRequestJwtProof({ issuerMetadata, signer, nonce, credentialConfigurationId: configurationId, clientId })).jwt)
   }
   const { access_token: accessToken, authorization_details: details } = token
-  const body = { credential_configuration_id: configurationId, proofs: { jwt }, ...payload }
   const id = details?.[0]?.credential_identifiers?.[0]
   let answer
   if (id) {
@@ -84,11 +92,22 @@ async function fetchCredentials(wallet, { issuerMetadata, configurationId, token
     answer = { ...(await response.response.json()), status: response.response.status, dpop: response.dpop }
     if (!response.ok) throw Object.assign(new Error(`credential endpoint: ${answer.status}`), { response: answer })
   } else {
-    const got = await wallet.retrieveCredentials({ issuerMetadata, accessToken, credentialConfigurationId: configurationId, proofs: body.proofs, dpop, additionalRequestPayload: payload })
+    const got = await wallet.retrieveCredentials({ issuerMetadata, accessToken, credentialConfigurationId: configurationId, proofs: { jwt }, dpop })
     answer = { ...got.credentialResponse, status: got.response.status, dpop: got.dpop }
   }
   flows.set('last', { wallet, issuerMetadata, accessToken, dpop: { ...dpop, ...answer.dpop }, answer, jwt })
   return { ...answer, dpop: undefined, tokenType: token.token_type, byIdentifier: Boolean(id) }
+}
+
+// The library writes the typ of draft 15, "keyattestation+jwt"; with finalTyp it is that
+// of 1.0.
+async function keyAttestation({ keys, nonce, x5c, finalTyp }) {
+  const final = { ...callbacks, signJwt: (by, { header, payload }) => callbacks.signJwt(by, { header: { ...header, typ: 'key-attestation+jwt' }, payload }) }
+  return createKeyAttestationJwt({
+    callbacks: finalTyp ? final : callbacks, nonce, use: 'proof_type.attestation', issuedAt: new Date(), expiresAt: new Date(Date.now() + 3600_000),
+    signer: x5c ? attester('attester', x5c) : await signerOf('attester'),
+    attestedKeys: await Promise.all(keys.map(publicKey)), keyStorage: ['iso_18045_high'], userAuthentication: ['iso_18045_high'],
+  })
 }
 
 const metadataOf = (metadata) => ({ credentialIssuer: metadata, authorizationServers: [], originalDraftVersion: 'V1', knownCredentialConfigurations: metadata.credential_configurations_supported })
@@ -112,7 +131,7 @@ export default {
   },
 
   /** The whole pre-authorised flow: offer, token with DPoP, nonce, proofs, credentials. */
-  preAuthorized: async ({ offer, txCode, copies, clientId, attested, payload }) => {
+  preAuthorized: async ({ offer, txCode, copies, clientId, attested, attestedKeys, finalTyp }) => {
     const wallet = await walletFor({ clientId, attested })
     const credentialOffer = await wallet.resolveCredentialOffer(offer)
     const issuerMetadata = await wallet.resolveIssuerMetadata(credentialOffer.credential_issuer)
@@ -120,7 +139,7 @@ export default {
       credentialOffer, issuerMetadata, txCode, dpop: { signer: await signerOf('session') },
     })
     const configurationId = credentialOffer.credential_configuration_ids[0]
-    return fetchCredentials(wallet, { issuerMetadata, configurationId, token, dpop, copies, clientId: attested ? clientId : undefined, payload })
+    return fetchCredentials(wallet, { issuerMetadata, configurationId, token, dpop, copies, clientId: attested ? clientId : undefined, attestedKeys, finalTyp })
   },
 
   /** Pushes an authorization request with PKCE and DPoP; returns where the browser goes. */
@@ -210,9 +229,5 @@ export default {
   nonceResponse: ({ nonce }) => issuer.createNonceResponse({ cNonce: nonce }),
   signedMetadata: async ({ metadata }) =>
     issuer.createSignedCredentialIssuerMetadataJwt({ credentialIssuerMetadata: metadata, signer: await signerOf('metadata'), issuedAt: new Date() }),
-  keyAttestation: async ({ keys, nonce }) =>
-    createKeyAttestationJwt({
-      callbacks, nonce, use: 'proof_type.attestation', issuedAt: new Date(), expiresAt: new Date(Date.now() + 3600_000), signer: await signerOf('attester'),
-      attestedKeys: await Promise.all(keys.map(publicKey)), keyStorage: ['iso_18045_high'], userAuthentication: ['iso_18045_high'],
-    }),
+  keyAttestation,
 }
