@@ -290,10 +290,11 @@ func (e *Endpoints) issue(ctx context.Context, g *grant, f configuration, record
 
 // notIssued tells a refusal from what may go better later.
 func (e *Endpoints) notIssued(err error) error {
+	refused, ok := errors.AsType[*issuance.RecordError](err)
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, issuance.ErrRecord):
+	case ok && refused.Code() != issuance.CodeInProgress:
 		return e.denied(err)
 	case errors.Is(err, issuance.ErrHolders):
 		return oid4vci.NewError(oid4vci.InvalidProof, oid4vci.ErrKey, "not as many keys as this credential has copies")

@@ -224,7 +224,9 @@ func (p *program) endpointsConfig(cfg Config, ks *keys.File, office issuer.Offic
 		Lifetimes: issuer.Lifetimes{
 			Offer: time.Duration(s.OfferLifetime), Access: time.Duration(s.AccessLifetime), Refresh: time.Duration(s.GrantLifetime),
 		},
-		Metadata: func(ctx context.Context) (issuer.Signing, error) { return metadataSigner(ctx, ks, chain.Folder(filepath.Join(filepath.Dir(p.settings()), chainsName)), p.Now()) },
+		Metadata: func(ctx context.Context) (issuer.Signing, error) {
+			return metadataSigner(ctx, ks, chain.Folder(filepath.Join(filepath.Dir(p.settings()), chainsName)), p.Now())
+		},
 		Keys: func(ctx context.Context) (map[string]issuer.Document, error) {
 			return keyDocuments(ctx, cfg, ks, p.Now())
 		},

@@ -1,0 +1,616 @@
+package issuer_test
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/sanad-id/sanad/api/issuer"
+	"github.com/sanad-id/sanad/issuance"
+	"github.com/sanad-id/sanad/keys"
+	"github.com/sanad-id/sanad/keys/keystest"
+	"github.com/sanad-id/sanad/oid4vci"
+)
+
+// TestTokenRefuses spoils one thing at a time in a token request. The offer works
+// afterwards, so that no row burns it.
+func TestTokenRefuses(t *testing.T) {
+	b := newBed(t, engines[0])
+	w := b.wallet()
+	made := b.offer(1, func(r *issuer.OfferRequest) { r.TxCode = sixDigits })
+	bare := b.offer(2)
+	o, two := w.accept(made.Link), w.accept(bare.Link)
+	w.cNonce() // and with it a nonce for DPoP
+	stranger := keystest.Signer(t, keys.Holder, keys.ES256, "stranger")
+	proof := func(change func(*oid4vci.DPoPRequest)) func(oid4vci.DPoPRequest) string {
+		return func(r oid4vci.DPoPRequest) string {
+			change(&r)
+			text, err := oid4vci.MakeDPoP(rand.Reader, w.dpop, r)
+			b.must(err)
+			return text
+		}
+	}
+	var replayed string
+	tests := []struct {
+		name  string
+		spoil func(p *post, form url.Values)
+		want  oid4vci.Code
+		then  int
+	}{
+		{"VCI-04 no transaction code", func(_ *post, f url.Values) { f.Del("tx_code") }, oid4vci.InvalidRequest, 400},
+		{"VCI-04 a transaction code that nobody asked for", func(_ *post, f url.Values) { f.Set("pre-authorized_code", string(two.PreAuthorized.Code)) }, oid4vci.InvalidRequest, 400},
+		{"VCI-03 a wrong transaction code", func(_ *post, f url.Values) { f.Set("tx_code", flip(made.TxCode)) }, oid4vci.InvalidGrant, 400},
+		{"a code that never was", func(_ *post, f url.Values) { f.Set("pre-authorized_code", "none") }, oid4vci.InvalidGrant, 400},
+		{"a parameter twice", func(_ *post, f url.Values) { f.Add("tx_code", made.TxCode) }, oid4vci.InvalidRequest, 400},
+		{"another grant", func(_ *post, f url.Values) { f.Set("grant_type", "password") }, oid4vci.UnsupportedGrantType, 400},
+		{"VCI-09 another credential", func(_ *post, f url.Values) {
+			f.Set("authorization_details", `[{"type":"openid_credential","credential_configuration_id":"passport.wallet"}]`)
+		}, oid4vci.InvalidAuthorizationDetails, 400},
+		{"OA-07 no DPoP proof", func(p *post, _ url.Values) { p.noDPoP = true }, oid4vci.InvalidDPoPProof, 400},
+		{"OA-07 two DPoP proofs", func(p *post, _ url.Values) {
+			text, err := oid4vci.MakeDPoP(rand.Reader, stranger, oid4vci.DPoPRequest{Method: "POST", URL: b.url + "/oauth/token", Now: b.clock.Now(), Nonce: w.nonce})
+			b.must(err)
+			p.header.Add(oid4vci.DPoPHeader, text)
+		}, oid4vci.InvalidDPoPProof, 400},
+		{"OA-07 a proof for another method", func(p *post, _ url.Values) { p.proof = proof(func(r *oid4vci.DPoPRequest) { r.Method = "GET" }) }, oid4vci.InvalidDPoPProof, 400},
+		{"OA-07 a proof for another address", func(p *post, _ url.Values) {
+			p.proof = proof(func(r *oid4vci.DPoPRequest) { r.URL = b.url + "/oauth/par" })
+		}, oid4vci.InvalidDPoPProof, 400},
+		{"OA-07 an old proof", func(p *post, _ url.Values) {
+			p.proof = proof(func(r *oid4vci.DPoPRequest) { r.Now = r.Now.Add(-10 * time.Minute) })
+		}, oid4vci.InvalidDPoPProof, 400},
+		{"OA-07 a proof without nonce", func(p *post, _ url.Values) { p.proof = proof(func(r *oid4vci.DPoPRequest) { r.Nonce = "" }) }, oid4vci.UseDPoPNonce, 400},
+		{"OA-07 a proof with a nonce that we did not make", func(p *post, _ url.Values) { p.proof = proof(func(r *oid4vci.DPoPRequest) { r.Nonce = flip(r.Nonce) }) }, oid4vci.UseDPoPNonce, 400},
+		{"OA-07 a proof with a nonce for holders' keys", func(p *post, _ url.Values) {
+			n := w.cNonce()
+			p.proof = proof(func(r *oid4vci.DPoPRequest) { r.Nonce = n })
+		}, oid4vci.UseDPoPNonce, 400},
+		{"OA-07 the same proof twice", func(p *post, f url.Values) {
+			p.proof = func(r oid4vci.DPoPRequest) string {
+				text, err := oid4vci.MakeDPoP(rand.Reader, w.dpop, r)
+				b.must(err)
+				replayed = text
+				return text
+			}
+			p.body = []byte(url.Values{"grant_type": f["grant_type"], "pre-authorized_code": {"none"}}.Encode())
+			w.sendOnce(*p)
+			p.proof = func(oid4vci.DPoPRequest) string { return replayed }
+		}, oid4vci.InvalidDPoPProof, 400},
+		{"OA-12 secrets in the address", func(p *post, f url.Values) { p.path += "?" + f.Encode() }, oid4vci.InvalidRequest, 400},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			form := redeem(o, made.TxCode)
+			p := formPost("/oauth/token", form)
+			tt.spoil(&p, form)
+			p.body = []byte(form.Encode())
+			a := w.send(p)
+			if a.status != tt.then || a.code() != tt.want {
+				t.Errorf("%v, want %d %s", a, tt.then, tt.want)
+			}
+		})
+	}
+	if a := w.get("/oauth/token?" + redeem(o, made.TxCode).Encode()); a.status != http.StatusMethodNotAllowed && a.status != http.StatusBadRequest {
+		t.Errorf("OA-12 by GET: %v", a)
+	}
+	if strings.Contains(b.logs.String(), string(o.PreAuthorized.Code)) {
+		t.Error("OA-12 a code is in the log")
+	}
+	w.signIn(made)
+	if a := w.send(formPost("/oauth/token", redeem(o, made.TxCode))); a.code() != oid4vci.InvalidGrant {
+		t.Errorf("VCI-01 a code again: %v", a)
+	}
+	b.clock.add(25 * time.Hour)
+	w.nonce = ""
+	if a := w.send(formPost("/oauth/token", redeem(two, ""))); a.code() != oid4vci.InvalidGrant {
+		t.Errorf("VCI-05 a code that has expired: %v", a)
+	}
+	b.clock.add(-25 * time.Hour)
+	w.nonce = ""
+	if a := w.send(formPost("/oauth/token", redeem(two, ""))); a.code() != oid4vci.InvalidGrant {
+		t.Errorf("VCI-05 the same with the clock set back: %v", a)
+	}
+	if a := w.get("/offer/" + strings.Repeat("x", 43)); a.status != http.StatusNotFound {
+		t.Errorf("VCI-15 a guessed offer: %v", a)
+	}
+}
+
+// flip changes the first character of a text.
+func flip(s string) string {
+	c := byte('1')
+	if s[0] == c {
+		c = '2'
+	}
+	return string(c) + s[1:]
+}
+
+// TestCredentialRefuses spoils one thing at a time in a credential request. Nothing is
+// issued by any row.
+func TestCredentialRefuses(t *testing.T) {
+	b := newBed(t, engines[0], func(c *issuer.Config) { c.Bearer = true })
+	w := b.wallet()
+	w.signIn(b.offer(1))
+	other := b.wallet()
+	other.signIn(b.offer(2))
+	tests := []struct {
+		name  string
+		spoil func(r *oid4vci.CredentialRequest, p *post)
+		want  oid4vci.Code
+		then  int
+	}{
+		{"no proofs", func(r *oid4vci.CredentialRequest, _ *post) { r.Proofs = oid4vci.Proofs{} }, oid4vci.InvalidProof, 400},
+		{"VCI-06 a nonce that we did not make", func(r *oid4vci.CredentialRequest, _ *post) { r.Proofs.Tokens[0] = w.proofWith(flip(w.cNonce())) }, oid4vci.InvalidNonce, 400},
+		{"VCI-06 a nonce for DPoP", func(r *oid4vci.CredentialRequest, _ *post) { w.cNonce(); r.Proofs.Tokens[0] = w.proofWith(w.nonce) }, oid4vci.InvalidNonce, 400},
+		{"VCI-06 no nonce", func(r *oid4vci.CredentialRequest, _ *post) { r.Proofs.Tokens[0] = w.proofWith("") }, oid4vci.InvalidProof, 400},
+		{"VCI-09 another configuration", func(r *oid4vci.CredentialRequest, _ *post) { r.Configuration = "passport.wallet" }, oid4vci.UnknownCredentialConfiguration, 400},
+		{"by an identifier that was not given", func(r *oid4vci.CredentialRequest, _ *post) { r.Configuration, r.Identifier = "", configuration+".1" }, oid4vci.InvalidCredentialRequest, 400},
+		{"VCI-20 more keys than copies", func(r *oid4vci.CredentialRequest, _ *post) { *r = w.request(9) }, oid4vci.InvalidProof, 400},
+		{"no token", func(_ *oid4vci.CredentialRequest, p *post) { p.token = ""; p.noDPoP = true }, oid4vci.InvalidToken, 401},
+		{"a token that never was", func(_ *oid4vci.CredentialRequest, p *post) { p.token = "none" }, oid4vci.InvalidToken, 401},
+		{"OA-08 a bound token as Bearer", func(_ *oid4vci.CredentialRequest, p *post) { p.scheme = "Bearer" }, oid4vci.InvalidToken, 401},
+		{"OA-07 no proof", func(_ *oid4vci.CredentialRequest, p *post) { p.noDPoP = true }, oid4vci.InvalidDPoPProof, 401},
+		{"OA-07 somebody else's token", func(_ *oid4vci.CredentialRequest, p *post) { p.token = other.token.AccessToken }, oid4vci.InvalidToken, 401},
+		{"OA-07 a proof for another token", func(_ *oid4vci.CredentialRequest, p *post) {
+			p.proof = func(r oid4vci.DPoPRequest) string {
+				r.AccessToken = other.token.AccessToken
+				text, err := oid4vci.MakeDPoP(rand.Reader, w.dpop, r)
+				b.must(err)
+				return text
+			}
+		}, oid4vci.InvalidDPoPProof, 401},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			r := w.request(1)
+			var p post
+			tt.spoil(&r, &p)
+			asked := w.ask(r)
+			if p.token != "" || p.noDPoP {
+				asked.token = p.token
+				if p.noDPoP && tt.want == oid4vci.InvalidDPoPProof {
+					asked.token = w.token.AccessToken
+				}
+			}
+			asked.scheme, asked.proof, asked.noDPoP = p.scheme, p.proof, p.noDPoP
+			a := w.send(asked)
+			if a.status != tt.then || a.code() != tt.want {
+				t.Errorf("%v, want %d %s", a, tt.then, tt.want)
+			}
+			if a.status == 401 && !strings.HasPrefix(a.header.Get("WWW-Authenticate"), "DPoP ") {
+				t.Errorf("WWW-Authenticate %q", a.header.Get("WWW-Authenticate"))
+			}
+		})
+	}
+	if n := len(b.credentials()); n != 0 {
+		t.Fatalf("%d credentials were issued", n)
+	}
+	r := w.request(1)
+	w.check(w.read(w.send(w.ask(r)), 1), 1, 1)
+	if a := w.send(w.ask(r)); a.code() != oid4vci.InvalidNonce {
+		t.Errorf("VCI-07 the same proof again: %v", a)
+	}
+	body, err := oid4vci.Notification{ID: "none", Event: oid4vci.CredentialAccepted}.JSON()
+	b.must(err)
+	if a := w.send(post{path: "/oid4vci/notification", media: oid4vci.JSONType, body: body, token: w.token.AccessToken}); a.code() != oid4vci.InvalidNotificationID {
+		t.Errorf("VCI-13 a notification for nothing: %v", a)
+	}
+	c := other.fetch(1)
+	body, err = oid4vci.Notification{ID: c.NotificationID, Event: oid4vci.CredentialDeleted}.JSON()
+	b.must(err)
+	if a := w.send(post{path: "/oid4vci/notification", media: oid4vci.JSONType, body: body, token: w.token.AccessToken}); a.code() != oid4vci.InvalidNotificationID || b.happened("notification_deleted") != 0 {
+		t.Errorf("VCI-13 a notification for somebody else's credential: %v", a)
+	}
+	nobody := b.wallet()
+	nobody.signIn(b.offer(9_000_001))
+	if a := nobody.send(nobody.ask(nobody.request(1))); a.code() != oid4vci.CredentialRequestDenied {
+		t.Errorf("a record that is gone: %v", a)
+	}
+	b.clock.add(11 * time.Minute)
+	w.nonce = ""
+	if a := w.send(w.ask(w.request(1))); a.code() != oid4vci.InvalidToken || a.status != 401 {
+		t.Errorf("VCI-09 an expired token: %v", a)
+	}
+}
+
+// proofWith is a key proof with this nonce.
+func (w *wallet) proofWith(nonce string) string {
+	w.Helper()
+	p, err := oid4vci.MakeProof(rand.Reader, w.holder(0), oid4vci.ProofClaims{Issuer: w.url, Nonce: nonce, Now: w.clock.Now()})
+	w.must(err)
+	return p
+}
+
+// TestAuthorizationRefuses spoils the authorization code flow.
+func TestAuthorizationRefuses(t *testing.T) {
+	b := newBed(t, engines[0], func(c *issuer.Config) {
+		c.AnyClient = false
+		c.Clients = []issuer.Client{{ID: "wallet.example", RedirectURIs: []string{back}}}
+	})
+	for _, uri := range []string{back + "/", back + "?x=1", "https://WALLET.example/cb", "https://wallet.example:444/cb", "https://u@wallet.example/cb", "https://evil.example/cb"} {
+		_, a := b.wallet().push(func(r *oid4vci.AuthorizationRequest) { r.RedirectURI = uri })
+		if a.status != 400 || a.code() != oid4vci.InvalidRequest {
+			t.Errorf("OA-01 %s: %v", uri, a)
+		}
+	}
+	if _, a := b.wallet().push(func(r *oid4vci.AuthorizationRequest) { r.ClientID = "other.example" }); a.code() != oid4vci.InvalidClient {
+		t.Errorf("a client that nobody knows: %v", a)
+	}
+	if _, a := b.wallet().push(func(r *oid4vci.AuthorizationRequest) { r.Scopes = []string{"passport"} }); a.code() != oid4vci.InvalidScope {
+		t.Errorf("a scope that there is not: %v", a)
+	}
+
+	z, made := b.claim(1)
+	again := *z
+	if a := again.visit(); a.status != 400 {
+		t.Errorf("OA-05 a pushed request again: %v", a)
+	}
+	late, _ := b.wallet().push()
+	b.clock.add(2 * time.Minute)
+	if a := late.visit(); a.status != 400 {
+		t.Errorf("OA-05 a pushed request that has expired: %v", a)
+	}
+	b.clock.add(-2 * time.Minute)
+	strange, _ := b.wallet().push()
+	strange.id = "other.example"
+	if a := strange.visit(); a.status != 400 {
+		t.Errorf("OA-05 the pushed request of another client: %v", a)
+	}
+	form := url.Values{"code": {made.ClaimCode}}
+	if a := z.submit(z.page, form, "Sec-Fetch-Site", "cross-site"); a.status != http.StatusForbidden {
+		t.Errorf("a form of another website: %v", a)
+	}
+	thief := &authorization{wallet: b.wallet()}
+	if a := thief.submit(z.page, form); a.status != 400 {
+		t.Errorf("the login page in another browser: %v", a)
+	}
+	code, err := z.code(z.submit(z.page, form))
+	b.must(err)
+	for name, change := range map[string]func(url.Values){
+		"OA-02 a wrong verifier": func(f url.Values) { f.Set("code_verifier", strings.Repeat("a", 43)) },
+		"OA-02 another client":   func(f url.Values) { f.Set("client_id", "other.example") },
+		"another address":        func(f url.Values) { f.Set("redirect_uri", "https://wallet.example/other") },
+		"a code that never was":  func(f url.Values) { f.Set("code", "none") },
+	} {
+		f := z.tokenForm(code)
+		change(f)
+		if a := z.send(formPost("/oauth/token", f)); a.code() != oid4vci.InvalidGrant {
+			t.Errorf("%s: %v", name, a)
+		}
+	}
+	thief.id, thief.verifier = z.id, z.verifier
+	if a := thief.send(formPost("/oauth/token", z.tokenForm(code))); a.code() != oid4vci.InvalidGrant {
+		t.Errorf("a code with another DPoP key: %v", a)
+	}
+	z.tokens(z.send(formPost("/oauth/token", z.tokenForm(code))))
+	if a := z.send(formPost("/oauth/token", z.tokenForm(code))); a.code() != oid4vci.InvalidGrant {
+		t.Errorf("OA-03 a code again: %v", a)
+	}
+	if a := z.send(z.ask(z.request(1))); a.code() != oid4vci.InvalidToken {
+		t.Errorf("OA-03 the token of a code that came twice: %v", a)
+	}
+	if n := len(b.credentials()); n != 0 {
+		t.Errorf("%d credentials were issued", n)
+	}
+
+	z, made = b.claim(2)
+	for range 5 {
+		if a := z.submit(z.page, url.Values{"code": {"3333-3333-3333"}}); a.status != 400 {
+			t.Errorf("P11 a wrong claim code: %v", a)
+		}
+	}
+	if _, err := z.code(z.submit(z.page, url.Values{"code": {made.ClaimCode}})); err == nil || !strings.Contains(err.Error(), string(oid4vci.AccessDenied)) {
+		t.Errorf("P11 the right claim code too late: %v", err)
+	}
+	z, _ = b.claim(3)
+	if _, err := z.code(z.submit(z.page, url.Values{"cancel": {"1"}})); err == nil || !strings.Contains(err.Error(), string(oid4vci.AccessDenied)) {
+		t.Errorf("cancelled: %v", err)
+	}
+}
+
+// TestRefreshReplay: a refresh token that comes twice ends what it belongs to (OA-09).
+func TestRefreshReplay(t *testing.T) {
+	everywhere(t, func(t *testing.T, e engine) {
+		b := newBed(t, e)
+		w := b.wallet()
+		w.signIn(b.offer(1))
+		first := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {string(w.token.RefreshToken)}}
+		thief := b.wallet()
+		if a := thief.send(formPost("/oauth/token", first)); a.code() != oid4vci.InvalidGrant {
+			t.Errorf("a refresh token with another key: %v", a)
+		}
+		w.tokens(w.send(formPost("/oauth/token", first)))
+		if a := w.send(formPost("/oauth/token", first)); a.code() != oid4vci.InvalidGrant {
+			t.Errorf("OA-09 a refresh token again: %v", a)
+		}
+		if a := w.send(w.ask(w.request(1))); a.code() != oid4vci.InvalidToken {
+			t.Errorf("OA-09 an access token of the family: %v", a)
+		}
+		if a := w.send(formPost("/oauth/token", url.Values{"grant_type": {"refresh_token"}, "refresh_token": {string(w.token.RefreshToken)}})); a.code() != oid4vci.InvalidGrant {
+			t.Errorf("OA-09 the newest refresh token of the family: %v", a)
+		}
+	})
+}
+
+// TestP10Endpoints: of many who redeem a code, a nonce or a transaction at once, on
+// all replicas, one succeeds.
+func TestP10Endpoints(t *testing.T) {
+	everywhere(t, func(t *testing.T, e engine) {
+		b := newBed(t, e)
+		clients := count(32, 64)
+		for n := range count(2, 50) {
+			w := b.wallet()
+			made := b.offer(n)
+			o := w.accept(made.Link)
+			w.cNonce()
+			race := func(what string, try func(w *wallet) bool) {
+				t.Helper()
+				var won atomic.Int32
+				var wg sync.WaitGroup
+				for range clients {
+					wg.Go(func() {
+						mine := *w
+						if try(&mine) {
+							won.Add(1)
+						}
+					})
+				}
+				wg.Wait()
+				if won.Load() != 1 {
+					t.Errorf("P10 %s %d: %d of %d succeeded, want 1", what, n, won.Load(), clients)
+				}
+			}
+			race("VCI-02 code", func(mine *wallet) bool {
+				a := mine.send(formPost("/oauth/token", redeem(o, "")))
+				if a.status == http.StatusOK {
+					b.mu.Lock()
+					defer b.mu.Unlock()
+					w.tokens(a)
+				}
+				return a.status == http.StatusOK
+			})
+			r := w.request(1)
+			race("VCI-07 proof", func(mine *wallet) bool { return mine.send(mine.ask(r)).status == http.StatusOK })
+		}
+	})
+}
+
+// TestP11Endpoint: 64 wallets that guess at once get five guesses between them.
+func TestP11Endpoint(t *testing.T) {
+	everywhere(t, func(t *testing.T, e engine) {
+		b := newBed(t, e)
+		made := b.offer(1, func(r *issuer.OfferRequest) { r.TxCode = sixDigits })
+		first := b.wallet()
+		o := first.accept(made.Link)
+		first.cNonce()
+		var wg sync.WaitGroup
+		for range 64 {
+			wg.Go(func() {
+				w := *first
+				if a := w.send(formPost("/oauth/token", redeem(o, flip(made.TxCode)))); a.code() != oid4vci.InvalidGrant {
+					t.Errorf("a wrong code: %v", a)
+				}
+			})
+		}
+		wg.Wait()
+		if n := b.happened("wrong_tx_code"); n != 5 {
+			t.Errorf("P11 %d guesses were looked at, want 5", n)
+		}
+		if a := first.send(formPost("/oauth/token", redeem(o, made.TxCode))); a.code() != oid4vci.InvalidGrant {
+			t.Errorf("P11 the right code too late: %v", a)
+		}
+	})
+}
+
+// TestP12LostAnswers: a wallet that lost the answer asks again, with a fresh nonce and
+// the same keys, and there is one credential.
+func TestP12LostAnswers(t *testing.T) {
+	everywhere(t, func(t *testing.T, e engine) {
+		b := newBed(t, e)
+		for n := range count(2, 100) {
+			w := b.wallet()
+			w.signIn(b.offer(n))
+			for range 3 {
+				w.check(w.fetch(2), n, 2)
+			}
+			r := w.request(3) // other keys: one more
+			if a := w.send(w.ask(r)); a.code() != oid4vci.CredentialRequestDenied {
+				t.Errorf("P12 other keys with the same token: %v", a)
+			}
+			var active int
+			for _, c := range b.credentials() {
+				if c.Record == b.offices[0].service.Pseudonym("licence", recordID(n)) && c.State == issuance.Active {
+					active++
+				}
+			}
+			if active != 1 {
+				t.Errorf("P12 %d active credentials for one grant, want 1", active)
+			}
+		}
+	})
+}
+
+// TestSupersede: a new phone's offer ends the old phone's credential, once.
+func TestSupersede(t *testing.T) {
+	b := newBed(t, engines[0])
+	old := b.wallet()
+	old.signIn(b.offer(1))
+	old.fetch(1)
+	w := b.wallet()
+	w.signIn(b.offer(1, func(r *issuer.OfferRequest) { r.Supersede = true }))
+	w.fetch(1)
+	w.fetch(1) // the answer was lost
+	states := map[issuance.State]int{}
+	for _, c := range b.credentials() {
+		states[c.State]++
+	}
+	if states[issuance.Active] != 1 || states[issuance.Revoked] != 1 {
+		t.Errorf("credentials by state: %v, want the old one revoked and one active", states)
+	}
+}
+
+// TestP08AuditFirst: while the audit log cannot be written nothing is changed by any
+// endpoint, what is public is served, and afterwards everything works as if nothing had
+// happened.
+func TestP08AuditFirst(t *testing.T) {
+	b := newBed(t, engines[0])
+	w := b.wallet()
+	made := b.offer(1)
+	o := w.accept(made.Link)
+	signed := b.wallet()
+	signed.signIn(b.offer(2))
+	request := signed.request(1)
+	z, claim := b.claim(3)
+	pushed, _ := b.wallet().push()
+	broken := errors.New("no space left on the journal's disk")
+	for _, o := range b.offices {
+		o.audit.Store(&broken)
+	}
+	deferral, body, err := oid4vci.DeferredRequest{TransactionID: "t"}.Encode(nil)
+	b.must(err)
+	for name, try := range map[string]func() answer{
+		"token":      func() answer { return w.send(formPost("/oauth/token", redeem(o, ""))) },
+		"par":        func() answer { _, a := b.wallet().push(); return a },
+		"authorize":  func() answer { return pushed.visit() },
+		"login":      func() answer { return z.submit(z.page, url.Values{"code": {claim.ClaimCode}}) },
+		"credential": func() answer { return signed.send(signed.ask(request)) },
+		"deferred": func() answer {
+			return signed.send(post{path: "/oid4vci/deferred", media: deferral, body: body, token: signed.token.AccessToken})
+		},
+	} {
+		if a := try(); a.status != http.StatusServiceUnavailable || a.header.Get("Retry-After") == "" || strings.Contains(string(a.body), "journal") {
+			t.Errorf("P08 %s: %v, want 503", name, a)
+		}
+	}
+	if _, err := b.servers[0].Offer(t.Context(), issuer.OfferRequest{Programme: "licence", Record: recordID(4), Actor: "counter"}); !errors.Is(err, broken) {
+		t.Errorf("P08 offer: %v", err)
+	}
+	for _, path := range []string{"/.well-known/openid-credential-issuer", "/.well-known/oauth-authorization-server", "/jwks.json", "/type/urn:xa:licence:1"} {
+		if a := w.get(path); a.status != http.StatusOK {
+			t.Errorf("P08 %s is not read: %v", path, a)
+		}
+	}
+	if n := len(b.credentials()); n != 0 {
+		t.Errorf("P08 %d credentials were issued", n)
+	}
+	for _, o := range b.offices {
+		o.audit.Store(nil)
+	}
+	w.tokens(w.send(formPost("/oauth/token", redeem(o, ""))))
+	signed.check(signed.read(signed.send(signed.ask(request)), 1), 2, 1)
+	if a := pushed.visit(); a.status != http.StatusSeeOther {
+		t.Errorf("P08 the pushed request afterwards: %v", a)
+	}
+	if _, err := z.code(z.submit(z.page, url.Values{"code": {claim.ClaimCode}})); err != nil {
+		t.Errorf("P08 the claim code afterwards: %v", err)
+	}
+}
+
+// TestP29ReadsOutliveWrites: with the database gone everything public is served as it
+// was, with its date.
+func TestP29ReadsOutliveWrites(t *testing.T) {
+	folder := t.TempDir()
+	issued := time.Date(2026, 11, 22, 1, 2, 3, 0, time.UTC)
+	index, err := json.Marshal(map[string]any{
+		"lists": []any{map[string]any{"file": "a1.cwt", "issued_at": issued}, map[string]any{"file": "a1.jwt", "issued_at": issued}, map[string]any{"file": "../secret", "issued_at": issued}},
+		"trust": map[string]any{"file": "xa.trust", "issued_at": issued},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range map[string]string{"index.json": string(index), "a1.cwt": "cwt list", "a1.jwt": "jwt list", "xa.trust": "bundle", "b2.cwt": "not in the index"} {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b := newBed(t, engines[0], func(c *issuer.Config) { c.Published = folder })
+	w := b.wallet()
+	if a := w.get("/.well-known/openid-credential-issuer"); a.status != http.StatusOK {
+		t.Fatalf("metadata: %v", a)
+	}
+	w.get("/type/urn:xa:licence:1")
+	b.must(b.offices[0].db.Close())
+	b.must(b.values[0].Close())
+	b.clock.add(24 * time.Hour)
+	for _, tt := range []struct{ path, accept, media, body string }{
+		{"/.well-known/openid-credential-issuer", "", oid4vci.JSONType, ""}, {"/.well-known/oauth-authorization-server", "", oid4vci.JSONType, ""},
+		{"/jwks.json", "", "application/jwk-set+json", ""}, {"/type/urn:xa:licence:1", "", oid4vci.JSONType, ""},
+		{"/status/a1", "", "application/statuslist+cwt", "cwt list"}, {"/status/a1", "application/statuslist+jwt", "application/statuslist+jwt", "jwt list"},
+		{"/trust/bundle.trust", "", "application/octet-stream", "bundle"},
+	} {
+		a := w.get(tt.path, "Accept", tt.accept)
+		if a.status != http.StatusOK || a.header.Get("Content-Type") != tt.media || tt.body != "" && string(a.body) != tt.body || a.header.Get("Cache-Control") != "public, max-age=60" || a.header.Get("ETag") == "" {
+			t.Errorf("P29 %s: %v %v", tt.path, a, a.header)
+		}
+		if tt.body != "" && a.header.Get("Last-Modified") != issued.Format(http.TimeFormat) {
+			t.Errorf("P29 %s is of %s", tt.path, a.header.Get("Last-Modified"))
+		}
+	}
+	for _, path := range []string{"/status/b2", "/status/none", "/status/..%2Fsecret"} {
+		if a := w.get(path); a.status != http.StatusNotFound {
+			t.Errorf("%s: %v", path, a)
+		}
+	}
+	if a := w.send(formPost("/oauth/token", url.Values{"grant_type": {string(oid4vci.PreAuthorizedCode)}, "pre-authorized_code": {"c"}})); a.status != http.StatusServiceUnavailable {
+		t.Errorf("P29 a write: %v, want 503", a)
+	}
+}
+
+// TestP21P22Canaries: many wallets at once get what is theirs and nothing else, some
+// giving up half way, and no person is in the log or in the figures.
+func TestP21P22Canaries(t *testing.T) {
+	everywhere(t, func(t *testing.T, e engine) {
+		b := newBed(t, e)
+		n := count(24, 2000)
+		var wg sync.WaitGroup
+		slots := make(chan struct{}, 8)
+		for i := range n {
+			w := b.wallet()
+			made := b.offer(i)
+			slots <- struct{}{}
+			wg.Go(func() {
+				defer func() { <-slots }()
+				w.signIn(made)
+				c := w.fetch(1)
+				for j := range n {
+					if j != i && disclosed(c.Credentials[0], canary(j)) {
+						t.Errorf("P21 wallet %d got person %d", i, j)
+					}
+				}
+				if !disclosed(c.Credentials[0], canary(i)) {
+					t.Errorf("P21 wallet %d did not get its person", i)
+				}
+				if a := w.send(w.ask(w.request(9))); a.status < 400 {
+					t.Errorf("a request that must fail: %v", a)
+				}
+			})
+		}
+		wg.Wait()
+		written := b.logs.String()
+		for _, private := range b.private {
+			a := b.wallet().get(private + "/metrics")
+			if a.status != http.StatusOK || !strings.Contains(string(a.body), "sanad_http_requests_total") {
+				t.Errorf("figures: %d", a.status)
+			}
+			written += string(a.body)
+		}
+		for i := range n {
+			for _, text := range []string{canary(i), recordID(i)} {
+				if strings.Contains(written, text) {
+					t.Errorf("P22 %q is in the log or in the figures", text)
+				}
+			}
+		}
+		if !strings.Contains(written, `"route":"credential"`) {
+			t.Error("the log says nothing; the test tests little")
+		}
+	})
+}
