@@ -40,6 +40,8 @@ const pureLines = 8
 
 // owner is the one package that may import a module, or the few of them.
 var owner = map[string]string{
+	"github.com/coreos/go-oidc/v3":        "api/issuer",
+	"golang.org/x/oauth2":                 "api/issuer",
 	"github.com/lestrrat-go/jwx/v2":       "internal/jose",
 	"github.com/veraison/go-cose":         "internal/cose",
 	"github.com/fxamacker/cbor/v2":        "internal/cbor",

@@ -20,6 +20,7 @@ import (
 	"github.com/sanad-id/sanad/credential/sdjwt"
 	"github.com/sanad-id/sanad/did"
 	"github.com/sanad-id/sanad/internal/cli"
+	"github.com/sanad-id/sanad/internal/fetch"
 	"github.com/sanad-id/sanad/internal/jose"
 	"github.com/sanad-id/sanad/internal/web"
 	"github.com/sanad-id/sanad/keys"
@@ -238,10 +239,29 @@ func (p *program) endpointsConfig(cfg Config, ks *keys.File, office issuer.Offic
 		return c, fmt.Errorf("serve.wallet_providers: %w", err)
 	}
 	c.Attestation.Required = s.AttestationRequired
+	if c.Login, err = upstream(cfg); err != nil {
+		return c, err
+	}
 	if c.KeyAttesters, err = attesters(s.KeyAttesters, p.Now); err != nil {
 		return c, fmt.Errorf("serve.key_attesters: %w", err)
 	}
 	return c, nil
+}
+
+// upstream is the provider at which holders sign in, nil without one.
+func upstream(cfg Config) (issuer.Login, error) {
+	l := cfg.Serve.Login
+	if l.Issuer == "" {
+		return nil, nil
+	}
+	secret, err := readSecret(l.ClientSecretFile)
+	if err != nil {
+		return nil, err
+	}
+	return issuer.NewUpstream(issuer.UpstreamConfig{
+		Issuer: l.Issuer, ClientID: l.ClientID, ClientSecret: secret, Redirect: issuer.CallbackURL(address(cfg)), Scopes: l.Scopes, RecordClaim: l.RecordClaim,
+		Fetch: fetch.New(fetch.Config{LocalHosts: l.LocalHosts}),
+	})
 }
 
 // address is the issuer's URL as wallets know it.
