@@ -1,0 +1,280 @@
+package verifier
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"slices"
+	"time"
+
+	"github.com/sanad-id/sanad/credential"
+	"github.com/sanad-id/sanad/credential/sdjwt"
+	"github.com/sanad-id/sanad/internal/strict"
+	"github.com/sanad-id/sanad/keys"
+	"github.com/sanad-id/sanad/oid4vp"
+	"github.com/sanad-id/sanad/store/once"
+	"github.com/sanad-id/sanad/verification"
+)
+
+// Reasons of a [Result] beside those of credentials ([credential.Reason]). The set is
+// closed.
+const (
+	// NotAnswered: something that the policy needs is not there.
+	NotAnswered = "query_not_answered"
+	// IssuerNotAccepted: genuine, and of an issuer that the policy does not take.
+	IssuerNotAccepted = "issuer_not_accepted"
+	// StatusTooOld: what is known of revocations is older than the policy allows.
+	StatusTooOld = "status_older_than_policy"
+	// SamePersonNotProven: credentials with different holders' keys in one answer.
+	SamePersonNotProven = "same_person_not_proven"
+	// TransactionNotAuthorised: the holder did not sign for the transaction data.
+	TransactionNotAuthorised = "transaction_not_authorised"
+	// ResultTooLarge: more than can be handed on.
+	ResultTooLarge = "result_too_large"
+)
+
+// Reasons is every reason that is not one of a credential.
+func Reasons() []string {
+	return []string{NotAnswered, IssuerNotAccepted, StatusTooOld, SamePersonNotProven, TransactionNotAuthorised, ResultTooLarge}
+}
+
+// A Result is what a relying party gets.
+type Result struct {
+	Verdict verification.Verdict `json:"verdict"`
+	// Reasons are those of the verdict: of credentials, and of this package.
+	Reasons []string `json:"reasons"`
+	// Refused is the OAuth error that the wallet answered with, if it refused.
+	Refused oid4vp.Code `json:"refused,omitempty"`
+	// Presentations are what was shown, each with its own verdict.
+	Presentations []Presentation `json:"presentations"`
+	// Transactions says that the holder signed for all transaction data.
+	Transactions bool `json:"transaction_data_authorised,omitempty"`
+	// Received is when the answer came, in RFC 3339.
+	Received string `json:"received_at"`
+	// Digest is the SHA-256 of what the wallet presented, in base64url.
+	Digest string `json:"digest,omitempty"`
+	// Receipt is a signed statement of digest, verdict and time, if asked for.
+	Receipt string `json:"receipt,omitempty"`
+	// Token is what the wallet presented, if the policy keeps it.
+	Token oid4vp.VPToken `json:"vp_token,omitempty"`
+}
+
+// A Presentation is one credential that was shown.
+type Presentation struct {
+	// Credential is the id in the query.
+	Credential string               `json:"credential"`
+	Verdict    verification.Verdict `json:"verdict"`
+	Reasons    []string             `json:"reasons"`
+	// Claims are those that were asked for and are there; none of a credential that is
+	// invalid.
+	Claims []ShownClaim `json:"claims"`
+	// Report is that of the rules, with the claims that were asked for only.
+	Report *verification.Report `json:"report,omitempty"`
+}
+
+// A ShownClaim is one value at one place.
+type ShownClaim struct {
+	Path  sdjwt.Path `json:"path"`
+	Value any        `json:"value"`
+}
+
+// word is the verdict, or "refused".
+func (r *Result) word() string {
+	if r.Refused != "" {
+		return "refused"
+	}
+	return string(r.Verdict)
+}
+
+// because adds a reason that leaves no better verdict than v.
+func (r *Result) because(v verification.Verdict, reason string) {
+	r.Verdict = verification.Worse(r.Verdict, v)
+	if !slices.Contains(r.Reasons, reason) {
+		r.Reasons = append(r.Reasons, reason)
+	}
+}
+
+// fit is the result as JSON that the store can hold.
+func (r *Result) fit() ([]byte, error) {
+	const most = once.MaxData*3/4 - 4<<10 // base64 around it
+	b, err := json.Marshal(r)
+	if err != nil || len(b) <= most {
+		return b, err
+	}
+	small := *r
+	small.Token, small.Presentations = nil, []Presentation{}
+	small.because(verification.Undetermined, ResultTooLarge)
+	*r = small
+	return json.Marshal(r)
+}
+
+// shownFormat verifies the SD-JWTs of one answer.
+type shownFormat struct {
+	audience, nonce string
+	maxAge          time.Duration
+	unbound         bool
+	now             time.Time
+	holder          *keys.PublicKey // of the last one
+}
+
+// Verify implements [verification.Format].
+func (f *shownFormat) Verify(message []byte, issuers verification.IssuerKeys) (*credential.Verified, error) {
+	want := sdjwt.Expect{Keys: issuers, Now: f.now, Binding: sdjwt.BindingRefused, LeaveDates: true}
+	text := string(message)
+	if f.unbound {
+		text = sdjwt.Unbound(text)
+	} else {
+		want.Binding, want.Audience, want.Nonce, want.MaxAge = sdjwt.BindingRequired, f.audience, f.nonce, f.maxAge
+	}
+	v, err := sdjwt.Verify(text, want)
+	if err == nil {
+		f.holder = v.Holder
+	}
+	return v, err
+}
+
+// judge makes the result of an answer. An error means that it was no answer to this
+// request, which goes on.
+func (s *Service) judge(now time.Time, p *Policy, tx *transaction, request *oid4vp.Request, response *oid4vp.Response) (*Result, error) {
+	result := &Result{Verdict: verification.Valid, Reasons: []string{}, Presentations: []Presentation{}, Received: now.UTC().Format(time.RFC3339)}
+	if response.Refusal != nil {
+		result.Verdict, result.Refused = verification.Undetermined, response.Refusal.Code
+		return result, nil
+	}
+	if err := known(request.Query, response.Token); err != nil {
+		return nil, err
+	}
+	result.Digest = digest(response.Token)
+	var presented []oid4vp.Presented
+	holders := map[string]bool{}
+	for _, q := range request.Query.Credentials {
+		for _, text := range response.Token[q.ID] {
+			f := &shownFormat{
+				audience: tx.Client, nonce: request.Nonce, now: now, unbound: q.Unbound, maxAge: now.Sub(request.IssuedAt) + oid4vp.Leeway,
+			}
+			c, err := s.checker(now, f)
+			if err != nil {
+				return nil, err
+			}
+			report := c.Check([]byte(text))
+			s.learn(report)
+			one := Presentation{Credential: q.ID, Verdict: report.Verdict, Reasons: texts(report.Reasons()), Claims: []ShownClaim{}, Report: &report}
+			shown := oid4vp.Presented{Query: q.ID, Refused: report.Verdict == verification.Invalid}
+			if parsed, err := sdjwt.Parse(text); err != nil {
+				shown.Refused = true
+			} else if shown.Credential, err = oid4vp.ShownSDJWT(parsed); err != nil {
+				shown.Refused = true
+			}
+			if f.holder != nil {
+				holders[f.holder.JWKThumbprint()] = true
+			}
+			result.Verdict = verification.Worse(result.Verdict, report.Verdict)
+			for _, reason := range one.Reasons {
+				result.because(result.Verdict, reason)
+			}
+			p.limits(result, &one)
+			presented = append(presented, shown)
+			result.Presentations = append(result.Presentations, one)
+		}
+	}
+	if err := s.answered(result, request, presented); err != nil {
+		return nil, err
+	}
+	if len(holders) > 1 && !p.SeveralPeople {
+		result.because(verification.CheckNeeded, SamePersonNotProven)
+	}
+	if len(request.TransactionData) > 0 {
+		if err := request.Authorised(response.Token); err != nil {
+			result.because(verification.Invalid, TransactionNotAuthorised)
+		} else {
+			result.Transactions = result.Verdict != verification.Invalid
+		}
+	}
+	if p.KeepPresentation {
+		result.Token = response.Token
+	}
+	return result, nil
+}
+
+// known refuses an answer to something else before any signature is looked at.
+func known(q *oid4vp.Query, token oid4vp.VPToken) error {
+	for id, list := range token {
+		c := q.Credential(id)
+		if c == nil || len(list) > 1 && !c.Multiple {
+			return &oid4vp.Error{Code: oid4vp.InvalidRequest, Description: "the answer is not one to this query"}
+		}
+	}
+	return nil
+}
+
+// limits are what the policy asks beyond the rules.
+func (p *Policy) limits(result *Result, one *Presentation) {
+	r := one.Report
+	add := func(v verification.Verdict, reason string) {
+		one.Verdict = verification.Worse(one.Verdict, v)
+		one.Reasons = append(one.Reasons, reason)
+		result.because(v, reason)
+	}
+	if len(p.Issuers) > 0 && r.Issuer != "" && !slices.Contains(p.Issuers, r.Issuer) {
+		add(verification.Invalid, IssuerNotAccepted)
+	}
+	status := r.Check(verification.CheckStatus)
+	if p.StatusFresh > 0 && status.Result == verification.Pass && (r.Basis.StatusAsOf.IsZero() || r.StatusAge > p.StatusFresh) {
+		add(verification.CheckNeeded, StatusTooOld)
+	}
+}
+
+// answered holds what was shown against the query, and keeps of it what was asked for.
+func (s *Service) answered(result *Result, request *oid4vp.Request, presented []oid4vp.Presented) error {
+	answer, err := request.Query.Answered(presented)
+	if err != nil {
+		return err
+	}
+	if !answer.Complete {
+		result.because(verification.Invalid, NotAnswered)
+	}
+	for i := range result.Presentations {
+		one := &result.Presentations[i]
+		asked := map[string]bool{}
+		for _, c := range request.Query.Credential(one.Credential).Claims {
+			if name, ok := c.Path[0].(string); ok {
+				asked[name] = true
+			}
+		}
+		one.Report.Claims = slices.DeleteFunc(one.Report.Claims, func(c verification.Claim) bool { return !asked[c.Name] })
+		item := answer.Items[i]
+		if item.Short != "" {
+			one.Reasons = append(one.Reasons, string(item.Short))
+			result.because(result.Verdict, string(item.Short))
+		}
+		if one.Verdict == verification.Invalid {
+			one.Report.Claims = []verification.Claim{}
+			continue
+		}
+		for _, c := range item.Claims {
+			for j, path := range c.Paths {
+				one.Claims = append(one.Claims, ShownClaim{path, c.Values[j]})
+			}
+		}
+	}
+	return nil
+}
+
+func texts(reasons []credential.Reason) []string {
+	out := make([]string, 0, len(reasons))
+	for _, r := range reasons {
+		if !slices.Contains(out, string(r)) {
+			out = append(out, string(r))
+		}
+	}
+	return out
+}
+
+// digest is the SHA-256 of the presentations, as JSON with sorted names.
+func digest(token oid4vp.VPToken) string {
+	b, err := json.Marshal(token)
+	if err != nil {
+		panic("verifier: internal error: presentations have no JSON")
+	}
+	sum := sha256.Sum256(b)
+	return strict.Base64URL(sum[:])
+}

@@ -1,0 +1,314 @@
+package verifier
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sanad-id/sanad/internal/web"
+	"github.com/sanad-id/sanad/oid4vp"
+	"github.com/sanad-id/sanad/store/once"
+	"github.com/sanad-id/sanad/trust"
+	"github.com/sanad-id/sanad/verification"
+)
+
+// Once is what the server keeps; *once.DB has it.
+type Once interface {
+	Put(ctx context.Context, values ...once.Value) error
+	Get(ctx context.Context, now time.Time, kind once.Kind, digest [32]byte) (once.Value, error)
+	Exchange(ctx context.Context, now time.Time, take []once.Key, put []once.Value) ([]once.Value, error)
+	Swap(ctx context.Context, now time.Time, old, next once.Value) error
+	Sweep(ctx context.Context, now time.Time) (int, error)
+	Secret() []byte
+}
+
+// A Poster sends webhooks. Its error means that there was no answer.
+type Poster interface {
+	Post(ctx context.Context, address, contentType string, content []byte) (status int, err error)
+}
+
+// An APIKey lets a relying party in.
+type APIKey struct {
+	// Name is the relying party's, for the log.
+	Name string
+	// Digest is the SHA-256 of the key, which has at least 128 bits of chance.
+	Digest [sha256.Size]byte
+	// Policies are those that it may use; all if empty.
+	Policies []string
+}
+
+// ParseDigest reads the digest of a key in hexadecimal.
+func ParseDigest(s string) (d [sha256.Size]byte, err error) {
+	b, err := hex.DecodeString(s)
+	if err != nil || len(b) != len(d) {
+		return d, errors.New("verifier: a digest has 64 hexadecimal digits")
+	}
+	copy(d[:], b)
+	return d, nil
+}
+
+// Config is what a [Service] needs. Fields without "optional" must be set.
+type Config struct {
+	// URL is the server's public address, such as https://verifier.example.
+	URL string
+	// Prefix is that of the client identifier.
+	Prefix oid4vp.Prefix
+	// DID is the client for the prefix decentralized_identifier. Optional.
+	DID string
+	// Signature is what requests, receipts and webhooks are signed with now.
+	Signature func(now time.Time) (oid4vp.Signature, error)
+	// Policies by their id.
+	Policies map[string]*Policy
+	// Once is where transactions live.
+	Once Once
+	// Trust is the bundle to judge by now, or why there is none.
+	Trust func() (bundle *trust.Bundle, problem string)
+	// COSE reads codes for POST /verify.
+	COSE verification.Format
+	// Keys are those of relying parties. Optional: without them their routes are on
+	// the private port.
+	Keys []APIKey
+	// Poster sends webhooks. It must be set if a policy has one.
+	Poster Poster
+	// Metrics and Log are those of the server.
+	Metrics *web.Metrics
+	Log     *slog.Logger
+	// Now and Rand are the clock and the source of randomness. Optional.
+	Now  func() time.Time
+	Rand io.Reader
+	// Watch is how often a stream of events looks for news. Optional; 500 ms if zero.
+	Watch time.Duration
+}
+
+// A Service is the verifier's side of every request. Its methods may be called at
+// once from several goroutines, and several processes may share one store.
+type Service struct {
+	Config
+	host     string
+	verdicts *web.Counter
+	hooks    *web.Counter
+
+	mu     sync.Mutex
+	newest time.Time // the newest date that was verified
+}
+
+// New returns a Service, or an error that names what is missing.
+func New(c Config) (*Service, error) {
+	u, err := url.Parse(c.URL)
+	switch {
+	case err != nil || u.Host == "" || checkAddress(c.URL) != nil || u.Path != "" || u.RawQuery != "":
+		return nil, errors.New("verifier: Config.URL is not https://HOST")
+	case c.Prefix == "":
+		return nil, errors.New("verifier: Config.Prefix is not set")
+	case c.Signature == nil:
+		return nil, errors.New("verifier: Config.Signature is not set")
+	case c.Policies == nil:
+		return nil, errors.New("verifier: Config.Policies is not set")
+	case c.Once == nil:
+		return nil, errors.New("verifier: Config.Once is not set")
+	case c.Trust == nil:
+		return nil, errors.New("verifier: Config.Trust is not set")
+	case c.COSE == nil:
+		return nil, errors.New("verifier: Config.COSE is not set")
+	case c.Metrics == nil || c.Log == nil:
+		return nil, errors.New("verifier: Config.Metrics and Config.Log must be set")
+	}
+	for _, p := range c.Policies {
+		if prefix := first(p.Prefix, c.Prefix); prefix == oid4vp.DecentralizedIdentifier && c.DID == "" {
+			return nil, fmt.Errorf("verifier: policy %s: Config.DID is not set", p.ID)
+		}
+		if p.Webhook != "" && c.Poster == nil {
+			return nil, fmt.Errorf("verifier: policy %s: Config.Poster is not set", p.ID)
+		}
+	}
+	for _, k := range c.Keys {
+		for _, id := range k.Policies {
+			if c.Policies[id] == nil {
+				return nil, fmt.Errorf("verifier: the key of %s names the policy %q, which there is not", k.Name, id)
+			}
+		}
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Watch == 0 {
+		c.Watch = 500 * time.Millisecond
+	}
+	var words []string
+	for _, v := range verification.Verdicts() {
+		words = append(words, string(v))
+	}
+	return &Service{
+		Config: c, host: u.Hostname(),
+		verdicts: c.Metrics.Counter("verifier_verdicts_total", "Verdicts on answers of wallets and on proofs.", "verdict", append(words, "refused")...),
+		hooks:    c.Metrics.Counter("verifier_webhooks_total", "Webhooks by what became of them.", "outcome", "delivered", "retried", "given_up"),
+	}, nil
+}
+
+func first[T ~string](a, b T) T {
+	if a != "" {
+		return a
+	}
+	return b
+}
+
+// Sizes of bodies.
+const (
+	maxAsk      = 64 << 10
+	maxForm     = 2 << 20 // of a wallet's answer: 1 MiB after decoding
+	maxProof    = 11 << 20
+	maxExchange = 4 << 10
+)
+
+// Routes is the table of the server.
+func (s *Service) Routes() []web.Route {
+	private := len(s.Keys) == 0
+	relying := func(r web.Route, h func(http.ResponseWriter, *http.Request, *APIKey) error) web.Route {
+		r.Private, r.Handler = private, s.authorise(h)
+		return r
+	}
+	return []web.Route{
+		relying(web.Route{Method: http.MethodPost, Pattern: "/requests", Name: "create-request", MaxBody: maxAsk, Media: []string{web.MediaJSON}, FailClosed: true}, s.create),
+		relying(web.Route{Method: http.MethodGet, Pattern: "/requests/{id}", Name: "request-state"}, s.state),
+		relying(web.Route{
+			Method: http.MethodGet, Pattern: "/requests/{id}/events", Name: "request-events", Stream: true, Timeout: oid4vp.MaxLife + time.Minute,
+		}, s.events),
+		relying(web.Route{
+			Method: http.MethodPost, Pattern: "/requests/{id}/result", Name: "request-result", MaxBody: maxExchange, Media: []string{web.MediaJSON}, FailClosed: true, Rate: "heavy",
+		}, s.exchange),
+		relying(web.Route{
+			Method: http.MethodPost, Pattern: "/verify", Name: "verify", MaxBody: maxProof, Query: true, Rate: "heavy",
+			Media: []string{"text/plain", "application/octet-stream", "image/png", "image/jpeg", "multipart/form-data", "application/dc+sd-jwt", "application/cwt"},
+		}, s.verify),
+		{Method: http.MethodGet, Pattern: "/request/{id}", Name: "request-object", Handler: s.object, AnyOrigin: true},
+		{
+			Method: http.MethodPost, Pattern: "/request/{id}", Name: "request-object-post", MaxBody: maxAsk, Media: []string{web.MediaForm},
+			Handler: s.object, AnyOrigin: true,
+		},
+		{
+			Method: http.MethodPost, Pattern: "/response/{id}", Name: "response", MaxBody: maxForm, Media: []string{web.MediaForm}, Handler: s.respond,
+			AnyOrigin: true, Rate: "heavy",
+		},
+		{Method: http.MethodGet, Pattern: "/openapi.json", Name: "openapi", Handler: openAPI, Cache: web.MaxAge(time.Hour), AnyOrigin: true, Rate: "light"},
+	}
+}
+
+// authorise lets relying parties in: whoever gets at the private port, or has a key.
+func (s *Service) authorise(h func(http.ResponseWriter, *http.Request, *APIKey) error) web.Handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if len(s.Keys) == 0 {
+			return h(w, r, &APIKey{})
+		}
+		digest := sha256.Sum256([]byte(web.Bearer(r)))
+		var who *APIKey
+		for i := range s.Keys { // all of them, so that the time says nothing
+			if subtle.ConstantTimeCompare(digest[:], s.Keys[i].Digest[:]) == 1 {
+				who = &s.Keys[i]
+			}
+		}
+		if who == nil {
+			w.Header().Set("WWW-Authenticate", `Bearer realm="verifier"`)
+			return web.Refuse(http.StatusUnauthorized, "unauthorized", "this needs the key of a relying party")
+		}
+		return h(w, r, who)
+	}
+}
+
+// may tells whether a relying party may use a policy.
+func (k *APIKey) may(policy string) bool {
+	return len(k.Policies) == 0 || slices.Contains(k.Policies, policy)
+}
+
+// client is the client identifier of a policy's requests now.
+func (s *Service) client(p *Policy, sig oid4vp.Signature, responseURI string) (oid4vp.ClientID, error) {
+	switch prefix := first(p.Prefix, s.Prefix); prefix {
+	case oid4vp.X509Hash:
+		if len(sig.X5C) == 0 {
+			return oid4vp.ClientID{}, errors.New("verifier: the signing key has no certificate")
+		}
+		return oid4vp.NewX509Hash(sig.X5C[0]), nil
+	case oid4vp.X509SANDNS:
+		return oid4vp.ClientID{Prefix: prefix, Name: s.host}, nil
+	case oid4vp.DecentralizedIdentifier:
+		return oid4vp.ClientID{Prefix: prefix, Name: s.DID}, nil
+	case oid4vp.RedirectURI:
+		return oid4vp.ClientID{Prefix: prefix, Name: responseURI}, nil
+	default:
+		return oid4vp.ClientID{}, fmt.Errorf("verifier: requests of clients %s are not made here", prefix)
+	}
+}
+
+// checker judges by what is known now; format reads what wallets show.
+func (s *Service) checker(now time.Time, format verification.Format) (*verification.Checker, error) {
+	bundle, problem := s.Trust()
+	s.mu.Lock()
+	newest := s.newest
+	s.mu.Unlock()
+	return verification.New(verification.Config{
+		COSE: s.COSE, SDJWT: format, Trust: bundle, TrustProblem: problem, Now: func() time.Time { return now }, NewestSeen: newest,
+	})
+}
+
+// learn notes the newest date that was verified, against a clock that is set back.
+func (s *Service) learn(r verification.Report) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r.Seen.After(s.newest) {
+		s.newest = r.Seen
+	}
+}
+
+// Ready tells whether requests can be made: keys, store and trust are there.
+func (s *Service) Ready() []web.Readiness {
+	return []web.Readiness{
+		{Name: "store", Check: func(ctx context.Context) error {
+			_, err := s.Once.Get(ctx, s.Now(), once.Request, [32]byte{})
+			if errors.Is(err, once.ErrNone) {
+				return nil
+			}
+			return err
+		}},
+		{Name: "keys", Check: func(context.Context) error {
+			_, err := s.Signature(s.Now())
+			return err
+		}},
+		{Name: "trust", Check: func(context.Context) error {
+			if bundle, problem := s.Trust(); bundle == nil {
+				return errors.New(strings.TrimSpace("no trust bundle: " + problem))
+			}
+			return nil
+		}},
+	}
+}
+
+// Run delivers webhooks and forgets what has expired, until ctx ends.
+func (s *Service) Run(ctx context.Context) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	var swept time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if now := s.Now(); now.Sub(swept) > time.Minute {
+			swept = now
+			if _, err := s.Once.Sweep(ctx, now); err != nil && ctx.Err() == nil {
+				s.Log.Warn("sweep", "err", err)
+			}
+		}
+		s.deliver(ctx)
+	}
+}

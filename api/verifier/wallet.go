@@ -1,0 +1,212 @@
+package verifier
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/sanad-id/sanad/internal/web"
+	"github.com/sanad-id/sanad/oid4vp"
+	"github.com/sanad-id/sanad/store/once"
+	"github.com/sanad-id/sanad/verification"
+)
+
+// A walletError is an error as OAuth writes it (OpenID4VP 1.0 section 8.5).
+type walletError struct{ e *oid4vp.Error }
+
+func (w walletError) Error() string { return w.e.Error() }
+
+// Reply writes the error. The description is ours and holds nothing of what was sent.
+func (w walletError) Reply(out http.ResponseWriter) {
+	b, err := json.Marshal(struct {
+		Error       oid4vp.Code `json:"error"`
+		Description string      `json:"error_description,omitempty"`
+	}{w.e.Code, w.e.Description})
+	if err != nil {
+		panic("verifier: internal error: an error has no JSON")
+	}
+	web.Write(out, w.e.Status(), web.MediaJSON, b)
+}
+
+// toWallet turns refusals of messages into answers.
+func toWallet(err error) error {
+	if e, ok := errors.AsType[*oid4vp.Error](err); ok {
+		return walletError{e}
+	}
+	return err
+}
+
+// notAccepted is all that a wallet learns about why (security.md, OUT-10).
+var notAccepted = walletError{&oid4vp.Error{Code: oid4vp.InvalidRequest, Description: "the presentation was not accepted"}}
+
+// object hands out the signed request (OpenID4VP 1.0 section 5.10). A wallet may ask
+// twice; it gets the same request, with its own nonce.
+func (s *Service) object(w http.ResponseWriter, r *http.Request) error {
+	secret := r.PathValue("id")
+	tx, err := s.find(r.Context(), once.Request, secret)
+	if err != nil {
+		return err
+	}
+	var nonce string
+	var wallet *oid4vp.WalletMetadata
+	if r.Method == http.MethodPost {
+		form, err := web.Form(r)
+		if err != nil {
+			return err
+		}
+		if wallet, nonce, err = oid4vp.ParseRequestForm(form); err != nil {
+			return toWallet(err)
+		}
+	}
+	sec, err := s.secrets(s.responseSecret(secret))
+	if err != nil {
+		return err
+	}
+	p, request, err := s.request(tx, sec)
+	if err != nil {
+		return err
+	}
+	sig, err := s.Signature(s.Now())
+	if err != nil {
+		return err
+	}
+	if !request.Client.ID.Signed() {
+		return errUnknown // the link had all of it
+	}
+	if now, err := s.client(p, sig, request.ResponseURI); err != nil || now != request.Client.ID {
+		return errors.Join(err, errChanged) // the certificate was replaced meanwhile
+	}
+	if wallet != nil && !wallet.Serves(request.Client.ID, sig.Signer.Key().Public.Algorithm()) {
+		return walletError{&oid4vp.Error{Code: oid4vp.InvalidRequest, Description: "requests here are not of a kind that the wallet reads"}}
+	}
+	request.WalletNonce = nonce
+	token, err := request.Sign(s.Rand, sig)
+	if err != nil {
+		return err
+	}
+	web.Write(w, http.StatusOK, oid4vp.RequestMediaType, []byte(token))
+	return nil
+}
+
+// respond takes what a wallet sends (section 8.2): the first answer that can be read
+// ends the transaction.
+func (s *Service) respond(w http.ResponseWriter, r *http.Request) error {
+	form, err := web.Form(r)
+	if err != nil {
+		return err
+	}
+	now := s.Now()
+	secret := r.PathValue("id")
+	tx, err := s.find(r.Context(), once.Response, secret)
+	if err != nil {
+		return err
+	}
+	sec, err := s.secrets(secret)
+	if err != nil {
+		return err
+	}
+	p, request, err := s.request(tx, sec)
+	if err != nil {
+		return err
+	}
+	expect := oid4vp.ExpectResponse{Mode: request.ResponseMode, State: sec.state}
+	if expect.Mode == oid4vp.DirectPostJWT {
+		expect.Key, expect.Encryptions = sec.key, request.Metadata.Encryptions
+	}
+	response, err := oid4vp.ParseResponse(form, expect)
+	if err != nil {
+		return toWallet(err)
+	}
+	result, err := s.judge(now, p, tx, request, response)
+	if err != nil {
+		return toWallet(err)
+	}
+	redirect, err := s.settle(r, now, p, tx, sec, result)
+	if err != nil {
+		return err
+	}
+	s.verdicts.Add(result.word())
+	s.Log.InfoContext(r.Context(), "answer", "request_id", web.RequestID(r.Context()), "policy", tx.Policy, "verdict", result.word(), "reasons", result.Reasons)
+	if redirect == "" && result.Verdict == verification.Invalid && result.Refused == "" {
+		return notAccepted
+	}
+	web.Write(w, http.StatusOK, oid4vp.ReplyMediaType, oid4vp.Reply{RedirectURI: redirect}.JSON())
+	return nil
+}
+
+// settle stores the result in the step that uses the response address up, so that of
+// many answers one counts. It returns where the wallet sends the browser.
+func (s *Service) settle(r *http.Request, now time.Time, p *Policy, tx *transaction, sec *secrets, result *Result) (string, error) {
+	o := &outcome{Handle: tx.Handle, Verdict: result.word(), Reasons: result.Reasons, Received: now.Unix()}
+	if tx.Receipt {
+		var err error
+		if result.Receipt, err = s.receipt(now, tx, result); err != nil {
+			return "", err
+		}
+	}
+	plain, err := result.fit()
+	if err != nil {
+		return "", err
+	}
+	if o.Sealed, err = tx.seal(plain); err != nil {
+		return "", err
+	}
+	k := outcomeKey(tx.Handle)
+	v, err := value(k, tx.Until, o)
+	if err != nil {
+		return "", err
+	}
+	put, redirect := []once.Value{v}, ""
+	if tx.ReturnTo != "" {
+		code, err := oid4vp.NewSecret(s.Rand)
+		if err != nil {
+			return "", err
+		}
+		if redirect, err = oid4vp.WithResponseCode(tx.ReturnTo, code); err != nil {
+			return "", err
+		}
+		c, err := value(once.KeyOf(once.ResponseCode, tx.Handle, code), tx.Until, tx.Handle)
+		if err != nil {
+			return "", err
+		}
+		put = append(put, c)
+	}
+	take := []once.Key{once.KeyOf(once.Response, sec.response), once.KeyOf(once.PresentationNonce, sec.nonce)}
+	_, err = s.Once.Exchange(r.Context(), now, take, put)
+	switch {
+	case errors.Is(err, once.ErrUsed):
+		return "", errAnswered
+	case errors.Is(err, once.ErrExpired):
+		return "", errExpired
+	case err != nil:
+		return "", err
+	}
+	return redirect, nil
+}
+
+// link is what calls a wallet.
+func (s *Service) link(tx *transaction, request, scheme string) (string, error) {
+	client, err := oid4vp.ParseClientID(tx.Client)
+	if err != nil {
+		return "", err
+	}
+	if client.Signed() {
+		i := oid4vp.Invocation{ClientID: client, RequestURI: s.URL + "/request/" + url.PathEscape(request), Method: oid4vp.Post}
+		return i.URL(scheme), nil
+	}
+	sec, err := s.secrets(s.responseSecret(request))
+	if err != nil {
+		return "", err
+	}
+	_, r, err := s.request(tx, sec)
+	if err != nil {
+		return "", err
+	}
+	i, err := r.Unsigned()
+	if err != nil {
+		return "", err
+	}
+	return i.URL(scheme), nil
+}
