@@ -30,7 +30,7 @@ var layers = []string{
 	// Above this line: no network, no database, no cgo.
 	"qr/image internal/vectors internal/cli internal/pgtest internal/faultproxy internal/fetch internal/redistest internal/web",
 	"registry/csvfile registry/samplecountry registry/sqltable store store/once",
-	"keys/keystest registry/registrytest store/storetest backup internal/officetest api/issuer",
+	"keys/keystest registry/registrytest store/storetest backup internal/officetest api/issuer api/verifier",
 	"cmd/issuer cmd/verifier bench proof",
 	"interop",
 }
