@@ -7,10 +7,14 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"io"
 	"maps"
+	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -463,4 +467,65 @@ func sameJSON(t *testing.T, a, b []byte) bool {
 		t.Fatal(err)
 	}
 	return reflect.DeepEqual(x, y)
+}
+
+// TestTheirWalletOverHTTP: the whole exchange over a line, with media types, statuses
+// and the reply as they travel.
+func TestTheirWalletOverHTTP(t *testing.T) {
+	p := startPeer(t, "vp.mjs")
+	holder, _ := theirKey(p, "holder")
+	signer := keystest.Signer(t, keys.Request, keys.ES256, "library")
+	g := newGate(t, p, holder)
+	leaf := g.certificate(t, signer.Key().Public, "City library", "https://"+verifierHost)
+	g.request.Client.ID = oid4vp.NewX509Hash(leaf)
+	done, err := oid4vp.WithResponseCode("https://"+verifierHost+"/done", secret(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("/request", func(w http.ResponseWriter, r *http.Request) {
+		// HTTP field values are told apart without their parameters.
+		if err := r.ParseForm(); err != nil || r.Method != http.MethodPost || !strings.HasPrefix(r.Header.Get("Accept"), oid4vp.RequestMediaType) {
+			t.Errorf("%s for %q: %v", r.Method, r.Header.Get("Accept"), err)
+		}
+		object, err := g.request.Sign(rand.Reader, oid4vp.Signature{Signer: signer, X5C: [][]byte{leaf}})
+		if err != nil {
+			t.Error(err)
+		}
+		w.Header().Set("Content-Type", oid4vp.RequestMediaType)
+		_, _ = io.WriteString(w, object)
+	})
+	var posted url.Values
+	mux.HandleFunc("/response", func(w http.ResponseWriter, r *http.Request) {
+		if err := r.ParseForm(); err != nil || r.Method != http.MethodPost || !strings.HasPrefix(r.Header.Get("Content-Type"), oid4vp.FormMediaType) {
+			t.Errorf("%s of %q: %v", r.Method, r.Header.Get("Content-Type"), err)
+		}
+		posted = r.PostForm
+		w.Header().Set("Content-Type", oid4vp.ReplyMediaType)
+		_, _ = w.Write(oid4vp.Reply{RedirectURI: done}.JSON())
+	})
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	g.request.ResponseURI = server.URL + "/response"
+
+	i := &oid4vp.Invocation{ClientID: g.request.Client.ID, RequestURI: server.URL + "/request", Method: oid4vp.Post}
+	var got resolved
+	p.call("resolve", map[string]any{
+		"link": i.URL("https://wallet.example/open"), "loopback": true,
+		"metadata": map[string]any{"vp_formats_supported": map[string]any{"dc+sd-jwt": map[string]any{}}},
+	}, &got)
+	var shown string
+	p.call("present", map[string]any{
+		"token": g.issued, "frame": frame, "kb": map[string]any{"aud": got.Client.Effective, "nonce": got.Payload["nonce"], "iat": g.now.Unix()},
+	}, &shown)
+	var answer struct {
+		Status     int
+		Type, Body string
+	}
+	p.call("respond", map[string]any{"payload": got.Payload, "token": map[string]any{"birth": []any{shown}}, "enc": "A256GCM", "send": true}, &answer)
+	reply, err := oid4vp.ParseReply([]byte(answer.Body), false)
+	if answer.Status != http.StatusOK || !strings.HasPrefix(answer.Type, oid4vp.ReplyMediaType) || err != nil || reply.RedirectURI != done {
+		t.Fatalf("answered %+v: %v", answer, err)
+	}
+	g.judge(t, posted)
 }

@@ -27,8 +27,9 @@ type ClientMetadata struct {
 
 // FormatSupport is what is supported of one format. Empty means anything.
 type FormatSupport struct {
-	// Issuer and Holder are algorithms of signatures by their JOSE names, for the
-	// credential and for the proof by the holder (section B.3.4).
+	// Issuer and Holder are algorithms of signatures, for the credential and for the
+	// proof by the holder (section B.3.4). The names are fully specified ones (RFC
+	// 9864): Ed25519 and not EdDSA, which is read as well.
 	Issuer, Holder []string
 }
 
@@ -39,14 +40,29 @@ func AllEncryptions() []jose.Encryption { return []jose.Encryption{jose.A128GCM,
 func SDJWTFormat() map[credential.Format]FormatSupport {
 	var names []string
 	for _, alg := range keys.Algorithms() {
-		names = append(names, string(alg))
+		names = append(names, fullySpecified(string(alg)))
 	}
 	return map[credential.Format]FormatSupport{credential.FormatSDJWT: {Issuer: names, Holder: slices.Clone(names)}}
 }
 
-// Takes reports whether credentials in this format, signed so, are supported.
+// Takes reports whether credentials in this format, signed so, are supported. The
+// algorithms are those of the headers; holder is "" if there is no proof.
 func (s FormatSupport) Takes(issuer, holder string) bool {
-	return (len(s.Issuer) == 0 || slices.Contains(s.Issuer, issuer)) && (holder == "" || len(s.Holder) == 0 || slices.Contains(s.Holder, holder))
+	return takes(s.Issuer, issuer) && (holder == "" || takes(s.Holder, holder))
+}
+
+// takes reports whether a list of algorithms has this one; an empty list has all.
+func takes(list []string, alg string) bool {
+	return len(list) == 0 || slices.Contains(list, alg) || slices.Contains(list, fullySpecified(alg))
+}
+
+// fullySpecified is the name of an algorithm that says which curve it is on (RFC
+// 9864). The others that we carry say so already.
+func fullySpecified(alg string) string {
+	if alg == string(keys.EdDSA) {
+		return "Ed25519"
+	}
+	return alg
 }
 
 func readClientMetadata(v strict.Value) (*ClientMetadata, error) {
@@ -209,7 +225,7 @@ func (m *WalletMetadata) Serves(id ClientID, alg keys.Algorithm) bool {
 		// its client_id already, and wallets leave the member out.
 		prefixes = []Prefix{id.Prefix}
 	}
-	return slices.Contains(prefixes, id.Prefix) && (len(m.Algorithms) == 0 || slices.Contains(m.Algorithms, string(alg)))
+	return slices.Contains(prefixes, id.Prefix) && takes(m.Algorithms, string(alg))
 }
 
 func parseWalletMetadata(s string) (*WalletMetadata, error) {

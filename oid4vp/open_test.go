@@ -532,6 +532,13 @@ func TestRequestForm(t *testing.T) {
 	if m.Serves(oid4vp.ClientID{Prefix: oid4vp.RedirectURI}, keys.ES256) || m.Serves(i.ClientID, keys.EdDSA) {
 		t.Error("serves what the wallet does not read")
 	}
+	ours := m.Formats["dc+sd-jwt"]
+	if !ours.Takes("ES384", "EdDSA") || !ours.Takes("Ed25519", "") || ours.Takes("RS256", "") || ours.Takes("ES256", "HS256") || !(oid4vp.FormatSupport{}).Takes("RS256", "RS256") {
+		t.Errorf("takes %+v", ours)
+	}
+	if (oid4vp.FormatSupport{Issuer: []string{"EdDSA"}}).Takes("ES256", "") || !(oid4vp.FormatSupport{Issuer: []string{"EdDSA"}}).Takes("EdDSA", "") {
+		t.Error("EdDSA by its old name")
+	}
 	if m, nonce, err := oid4vp.ParseRequestForm(url.Values{}); err != nil || m != nil || nonce != "" {
 		t.Errorf("nothing: %+v, %q, %v", m, nonce, err)
 	}
