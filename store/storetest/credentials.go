@@ -421,7 +421,7 @@ func testHeld(t *testing.T, sub Subject) {
 	}
 	want := map[issuance.Pseudonym]issuance.Holding{
 		records[1]: {ID: id(1), State: issuance.Intended},
-		records[2]: {ID: id(2), State: issuance.Active, Batch: "batch-1", Row: 2},
+		records[2]: {ID: id(2), State: issuance.Active, Batch: "batch-1", Row: 2, Expires: full(2).Expires},
 		records[3]: {ID: id(3), State: issuance.Suspended},
 	}
 	for programme, want := range map[string]map[issuance.Pseudonym]issuance.Holding{program: want, "other": {}} {
