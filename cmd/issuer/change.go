@@ -25,6 +25,7 @@ type credentialView struct {
 	Expires    *time.Time `json:"expires,omitempty"`
 	Changed    time.Time  `json:"changed"`
 	Supersedes string     `json:"supersedes,omitempty"`
+	PartOf     string     `json:"part_of,omitempty"`
 	Batch      string     `json:"batch,omitempty"`
 	Forms      []formView `json:"forms"`
 }
@@ -39,7 +40,7 @@ type formView struct {
 func viewCredential(c issuance.Credential) credentialView {
 	v := credentialView{
 		ID: c.ID, Programme: c.Programme, Version: c.Version, State: string(c.State), Reason: string(c.Reason),
-		IssuedAt: c.IssuedAt, Changed: c.Changed, Supersedes: c.Supersedes, Batch: c.Batch,
+		IssuedAt: c.IssuedAt, Changed: c.Changed, Supersedes: c.Supersedes, PartOf: c.PartOf, Batch: c.Batch,
 	}
 	if !c.Expires.IsZero() {
 		v.Expires = &c.Expires
@@ -64,6 +65,9 @@ func (v credentialView) text(w io.Writer) {
 	if v.Supersedes != "" {
 		fmt.Fprintf(w, "  replaces %s\n", v.Supersedes)
 	}
+	if v.PartOf != "" {
+		fmt.Fprintf(w, "  part of  %s\n", v.PartOf)
+	}
 	for _, f := range v.Forms {
 		fmt.Fprintf(w, "  form     %s, slot %d of %s, key %s\n", f.Form, f.StatusIndex, f.StatusURI, f.Key)
 	}
@@ -84,6 +88,8 @@ func explain(err error) error {
 	switch {
 	case errors.Is(err, issuance.ErrNoCredential):
 		return cli.Hint(err, "credential ids are in the manifest.csv of a batch; `issuer status --programme P --record ID` finds one by its record")
+	case errors.Is(err, issuance.ErrPart):
+		return cli.Hint(err, "change the credential that it is a part of; `issuer status` shows both")
 	case errors.Is(err, issuance.ErrFinal):
 		return cli.Hint(err, "revoked is final; issue a new credential for the record instead")
 	case errors.Is(err, issuance.ErrNotAllowed):
@@ -216,6 +222,12 @@ func (p *program) statusCommand() *cobra.Command {
 					return explain(err)
 				}
 				found = append(found, viewCredential(cred))
+				for part, err := range app.store.Find(cmd.Context(), issuance.Query{PartOf: cred.ID}) {
+					if err != nil {
+						return err
+					}
+					found = append(found, viewCredential(part))
+				}
 			} else {
 				q := issuance.Query{Programme: programmeID, Record: app.service.Pseudonym(programmeID, record)}
 				for cred, err := range app.store.Find(cmd.Context(), q) {
