@@ -258,6 +258,11 @@ func TestSignRefuses(t *testing.T) {
 		spoil func(*country, *trust.Content)
 		want  error
 	}{
+		{"an issuer with an http address", func(_ *country, c *trust.Content) { c.Issuers[0].URL = "http://registry.example" }, trust.ErrContent},
+		{"an http address that begins like one of this machine", func(_ *country, c *trust.Content) { c.Issuers[0].URL = "http://localhost.example" }, trust.ErrContent},
+		{"JWS-19 an issuer with the id of another for its address", func(_ *country, c *trust.Content) {
+			c.Issuers[1].ID, c.Issuers[0].URL = "https://other.example", "https://other.example"
+		}, trust.ErrContent},
 		{"version 0", func(_ *country, c *trust.Content) { c.Version = 0 }, trust.ErrContent},
 		{"version 2 without the one before", func(_ *country, c *trust.Content) { c.Version = 2 }, trust.ErrContent},
 		{"version 1 with one before", func(_ *country, c *trust.Content) { c.Previous[0] = 1 }, trust.ErrContent},
