@@ -20,6 +20,9 @@ import (
 // not be issued for and stores the intent of the others, all or none.
 func (s *Service) intend(ctx context.Context, o *order, now time.Time, all []*candidate) error {
 	sound := alive(all)
+	if len(sound) > 1 {
+		ctx = Bulk(ctx)
+	}
 	err := s.cfg.Store.Write(ctx, func(tx Tx) error {
 		if err := o.held(tx); err != nil {
 			return err

@@ -338,6 +338,17 @@ type Store interface {
 	Lists(ctx context.Context) ([]List, error)
 }
 
+// Bulk returns a context for a call of [Store.Write] that stores much, such as the
+// intents of a chunk.
+func Bulk(ctx context.Context) context.Context { return context.WithValue(ctx, bulk{}, true) }
+
+// IsBulk reports whether a context comes from [Bulk]. A store whose calls share a
+// commit may have to keep what was there before each of them but the first: it lets
+// this one be the first. It changes nothing else.
+func IsBulk(ctx context.Context) bool { return ctx.Value(bulk{}) != nil }
+
+type bulk struct{}
+
 // A Tx is what can be done in one transaction of a [Store]. Its methods are
 // called from one goroutine at a time, and a sequence must have ended before the
 // next method is called.

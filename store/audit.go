@@ -43,18 +43,20 @@ func (l auditLog) Tail() (int64, time.Time, error) {
 
 // Hashes implements [audit.Storage].
 func (l auditLog) Hashes(places []int64) ([]audit.Hash, error) {
-	hashes := make([]audit.Hash, len(places))
-	for i, p := range places {
+	hashes := make([]audit.Hash, 0, len(places))
+	d := l.t.db.engine.dialect()
+	err := l.t.rows(d.selectHashes, []any{d.numbers(places)}, func(scan scan) error {
 		var h []byte
-		if _, err := l.t.row(selectHash, []any{p}, &h); err != nil {
-			return nil, err
+		if err := scan(&h); err != nil {
+			return l.t.fail(storeError(err))
 		}
-		if len(h) != len(hashes[i]) {
-			return nil, l.t.lose(fmt.Errorf("store: the audit log lacks hash %d", p))
+		if len(h) != len(audit.Hash{}) {
+			return l.t.lose(fmt.Errorf("store: the audit log lacks hash %d", places[len(hashes)]))
 		}
-		hashes[i] = audit.Hash(h)
-	}
-	return hashes, nil
+		hashes = append(hashes, audit.Hash(h))
+		return nil
+	})
+	return hashes, err
 }
 
 // Append implements [audit.Storage].

@@ -48,6 +48,12 @@ type session interface {
 	// hold shows others, from now on, that this writer is alive.
 	hold(writer int64) error
 
+	// savepoint marks where undo takes it back to, and release makes what was done
+	// since part of the whole. There is one at a time.
+	savepoint() error
+	undo() error
+	release() error
+
 	// commit ends it. An error means that nothing is stored, unless it is
 	// ErrOutcomeUnknown.
 	commit() error
@@ -70,13 +76,18 @@ func (e *stopError) Unwrap() error { return e.err }
 type dialect struct {
 	// Credentials by an array of ids, and who holds an array of records.
 	selectMarked, selectHeld string
-	strings                  func([]string) any
-	records                  func([]issuance.Pseudonym) any
+	// The hashes of the audit log at an array of places.
+	selectHashes string
+	strings      func([]string) any
+	numbers      func([]int64) any
+	records      func([]issuance.Pseudonym) any
 	// aside keeps the database from choosing the index of a column.
 	aside func(column string) string
 	// abandoned is the condition that the writer of a credential is gone; param is
 	// the parameter with our own number.
 	abandoned func(param string) string
+	// bulkFirst says that what is done behind a savepoint costs memory.
+	bulkFirst bool
 	// confirmTimeline writes down that the present timeline is the right one, if
 	// there are such.
 	confirmTimeline string

@@ -26,16 +26,20 @@ func Migrations() fs.FS { return steps }
 
 // ExecWriter runs a statement on the writing connection, between transactions.
 func (db *DB) ExecWriter(ctx context.Context, statement string) error {
-	<-db.turn
-	defer func() { db.turn <- struct{}{} }()
+	if _, err := db.turns.take(ctx, true); err != nil {
+		return err
+	}
+	defer db.turns.pass()
 	_, err := db.engine.(*sqliteEngine).conn.ExecContext(ctx, statement)
 	return err
 }
 
 // PragmaWriter asks the writing connection for a setting.
 func (db *DB) PragmaWriter(ctx context.Context, name string) (value string, err error) {
-	<-db.turn
-	defer func() { db.turn <- struct{}{} }()
+	if _, err := db.turns.take(ctx, true); err != nil {
+		return "", err
+	}
+	defer db.turns.pass()
 	return value, db.engine.(*sqliteEngine).conn.QueryRowContext(ctx, "PRAGMA "+name).Scan(&value)
 }
 
@@ -114,3 +118,25 @@ func PostgresVersionOne(t testing.TB, owner string, o Options, statements string
 	_, err = conn.Exec(ctx, statements)
 	return err
 }
+
+// Waiting is how many calls wait for their turn to write.
+func (db *DB) Waiting() int {
+	db.turns.mu.Lock()
+	defer db.turns.mu.Unlock()
+	return len(db.turns.waiting)
+}
+
+// Turns are the turns of a database, by themselves.
+type Turns struct{ turns turns }
+
+// NewTurns returns turns that nobody has.
+func NewTurns() *Turns { return new(Turns) }
+
+// Take waits for the turn.
+func (t *Turns) Take(ctx context.Context) error {
+	_, err := t.turns.take(ctx, true)
+	return err
+}
+
+// Pass gives it to the next one.
+func (t *Turns) Pass() { t.turns.pass() }

@@ -84,9 +84,6 @@ func (t *tx) stageFrom(j Journal, next int64) error {
 
 // settle tells the journal how a transaction that it has entries of has ended.
 func (t *tx) settle(o outcome) {
-	if o == outcomeStored && t.stored != nil {
-		t.stored()
-	}
 	if !t.staged {
 		return
 	}

@@ -101,7 +101,9 @@ var postgresDialect = dialect{
 		FROM unnest($2::bytea[]) AS u (record)
 		CROSS JOIN LATERAL (SELECT * FROM credential WHERE programme_no = $1 AND record_ref = u.record AND vacated = 0 OFFSET 0) c
 		LEFT JOIN batch b ON b.batch_no = c.batch_no`,
-	strings: func(all []string) any { return all },
+	selectHashes: `SELECT ` + hashAt("u.place") + ` FROM unnest($1::bigint[]) WITH ORDINALITY AS u (place, n) ORDER BY u.n`,
+	strings:      func(all []string) any { return all },
+	numbers:      func(all []int64) any { return all },
 	records: func(all []issuance.Pseudonym) any {
 		b := make([][]byte, len(all))
 		for i := range all {

@@ -21,6 +21,7 @@ type postgresTx struct {
 	cancel   context.CancelFunc
 	timeline int64
 	block    block // what it adds to the audit log
+	before   block // that, at the savepoint
 }
 
 var _ session = (*postgresTx)(nil)
@@ -62,8 +63,9 @@ func (e *postgresEngine) tryBegin(ctx context.Context) (*postgresTx, head, error
 		e.conn = conn
 	}
 	s := &postgresTx{e: e}
-	s.ctx, s.cancel = context.WithTimeout(ctx, txPatience)
-	h, err := s.begin()
+	// Others may go on in it, and the end of one's context must not be theirs.
+	s.ctx, s.cancel = context.WithTimeout(context.WithoutCancel(ctx), txPatience)
+	h, err := s.begin(ctx)
 	if err != nil {
 		s.cancel()
 		return nil, head{}, errors.Join(err, e.drop())
@@ -71,7 +73,7 @@ func (e *postgresEngine) tryBegin(ctx context.Context) (*postgresTx, head, error
 	return s, h, nil
 }
 
-func (s *postgresTx) begin() (head, error) {
+func (s *postgresTx) begin(ctx context.Context) (head, error) {
 	var h head
 	var confirmed int64
 	var b pgx.Batch
@@ -81,7 +83,9 @@ func (s *postgresTx) begin() (head, error) {
 		found = true
 		return row.Scan(&h.epoch, &h.fence, &confirmed, &s.timeline)
 	})
-	if err := s.e.conn.SendBatch(s.ctx, &b).Close(); err != nil {
+	ctx, cancel := context.WithTimeout(ctx, txPatience)
+	defer cancel()
+	if err := s.e.conn.SendBatch(ctx, &b).Close(); err != nil {
 		return head{}, err
 	}
 	if !found {
@@ -204,6 +208,21 @@ func (s *postgresTx) hold(writer int64) error {
 	}
 	s.e.writer = writer
 	return nil
+}
+
+func (s *postgresTx) savepoint() error {
+	s.before = s.block
+	return s.run("SAVEPOINT member")
+}
+
+func (s *postgresTx) release() error { return s.run("RELEASE member") }
+
+func (s *postgresTx) undo() error {
+	s.block = s.before
+	if err := s.run("ROLLBACK TO member"); err != nil {
+		return err
+	}
+	return s.release()
 }
 
 func (s *postgresTx) rollback() error {

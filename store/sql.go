@@ -78,8 +78,11 @@ const (
 	insertForm = `INSERT INTO credential_form (credential_no, form_no, form, list_no, slot_index, slot_value, key_id, to_be_signed, signed)
 		VALUES ($1, $2, $3, $4, $5, 0, $6, $7, zeroblob(32))`
 
-	updateSigned = `UPDATE credential_form SET signed = $3 WHERE credential_no = $1 AND form_no = $2`
-	updateActive = `UPDATE credential SET state = 'active', changed_at = CASE WHEN changed_at < $2 THEN $2 ELSE changed_at END WHERE credential_no = $1`
+	// Those of SQLite; see sqliteTx.complete.
+	updateSigned = `UPDATE credential_form SET signed = substr($2, 1 + 32 * j.key, 32) FROM json_each($1) j
+		WHERE credential_no = j.value AND form_no = $3`
+	updateActive = `UPDATE credential SET state = 'active', changed_at = CASE WHEN changed_at < $2 THEN $2 ELSE changed_at END
+		WHERE credential_no IN (SELECT value FROM json_each($1))`
 
 	selectRedeemed = `SELECT credential_id FROM credential WHERE idempotency_key = $1`
 	selectParts    = `SELECT credential_id, state FROM credential WHERE part_of = $1 AND state <> 'revoked' ORDER BY credential_id`
@@ -104,11 +107,9 @@ const (
 	insertPublication = `INSERT INTO publication (name, number, issued_at, digest, content) VALUES ($1, $2, $3, $4, $5)`
 	updatePublication = `UPDATE publication SET number = $2, issued_at = $3, digest = $4, content = $5 WHERE name = $1`
 
-	selectTail   = `SELECT first_entry + entry_count, last_at FROM audit_block ORDER BY first_entry DESC LIMIT 1`
-	insertBlock  = `INSERT INTO audit_block (first_entry, entry_count, last_at, entries) VALUES ($1, $2, $3, $4)`
-	insertHashes = `INSERT INTO audit_hashes (first_hash, hashes) VALUES ($1, $2)`
-	selectHash   = `SELECT substr(hashes, CAST(($1 - first_hash) * 32 + 1 AS INTEGER), 32) FROM audit_hashes
-		WHERE first_hash <= $1 ORDER BY first_hash DESC LIMIT 1`
+	selectTail      = `SELECT first_entry + entry_count, last_at FROM audit_block ORDER BY first_entry DESC LIMIT 1`
+	insertBlock     = `INSERT INTO audit_block (first_entry, entry_count, last_at, entries) VALUES ($1, $2, $3, $4)`
+	insertHashes    = `INSERT INTO audit_hashes (first_hash, hashes) VALUES ($1, $2)`
 	selectBlock     = `SELECT entry_count, entries FROM audit_block WHERE first_entry = $1`
 	selectBlockWith = `SELECT first_entry, entry_count, entries FROM audit_block WHERE first_entry <= $1 ORDER BY first_entry DESC LIMIT 1`
 
@@ -116,6 +117,14 @@ const (
 	selectCheckpoints    = `SELECT size, root, signed_at, note FROM audit_checkpoint ORDER BY size`
 	insertCheckpoint     = `INSERT INTO audit_checkpoint (size, root, signed_at, note) VALUES ($1, $2, $3, $4)`
 )
+
+var selectHash = `SELECT ` + hashAt("$1")
+
+// hashAt is the hash at a place, NULL if there is none.
+func hashAt(place string) string {
+	return `(SELECT substr(hashes, CAST((` + place + ` - first_hash) * 32 + 1 AS INTEGER), 32) FROM audit_hashes
+		WHERE first_hash <= ` + place + ` ORDER BY first_hash DESC LIMIT 1)`
+}
 
 // credentials selects up to n credentials by these clauses, in the order of their
 // ids. The limit is not a parameter, since SQLite would prepare the statement

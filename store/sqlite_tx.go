@@ -9,6 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -48,6 +50,8 @@ var sqliteDialect = dialect{
 	selectHeld: `SELECT c.record_ref, c.credential_id, c.state, b.batch_id, c.batch_row, c.expires_at
 		FROM json_each($2) j CROSS JOIN credential c LEFT JOIN batch b USING (batch_no)
 		WHERE c.programme_no = $1 AND c.record_ref = unhex(j.value) AND c.vacated = 0`,
+	selectHashes: `SELECT ` + hashAt("j.value") + ` FROM json_each($1) j ORDER BY j.key`,
+	numbers:      func(all []int64) any { return string(intArray(all)) },
 	strings: func(all []string) any {
 		b, err := json.Marshal(all)
 		if err != nil {
@@ -58,6 +62,7 @@ var sqliteDialect = dialect{
 	records:   func(all []issuance.Pseudonym) any { return hexArray(all) },
 	aside:     func(column string) string { return "+" + column },
 	abandoned: func(param string) string { return "writer_no IS NOT " + param },
+	bulkFirst: true,
 }
 
 // hexArray is a JSON array of pseudonyms in hexadecimal.
@@ -73,6 +78,18 @@ func hexArray(records []issuance.Pseudonym) string {
 		b = append(b, '"')
 	}
 	return string(append(b, ']'))
+}
+
+// intArray is a JSON array of numbers.
+func intArray(all []int64) []byte {
+	b := append(make([]byte, 0, 2+12*len(all)), '[')
+	for i, n := range all {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = strconv.AppendInt(b, n, 10)
+	}
+	return append(b, ']')
 }
 
 func (e *sqliteEngine) close(orderly bool) error {
@@ -289,13 +306,40 @@ func (s sqliteTx) rows(query string, args []any, f func(scan) error) error {
 	return nil
 }
 
-func (s sqliteTx) insert(into insertion, n int, bind func(i int, v values)) (int, error) {
-	return s.each(into.statement, n, len(into.columns), bind)
+// manyRows is how many rows one statement inserts. A statement by itself costs as
+// much as a row: it keeps a copy of every page that it changes, in case it fails.
+const manyRows = 20
+
+func (s sqliteTx) insert(into insertion, n int, bind func(i int, v values)) (row int, err error) {
+	if n < manyRows {
+		return s.each(into.statement, n, 1, len(into.columns), bind)
+	}
+	rest := n % manyRows
+	row, err = s.each(into.many(manyRows), n-rest, manyRows, len(into.columns), bind)
+	if err != nil {
+		return n, err // one of many
+	}
+	i, err := s.each(into.statement, rest, 1, len(into.columns), func(i int, v values) { bind(row+i, v) })
+	return row + i, err
 }
 
-// each runs a statement for n rows, with params parameters that bind sets for
-// row i. It goes past database/sql, which would cost as much again as SQLite.
-func (s sqliteTx) each(query string, n, params int, bind func(i int, v values)) (row int, err error) {
+// many is the statement for so many rows. Its parameters are in the order of the
+// columns and have no names, since the driver looks for names one by one.
+func (into insertion) many(rows int) string {
+	head, row, ok := strings.Cut(into.statement, "VALUES ")
+	if !ok {
+		panic("store: internal error: not an insertion: " + into.statement)
+	}
+	row = parameter.ReplaceAllString(row, "?")
+	return head + "VALUES " + row + strings.Repeat(", "+row, rows-1)
+}
+
+var parameter = regexp.MustCompile(`\$[0-9]+`)
+
+// each runs a statement for n rows, so many at a time, each with params parameters
+// that bind sets for row i. It goes past database/sql, which would cost as much again
+// as SQLite.
+func (s sqliteTx) each(query string, n, atOnce, params int, bind func(i int, v values)) (row int, err error) {
 	if n == 0 {
 		return 0, nil
 	}
@@ -304,12 +348,14 @@ func (s sqliteTx) each(query string, n, params int, bind func(i int, v values)) 
 		if err != nil {
 			return err
 		}
-		args := make(values, params)
+		args := make(values, atOnce*params)
 		for i := range args {
 			args[i].Ordinal = i + 1
 		}
-		for row = range n {
-			bind(row, args)
+		for row = 0; row < n; row += atOnce {
+			for i := range atOnce {
+				bind(row+i, args[i*params:(i+1)*params])
+			}
 			if _, err := p.ExecContext(s.ctx, args); err != nil {
 				return err
 			}
@@ -334,30 +380,56 @@ func (s sqliteTx) prepare(c any, query string) (driver.StmtExecContext, error) {
 	return p.(driver.StmtExecContext), nil
 }
 
+// complete takes one statement for a form of all credentials, and one for their
+// states: the numbers come as one JSON text, in whose order the hashes follow one
+// another.
 func (s sqliteTx) complete(numbers []int64, marks []issuance.Mark, at int64) error {
-	type form struct{ mark, form int }
-	flat := make([]form, 0, len(marks))
-	for i := range marks {
-		for j := range marks[i].Signed {
-			flat = append(flat, form{i, j})
+	for form := 0; ; form++ {
+		of := make([]int64, 0, len(marks))
+		hashes := make([]byte, 0, 32*len(marks))
+		for i := range marks {
+			if form < len(marks[i].Signed) {
+				of, hashes = append(of, numbers[i]), append(hashes, marks[i].Signed[form][:]...)
+			}
+		}
+		if len(of) == 0 {
+			break
+		}
+		if err := s.change(len(of), updateSigned, string(intArray(of)), hashes, form); err != nil {
+			return err
 		}
 	}
-	i, err := s.each(updateSigned, len(flat), 3, func(i int, v values) {
-		f := flat[i]
-		v.set(numbers[f.mark], int64(f.form), marks[f.mark].Signed[f.form][:])
-	})
+	return s.change(len(numbers), updateActive, string(intArray(numbers)), at)
+}
+
+// change runs a statement that must change so many rows.
+func (s sqliteTx) change(rows int, query string, args ...any) error {
+	p, err := s.stmt(query)
 	if err != nil {
-		return fmt.Errorf("%.40q: %w", marks[flat[i].mark].ID, err)
+		return err
 	}
-	i, err = s.each(updateActive, len(marks), 2, func(i int, v values) { v.set(numbers[i], at) })
+	r, err := p.ExecContext(s.ctx, args...)
 	if err != nil {
-		return fmt.Errorf("%.40q: %w", marks[i].ID, err)
+		return s.judge(err)
+	}
+	if n, err := r.RowsAffected(); err != nil || n != int64(rows) {
+		return fmt.Errorf("store: %d rows of %d were changed: %v", n, rows, err)
 	}
 	return nil
 }
 
 // hold has nothing to do: who has the lock of the file is the one that is alive.
 func (s sqliteTx) hold(int64) error { return nil }
+
+func (s sqliteTx) savepoint() error { return s.run("SAVEPOINT member") }
+func (s sqliteTx) release() error   { return s.run("RELEASE member") }
+
+func (s sqliteTx) undo() error {
+	if err := s.run("ROLLBACK TO member"); err != nil {
+		return err
+	}
+	return s.release()
+}
 
 func (s sqliteTx) commit() error {
 	if err := s.run("COMMIT"); err != nil {

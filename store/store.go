@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -88,8 +87,8 @@ type DB struct {
 	journal  Journal
 	confirms bool // Options.WhileFenced
 
-	// turn holds one token: the right to write and to use what follows.
-	turn   chan struct{}
+	// turns give the right to write and to use what follows.
+	turns  turns
 	broken error
 	names  names
 
@@ -99,12 +98,7 @@ type DB struct {
 }
 
 func newDB(e engine, location string, o Options) *DB {
-	db := &DB{
-		engine: e, location: location, readOnly: o.ReadOnly, now: o.Now, journal: o.Journal, confirms: o.WhileFenced,
-		turn: make(chan struct{}, 1),
-	}
-	db.turn <- struct{}{}
-	return db
+	return &DB{engine: e, location: location, readOnly: o.ReadOnly, now: o.Now, journal: o.Journal, confirms: o.WhileFenced}
 }
 
 // start opens an engine and makes a DB of it.
@@ -268,72 +262,11 @@ func (db *DB) Close() error {
 }
 
 func (db *DB) shut() error {
-	<-db.turn // and never back: later writers find it closed
-	defer close(db.turn)
+	db.turns.close()
 	return db.engine.close(db.broken == nil)
 }
 
-// Write implements [issuance.Store]. If the commit fails it returns
-// [ErrOutcomeUnknown]; after a disk error every later call returns [ErrBroken].
-func (db *DB) Write(ctx context.Context, f func(issuance.Tx) error) error {
-	if db.readOnly {
-		return fmt.Errorf("store: write: opened for reading only: %s", db.location)
-	}
-	select {
-	case _, open := <-db.turn:
-		if !open {
-			return ErrClosed
-		}
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	defer func() { db.turn <- struct{}{} }()
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if db.broken != nil {
-		return fmt.Errorf("%w: %w", ErrBroken, db.broken)
-	}
-	return db.write(ctx, f)
-}
-
-// write runs one transaction. Statements do not get ctx: it is asked between
-// them, so that none is broken off half way.
-func (db *DB) write(ctx context.Context, f func(issuance.Tx) error) error {
-	s, h, err := db.engine.begin(ctx)
-	if err != nil {
-		db.stop(err)
-		return err
-	}
-	t := &tx{db: db, outer: ctx, s: s, head: h}
-	over := false
-	defer func() { // also if f panics
-		t.over = true
-		if over {
-			return
-		}
-		if e := s.rollback(); e != nil {
-			db.stop(e)
-		}
-		db.names = names{} // what was looked up may never have been stored
-		t.settle(outcomeNotStored)
-	}()
-	if err := t.do(f); err != nil {
-		return err
-	}
-	if err := s.commit(); err != nil {
-		db.stop(err)
-		if errors.Is(err, ErrOutcomeUnknown) {
-			t.settle(outcomeUnknown)
-		}
-		return err
-	}
-	over = true
-	t.settle(outcomeStored)
-	return nil
-}
-
-// do is a transaction up to where it is stored.
+// do is a transaction up to where it could be stored.
 func (t *tx) do(f func(issuance.Tx) error) error {
 	if err := t.checkFence(t.head); err != nil {
 		return err
@@ -344,10 +277,7 @@ func (t *tx) do(f func(issuance.Tx) error) error {
 	if t.lost != nil { // f went on although something had failed
 		return t.lost
 	}
-	if err := t.outer.Err(); err != nil {
-		return err
-	}
-	return t.stage()
+	return t.outer.Err()
 }
 
 // stop notes that the database must not be written to any more, if err says so.

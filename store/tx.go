@@ -19,6 +19,7 @@ type tx struct {
 	head   head
 	lost   error
 	over   bool
+	behind bool // it has a savepoint before it
 	newLog bool // see BeginLog
 
 	// What it adds to the audit log, for the journal.
