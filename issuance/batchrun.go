@@ -222,11 +222,13 @@ func (b *batchRun) run(ctx context.Context) error {
 			ended = b.read(ctx, b.batch.Chunks, b.batch.Rows, read)
 		}
 	})
-	mapped := b.stage(&wg, read, func(c *chunk) error { return b.mapRecords(work, c) })
-	intended := b.stage(&wg, mapped, func(c *chunk) error { return b.intend(work, c) })
-	signed := b.stage(&wg, intended, b.sign)
-	settled := b.stage(&wg, signed, func(c *chunk) error { return b.settle(work, c) })
-	released := b.stage(&wg, settled, b.release)
+	mapped := b.stage(&wg, read, 0, func(c *chunk) error { return b.mapRecords(work, c) })
+	// The stages that write take turns at the store: a chunk waits before each of the
+	// others, so that these are at work while the store syncs.
+	intended := b.stage(&wg, mapped, 1, func(c *chunk) error { return b.intend(work, c) })
+	signed := b.stage(&wg, intended, 1, b.sign)
+	settled := b.stage(&wg, signed, 0, func(c *chunk) error { return b.settle(work, c) })
+	released := b.stage(&wg, settled, 0, b.release)
 	flush := make(chan releasedChunk, 2*flushChunks)
 	wg.Go(func() { b.flush(flush) })
 	for c := range released {
@@ -264,11 +266,11 @@ func (b *batchRun) finish(ctx context.Context) error {
 	return b.folder.clean()
 }
 
-// stage runs f on each chunk and hands it on. From the first chunk on that fails
+// stage runs f on each chunk and hands it on; so many may wait to be taken over. From the first chunk on that fails
 // in any stage, chunks are dropped; those before it go their way. A chunk that
 // somebody else has taken on meanwhile is dropped alone.
-func (b *batchRun) stage(wg *sync.WaitGroup, in <-chan *chunk, f func(*chunk) error) <-chan *chunk {
-	out := make(chan *chunk)
+func (b *batchRun) stage(wg *sync.WaitGroup, in <-chan *chunk, ahead int, f func(*chunk) error) <-chan *chunk {
+	out := make(chan *chunk, ahead)
 	wg.Go(func() {
 		defer close(out)
 		for c := range in {

@@ -6,6 +6,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
+	"runtime/debug"
 	"runtime/pprof"
 	"strings"
 	"time"
@@ -65,6 +67,11 @@ Exit status: 0 all issued, 3 finished with some records refused, 4 stopped half-
 			request.Notes = notes.add
 			bar := newProgress(cmd, supply.source)
 			request.Total, request.Progress = bar.total, bar.report
+			// What the passphrase of the keystore took, 64 MB, is not needed again.
+			debug.FreeOSMemory()
+			// Threads that wait for a disk or a server get a core at once when they go on,
+			// which goroutines on few processors would not: signing keeps those busy.
+			defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2*runtime.GOMAXPROCS(0) + 2))
 			result, err := app.service.RunBatch(cmd.Context(), request)
 			bar.done()
 			if err := errors.Join(err, notes.close()); err != nil {
