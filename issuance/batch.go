@@ -75,7 +75,7 @@ type BatchRequest struct {
 	Begun func(batch string)
 
 	// Chunk is how many records go into one transaction; optional, 500 for text
-	// alone and 250 with pictures if 0. About six chunks are in memory at a time.
+	// alone and 250 with pictures if 0. About eight chunks are in memory at a time.
 	Chunk int
 	// Total is the number of records of the source, for Progress; optional.
 	Total int64
