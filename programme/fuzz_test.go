@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sanad-id/sanad/credential/sdjwt"
 	"github.com/sanad-id/sanad/programme"
 )
 
@@ -52,7 +53,15 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("programme %+v", p)
 		}
 		for _, form := range p.Forms {
-			if len(form.Claims) == 0 || form.MaxVersion < 1 || form.MaxVersion > 25 {
+			sound := form.MaxVersion >= 1 && form.MaxVersion <= 25
+			if form.Wallet() {
+				metadata, err := p.TypeMetadata(form.Name)
+				if err == nil {
+					_, err = sdjwt.ParseTypeMetadata(metadata)
+				}
+				sound = err == nil && form.VCT != "" && form.Copies >= 1 && form.Copies <= programme.MaxCopies && len(form.Shown) <= len(form.Claims)
+			}
+			if len(form.Claims) == 0 || !sound {
 				t.Fatalf("form %+v", form)
 			}
 		}

@@ -78,9 +78,9 @@ func TestP26Postgres(t *testing.T) {
 		name, prepare, undo string
 		want                error
 	}{
-		{"P26 newer", `INSERT INTO goose_db_version (version_id, is_applied) VALUES (3, TRUE)`, `DELETE FROM goose_db_version WHERE version_id = 3`, store.ErrNewer},
+		{"P26 newer", `INSERT INTO goose_db_version (version_id, is_applied) VALUES (4, TRUE)`, `DELETE FROM goose_db_version WHERE version_id = 4`, store.ErrNewer},
 		{"P26 a version left out", `DELETE FROM goose_db_version WHERE version_id = 1`, `INSERT INTO goose_db_version (version_id, is_applied) VALUES (1, TRUE)`, store.ErrAltered},
-		{"P26 half migrated: tables without version", `DELETE FROM goose_db_version WHERE version_id = 2`, `INSERT INTO goose_db_version (version_id, is_applied) VALUES (2, TRUE)`, store.ErrAltered},
+		{"P26 half migrated: tables without version", `DELETE FROM goose_db_version WHERE version_id = 3`, `INSERT INTO goose_db_version (version_id, is_applied) VALUES (3, TRUE)`, store.ErrAltered},
 		{"P26 half migrated: version without a table", `ALTER TABLE batch_chunk RENAME TO other`, `ALTER TABLE other RENAME TO batch_chunk`, store.ErrAltered},
 		{"P26 no version at all", `ALTER TABLE goose_db_version RENAME TO other`, `ALTER TABLE other RENAME TO goose_db_version`, store.ErrAltered},
 		{"P26 a trigger taken away", `ALTER TRIGGER credential_delete ON credential RENAME TO other`, `ALTER TRIGGER other ON credential RENAME TO credential_delete`, store.ErrAltered},
