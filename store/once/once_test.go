@@ -564,7 +564,7 @@ func TestP10Cuts(t *testing.T) {
 		}
 	}
 	t.Logf("%d cuts, %d calls of unknown outcome, %d of %d values lost", proxy.Counts().Cuts(), unknown.Load(), lost, len(values))
-	if proxy.Counts().Cuts() < 20 || lost > len(values)/2 {
+	if !testing.Short() && (proxy.Counts().Cuts() < 20 || lost > len(values)/2) {
 		t.Error("the test tests little")
 	}
 }
@@ -686,7 +686,7 @@ func TestP10KilledTakers(t *testing.T) {
 				t.Errorf("value %d in the end: %v, want %v", i, err, once.ErrUsed)
 			}
 		}
-		if len(won) < n/2 {
+		if !testing.Short() && len(won) < n/2 {
 			t.Errorf("only %d of %d values reached a taker; the test tests little", len(won), n)
 		}
 	})
