@@ -197,7 +197,7 @@ func (p *Policy) transaction(asked []askedData) ([]string, error) {
 		if err != nil {
 			return nil, web.Refuse(http.StatusBadRequest, "transaction_data", "the transaction data cannot be written")
 		}
-		out = append(out, d.String())
+		out = append(out, d.Encoded())
 	}
 	for _, rule := range p.Transactions {
 		if rule.Required && !seen[rule.Type] {
