@@ -27,7 +27,7 @@ type Held struct {
 	Format string `json:"format"`
 	Type   string `json:"type"`
 	// Names are the names of the type for people by language, IssuerNames those of the
-	// issuer, Labels those of claims by their path in JSON.
+	// issuer, Labels those of claims by path as oid4vp.PathText writes it.
 	Names       map[string]string            `json:"names,omitempty"`
 	IssuerNames map[string]string            `json:"issuer_names,omitempty"`
 	Labels      map[string]map[string]string `json:"labels,omitempty"`
@@ -89,8 +89,10 @@ func holderSigner(der []byte) (keys.Signer, error) {
 		return nil, errors.Join(ErrCorrupt, err)
 	}
 	// A wallet's key has no life cycle: it works as long as its credential does.
+	always := time.Unix(0, 0).UTC()
 	return keys.NewSigner(keys.Key{
-		Public: public, Purpose: keys.Holder, State: keys.Active, SignUntil: time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC),
+		Public: public, Purpose: keys.Holder, State: keys.Active, Created: always, Published: always, SignFrom: always,
+		SignUntil: time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC),
 	}, private)
 }
 

@@ -50,6 +50,7 @@ const (
 	identityName = "wallet.age"
 	heldFolder   = "held"
 	logFolder    = "log"
+	waitFolder   = "pending"
 	suffix       = ".age"
 )
 
@@ -91,7 +92,7 @@ func Create(dir string, passphrase []byte) (*Wallet, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, folder := range []string{dir, filepath.Join(dir, heldFolder), filepath.Join(dir, logFolder)} {
+	for _, folder := range []string{dir, filepath.Join(dir, heldFolder), filepath.Join(dir, logFolder), filepath.Join(dir, waitFolder)} {
 		if err := os.MkdirAll(folder, 0o700); err != nil {
 			return nil, err
 		}
@@ -202,6 +203,34 @@ func (w *Wallet) Delete(id string) error {
 		return err
 	}
 	return durable.Sync(filepath.Join(w.dir, heldFolder))
+}
+
+// PutPending keeps a credential that has not come yet, durably once it returns nil.
+// What is pending is not part of an export: it belongs to a conversation with an issuer
+// that only one wallet can go on with.
+func (w *Wallet) PutPending(p Pending) error {
+	if !validID(p.ID) {
+		return fmt.Errorf("wallet: internal error: id %q", p.ID)
+	}
+	return w.write(waitFolder, p.ID, p)
+}
+
+// Pending returns what has not come yet. It treats bad files as Held does.
+func (w *Wallet) Pending() ([]Pending, error) {
+	all, err := readAll[Pending](w, waitFolder)
+	slices.SortFunc(all, func(a, b Pending) int { return cmp.Compare(a.ID, b.ID) })
+	return all, err
+}
+
+// DeletePending forgets one, with its keys. It is no error if there is none.
+func (w *Wallet) DeletePending(id string) error {
+	if !validID(id) {
+		return nil
+	}
+	if err := os.Remove(w.path(waitFolder, id)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return durable.Sync(filepath.Join(w.dir, waitFolder))
 }
 
 // Note adds an entry to the log, durably once it returns nil. An entry without ID gets

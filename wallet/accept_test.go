@@ -1,0 +1,336 @@
+package wallet_test
+
+import (
+	"errors"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sanad-id/sanad/credential/sdjwt"
+	"github.com/sanad-id/sanad/keys"
+	"github.com/sanad-id/sanad/keys/keystest"
+	"github.com/sanad-id/sanad/oid4vci"
+	"github.com/sanad-id/sanad/wallet"
+)
+
+// TestAccept runs the pre-authorised flow from the link to three copies that are kept.
+func TestAccept(t *testing.T) {
+	for name, change := range map[string]func(*world){
+		"by certificate": func(w *world) { w.sign = true },
+		"tx_code":        func(w *world) { w.txCode = "493536"; w.offer.PreAuthorized.TxCode = &oid4vci.TxCodeInput{Length: 6} },
+		"not encrypted":  func(w *world) { w.meta.RequestEncryption, w.meta.ResponseEncryption = nil, nil },
+		"DPoP nonce":     func(w *world) { w.dpop = []string{"n-1"} },
+		"nonce too old":  func(w *world) { w.spoil["nonce"] = func(*wallet.Answer) {} },
+		"named client":   func(w *world) { w.server.Anonymous = false },
+		"by certificate x5c": func(w *world) {
+			token := w.token
+			w.token = func(i int, holder keys.PublicKey) sdjwt.Token {
+				x := token(i, holder)
+				x.X5C = [][]byte{w.certificate(w.signer, "Office", issuerURL)}
+				return x
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			change(w)
+			a, kept := w.agent(nil)
+			p, err := a.Offer(t.Context(), w.link())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if w.sign && (p.Issuer.Vouched != wallet.ByCertificate || p.Issuer.Anchor != "National root" || p.Issuer.Names["en"] != "Ministry of licences") ||
+				!w.sign && p.Issuer.Vouched != wallet.ByNobody || p.Issuer.Said["en"] != "Licence office" {
+				t.Errorf("issuer: %+v", p.Issuer)
+			}
+			if len(p.Credentials) != 1 || p.Credentials[0].Names["en"] != "Licence" || len(p.Credentials[0].Claims) != 2 || (p.TxCode != nil) != (w.txCode != "") {
+				t.Errorf("proposal: %+v", p)
+			}
+			g, err := a.Redeem(t.Context(), p, string(w.txCode))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, later, err := a.Fetch(t.Context(), g)
+			if err != nil || len(later) != 0 || (w.client != "") != (name == "named client") {
+				t.Fatalf("Fetch for client %q: %v, %v", w.client, later, err)
+			}
+			held, err := kept.Held()
+			if err != nil || len(held) != 1 || len(held[0].Copies) != 3 || held[0].ID != got[0].ID {
+				t.Fatalf("kept: %v, %v", held, err)
+			}
+			h := held[0]
+			if h.Names["en"] != "Licence" || h.Names["fr"] != "Permis" || h.Labels["name"]["fr"] != "Nom" || h.Labels["name"]["en"] != "Full name" || h.Type != typeURL {
+				t.Errorf("kept: %+v %+v", h.Names, h.Labels)
+			}
+			if pending, err := kept.Pending(); err != nil || len(pending) != 0 {
+				t.Errorf("pending: %v, %v", pending, err)
+			}
+			if !slices.Equal(w.events, []oid4vci.Event{oid4vci.CredentialAccepted}) {
+				t.Errorf("the issuer heard %v", w.events)
+			}
+			log, err := kept.Log()
+			if err != nil || len(log) != 1 || log[0].Deed != wallet.Accepted || log[0].Party != issuerURL {
+				t.Errorf("log: %+v, %v", log, err)
+			}
+		})
+	}
+}
+
+// TestSignIn runs the authorization code flow.
+func TestSignIn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.offer.PreAuthorized, w.offer.AuthorizationCode = nil, &oid4vci.AuthorizationCodeGrant{IssuerState: "claim-1"}
+	w.dpop = []string{"n-1"}
+	begin := func(a *wallet.Agent) *wallet.SignIn {
+		p, err := a.Offer(t.Context(), w.link())
+		if err != nil || p.PreAuthorized || !p.SignIn {
+			t.Fatalf("Offer: %+v, %v", p, err)
+		}
+		in, err := a.SignIn(t.Context(), p, back)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return in
+	}
+	a, _ := w.agent(nil)
+	in := begin(a)
+	if w.pushed.IssuerState != "claim-1" || !slices.Equal(w.pushed.Scopes, []string{"licence"}) || w.pushed.DPoPKey == "" ||
+		!strings.HasPrefix(in.URL, issuerURL+"/authorize?") || strings.Contains(in.URL, "claim-1") {
+		t.Fatalf("pushed %+v, then %s", w.pushed, in.URL)
+	}
+	for name, query := range map[string]url.Values{
+		"another server (OA-04)": {"code": {"code-2"}, "state": {w.pushed.State}, "iss": {"https://evil.example"}},
+		"no server":              {"code": {"code-2"}, "state": {w.pushed.State}},
+		"another request":        {"code": {"code-2"}, "state": {"other"}, "iss": {issuerURL}},
+	} {
+		before := len(w.seen)
+		if _, err := a.Finish(t.Context(), in, query); reasonOf(err) != wallet.OtherAnswer || len(w.seen) != before {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := a.Finish(t.Context(), in, url.Values{"error": {"access_denied"}, "state": {w.pushed.State}, "iss": {issuerURL}}); reasonOf(err) != wallet.PeerRefused {
+		t.Errorf("Finish: %v", err)
+	}
+	g, err := a.Finish(t.Context(), in, url.Values{"code": {"code-2"}, "state": {w.pushed.State}, "iss": {issuerURL}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, _, err := a.Fetch(t.Context(), g)
+	if err != nil || len(got) != 1 || len(got[0].Copies) != 3 || w.client != wallet.DefaultClientID {
+		t.Fatalf("Fetch: %v, %v", got, err)
+	}
+}
+
+// TestDeferred has the issuer put the wallet off twice: the keys are kept meanwhile.
+func TestDeferred(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.deferred = 2
+	a, kept := w.agent(nil)
+	got, later, err := w.accept(a)
+	if err != nil || len(got) != 0 || len(later) != 1 {
+		t.Fatalf("accept: %v, %v, %v", got, later, err)
+	}
+	poll := func() *wallet.Held {
+		t.Helper()
+		pending, err := kept.Pending()
+		if err != nil || len(pending) != 1 || len(pending[0].Copies) != 3 {
+			t.Fatalf("pending: %v, %v", pending, err)
+		}
+		h, err := a.Poll(t.Context(), pending[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return h
+	}
+	before := len(w.seen)
+	if h := poll(); h != nil || len(w.seen) != before {
+		t.Errorf("asked before its time")
+	}
+	w.now = w.now.Add(time.Minute)
+	if h := poll(); h != nil {
+		t.Errorf("got %v", h)
+	}
+	w.now = w.now.Add(time.Minute)
+	h := poll()
+	if h == nil || len(h.Copies) != 3 {
+		t.Fatalf("got %v", h)
+	}
+	if pending, err := kept.Pending(); err != nil || len(pending) != 0 {
+		t.Errorf("pending: %v, %v", pending, err)
+	}
+}
+
+// reasonOf is the refusal in an error.
+func reasonOf(err error) wallet.Refusal {
+	if e, ok := errors.AsType[*wallet.RefusedError](err); ok {
+		return e.Reason
+	}
+	return ""
+}
+
+// TestAcceptRefuses spoils one thing at a time in an issuance that is good otherwise.
+func TestAcceptRefuses(t *testing.T) {
+	token := func(change func(w *world, i int, x *sdjwt.Token)) func(*world) {
+		return func(w *world) {
+			good := w.token
+			w.token = func(i int, holder keys.PublicKey) sdjwt.Token {
+				x := good(i, holder)
+				change(w, i, &x)
+				return x
+			}
+		}
+	}
+	body := func(path, text string) func(*world) {
+		return func(w *world) { w.spoil[path] = func(a *wallet.Answer) { a.Body = []byte(text) } }
+	}
+	const metadataPath, serverPath = "/.well-known/openid-credential-issuer", "/.well-known/oauth-authorization-server"
+	tests := []struct {
+		name  string
+		spoil func(*world)
+		want  wallet.Refusal
+	}{
+		{"VCI-16: an offer that leads to http", func(w *world) { w.offer.Issuer = "http://issuer.example" }, wallet.UnsafeAddress},
+		{"VCI-16: with user info", func(w *world) { w.offer.Issuer = "https://a:b@issuer.example" }, wallet.UnsafeAddress},
+		{"an offer that is none", body("/offer/1", `{"credential_issuer":"https://issuer.example"}`), wallet.BadLink},
+		{"no offer there", func(w *world) { w.spoil["/offer/1"] = func(a *wallet.Answer) { a.Status = 404 } }, wallet.BadMessage},
+		{"VCI-17: metadata of another issuer", func(w *world) { w.meta.Issuer = "https://evil.example" }, wallet.OtherIssuer},
+		{"metadata that are none", body(metadataPath, `[]`), wallet.BadMessage},
+		{"VCI-17: an offer that names another authorization server", func(w *world) { w.offer.PreAuthorized.Server = "https://other.example" }, wallet.OtherIssuer},
+		{"VCI-17: a server that calls itself by another name", func(w *world) { w.server.Issuer = "https://other.example" }, wallet.OtherIssuer},
+		{"OA-02: a server without DPoP", func(w *world) { w.server.DPoPAlgorithms = nil }, wallet.WeakServer},
+		{"OA-02: signing in at a server without PKCE", func(w *world) {
+			w.offer.PreAuthorized, w.server.ChallengeMethods = nil, nil
+		}, wallet.WeakServer},
+		{"a format that the wallet cannot hold", func(w *world) {
+			w.spoil[metadataPath] = func(a *wallet.Answer) {
+				a.Body = []byte(strings.Replace(string(a.Body), `"dc+sd-jwt"`, `"mso_mdoc"`, 1))
+			}
+		}, wallet.NotUsable},
+		{"a credential that the metadata do not have", func(w *world) { w.offer.Configurations = []string{"other"} }, wallet.NotUsable},
+		{"keys that would have to be attested", func(w *world) {
+			w.meta.Configurations[0].Proofs[oid4vci.JWTProof] = oid4vci.ProofSupport{Algorithms: es256, Attestation: &oid4vci.AttestationNeeds{KeyStorage: []string{"iso_18045_high"}}}
+		}, wallet.NotUsable},
+		{"a transaction code that is missing", func(w *world) { w.offer.PreAuthorized.TxCode = &oid4vci.TxCodeInput{} }, wallet.NeedsTxCode},
+		{"a transaction code that nobody asked for", func(w *world) { w.txCode = "1234" }, wallet.NeedsTxCode},
+		{"a code that was used", func(w *world) { w.offer.PreAuthorized.Code = "code-0" }, wallet.PeerRefused},
+		{"DPoP nonces without end", func(w *world) {
+			w.spoil["/token"] = func(a *wallet.Answer) {
+				*a = failed(oid4vci.NeedDPoPNonce(), oid4vci.AuthorizationServer)
+				a.Header[oid4vci.DPoPNonceHeader] = []string{"again"}
+			}
+		}, wallet.PeerRefused},
+		{"a token for anybody (OA-08)", body("/token", `{"access_token":"t","token_type":"Bearer","expires_in":60}`), wallet.BadMessage},
+		{"a plain answer to an encrypted request", func(w *world) {
+			w.spoil["/credential"] = func(a *wallet.Answer) {
+				a.Type, a.Body = oid4vci.JSONType, []byte(`{"credentials":[{"credential":"x~"}]}`)
+			}
+		}, wallet.BadMessage},
+		{"VCI-18: bound to another key", token(func(w *world, i int, x *sdjwt.Token) {
+			other := keystest.Signer(w.t, keys.Holder, keys.ES256, "thief").Key().Public
+			x.Holder = &other
+		}), wallet.OtherKey},
+		{"VCI-18: bound to no key", token(func(_ *world, i int, x *sdjwt.Token) { x.Holder = nil }), wallet.OtherKey},
+		{"VCI-18: two copies for one key", func(w *world) {
+			good, first := w.token, keys.PublicKey{}
+			w.token = func(i int, holder keys.PublicKey) sdjwt.Token {
+				if i == 0 {
+					first = holder
+				}
+				return good(i, first)
+			}
+		}, wallet.OtherKey},
+		{"VCI-18: another type", token(func(_ *world, _ int, x *sdjwt.Token) { x.Type, x.TypeIntegrity = "urn:other", "" }), wallet.OtherType},
+		{"VCI-18: another issuer", token(func(_ *world, _ int, x *sdjwt.Token) { x.Issuer = "https://other.example" }), wallet.OtherCredentialIssuer},
+		{"a signature that does not fit", func(w *world) {
+			w.forge = func(_ int, s string) string {
+				head, rest, _ := strings.Cut(s, "~")
+				return head[:len(head)-6] + "AAAAAA~" + rest
+			}
+		}, wallet.BadSignature},
+		{"a key that the issuer does not publish", func(w *world) {
+			published := w.signer.Key()
+			w.signer = keystest.Signer(w.t, keys.Credential, keys.ES256, "another")
+			w.spoil["/.well-known/jwt-vc-issuer"] = func(a *wallet.Answer) {
+				var err error
+				if a.Body, err = sdjwt.IssuerMetadata(issuerURL, []keys.Key{published}, now); err != nil {
+					w.t.Fatal(err)
+				}
+			}
+		}, wallet.BadSignature},
+		{"a certificate for another address", token(func(w *world, _ int, x *sdjwt.Token) {
+			x.X5C = [][]byte{w.certificate(w.signer, "Office", "https://other.example")}
+		}), wallet.BadSignature},
+		{"SDJ-11: with a proof by a holder", func(w *world) {
+			w.forge = func(_ int, s string) string {
+				bound := w.issue(w.token(0, keystest.Signer(w.t, keys.Holder, keys.ES256, "x").Key().Public))
+				text, err := sdjwt.Bind(nil, bound, sdjwt.Proof{Audience: "a", Nonce: "n", IssuedAt: now}, keystest.Signer(w.t, keys.Holder, keys.ES256, "x"))
+				if err != nil {
+					w.t.Fatal(err)
+				}
+				return text
+			}
+		}, wallet.NotAsIssued},
+		{"something else than a credential", func(w *world) { w.forge = func(int, string) string { return "x~y" } }, wallet.NotAsIssued},
+		{"expired", token(func(_ *world, _ int, x *sdjwt.Token) {
+			x.IssuedAt, x.Expires = now.AddDate(-1, 0, 0), now.AddDate(0, 0, -1)
+		}), wallet.BadDates},
+		{"of the future", token(func(_ *world, _ int, x *sdjwt.Token) { x.IssuedAt = now.Add(time.Hour) }), wallet.BadDates},
+		{"SDJ-14: a description that is not the one whose hash was stated", func(w *world) {
+			w.spoil["/type/licence"] = func(a *wallet.Answer) { a.Body = append(a.Body, ' ') }
+		}, wallet.BadType},
+		{"SDJ-14: a description of another type", token(func(w *world, _ int, x *sdjwt.Token) {
+			w.document = strings.Replace(w.document, typeURL, "https://issuer.example/type/other", 1)
+			x.TypeIntegrity = sdjwt.Integrity([]byte(w.document))
+		}), wallet.BadType},
+		{"a claim that the type demands is missing", token(func(_ *world, _ int, x *sdjwt.Token) { delete(x.Claims, "name") }), wallet.BadType},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel() // the disk is what they wait for
+			w := newWorld(t)
+			tt.spoil(w)
+			a, kept := w.agent(nil)
+			_, _, err := w.accept(a)
+			if reasonOf(err) != tt.want {
+				t.Errorf("accept: %v, want %s", err, tt.want)
+			}
+			if held, err := kept.Held(); err != nil || len(held) != 0 {
+				t.Errorf("kept %d credentials, %v", len(held), err)
+			}
+			if pending, err := kept.Pending(); err != nil || len(pending) != 0 {
+				t.Errorf("still waits for %v, %v", pending, err)
+			}
+		})
+	}
+	t.Run("unknown issuer", func(t *testing.T) {
+		w := newWorld(t)
+		a, _ := w.agent(func(c *wallet.Config) { c.UnknownIssuers = false })
+		if _, _, err := w.accept(a); reasonOf(err) != wallet.UnknownIssuer {
+			t.Errorf("accept: %v", err)
+		}
+		w.sign = true
+		if _, _, err := w.accept(a); err != nil {
+			t.Errorf("accept: %v with a certificate", err)
+		}
+	})
+	t.Run("VCI-21: signed metadata under another root", func(t *testing.T) {
+		w := newWorld(t)
+		w.sign = true
+		other := newWorldWithRoot(t)
+		a, _ := w.agent(func(c *wallet.Config) { c.Roots = other })
+		if _, _, err := w.accept(a); reasonOf(err) != wallet.MetadataSigner {
+			t.Errorf("accept: %v", err)
+		}
+	})
+	t.Run("not a link", func(t *testing.T) {
+		a, _ := newWorld(t).agent(nil)
+		if _, err := a.Offer(t.Context(), "openid-credential-offer://?x=1"); reasonOf(err) != wallet.BadLink {
+			t.Errorf("Offer: %v", err)
+		}
+	})
+}

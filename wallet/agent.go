@@ -1,0 +1,321 @@
+package wallet
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/sanad-id/sanad/did"
+	"github.com/sanad-id/sanad/oid4vci"
+	"github.com/sanad-id/sanad/trust"
+)
+
+// A Sender sends one request and returns the answer whatever its status. It follows
+// no redirect, sends no cookies and asks nothing inside of a network. Its error means
+// that there was no answer; it never holds a whole address.
+type Sender interface {
+	Send(ctx context.Context, r Request) (Answer, error)
+}
+
+// A Request is what a Sender sends: a POST if it has a content type, else a GET.
+type Request struct {
+	// Address is where it goes. The wallet has looked at its form.
+	Address string
+	// Type is the content type of the body.
+	Type string
+	// Accept is the media types that the answer may have, "" for any.
+	Accept string
+	// Header are further header fields.
+	Header map[string]string
+	Body   []byte
+	// MaxBytes is the greatest length of an answer.
+	MaxBytes int64
+}
+
+// An Answer is what came back.
+type Answer struct {
+	Status int
+	// Type is the content type.
+	Type   string
+	Header map[string][]string
+	Body   []byte
+}
+
+// header is the first value of a header field, whatever the case of its name.
+func (a Answer) header(name string) string {
+	for n, values := range a.Header {
+		if strings.EqualFold(n, name) && len(values) > 0 {
+			return values[0]
+		}
+	}
+	return ""
+}
+
+// Config is what an Agent needs. Fields without "optional" must be set.
+type Config struct {
+	Wallet *Wallet
+	Sender Sender
+	// Trust is the trust bundle: the issuers and verifiers that it names are known.
+	// Optional.
+	Trust *trust.Bundle
+	// Roots are those under which issuers and verifiers have certificates. Optional.
+	Roots []*x509.Certificate
+	// UnknownIssuers also takes credentials of issuers that neither the bundle nor a
+	// certificate vouches for. Optional.
+	UnknownIssuers bool
+	// ClientID is what the wallet calls itself in the authorization code flow.
+	// Optional; [DefaultClientID] if empty.
+	ClientID string
+	// Copies is how many copies of a credential are asked for where the issuer hands
+	// out several. Optional; 4 if zero.
+	Copies int
+	// LoopbackHTTP also takes http addresses of this machine. It is for development.
+	LoopbackHTTP bool
+	// Now is the clock, and Rand the source of randomness. Optional; the system's.
+	Now  func() time.Time
+	Rand io.Reader
+}
+
+// DefaultClientID is what this program calls itself to authorization servers.
+const DefaultClientID = "sanad-wallet-cli"
+
+// defaultCopies is how many copies are asked for if nobody says.
+const defaultCopies = 4
+
+// An Agent obtains and presents credentials for the holder. Whoever drives it shows
+// what it returns to the person and goes on only with their consent. It must be used
+// by one goroutine.
+type Agent struct {
+	cfg    Config
+	reader oid4vci.Reader
+}
+
+// NewAgent returns an Agent.
+func NewAgent(c Config) (*Agent, error) {
+	switch {
+	case c.Wallet == nil:
+		return nil, errors.New("wallet: Config.Wallet is not set")
+	case c.Sender == nil:
+		return nil, errors.New("wallet: Config.Sender is not set")
+	}
+	if c.ClientID == "" {
+		c.ClientID = DefaultClientID
+	}
+	if c.Copies <= 0 {
+		c.Copies = defaultCopies
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Rand == nil {
+		c.Rand = rand.Reader
+	}
+	return &Agent{cfg: c, reader: oid4vci.Reader{LoopbackHTTP: c.LoopbackHTTP}}, nil
+}
+
+// now is the time in whole seconds.
+func (a *Agent) now() time.Time { return a.cfg.Now().UTC().Truncate(time.Second) }
+
+// A Party is an issuer or a verifier as far as it is known.
+type Party struct {
+	// ID is how it names itself: an address or a client identifier.
+	ID string `json:"id"`
+	// Names is its name by language, on the word of whoever vouches for it. Said is
+	// what it calls itself: nobody else says so.
+	Names map[string]string `json:"names,omitempty"`
+	Said  map[string]string `json:"says,omitempty"`
+	// Vouched says who vouches for it.
+	Vouched Voucher `json:"vouched"`
+	// Anchor names the one who does, "" if nobody does.
+	Anchor string `json:"anchor,omitempty"`
+}
+
+// A Voucher is a way in which a party is known.
+type Voucher string
+
+// The ways.
+const (
+	ByBundle      Voucher = "bundle"      // the trust bundle names it
+	ByCertificate Voucher = "certificate" // it has a certificate under one of the roots
+	ByNobody      Voucher = "nobody"      // it is only what it says of itself
+)
+
+// A Refusal says why the wallet does not go on. The set is closed: each has a
+// sentence in every catalogue of internal/i18n and a test that provokes it.
+type Refusal string
+
+// The refusals: first those of both protocols, then those of obtaining, then those
+// of presenting.
+const (
+	// BadLink: not a link that a wallet can use.
+	BadLink Refusal = "bad_link"
+	// UnsafeAddress: an address that is not https, or that no server may have.
+	UnsafeAddress Refusal = "unsafe_address"
+	// BadMessage: the other side answered with something that is not what the protocol wants.
+	BadMessage Refusal = "bad_message"
+	// PeerRefused: the other side refused.
+	PeerRefused Refusal = "peer_refused"
+
+	// OtherIssuer: metadata speak for another issuer or server than the one asked.
+	OtherIssuer Refusal = "other_issuer"
+	// MetadataSigner: signed metadata whose signer nobody vouches for.
+	MetadataSigner Refusal = "metadata_signer"
+	// UnknownIssuer: nobody vouches for the issuer.
+	UnknownIssuer Refusal = "unknown_issuer"
+	// NotUsable: nothing is offered that this wallet can hold.
+	NotUsable Refusal = "not_usable"
+	// WeakServer: the authorization server lacks what keeps tokens from being stolen.
+	WeakServer Refusal = "weak_server"
+	// NeedsTxCode: a transaction code is needed, or one was given and none is asked for.
+	NeedsTxCode Refusal = "needs_tx_code"
+	// NeedsSignIn: only who signs in at the issuer gets it.
+	NeedsSignIn Refusal = "needs_sign_in"
+	// OtherAnswer: the browser came back with the answer to another request, or from
+	// another server.
+	OtherAnswer Refusal = "other_answer"
+	// NotAsIssued: what came is no credential as issuers hand them out.
+	NotAsIssued Refusal = "not_as_issued"
+	// OtherKey: a credential that is not bound to the wallet's key.
+	OtherKey Refusal = "other_key"
+	// OtherType: a credential of another type than was asked for.
+	OtherType Refusal = "other_type"
+	// OtherCredentialIssuer: a credential of somebody else than the issuer asked.
+	OtherCredentialIssuer Refusal = "other_credential_issuer"
+	// BadSignature: a credential that no key of its issuer has signed.
+	BadSignature Refusal = "bad_signature"
+	// BadDates: a credential that has expired or is of the future.
+	BadDates Refusal = "bad_dates"
+	// BadType: the description of the type does not belong to the credential.
+	BadType Refusal = "bad_type"
+
+	// UnsignedRequest: nobody can know who made the request.
+	UnsignedRequest Refusal = "unsigned_request"
+	// ForgedRequest: the request is not by the verifier that it names.
+	ForgedRequest Refusal = "forged_request"
+	// UnknownVerifier: nobody vouches for the name that the verifier gives.
+	UnknownVerifier Refusal = "unknown_verifier"
+	// OldRequest: the request has expired, or is of the future.
+	OldRequest Refusal = "old_request"
+	// OtherWallet: the request was made for another wallet or is an answer to another.
+	OtherWallet Refusal = "other_wallet"
+	// OtherAddress: the answer would go where the verifier does not receive answers.
+	OtherAddress Refusal = "other_address"
+	// PlainAnswer: the answer would not be encrypted.
+	PlainAnswer Refusal = "plain_answer"
+	// NothingToShow: no credential in the wallet answers the request.
+	NothingToShow Refusal = "nothing_to_show"
+	// BadChoice: what was chosen is not what was asked for.
+	BadChoice Refusal = "bad_choice"
+)
+
+// Refusals is every refusal, for the tests that keep catalogues complete.
+func Refusals() []Refusal {
+	return []Refusal{
+		BadLink, UnsafeAddress, BadMessage, PeerRefused,
+		OtherIssuer, MetadataSigner, UnknownIssuer, NotUsable, WeakServer, NeedsTxCode, NeedsSignIn, OtherAnswer, NotAsIssued, OtherKey,
+		OtherType, OtherCredentialIssuer, BadSignature, BadDates, BadType,
+		UnsignedRequest, ForgedRequest, UnknownVerifier, OldRequest, OtherWallet, OtherAddress, PlainAnswer, NothingToShow, BadChoice,
+	}
+}
+
+// A RefusedError is a decision of the wallet not to go on. Every other error means
+// that it could not.
+type RefusedError struct {
+	Reason Refusal
+	// Detail is for whoever looks closer, in English. It holds no claim and no secret.
+	Detail string
+
+	err error
+}
+
+// Error returns reason and detail.
+func (e *RefusedError) Error() string {
+	if e.Detail == "" {
+		return string(e.Reason)
+	}
+	return string(e.Reason) + ": " + e.Detail
+}
+
+// Unwrap returns what led to it.
+func (e *RefusedError) Unwrap() error { return e.err }
+
+func refuse(r Refusal, format string, args ...any) error {
+	return &RefusedError{Reason: r, Detail: fmt.Sprintf(format, args...)}
+}
+
+// because is a refusal for what another package found.
+func because(r Refusal, err error) error {
+	return &RefusedError{Reason: r, Detail: err.Error(), err: err}
+}
+
+// errNoAnswer: the other side could not be asked.
+var errNoAnswer = errors.New("wallet: no answer")
+
+// send sends a request to an address that may be asked.
+func (a *Agent) send(ctx context.Context, r Request) (Answer, error) {
+	if err := a.mayAsk(r.Address); err != nil {
+		return Answer{}, err
+	}
+	answer, err := a.cfg.Sender.Send(ctx, r)
+	if err != nil {
+		return Answer{}, fmt.Errorf("%w: %w", errNoAnswer, err)
+	}
+	if int64(len(answer.Body)) > r.MaxBytes {
+		return Answer{}, refuse(BadMessage, "an answer of more than %d bytes", r.MaxBytes)
+	}
+	return answer, nil
+}
+
+// mayAsk refuses what is no address of a server: corpus VCI-16.
+func (a *Agent) mayAsk(address string) error {
+	u, err := url.Parse(address)
+	if err != nil || u.Hostname() == "" || u.User != nil || u.Opaque != "" || strings.Contains(address, "#") {
+		return refuse(UnsafeAddress, "not an address of a server")
+	}
+	if u.Scheme == "https" || u.Scheme == "http" && a.cfg.LoopbackHTTP && loopback(u.Hostname()) {
+		return nil
+	}
+	return refuse(UnsafeAddress, "%s at %s", u.Scheme, u.Hostname())
+}
+
+// loopback reports whether a host is this machine.
+func loopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.IsLoopback()
+}
+
+// document gets a document with status 200.
+func (a *Agent) document(ctx context.Context, address, accept string, most int64) (Answer, error) {
+	answer, err := a.send(ctx, Request{Address: address, Accept: accept, MaxBytes: most})
+	if err != nil {
+		return answer, err
+	}
+	if answer.Status != 200 {
+		return answer, refuse(BadMessage, "status %d where a document was expected", answer.Status)
+	}
+	return answer, nil
+}
+
+// resolver resolves the DIDs of verifiers.
+func (a *Agent) resolver() did.Resolver {
+	return did.New(did.Config{Fetch: func(ctx context.Context, address string) ([]byte, error) {
+		answer, err := a.document(ctx, address, strings.Join(did.MediaTypes, ", "), 256<<10)
+		return answer.Body, err
+	}})
+}
+
+// mediaType is a content type without its parameters, in lower case.
+func mediaType(contentType string) string {
+	t, _, _ := strings.Cut(contentType, ";")
+	return strings.ToLower(strings.TrimSpace(t))
+}

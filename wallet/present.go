@@ -1,0 +1,480 @@
+package wallet
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sanad-id/sanad/credential"
+	"github.com/sanad-id/sanad/credential/sdjwt"
+	"github.com/sanad-id/sanad/did"
+	"github.com/sanad-id/sanad/keys"
+	"github.com/sanad-id/sanad/keys/chain"
+	"github.com/sanad-id/sanad/oid4vp"
+)
+
+// An Inquiry is a request of a verifier as the person is asked about it: who asks, on
+// whose word, what, why, and how long it is kept.
+type Inquiry struct {
+	// Verifier is who asks, and on whose word. Said in it is what the verifier calls
+	// itself in its request.
+	Verifier Party `json:"verifier"`
+	// Asks are what is asked for.
+	Asks []Ask `json:"asks"`
+	// Purpose is why, by language, in the verifier's own words; empty if it does not
+	// say. Kept is how long it says to keep what it gets; nil if it does not say.
+	Purpose map[string]string `json:"purpose,omitempty"`
+	Kept    *time.Duration    `json:"-"`
+	// Possible says that the wallet can answer. Whether it does is the person's
+	// decision, and the verifier must not learn which of both was missing.
+	Possible bool `json:"possible"`
+
+	request *oid4vp.Request
+	match   *oid4vp.Match
+	held    []shown
+}
+
+// shown is a credential of the wallet with the copy that would be shown.
+type shown struct {
+	held Held
+	copy int
+	of   oid4vp.Credential
+}
+
+// An Ask is one credential that is asked for.
+type Ask struct {
+	// Query is what the verifier calls it.
+	Query string   `json:"query"`
+	Types []string `json:"types"`
+	// Optional says that the verifier can do without all of it.
+	Optional bool `json:"optional"`
+	// Options are the credentials that can answer; none if there is none.
+	Options []Option `json:"options"`
+}
+
+// An Option is a credential of the wallet that can answer.
+type Option struct {
+	Credential string            `json:"credential"`
+	Type       string            `json:"type"`
+	Names      map[string]string `json:"names,omitempty"`
+	// Claims are what the verifier gets at least. Optional are those that it would also
+	// take; they are left out unless the person chooses them.
+	Claims   []AskedClaim `json:"claims"`
+	Optional []AskedClaim `json:"optional,omitempty"`
+	// Fresh counts the copies that were never shown.
+	Fresh int `json:"fresh_copies"`
+
+	candidates []oid4vp.Candidate // by number of claims
+}
+
+// An AskedClaim is a claim by its path, with its names.
+type AskedClaim struct {
+	Path   string            `json:"path"`
+	Labels map[string]string `json:"labels,omitempty"`
+}
+
+// Inquire reads the link of a request, fetches the request and establishes who asks.
+// Nothing is sent but what fetching takes.
+func (a *Agent) Inquire(ctx context.Context, link string) (*Inquiry, error) {
+	in, err := oid4vp.ParseInvocation(strings.TrimSpace(link))
+	if err != nil {
+		return nil, asRequest(err, BadLink)
+	}
+	switch {
+	case !in.ClientID.Signed(), in.RequestURI == "" && in.Object == "":
+		return nil, refuse(UnsignedRequest, "")
+	case in.ClientID.Prefix == oid4vp.PreRegistered:
+		return nil, refuse(UnknownVerifier, "%s is not registered with this wallet", in.ClientID.Name)
+	}
+	want := oid4vp.Expect{Now: a.now(), Chains: verifierChains(a.cfg.Roots), DIDs: verifierDIDs{a.resolver()}, DevHTTP: a.cfg.LoopbackHTTP}
+	object := ""
+	if in.RequestURI != "" {
+		if in.Method == oid4vp.Post {
+			if want.WalletNonce, err = oid4vp.NewSecret(a.cfg.Rand); err != nil {
+				return nil, err
+			}
+		}
+		if object, err = a.requestObject(ctx, in, want.WalletNonce); err != nil {
+			return nil, err
+		}
+	}
+	r, err := in.Open(ctx, object, want)
+	if err != nil {
+		return nil, asRequest(err, ForgedRequest)
+	}
+	q := &Inquiry{Verifier: a.verifier(r), request: r}
+	if q.Verifier.Vouched == ByNobody && r.Client.ID.Prefix == oid4vp.X509SANDNS {
+		return nil, refuse(UnknownVerifier, "no authority vouches for the name %s", r.Client.ID.Name)
+	}
+	if r.Policy != nil {
+		q.Purpose, q.Kept, q.Verifier.Said = r.Policy.Purpose, &r.Policy.Retention, r.Policy.Name
+	}
+	return q, a.match(q)
+}
+
+// requestObject fetches the request, with a nonce of the wallet if the verifier takes
+// one.
+func (a *Agent) requestObject(ctx context.Context, in *oid4vp.Invocation, nonce string) (string, error) {
+	r := Request{Address: in.RequestURI, Accept: oid4vp.RequestMediaType, MaxBytes: oid4vp.MaxRequest}
+	if in.Method == oid4vp.Post {
+		form, err := in.Form(&oid4vp.WalletMetadata{
+			Formats: oid4vp.SDJWTFormat(), Prefixes: []oid4vp.Prefix{oid4vp.X509Hash, oid4vp.X509SANDNS, oid4vp.DecentralizedIdentifier},
+			Algorithms: []string{string(keys.ES256)},
+		}, nonce)
+		if err != nil {
+			return "", err
+		}
+		r.Type, r.Body = oid4vp.FormMediaType, []byte(form.Encode())
+	}
+	answer, err := a.send(ctx, r)
+	switch {
+	case err != nil:
+		return "", err
+	case answer.Status != 200:
+		return "", refuse(PeerRefused, "the verifier has no request there (status %d)", answer.Status)
+	case mediaType(answer.Type) != oid4vp.RequestMediaType:
+		return "", refuse(BadMessage, "the request is not of type %s", oid4vp.RequestMediaType)
+	}
+	return strings.TrimSpace(string(answer.Body)), nil
+}
+
+// asRequest is a refusal for what oid4vp found wrong.
+func asRequest(err error, otherwise Refusal) error {
+	for _, r := range []struct {
+		is     error
+		reason Refusal
+	}{
+		{oid4vp.ErrURI, OtherAddress}, {oid4vp.ErrTime, OldRequest}, {oid4vp.ErrNonce, OtherWallet}, {oid4vp.ErrAudience, OtherWallet},
+		{oid4vp.ErrState, OtherWallet}, {oid4vp.ErrEncryption, PlainAnswer}, {oid4vp.ErrSignature, ForgedRequest}, {oid4vp.ErrClient, ForgedRequest},
+		{oid4vp.ErrUnanswered, BadChoice}, {oid4vp.ErrMalformed, BadMessage}, {oid4vp.ErrTooLarge, BadMessage}, {oid4vp.ErrQuery, BadMessage},
+	} {
+		if errors.Is(err, r.is) {
+			if otherwise == BadLink && r.reason == BadMessage {
+				return because(BadLink, err)
+			}
+			return because(r.reason, err)
+		}
+	}
+	e, ok := errors.AsType[*oid4vp.Error](err)
+	switch {
+	case ok && e.Code == oid4vp.InvalidTransactionData, errors.Is(err, oid4vp.ErrTransactionData):
+		return because(BadMessage, err)
+	case errors.Is(err, oid4vp.ErrNotSupported):
+		return because(otherwise, err)
+	case ok:
+		return because(otherwise, err)
+	}
+	return err
+}
+
+// verifierChains establishes verifiers by their certificates. One that no root vouches
+// for is still known by its certificate, and by nothing else: it comes without a name
+// and without an anchor.
+type verifierChains []*x509.Certificate
+
+// Leaf implements [oid4vp.Chains].
+func (c verifierChains) Leaf(ctx context.Context, x5c [][]byte, now time.Time) (oid4vp.Vouched, error) {
+	v, err := oid4vp.Roots(c).Leaf(ctx, x5c, now)
+	if !errors.Is(err, chain.ErrUntrusted) {
+		return v, err
+	}
+	leaf, err := x509.ParseCertificate(x5c[0])
+	if err != nil {
+		return v, chain.ErrMalformed
+	}
+	if v.Key, err = keys.PublicKeyOf(leaf.PublicKey); err != nil {
+		return v, chain.ErrUnsupported
+	}
+	v.Hosts = leaf.DNSNames
+	for _, ip := range leaf.IPAddresses {
+		v.Hosts = append(v.Hosts, ip.String())
+	}
+	return v, nil
+}
+
+// verifierDIDs establishes verifiers by their DIDs.
+type verifierDIDs struct{ did.Resolver }
+
+// Method implements [oid4vp.DIDs]. Nobody vouches for a DID: whoever has the web address
+// has the did:web.
+func (d verifierDIDs) Method(ctx context.Context, id, keyID string) (oid4vp.Vouched, error) {
+	document, err := d.Resolve(ctx, id)
+	if err != nil {
+		return oid4vp.Vouched{}, err
+	}
+	key, err := document.Key(keyID, did.Authentication)
+	if err != nil {
+		return oid4vp.Vouched{}, err
+	}
+	v := oid4vp.Vouched{Key: key}
+	if rest, ok := strings.CutPrefix(id, "did:web:"); ok {
+		host, _, _ := strings.Cut(rest, ":")
+		host, _, _ = strings.Cut(host, "%3A")
+		v.Hosts = []string{host}
+	}
+	return v, nil
+}
+
+// verifier says how the verifier of a request is known.
+func (a *Agent) verifier(r *oid4vp.Request) Party {
+	p := Party{ID: r.Client.ID.String(), Vouched: ByNobody}
+	if r.Client.Anchor != "" {
+		p.Vouched, p.Anchor = ByCertificate, r.Client.Anchor
+		if r.Client.Subject != "" {
+			p.Names = map[string]string{"en": r.Client.Subject}
+		}
+	}
+	if a.cfg.Trust == nil {
+		return p
+	}
+	for _, v := range a.cfg.Trust.Verifiers {
+		if v.ID == p.ID {
+			p.Vouched, p.Names, p.Anchor = ByBundle, v.Names, a.cfg.Trust.Jurisdiction
+		}
+	}
+	return p
+}
+
+// match finds what can answer. A credential out of its dates answers nothing.
+func (a *Agent) match(q *Inquiry) error {
+	all, err := a.cfg.Wallet.Held()
+	if err != nil {
+		return err
+	}
+	var of []oid4vp.Credential
+	for _, h := range all {
+		i := h.Fresh()
+		p, err := sdjwt.Parse(h.Copies[i].Credential)
+		if err != nil || p.Problem != nil || !usable(p.Credential, a.now()) {
+			continue
+		}
+		c, err := oid4vp.HeldSDJWT(p)
+		if err != nil {
+			continue
+		}
+		q.held, of = append(q.held, shown{h, i, c}), append(of, c)
+	}
+	q.match = q.request.Query.Match(of)
+	q.Possible = q.match.Possible()
+	for i := range q.match.Queries {
+		q.Asks = append(q.Asks, q.ask(&q.match.Queries[i]))
+	}
+	return nil
+}
+
+// usable reports whether a credential is within its dates.
+func usable(c *credential.Verified, now time.Time) bool {
+	return (c.Expires.IsZero() || now.Before(c.Expires)) && (c.NotBefore.IsZero() || !now.Before(c.NotBefore))
+}
+
+// ask is one credential query for the person.
+func (q *Inquiry) ask(m *oid4vp.QueryMatch) Ask {
+	ask := Ask{Query: m.Query.ID, Types: m.Query.Types, Optional: len(q.match.Sets) > 0, Options: []Option{}}
+	for _, s := range q.match.Sets {
+		if !s.Set.Optional && slices.ContainsFunc(s.Set.Options, func(ids []string) bool { return slices.Contains(ids, ask.Query) }) {
+			ask.Optional = false
+		}
+	}
+	for _, c := range m.Candidates {
+		h := q.held[c.Credential].held
+		i := slices.IndexFunc(ask.Options, func(o Option) bool { return o.Credential == h.ID })
+		if i < 0 {
+			o := Option{Credential: h.ID, Type: h.Type, Names: h.Names}
+			for _, copy := range h.Copies {
+				if copy.Shown == 0 {
+					o.Fresh++
+				}
+			}
+			i, ask.Options = len(ask.Options), append(ask.Options, o)
+		}
+		ask.Options[i].candidates = append(ask.Options[i].candidates, c)
+	}
+	for i := range ask.Options {
+		o := &ask.Options[i]
+		// The set with the fewest claims is what the verifier needs; what others have
+		// beyond it, it can do without.
+		slices.SortStableFunc(o.candidates, func(a, b oid4vp.Candidate) int { return len(a.Claims) - len(b.Claims) })
+		labels := q.held[o.candidates[0].Credential].held.Labels
+		o.Claims = asked(o.candidates[0], labels)
+		for _, c := range o.candidates[1:] {
+			for _, claim := range asked(c, labels) {
+				same := func(other AskedClaim) bool { return other.Path == claim.Path }
+				if !slices.ContainsFunc(o.Claims, same) && !slices.ContainsFunc(o.Optional, same) {
+					o.Optional = append(o.Optional, claim)
+				}
+			}
+		}
+	}
+	return ask
+}
+
+// asked are the claims of a candidate.
+func asked(c oid4vp.Candidate, labels map[string]map[string]string) []AskedClaim {
+	list := []AskedClaim{}
+	for _, f := range c.Claims {
+		path := oid4vp.PathText(f.Query.Path)
+		list = append(list, AskedClaim{path, labels[path]})
+	}
+	return list
+}
+
+// A Choice is what the person agreed to for one credential that is asked for.
+type Choice struct {
+	Query, Credential string
+	// With are the paths of optional claims to show as well.
+	With []string
+}
+
+// Least is the least that answers: for each credential that the verifier needs the first
+// that can, without optional claims.
+func (q *Inquiry) Least() ([]Choice, error) {
+	if !q.Possible {
+		return nil, refuse(NothingToShow, "")
+	}
+	least, err := q.match.Default()
+	if err != nil {
+		return nil, refuse(NothingToShow, "")
+	}
+	var list []Choice
+	for _, c := range least {
+		list = append(list, Choice{Query: c.Query, Credential: q.held[c.Credential].held.ID})
+	}
+	return list, nil
+}
+
+// resolve finds the candidates for what the person chose: of each the one with the
+// fewest claims that has all of With.
+func (q *Inquiry) resolve(chosen []Choice) ([]oid4vp.Choice, error) {
+	var list []oid4vp.Choice
+	for _, c := range chosen {
+		var found *oid4vp.Candidate
+		for _, ask := range q.Asks {
+			for _, o := range ask.Options {
+				if ask.Query != c.Query || o.Credential != c.Credential || found != nil {
+					continue
+				}
+				found = least(o.candidates, c.With)
+			}
+		}
+		if found == nil {
+			return nil, refuse(BadChoice, "nothing answers %q like that", c.Query)
+		}
+		list = append(list, oid4vp.Choice{Query: c.Query, Candidate: *found})
+	}
+	if err := q.match.Check(list); err != nil {
+		return nil, because(BadChoice, err)
+	}
+	return list, nil
+}
+
+func least(candidates []oid4vp.Candidate, with []string) *oid4vp.Candidate {
+	for i := range candidates {
+		c := &candidates[i]
+		if !slices.ContainsFunc(with, func(path string) bool {
+			return !slices.ContainsFunc(c.Claims, func(f oid4vp.FoundClaim) bool { return oid4vp.PathText(f.Query.Path) == path })
+		}) {
+			return c
+		}
+	}
+	return nil
+}
+
+// Present answers a request with what the person chose, and returns where the person goes
+// next, "" if the verifier says nothing. Each copy that is shown is counted, and the
+// log says what goes to whom, before anything is sent.
+func (a *Agent) Present(ctx context.Context, q *Inquiry, chosen []Choice) (next string, err error) {
+	choices, err := q.resolve(chosen)
+	if err != nil {
+		return "", err
+	}
+	data, err := q.request.Authorise(choices)
+	if err != nil {
+		return "", asRequest(err, BadChoice)
+	}
+	token := oid4vp.VPToken{}
+	for i, c := range choices {
+		text, err := a.show(q, c, data[i])
+		if err != nil {
+			return "", err
+		}
+		token[c.Query] = append(token[c.Query], text)
+	}
+	form, err := q.request.Respond(token)
+	if err != nil {
+		return "", asRequest(err, PlainAnswer)
+	}
+	answer, err := a.send(ctx, Request{
+		Address: q.request.ResponseURI, Type: oid4vp.FormMediaType, Accept: oid4vp.ReplyMediaType, Body: []byte(form.Encode()), MaxBytes: oid4vp.MaxReply,
+	})
+	if err != nil {
+		return "", err
+	}
+	return a.reply(answer)
+}
+
+// reply reads the verifier's answer. It is never followed: where the person goes is
+// theirs to decide.
+func (a *Agent) reply(answer Answer) (string, error) {
+	if answer.Status != 200 {
+		return "", refuse(PeerRefused, "the verifier answered with status %d", answer.Status)
+	}
+	if len(answer.Body) == 0 {
+		return "", nil
+	}
+	r, err := oid4vp.ParseReply(answer.Body, a.cfg.LoopbackHTTP)
+	if err != nil {
+		return "", because(BadMessage, err)
+	}
+	return r.RedirectURI, nil
+}
+
+// show makes one presentation. It counts the copy and writes the log first.
+func (a *Agent) show(q *Inquiry, c oid4vp.Choice, data []oid4vp.TransactionData) (string, error) {
+	s := q.held[c.Credential]
+	signer, err := s.held.Copies[s.copy].Signer()
+	if err != nil {
+		return "", err
+	}
+	s.held.Copies[s.copy].Shown++
+	if err := a.cfg.Wallet.Put(s.held); err != nil {
+		return "", err
+	}
+	e := Entry{
+		At: a.cfg.Now().UTC(), Deed: Presented, Credential: s.held.ID, Type: s.held.Type, Party: q.Verifier.ID, Anchor: q.Verifier.Anchor,
+		Claims: []string{}, Purpose: q.Purpose["en"],
+	}
+	for _, f := range c.Claims {
+		e.Claims = append(e.Claims, oid4vp.PathText(f.Query.Path))
+	}
+	if q.Kept != nil {
+		days := int(*q.Kept / (24 * time.Hour))
+		e.Kept = &days
+	}
+	if err := a.cfg.Wallet.Note(e); err != nil {
+		return "", err
+	}
+	text, err := sdjwt.Present(s.held.Copies[s.copy].Credential, c.Disclose()...)
+	if err != nil || !c.Bind {
+		return text, err
+	}
+	return sdjwt.Bind(a.cfg.Rand, text, q.request.Proof(a.now(), data), signer)
+}
+
+// Decline tells the verifier that it gets nothing: the same words whether the person
+// did not want to or the wallet has nothing (OpenID4VP section 15.4.1, corpus VP-16).
+func (a *Agent) Decline(ctx context.Context, q *Inquiry) (next string, err error) {
+	if err := a.cfg.Wallet.Note(Entry{At: a.cfg.Now().UTC(), Deed: Refused, Party: q.Verifier.ID, Anchor: q.Verifier.Anchor, Purpose: q.Purpose["en"]}); err != nil {
+		return "", err
+	}
+	form := q.request.Refuse(&oid4vp.Error{Code: oid4vp.AccessDenied})
+	answer, err := a.send(ctx, Request{
+		Address: q.request.ResponseURI, Type: oid4vp.FormMediaType, Accept: oid4vp.ReplyMediaType, Body: []byte(form.Encode()), MaxBytes: oid4vp.MaxReply,
+	})
+	if err != nil {
+		return "", err
+	}
+	return a.reply(answer)
+}

@@ -1,0 +1,315 @@
+package wallet_test
+
+import (
+	"crypto/rand"
+	"crypto/x509"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sanad-id/sanad/credential/sdjwt"
+	"github.com/sanad-id/sanad/keys"
+	"github.com/sanad-id/sanad/keys/chain"
+	"github.com/sanad-id/sanad/keys/keystest"
+	"github.com/sanad-id/sanad/oid4vp"
+	"github.com/sanad-id/sanad/wallet"
+)
+
+// newWorldWithRoot is another root than that of the worlds.
+func newWorldWithRoot(t testing.TB) []*x509.Certificate {
+	t.Helper()
+	der, err := chain.NewRoot(rand.Reader, keystest.Signer(t, keys.CertificateRoot, keys.ES256, "other root"), chain.Name{Organization: "Other", Country: "XB"}, now.AddDate(-1, 0, 0), now.AddDate(9, 0, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	root, err := chain.ParseRoot(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return []*x509.Certificate{root}
+}
+
+// holding is an agent that has the licence.
+func (w *world) holding() (*wallet.Agent, *wallet.Wallet) {
+	w.t.Helper()
+	a, kept := w.agent(nil)
+	if _, _, err := w.accept(a); err != nil {
+		w.t.Fatal(err)
+	}
+	return a, kept
+}
+
+// verified is what the verifier reads of the one presentation.
+func (w *world) verified() (text string, claims []string) {
+	w.t.Helper()
+	if w.response == nil || len(w.response.Token["card"]) != 1 {
+		w.t.Fatalf("response: %+v", w.response)
+	}
+	text = w.response.Token["card"][0]
+	v, err := sdjwt.Verify(text, sdjwt.Expect{
+		Keys: oneKey{w.signer.Key().Public}, Now: w.now, Binding: sdjwt.BindingRequired, Audience: w.request.Client.ID.String(), Nonce: w.request.Nonce, MaxAge: time.Minute,
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, f := range v.Fields {
+		claims = append(claims, f.Name)
+	}
+	slices.Sort(claims)
+	return text, claims
+}
+
+type oneKey struct{ key keys.PublicKey }
+
+func (k oneKey) KeysFor(string, []byte) []keys.PublicKey { return []keys.PublicKey{k.key} }
+
+// TestPresent answers a request with two claims of ten, then with a third that is
+// optional, each time with another copy.
+func TestPresent(t *testing.T) {
+	for _, method := range []oid4vp.Method{oid4vp.Post, oid4vp.Get} {
+		t.Run(string(method), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.method = method
+			a, kept := w.holding()
+			var holders []string
+			for round, with := range [][]string{nil, {"village"}, nil, nil} {
+				w.now = w.now.Add(time.Second)
+				q, err := a.Inquire(t.Context(), w.requestLink())
+				if err != nil {
+					t.Fatal(err)
+				}
+				if q.Verifier.Vouched != wallet.ByCertificate || q.Verifier.Anchor != "National root" || q.Verifier.Names["en"] != "City library" ||
+					q.Purpose["en"] != "To make your library card." || q.Kept == nil || *q.Kept != 48*time.Hour || !q.Possible {
+					t.Errorf("facts: %+v", q)
+				}
+				if len(q.Asks) != 1 || len(q.Asks[0].Options) != 1 || len(q.Asks[0].Options[0].Claims) != 2 || len(q.Asks[0].Options[0].Optional) != 1 ||
+					q.Asks[0].Options[0].Optional[0].Path != "village" || q.Asks[0].Options[0].Claims[0].Labels["fr"] != "Nom" {
+					t.Fatalf("asks: %+v", q.Asks)
+				}
+				if log, err := kept.Log(); err != nil || len(log) != 1+round {
+					t.Errorf("looking at a request left %d entries, %v", len(log), err)
+				}
+				choices, err := q.Least()
+				if err != nil {
+					t.Fatal(err)
+				}
+				choices[0].With = with
+				next, err := a.Present(t.Context(), q, choices)
+				if err != nil || next != w.next {
+					t.Fatalf("Present: %q, %v", next, err)
+				}
+				want := append([]string{"class", "name"}, with...)
+				text, claims := w.verified()
+				if !slices.Equal(claims, want) {
+					t.Errorf("shown %v, want %v", claims, want)
+				}
+				head, _, _ := strings.Cut(text, "~")
+				holders = append(holders, head)
+				log, err := kept.Log()
+				if err != nil || len(log) != 2+round {
+					t.Fatalf("log: %+v, %v", log, err)
+				}
+				e := log[len(log)-1]
+				if e.Deed != wallet.Presented || !slices.Equal(slices.Sorted(slices.Values(e.Claims)), want) || *e.Kept != 2 || e.Party != w.request.Client.ID.String() || strings.Contains(strings.Join(e.Claims, ""), "Amina") {
+					t.Errorf("entry: %+v", e)
+				}
+			}
+			// Three copies, then the first one again.
+			if len(maps.Collect(func(yield func(string, bool) bool) {
+				for _, h := range holders[:3] {
+					if !yield(h, true) {
+						return
+					}
+				}
+			})) != 3 || holders[3] != holders[0] {
+				t.Error("copies are not used in turn")
+			}
+		})
+	}
+}
+
+// TestCountsBeforeSending loses the answer: what might have been seen counts as shown.
+func TestCountsBeforeSending(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a, kept := w.holding()
+	q, err := a.Inquire(t.Context(), w.requestLink())
+	if err != nil {
+		t.Fatal(err)
+	}
+	choices, err := q.Least()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.spoil["/response/7"] = func(answer *wallet.Answer) {
+		held, err := kept.Held()
+		if err != nil || held[0].Copies[0].Shown != 1 {
+			t.Errorf("sent before it was counted: %v", err)
+		}
+		if log, err := kept.Log(); err != nil || len(log) != 2 {
+			t.Errorf("sent before it was noted: %v", err)
+		}
+		answer.Status = 0
+	}
+	if _, err := a.Present(t.Context(), q, choices); err == nil || reasonOf(err) != "" {
+		t.Errorf("Present: %v, want that there was no answer", err)
+	}
+}
+
+// TestDecline tells the verifier the same whether the person declined or the wallet has
+// nothing (VP-16).
+func TestDecline(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	full, _ := w.holding()
+	empty, _ := w.agent(nil)
+	var heard []string
+	for _, a := range []*wallet.Agent{full, empty} {
+		q, err := a.Inquire(t.Context(), w.requestLink())
+		if err != nil || q.Possible != (a == full) {
+			t.Fatalf("Inquire: %+v, %v", q, err)
+		}
+		before := len(w.seen)
+		if _, err := q.Least(); a == empty && reasonOf(err) != wallet.NothingToShow || len(w.seen) != before {
+			t.Errorf("Least: %v", err)
+		}
+		if _, err := a.Decline(t.Context(), q); err != nil {
+			t.Fatal(err)
+		}
+		heard = append(heard, string(w.seen[len(w.seen)-1].Body))
+		if w.response.Refusal == nil || w.response.Refusal.Code != oid4vp.AccessDenied {
+			t.Errorf("response: %+v", w.response)
+		}
+	}
+	if heard[0] != heard[1] {
+		t.Errorf("the verifier hears %q and %q", heard[0], heard[1])
+	}
+}
+
+// TestUnknownVerifier shows one that no root vouches for as such, and never under the
+// name that its own certificate gives it.
+func TestUnknownVerifier(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a, _ := w.agent(func(c *wallet.Config) { c.Roots = newWorldWithRoot(t) })
+	q, err := a.Inquire(t.Context(), w.requestLink())
+	if err != nil || q.Verifier.Vouched != wallet.ByNobody || q.Verifier.Anchor != "" || len(q.Verifier.Names) != 0 {
+		t.Errorf("Inquire: %+v, %v", q, err)
+	}
+	w.request.Client.ID = oid4vp.ClientID{Prefix: oid4vp.X509SANDNS, Name: library}
+	if _, err := a.Inquire(t.Context(), w.requestLink()); reasonOf(err) != wallet.UnknownVerifier {
+		t.Errorf("a name that nobody vouches for: %v", err)
+	}
+}
+
+// TestInquireRefuses spoils one thing at a time in a request that is good otherwise.
+func TestInquireRefuses(t *testing.T) {
+	tests := []struct {
+		name  string
+		spoil func(*world)
+		want  wallet.Refusal
+	}{
+		{"VP-01: unsigned", func(w *world) {
+			w.request.Client.ID = oid4vp.ClientID{Prefix: oid4vp.RedirectURI, Name: reply}
+		}, wallet.UnsignedRequest},
+		{"a client that must be registered", func(w *world) {
+			w.request.Client.ID = oid4vp.ClientID{Prefix: oid4vp.PreRegistered, Name: "library"}
+		}, wallet.UnknownVerifier},
+		{"changed on the way", func(w *world) { w.object = func(s string) string { return s[:len(s)-6] + "AAAAAA" } }, wallet.ForgedRequest},
+		{"VP-06: of another client", func(w *world) {
+			signer := keystest.Signer(w.t, keys.Request, keys.ES256, "thief")
+			leaf := w.certificate(signer, "Thief", "https://"+library)
+			w.linked = w.request.Client.ID
+			w.signature = oid4vp.Signature{Signer: signer, X5C: [][]byte{leaf}}
+			w.request.Client.ID = oid4vp.NewX509Hash(leaf)
+		}, wallet.ForgedRequest},
+		{"VP-04: an answer to somebody else", func(w *world) { w.request.ResponseURI = "https://evil.example/response" }, wallet.OtherAddress},
+		{"VP-14: expired", func(w *world) { w.now = w.now.Add(6 * time.Minute) }, wallet.OldRequest},
+		{"an answer that is not encrypted", func(w *world) { w.request.ResponseMode = oid4vp.DirectPost }, wallet.PlainAnswer},
+		{"VP-06: without the wallet's nonce", func(w *world) {
+			other := *w.request
+			other.WalletNonce = "another"
+			token, err := other.Sign(rand.Reader, w.signature)
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			w.object = func(string) string { return token }
+		}, wallet.OtherWallet},
+		{"not a request", func(w *world) { w.object = func(string) string { return "x" } }, wallet.BadMessage},
+		{"a request of another media type", func(w *world) {
+			w.spoil["/request/7"] = func(a *wallet.Answer) { a.Type = "text/html" }
+		}, wallet.BadMessage},
+		{"no request there", func(w *world) { w.spoil["/request/7"] = func(a *wallet.Answer) { a.Status = 404 } }, wallet.PeerRefused},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel() // the disk is what they wait for
+			w := newWorld(t)
+			a, kept := w.holding()
+			tt.spoil(w)
+			before := len(w.seen)
+			_, err := a.Inquire(t.Context(), w.requestLink())
+			if reasonOf(err) != tt.want {
+				t.Errorf("Inquire: %v, want %s", err, tt.want)
+			}
+			for _, r := range w.seen[before:] {
+				if strings.Contains(r.Address, "response") {
+					t.Errorf("sent something to %s", r.Address)
+				}
+			}
+			if held, err := kept.Held(); err != nil || held[0].Copies[0].Shown != 0 {
+				t.Errorf("counted as shown, %v", err)
+			}
+		})
+	}
+	t.Run("a request by http", func(t *testing.T) {
+		w := newWorld(t)
+		a, _ := w.agent(nil)
+		i := oid4vp.Invocation{ClientID: w.request.Client.ID, RequestURI: "http://127.0.0.1:1/request/7", Method: oid4vp.Get}
+		if _, err := a.Inquire(t.Context(), i.URL(oid4vp.Scheme)); reasonOf(err) != wallet.UnsafeAddress || len(w.seen) != 0 {
+			t.Errorf("Inquire: %v", err)
+		}
+	})
+	t.Run("not a link", func(t *testing.T) {
+		a, _ := newWorld(t).agent(nil)
+		if _, err := a.Inquire(t.Context(), "openid4vp://"); reasonOf(err) != wallet.BadLink {
+			t.Errorf("Inquire: %v", err)
+		}
+	})
+	t.Run("a choice that was not asked for", func(t *testing.T) {
+		w := newWorld(t)
+		a, _ := w.holding()
+		q, err := a.Inquire(t.Context(), w.requestLink())
+		if err != nil {
+			t.Fatal(err)
+		}
+		choices, err := q.Least()
+		if err != nil {
+			t.Fatal(err)
+		}
+		choices[0].With = []string{"height"}
+		before := len(w.seen)
+		if _, err := a.Present(t.Context(), q, choices); reasonOf(err) != wallet.BadChoice || len(w.seen) != before {
+			t.Errorf("Present: %v", err)
+		}
+	})
+	t.Run("the verifier refuses", func(t *testing.T) {
+		w := newWorld(t)
+		a, _ := w.holding()
+		q, err := a.Inquire(t.Context(), w.requestLink())
+		if err != nil {
+			t.Fatal(err)
+		}
+		choices, err := q.Least()
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.spoil["/response/7"] = func(answer *wallet.Answer) { answer.Status, answer.Body = 400, nil }
+		if _, err := a.Present(t.Context(), q, choices); reasonOf(err) != wallet.PeerRefused {
+			t.Errorf("Present: %v", err)
+		}
+	})
+}
