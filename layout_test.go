@@ -31,7 +31,7 @@ var layers = []string{
 	"qr/image internal/vectors internal/cli internal/pgtest internal/faultproxy internal/fetch internal/redistest internal/web",
 	"registry/csvfile registry/samplecountry registry/sqltable store store/once",
 	"keys/keystest registry/registrytest store/storetest backup internal/officetest api/issuer api/verifier",
-	"cmd/issuer cmd/verifier bench proof",
+	"cmd/issuer cmd/verifier bench proof cmd/wallet-cli",
 	"interop",
 }
 

@@ -1,0 +1,372 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sanad-id/sanad/credential"
+	"github.com/sanad-id/sanad/credential/sdjwt"
+	"github.com/sanad-id/sanad/internal/cli"
+	"github.com/sanad-id/sanad/internal/durable"
+	"github.com/sanad-id/sanad/oid4vp"
+	"github.com/sanad-id/sanad/qr/image"
+	"github.com/sanad-id/sanad/verification"
+	"github.com/sanad-id/sanad/wallet"
+)
+
+func (p *program) initCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "init", Short: "Make a wallet", Args: cobra.NoArgs, Example: "  wallet-cli init\n  wallet-cli --dir wallet --passphrase-file pass.txt init",
+		RunE: p.Action(func(cmd *cobra.Command, _ []string) error {
+			dir, err := p.home()
+			if err != nil {
+				return err
+			}
+			pass, err := p.secret(cmd, p.passphrase, "New passphrase: ", "--passphrase-file FILE")
+			if err != nil {
+				return err
+			}
+			if p.passphrase == "" {
+				again, err := p.secret(cmd, "", "Once more: ", "--passphrase-file FILE")
+				if err != nil {
+					return err
+				}
+				if string(again) != string(pass) {
+					return errors.New("these are two different passphrases; nothing was made")
+				}
+			}
+			w, err := wallet.Create(dir, pass)
+			if errors.Is(err, wallet.ErrExists) {
+				return cli.Hint(err, "use the wallet that is there, or name another folder with --dir")
+			} else if err != nil {
+				return err
+			}
+			cli.Say(cmd, "Keep the passphrase safe: without it nobody can open the wallet.\nNext: wallet-cli trust import FILE, then wallet-cli accept OFFER")
+			return errors.Join(w.Close(), p.Print(cmd, map[string]string{"dir": dir}, func(out io.Writer) { fmt.Fprintln(out, dir) }))
+		}),
+	}
+}
+
+// A view is a credential as list prints it. It has no claims.
+type view struct {
+	ID         string            `json:"id"`
+	Type       string            `json:"type"`
+	Names      map[string]string `json:"names,omitempty"`
+	Issuer     string            `json:"issuer"`
+	IssuerName map[string]string `json:"issuer_names,omitempty"`
+	Accepted   time.Time         `json:"accepted"`
+	Expires    time.Time         `json:"expires,omitzero"`
+	Expired    bool              `json:"expired"`
+	Copies     int               `json:"copies"`
+	Fresh      int               `json:"fresh_copies"`
+}
+
+func views(all []wallet.Held, now time.Time) []view {
+	list := []view{}
+	for _, h := range all {
+		v := view{ID: h.ID, Type: h.Type, Names: h.Names, Issuer: h.Issuer, IssuerName: h.IssuerNames, Accepted: h.Accepted, Copies: len(h.Copies)}
+		for _, c := range h.Copies {
+			if c.Shown == 0 {
+				v.Fresh++
+			}
+		}
+		if parsed, err := sdjwt.Parse(h.Copies[0].Credential); err == nil && parsed.Problem == nil {
+			v.Expires = parsed.Credential.Expires
+			v.Expired = !v.Expires.IsZero() && !now.Before(v.Expires)
+		}
+		list = append(list, v)
+	}
+	return list
+}
+
+func (p *program) listCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "list", Short: "List what you hold", Args: cobra.NoArgs, Example: "  wallet-cli list\n  wallet-cli list --json",
+		RunE: p.with(func(cmd *cobra.Command, w *wallet.Wallet, _ []string) error {
+			words, err := p.language()
+			if err != nil {
+				return err
+			}
+			all, err := w.Held()
+			if err != nil {
+				return err
+			}
+			pending, err := w.Pending()
+			if err != nil {
+				return err
+			}
+			return p.Print(cmd, map[string]any{"credentials": views(all, p.Now()), "pending": len(pending)}, func(out io.Writer) {
+				for _, v := range views(all, p.Now()) {
+					until := "without end"
+					if v.Expired {
+						until = "EXPIRED " + v.Expires.Format(time.DateOnly)
+					} else if !v.Expires.IsZero() {
+						until = "until " + v.Expires.Format(time.DateOnly)
+					}
+					fmt.Fprintf(out, "%s  %s  %s  %s, %d of %d copies fresh\n", v.ID, name(words, v.Names, v.Type), name(words, v.IssuerName, v.Issuer), until, v.Fresh, v.Copies)
+				}
+				if len(pending) > 0 {
+					fmt.Fprintf(out, "%d not ready yet: wallet-cli fetch\n", len(pending))
+				}
+			})
+		}),
+	}
+}
+
+// get returns the credential with an id.
+func get(w *wallet.Wallet, id string) (wallet.Held, error) {
+	h, err := w.Get(id)
+	if errors.Is(err, wallet.ErrNotHeld) {
+		return h, cli.Hint(err, "wallet-cli list shows the ids; the beginning of one is enough")
+	}
+	return h, err
+}
+
+func (p *program) showCommand() *cobra.Command {
+	var offline bool
+	c := &cobra.Command{
+		Use: "show ID", Short: "Show a credential with all it says, and whether it still stands", Args: cobra.ExactArgs(1),
+		Example: "  wallet-cli show 01ng\n  wallet-cli show --lang fr 01ng\n  wallet-cli show --offline --json 01ng",
+		RunE: p.with(func(cmd *cobra.Command, w *wallet.Wallet, args []string) error {
+			words, err := p.language()
+			if err != nil {
+				return err
+			}
+			h, err := get(w, args[0])
+			if err != nil {
+				return err
+			}
+			parsed, err := sdjwt.Parse(h.Copies[0].Credential)
+			if err != nil {
+				return err
+			}
+			status := "not_asked"
+			if !offline && parsed.Problem == nil {
+				if status, err = p.status(cmd.Context(), w, h, parsed); err != nil {
+					return err
+				}
+			}
+			claims := map[string]any{}
+			var order []string
+			for _, f := range parsed.Credential.Fields {
+				claims[f.Name], order = verification.Plain(f.Value), append(order, f.Name)
+			}
+			v := views([]wallet.Held{h}, p.Now())[0]
+			return p.Print(cmd, map[string]any{"credential": v, "claims": claims, "labels": h.Labels, "status": status}, func(out io.Writer) {
+				fmt.Fprintf(out, "%s\nfrom %s, %s\n", name(words, h.Names, h.Type), name(words, h.IssuerNames, h.Issuer), cli.Visible(h.Issuer))
+				if !v.Expires.IsZero() {
+					fmt.Fprintf(out, "valid until %s\n", v.Expires.Format(time.DateOnly))
+				}
+				fmt.Fprintf(out, "status %s\n\n", status)
+				width := 0
+				for _, n := range order {
+					width = max(width, cli.Columns(name(words, h.Labels[n], n)))
+				}
+				for _, n := range order {
+					fmt.Fprintf(out, "  %s  %s\n", cli.Pad(name(words, h.Labels[n], n), width), cli.Visible(fmt.Sprint(claims[n])))
+				}
+			})
+		}),
+	}
+	c.Flags().BoolVar(&offline, "offline", false, "do not ask for the status list")
+	return c
+}
+
+// status is what the issuer's list says now, in the words of package credential: good,
+// or a reason; unknown if the list was not to be had.
+func (p *program) status(ctx context.Context, w *wallet.Wallet, h wallet.Held, parsed *sdjwt.Parsed) (string, error) {
+	a, err := p.agent(w)
+	if err != nil {
+		return "", err
+	}
+	err = a.Status(ctx, h, parsed)
+	if r, ok := errors.AsType[*credential.RejectedError](err); ok {
+		return string(r.Reason), nil
+	}
+	if err != nil {
+		return string(credential.StatusUnavailable), nil //nolint:nilerr // that the list is out of reach says nothing about the credential
+	}
+	return "good", nil
+}
+
+func (p *program) qrCommand() *cobra.Command {
+	var claims []string
+	var file string
+	c := &cobra.Command{
+		Use: "qr ID", Short: "Show a credential as a code, without a proof that you hold it", Args: cobra.ExactArgs(1),
+		Long: `qr draws a code with the claims that you name and those that are always shown. Whoever scans it can check the issuer's
+signature, but not that you are the holder: a copy of the code is as good. Nothing is counted as shown to anybody in particular.`,
+		Example: "  wallet-cli qr 01ng --claims name,class\n  wallet-cli qr 01ng --claims name --out code.png",
+		RunE: p.with(func(cmd *cobra.Command, w *wallet.Wallet, args []string) error {
+			h, err := get(w, args[0])
+			if err != nil {
+				return err
+			}
+			text, err := static(h, claims)
+			if err != nil {
+				return err
+			}
+			code, err := image.Draw(text, image.L)
+			if errors.Is(err, image.ErrTooLong) {
+				return cli.Hint(fmt.Errorf("%d characters are too many for a code", len(text)), "name fewer --claims, or ask the office for the code on paper, which is made for that")
+			} else if err != nil {
+				return err
+			}
+			h.Copies[h.Fresh()].Shown++
+			if err := w.Put(h); err != nil {
+				return err
+			}
+			if err := w.Note(wallet.Entry{At: p.Now().UTC(), Deed: wallet.Presented, Credential: h.ID, Type: h.Type, Party: "qr", Claims: append([]string{}, claims...)}); err != nil {
+				return err
+			}
+			if file != "" {
+				b, err := code.PNG(4)
+				if err != nil {
+					return err
+				}
+				return durable.Replace(file, b, 0o600)
+			}
+			return p.Print(cmd, map[string]string{"text": text}, func(out io.Writer) { fmt.Fprint(out, code.Terminal()) })
+		}),
+	}
+	c.Flags().StringSliceVar(&claims, "claims", nil, "the `CLAIMS` to show, by their paths (default: only those that are always shown)")
+	c.Flags().StringVar(&file, "out", "", "write a PNG picture into `FILE`")
+	return c
+}
+
+// static is a presentation without a proof by the holder.
+func static(h wallet.Held, claims []string) (string, error) {
+	text := h.Copies[h.Fresh()].Credential
+	parsed, err := sdjwt.Parse(text)
+	if err != nil {
+		return "", err
+	}
+	var paths []sdjwt.Path
+	for _, want := range claims {
+		i := slices.IndexFunc(parsed.Disclosures, func(d sdjwt.Path) bool { return oid4vp.PathText(d) == want })
+		if i < 0 {
+			var all []string
+			for _, d := range parsed.Disclosures {
+				all = append(all, oid4vp.PathText(d))
+			}
+			return "", cli.Hint(fmt.Errorf("the credential has no claim %q to choose", want), "one of: %s", strings.Join(all, ", "))
+		}
+		paths = append(paths, parsed.Disclosures[i])
+	}
+	return sdjwt.Present(text, paths...)
+}
+
+func (p *program) logCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "log", Short: "Show what was accepted, and what was shown to whom", Args: cobra.NoArgs, Example: "  wallet-cli log\n  wallet-cli log --json",
+		RunE: p.with(func(cmd *cobra.Command, w *wallet.Wallet, _ []string) error {
+			all, err := w.Log()
+			if err != nil {
+				return err
+			}
+			return p.Print(cmd, append([]wallet.Entry{}, all...), func(out io.Writer) {
+				for _, e := range all {
+					fmt.Fprintf(out, "%s  %s  %s  %s  %s\n", e.At.Local().Format(time.DateTime), e.Deed, e.Credential, cli.Visible(e.Party), cli.Visible(strings.Join(e.Claims, ", ")))
+				}
+			})
+		}),
+	}
+}
+
+func (p *program) exportCommand() *cobra.Command {
+	var file string
+	c := &cobra.Command{
+		Use: "export FILE", Short: "Write all credentials into one encrypted file", Args: cobra.ExactArgs(1),
+		Example: "  wallet-cli export backup.wallet",
+		RunE: p.with(func(cmd *cobra.Command, w *wallet.Wallet, args []string) error {
+			pass, err := p.secret(cmd, file, "Passphrase of the export: ", "--export-passphrase-file FILE")
+			if err != nil {
+				return err
+			}
+			b, err := w.Export(pass)
+			if err != nil {
+				return err
+			}
+			err = durable.Create(args[0], b, 0o600)
+			if errors.Is(err, os.ErrExist) {
+				return cli.Hint(err, "choose another name, or remove the file first")
+			} else if err != nil {
+				return err
+			}
+			return p.Print(cmd, map[string]any{"file": args[0], "bytes": len(b)}, func(out io.Writer) { fmt.Fprintln(out, args[0]) })
+		}),
+	}
+	c.Flags().StringVar(&file, "export-passphrase-file", "", "read the passphrase of the export from `FILE`, which only you may read")
+	return c
+}
+
+// maxImport is the most bytes of an export.
+const maxImport = 64 << 20
+
+func (p *program) importCommand() *cobra.Command {
+	var file string
+	c := &cobra.Command{
+		Use: "import FILE|-", Short: "Take the credentials of an export into this wallet", Args: cobra.ExactArgs(1),
+		Example: "  wallet-cli --dir new init\n  wallet-cli --dir new import backup.wallet",
+		RunE: p.with(func(cmd *cobra.Command, w *wallet.Wallet, args []string) error {
+			b, err := readAll(cmd, args[0], maxImport)
+			if err != nil {
+				return err
+			}
+			pass, err := p.secret(cmd, file, "Passphrase of the export: ", "--export-passphrase-file FILE")
+			if err != nil {
+				return err
+			}
+			n, err := w.Import(b, pass)
+			if errors.Is(err, wallet.ErrPassphrase) {
+				return cli.Hint(err, "it is the one of the export, not that of this wallet")
+			} else if err != nil {
+				return err
+			}
+			return p.Print(cmd, map[string]int{"imported": n}, func(out io.Writer) { fmt.Fprintf(out, "%d credentials imported.\n", n) })
+		}),
+	}
+	c.Flags().StringVar(&file, "export-passphrase-file", "", "read the passphrase of the export from `FILE`, which only you may read")
+	return c
+}
+
+func (p *program) deleteCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use: "delete ID", Short: "Forget a credential and its keys", Args: cobra.ExactArgs(1), Example: "  wallet-cli delete 01ng",
+		RunE: p.with(func(cmd *cobra.Command, w *wallet.Wallet, args []string) error {
+			h, err := get(w, args[0])
+			if err != nil {
+				return err
+			}
+			words, err := p.language()
+			if err != nil {
+				return err
+			}
+			cli.Say(cmd, "%s  %s from %s", h.ID, name(words, h.Names, h.Type), name(words, h.IssuerNames, h.Issuer))
+			yes, err := p.agreed(cmd, "Forget it for good?")
+			if err != nil {
+				return err
+			}
+			if !yes {
+				return cli.Exit(statusDeclined)
+			}
+			if err := w.Note(wallet.Entry{At: p.Now().UTC(), Deed: wallet.Deleted, Credential: h.ID, Type: h.Type, Party: h.Issuer}); err != nil {
+				return err
+			}
+			if err := w.Delete(h.ID); err != nil {
+				return err
+			}
+			return p.Print(cmd, map[string]string{"deleted": h.ID}, func(out io.Writer) { fmt.Fprintf(out, "%s is forgotten.\n", h.ID) })
+		}),
+	}
+	c.Flags().BoolVar(&p.yes, "yes", false, "do not ask (for scripts)")
+	return c
+}

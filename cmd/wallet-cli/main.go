@@ -1,0 +1,155 @@
+// Command wallet-cli keeps a holder's credentials in an encrypted folder: it accepts
+// offers (OpenID4VCI), answers requests (OpenID4VP), and shows what it holds.
+//
+// Results go to standard output, talk to standard error. Exit status: 0 done, 1 an
+// error, 2 a wrong command line, 10 the person said no, 20 the wallet or the other side
+// refused. No secret is ever an argument.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sanad-id/sanad/internal/cli"
+	"github.com/sanad-id/sanad/internal/i18n"
+	"github.com/sanad-id/sanad/wallet"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// run is main without the process, so that a test can call it.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	p := &program{Program: cli.Program{Name: "wallet-cli", Now: time.Now}}
+	return p.Run(ctx, p.commands(), args, stdin, stdout, stderr)
+}
+
+// program is one run.
+type program struct {
+	cli.Program
+	dir        string // the wallet
+	lang       string // language of names and labels
+	passphrase string // file with the passphrase
+	devHTTP    bool
+	yes        bool
+	unknown    bool // go on with parties that nobody vouches for
+}
+
+// Exit statuses beside those of package cli.
+const (
+	statusDeclined = 10
+	statusRefused  = 20
+)
+
+// commands is the whole tree.
+func (p *program) commands() *cobra.Command {
+	root := &cobra.Command{
+		Use: "wallet-cli", Short: "Keep and show your credentials",
+		Long: `wallet-cli keeps your credentials, encrypted, in a folder of yours, and shows of them what you choose:
+
+  wallet-cli init
+  wallet-cli trust import office.trust
+  wallet-cli accept "openid-credential-offer://..."
+  wallet-cli list
+  wallet-cli present "openid4vp://..."
+
+Exit status: 0 done, 1 an error, 2 a wrong command line, 10 you said no, 20 the wallet or the other side refused.`,
+		Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	f := root.PersistentFlags()
+	f.StringVar(&p.dir, "dir", "", "the wallet's `DIR` (default: sanad-wallet in your configuration folder)")
+	f.StringVar(&p.lang, "lang", "", "`LANGUAGE` of names and labels: ar, bn, en, fr, pt or sw (default: that of your system)")
+	f.StringVar(&p.passphrase, "passphrase-file", "", "read the wallet's passphrase from `FILE`, which only you may read (default: ask)")
+	f.BoolVar(&p.devHTTP, "dev-http", false, "also talk to servers on this machine without TLS (for development)")
+	root.AddCommand(p.initCommand(), p.acceptCommand(), p.fetchCommand(), p.listCommand(), p.showCommand(), p.presentCommand(), p.qrCommand(), p.logCommand(),
+		p.exportCommand(), p.importCommand(), p.deleteCommand(), p.trustCommand())
+	return root
+}
+
+// consent adds the flags of commands that ask the person.
+func (p *program) consent(c *cobra.Command, whom string) {
+	c.Flags().BoolVar(&p.yes, "yes", false, "agree to what is shown, without a question (for scripts)")
+	c.Flags().BoolVar(&p.unknown, "allow-unknown", false, "also deal with "+whom+" that nobody vouches for")
+}
+
+// language is that of --lang, or of the environment in the order of POSIX.
+func (p *program) language() (i18n.Language, error) {
+	if p.lang == "" {
+		for _, name := range []string{"LC_ALL", "LC_MESSAGES", "LANG"} {
+			if v := os.Getenv(name); v != "" {
+				return i18n.For(v), nil
+			}
+		}
+		return i18n.Language{}, nil
+	}
+	base, _, _ := strings.Cut(strings.ReplaceAll(p.lang, "_", "-"), "-")
+	var names []string
+	for _, l := range i18n.Languages() {
+		if strings.EqualFold(base, l.Tag()) {
+			return l, nil
+		}
+		names = append(names, l.Tag())
+	}
+	return i18n.Language{}, p.Misused(fmt.Errorf("--lang %q is not one of %s", p.lang, strings.Join(names, ", ")))
+}
+
+// advice is what to do about a refusal.
+var advice = map[wallet.Refusal]string{
+	wallet.BadLink:               "copy the whole link, in quotes, or scan the code again",
+	wallet.UnsafeAddress:         "do not use this link; a server on your own machine needs --dev-http",
+	wallet.BadMessage:            "try again later, or tell the other side",
+	wallet.PeerRefused:           "the link may have been used or be too old, or the code be wrong; ask for a new one",
+	wallet.OtherIssuer:           "do not use this offer: ask the office for a new one",
+	wallet.MetadataSigner:        "if you trust the authority behind it: wallet-cli trust root FILE",
+	wallet.UnknownIssuer:         "import the trust bundle that names it (wallet-cli trust import FILE), or give --allow-unknown if you are sure",
+	wallet.NotUsable:             "ask the office for a credential in the form dc+sd-jwt",
+	wallet.WeakServer:            "tell the office: its server does not protect tokens",
+	wallet.NeedsTxCode:           "give --tx-code and type the code that the office gave you, if it gave you one; else leave it out",
+	wallet.NeedsSignIn:           "give --browser, or --claim-code if the office gave you a code",
+	wallet.OtherAnswer:           "start again from the offer; if it happens again, do not go on",
+	wallet.NotAsIssued:           "tell the office; nothing was kept",
+	wallet.OtherKey:              "tell the office; nothing was kept",
+	wallet.OtherType:             "tell the office; nothing was kept",
+	wallet.OtherCredentialIssuer: "tell the office; nothing was kept",
+	wallet.BadSignature:          "update your trust data (wallet-cli trust import FILE); if it stays, tell the office. Nothing was kept",
+	wallet.BadDates:              "check the clock of this machine; nothing was kept",
+	wallet.BadType:               "tell the office; nothing was kept",
+	wallet.UnsignedRequest:       "do not answer: nobody can know who asks",
+	wallet.ForgedRequest:         "do not answer, and tell whoever you thought was asking",
+	wallet.UnknownVerifier:       "do not answer unless the verifier gets a certificate of an authority that you trust",
+	wallet.OldRequest:            "ask the verifier for a new link, and check the clock of this machine",
+	wallet.OtherWallet:           "ask the verifier for a new link",
+	wallet.OtherAddress:          "do not answer: it would go to somebody else",
+	wallet.PlainAnswer:           "tell the verifier: answers have to be encrypted",
+	wallet.NothingToShow:         "wallet-cli list shows what you hold",
+	wallet.BadChoice:             "see the request without --yes for what can be chosen",
+}
+
+// refused ends a command with the status of a refusal, if err is one.
+func (p *program) refused(cmd *cobra.Command, err error) error {
+	r, ok := errors.AsType[*wallet.RefusedError](err)
+	if !ok {
+		return err
+	}
+	cli.Say(cmd, "wallet-cli: error: refused: %s", cli.Visible(r.Error()))
+	cli.Say(cmd, "wallet-cli: hint: %s", advice[r.Reason])
+	if p.JSON {
+		if err := cli.PrintJSON(cmd.OutOrStdout(), map[string]any{"refused": r.Reason, "detail": r.Detail}); err != nil {
+			return err
+		}
+	}
+	return cli.Exit(statusRefused)
+}

@@ -1,0 +1,173 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sanad-id/sanad/internal/cli"
+	"github.com/sanad-id/sanad/internal/i18n"
+	"github.com/sanad-id/sanad/wallet"
+)
+
+func (p *program) presentCommand() *cobra.Command {
+	var with []string
+	c := &cobra.Command{
+		Use: "present REQUEST|-", Short: "Answer a request with what you choose to show", Args: cobra.ExactArgs(1),
+		Long: `present reads a request, the link behind a code or button of a verifier, and shows who asks, on whose word, what, why and how
+long it is kept. What the verifier can do without is left out unless you name it with --with. Then it asks you.`,
+		Example: `  wallet-cli present "openid4vp://?client_id=x509_hash%3A...&request_uri=https%3A%2F%2Flibrary.example%2Frequest%2F7"
+  wallet-cli present --with village REQUEST
+  wallet-cli present --yes --passphrase-file pass.txt --json - < request.txt`,
+		RunE: p.with(func(cmd *cobra.Command, w *wallet.Wallet, args []string) error {
+			return p.present(cmd, w, args[0], with)
+		}),
+	}
+	c.Flags().StringSliceVar(&with, "with", nil, "also show these optional `CLAIMS`, or the optional credential of this name")
+	p.consent(c, "verifiers")
+	return c
+}
+
+func (p *program) present(cmd *cobra.Command, w *wallet.Wallet, arg string, with []string) error {
+	words, err := p.language()
+	if err != nil {
+		return err
+	}
+	request, err := link(cmd, arg)
+	if err != nil {
+		return err
+	}
+	a, err := p.agent(w)
+	if err != nil {
+		return err
+	}
+	q, err := a.Inquire(cmd.Context(), request)
+	if err != nil {
+		return err
+	}
+	choices, chooseErr := choose(q, with)
+	showInquiry(cmd.ErrOrStderr(), q, choices, words)
+	if chooseErr != nil && q.Possible {
+		return chooseErr
+	}
+	if p.yes && q.Verifier.Vouched == wallet.ByNobody && !p.unknown {
+		return p.Misused(cli.Hint(errors.New("nobody vouches for this verifier"), "import the root that certifies it (wallet-cli trust root FILE), or give --allow-unknown if you are sure"))
+	}
+	question := "Show this?"
+	if !q.Possible {
+		question = "Your wallet cannot answer. Tell the verifier that it gets nothing?"
+	}
+	yes, err := p.agreed(cmd, question)
+	if err != nil {
+		return err
+	}
+	if !yes || !q.Possible {
+		if !q.Possible && !yes {
+			return chooseErr
+		}
+		if _, err := a.Decline(cmd.Context(), q); err != nil {
+			cli.Say(cmd, "wallet-cli: note: the verifier was not told: %s", cli.VisibleLines(err.Error()))
+		}
+		if !q.Possible {
+			return chooseErr
+		}
+		cli.Say(cmd, "Nothing was shown.")
+		return cli.Exit(statusDeclined)
+	}
+	next, err := a.Present(cmd.Context(), q, choices)
+	if err != nil {
+		return err
+	}
+	return p.Print(cmd, map[string]any{"presented": choices, "verifier": q.Verifier, "redirect_uri": next}, func(out io.Writer) {
+		fmt.Fprintln(out, "Shown.")
+		if next != "" {
+			fmt.Fprintf(out, "Go on at %s\n", cli.Visible(next))
+		}
+	})
+}
+
+// choose is the least that answers, and what the person named beside it.
+func choose(q *wallet.Inquiry, with []string) ([]wallet.Choice, error) {
+	choices, err := q.Least()
+	if err != nil {
+		return nil, err
+	}
+	for _, what := range with {
+		found := false
+		for _, ask := range q.Asks {
+			i := slices.IndexFunc(choices, func(c wallet.Choice) bool { return c.Query == ask.Query })
+			if i < 0 && ask.Query == what && len(ask.Options) > 0 {
+				choices, found = append(choices, wallet.Choice{Query: ask.Query, Credential: ask.Options[0].Credential}), true
+			}
+			if i < 0 {
+				continue
+			}
+			for _, o := range ask.Options {
+				if o.Credential == choices[i].Credential && slices.ContainsFunc(o.Optional, func(c wallet.AskedClaim) bool { return c.Path == what }) {
+					choices[i].With, found = append(choices[i].With, what), true
+				}
+			}
+		}
+		if !found {
+			return choices, &wallet.RefusedError{Reason: wallet.BadChoice, Detail: fmt.Sprintf("%q is not an optional part of this request", what)}
+		}
+	}
+	return choices, nil
+}
+
+// showInquiry shows the five facts.
+func showInquiry(out io.Writer, q *wallet.Inquiry, choices []wallet.Choice, words i18n.Language) {
+	fmt.Fprintf(out, "Who asks    %s\n", party(q.Verifier, words))
+	fmt.Fprintf(out, "Why         %s\n", first(cli.Visible(words.Pick(q.Purpose)), "it does not say"))
+	kept := "it does not say"
+	if q.Kept != nil {
+		kept = "not at all"
+		if days := int(*q.Kept / (24 * time.Hour)); days > 0 {
+			kept = fmt.Sprintf("%d days, it says", days)
+		}
+	}
+	fmt.Fprintf(out, "Kept for    %s\n", kept)
+	for _, ask := range q.Asks {
+		i := slices.IndexFunc(choices, func(c wallet.Choice) bool { return c.Query == ask.Query })
+		can := ""
+		if ask.Optional {
+			can = " (optional: --with " + cli.Visible(ask.Query) + ")"
+		}
+		if len(ask.Options) == 0 {
+			fmt.Fprintf(out, "What        %s%s: nothing in this wallet answers that\n", cli.Visible(strings.Join(ask.Types, " or ")), can)
+			continue
+		}
+		o := ask.Options[0]
+		for _, other := range ask.Options {
+			if i >= 0 && other.Credential == choices[i].Credential {
+				o = other
+			}
+		}
+		fmt.Fprintf(out, "What        %s%s\n", name(words, o.Names, o.Type), can)
+		for _, c := range o.Claims {
+			fmt.Fprintf(out, "            - %s\n", name(words, c.Labels, c.Path))
+		}
+		for _, c := range o.Optional {
+			mark := "not shown: --with " + cli.Visible(c.Path)
+			if i >= 0 && slices.Contains(choices[i].With, c.Path) {
+				mark = "shown, as you wish"
+			}
+			fmt.Fprintf(out, "            - %s (optional, %s)\n", name(words, c.Labels, c.Path), mark)
+		}
+		if o.Fresh == 0 {
+			fmt.Fprintln(out, "            Every copy was shown before: verifiers that compare notes can tell that it is the same one.")
+		}
+	}
+}
+
+func first(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}
