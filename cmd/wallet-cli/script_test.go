@@ -1,0 +1,31 @@
+package main
+
+import (
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/sanad-id/sanad/wallet"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"wallet-cli": main})
+}
+
+// TestScripts runs the commands as people do.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{Dir: "testdata/script"})
+}
+
+// TestEveryRefusalHasAdvice: no refusal leaves a person without a next step, and there
+// is no advice for one that is gone.
+func TestEveryRefusalHasAdvice(t *testing.T) {
+	for _, r := range wallet.Refusals() {
+		if advice[r] == "" {
+			t.Errorf("%s: no advice", r)
+		}
+	}
+	if len(advice) != len(wallet.Refusals()) {
+		t.Errorf("%d pieces of advice for %d refusals", len(advice), len(wallet.Refusals()))
+	}
+}
