@@ -1,0 +1,173 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestJourney obtains a credential from a real `issuer serve`, by a transaction code and
+// by a claim code, and reads it.
+func TestJourney(t *testing.T) {
+	dir := t.TempDir()
+	file := func(name, content string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	issuer := filepath.Join(dir, "issuer")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", issuer, "../issuer").CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
+	office := filepath.Join(dir, "office")
+	run1 := func(args ...string) string {
+		t.Helper()
+		cmd := exec.CommandContext(t.Context(), issuer, args...)
+		var errs bytes.Buffer
+		cmd.Stderr = &errs
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatalf("issuer %v: %v\n%s", args, err, errs.String())
+		}
+		return string(out)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := l.Addr().String()
+	_ = l.Close()
+	file("records.csv", "id,name,village\nR1,Amina Juma,Uhuru\n")
+	run1("init", office, "--name", "Civil Registry", "--country", "XA", "--url", "http://"+at)
+	run1("programme", "add", "--dir", office, file("licence.yaml", licence))
+	settings, err := os.ReadFile(filepath.Join(office, "issuer.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	settings = bytes.Replace(settings, []byte("sources: {}"), []byte("sources:\n  people: {csv: ../records.csv}"), 1)
+	settings = bytes.Replace(settings, []byte("any_client: false"), []byte("any_client: true"), 1)
+	if !bytes.Contains(settings, []byte("any_client: true")) {
+		settings = append(settings, "\nserve: {any_client: true}\n"...)
+	}
+	if err := os.WriteFile(filepath.Join(office, "issuer.yaml"), settings, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	bundle := filepath.Join(dir, "office.trust")
+	run1("trust", "export", "--dir", office, "--out", bundle)
+	serve := exec.CommandContext(t.Context(), issuer, "serve", "--dir", office, "--dev-http", "--listen", at)
+	if err := serve.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = serve.Process.Kill(); _ = serve.Wait() })
+	answers := func() bool {
+		c, err := net.DialTimeout("tcp", at, time.Second)
+		if err == nil {
+			_ = c.Close()
+		}
+		return err == nil
+	}
+	for until := time.Now().Add(time.Minute); !answers(); {
+		if time.Now().After(until) {
+			t.Fatal("the issuer does not serve")
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	pass := file("pass", "correct horse battery")
+	walletCLI := func(stdin string, want int, args ...string) (string, string) {
+		t.Helper()
+		var out, errs bytes.Buffer
+		args = append([]string{"--dir", filepath.Join(dir, "wallet"), "--passphrase-file", pass, "--dev-http"}, args...)
+		if got := run(t.Context(), args, io.Reader(strings.NewReader(stdin)), &out, &errs); got != want {
+			t.Fatalf("wallet-cli %v: exit %d, want %d\n%s%s", args, got, want, out.String(), errs.String())
+		}
+		return out.String(), errs.String()
+	}
+	offer := func(flag string) (o struct {
+		Offer     string `json:"offer"`
+		TxCode    string `json:"tx_code"`
+		ClaimCode string `json:"claim_code"`
+	}) {
+		t.Helper()
+		if err := json.Unmarshal([]byte(run1("offer", "--dir", office, "--programme", "licence", "--record", "R1", "--json", flag)), &o); err != nil {
+			t.Fatal(err)
+		}
+		return o
+	}
+	walletCLI("", 0, "init")
+	o := offer("--tx-code")
+	// Nobody has said who that is.
+	if _, said := walletCLI("", 20, "accept", "--yes", o.Offer); !strings.Contains(said, "unknown_issuer") {
+		t.Errorf("said %s", said)
+	}
+	_, said := walletCLI("", 2, "trust", "import", bundle)
+	_, fingerprint, _ := strings.Cut(said, `--fingerprint "`)
+	fingerprint, _, _ = strings.Cut(fingerprint, `"`)
+	walletCLI("", 0, "trust", "import", "--fingerprint", fingerprint, bundle)
+	// A question needs a person or --yes; a wrong code is refused by the issuer.
+	if _, said := walletCLI("", 2, "accept", o.Offer); !strings.Contains(said, "--yes") || !strings.Contains(said, "known by the trust bundle of XA") {
+		t.Errorf("said %s", said)
+	}
+	code := file("code", o.TxCode)
+	out, _ := walletCLI(o.Offer, 0, "accept", "--yes", "--tx-code-file", code, "-")
+	if !strings.Contains(out, "Licence from Civil Registry, 3 copies") {
+		t.Errorf("accept: %s", out)
+	}
+	if _, said := walletCLI(o.Offer, 20, "accept", "--yes", "--tx-code-file", code, "-"); !strings.Contains(said, "peer_refused") {
+		t.Errorf("a second time: %s", said)
+	}
+	c := offer("--claim-code")
+	if out, _ = walletCLI("", 0, "accept", "--yes", "--claim-code-file", file("claim", c.ClaimCode), c.Offer); !strings.Contains(out, "3 copies") {
+		t.Errorf("accept: %s", out)
+	}
+	var list struct {
+		Credentials []view `json:"credentials"`
+	}
+	out, _ = walletCLI("", 0, "list", "--json")
+	if err := json.Unmarshal([]byte(out), &list); err != nil || len(list.Credentials) != 2 || list.Credentials[0].Fresh != 3 || strings.Contains(out, "Amina") {
+		t.Fatalf("list: %s, %v", out, err)
+	}
+	id := list.Credentials[0].ID
+	if out, _ = walletCLI("", 0, "--lang", "fr", "show", "--offline", id); !strings.Contains(out, "Permis") || !strings.Contains(out, "Nom      Amina Juma") {
+		t.Errorf("show: %s", out)
+	}
+	if out, _ = walletCLI("", 0, "qr", "--json", "--claims", "name", id); strings.Count(out, "~") != 2 {
+		t.Errorf("qr: %s", out)
+	}
+	if out, _ = walletCLI("", 0, "log"); strings.Count(out, "\n") != 3 || strings.Contains(out, "Amina") {
+		t.Errorf("log: %s", out)
+	}
+	walletCLI("", 0, "delete", "--yes", id)
+	if out, _ = walletCLI("", 0, "list", "--json"); strings.Contains(out, id) {
+		t.Errorf("still there: %s", out)
+	}
+}
+
+// licence is a programme with a code and a wallet form.
+const licence = `
+id: licence
+version: 1
+type: urn:xa:licence:1
+labels: {en: Licence, fr: Permis}
+languages: [en, fr]
+records: {id_column: id}
+validity: {for: 5y}
+status: {suspend: true}
+freshness: {fresh_for: 7d, old_after: 30d}
+person_check: other_id
+photo: {policy: none}
+claims:
+  - {name: name, labels: {en: Name, fr: Nom}, type: text, person: fullName, from: name, required: true}
+  - {name: village, labels: {en: Village, fr: Village}, type: text, key: 1, from: village}
+forms:
+  qr: {level: M, max_version: 20}
+  wallet: {kind: sd-jwt, decoys: 3, copies: 3}
+`
