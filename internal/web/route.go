@@ -109,7 +109,7 @@ func (r *Route) check(c *Config) error {
 	case r.MaxBody > 0 && r.Method == http.MethodGet:
 		return errors.New("a GET takes no body")
 	case r.Timeout < 0 || r.Stream && r.Timeout == 0:
-		return errors.New("Timeout is not set")
+		return errors.New("a stream has a timeout, and none is negative")
 	}
 	for _, m := range r.Media {
 		if got, params, err := mime.ParseMediaType(m); err != nil || got != m || len(params) > 0 || !strings.Contains(m, "/") {
