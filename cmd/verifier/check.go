@@ -137,14 +137,7 @@ func (k *knowledge) judge(in presented) (verification.Report, error) {
 	if err != nil {
 		return verification.Report{}, err
 	}
-	if in.refused != nil {
-		return c.Unread(in.kind, in.refused), nil
-	}
-	r := c.Check(in.data)
-	if in.ignored > 0 {
-		r.Warnings = append(r.Warnings, verification.WarnOtherCodes)
-	}
-	return r, nil
+	return in.Judge(c), nil
 }
 
 // A named report is one with the name of its file.

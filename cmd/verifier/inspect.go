@@ -171,19 +171,19 @@ func (v inspection) draw(out io.Writer) error {
 
 // inspections are one for each code of a picture, or one for anything else.
 func (in presented) inspections(diagnostic bool) []inspection {
-	if len(in.codes) > 0 {
+	if len(in.Codes) > 0 {
 		var all []inspection
-		for _, c := range in.codes {
+		for _, c := range in.Codes {
 			all = append(all, inspectBytes([]byte(c), diagnostic))
 		}
 		return all
 	}
-	if in.refused != nil {
-		v := inspection{Notice: notice, Kind: in.kind}
-		v.refuse(in.refused)
+	if in.Refused != nil {
+		v := inspection{Notice: notice, Kind: in.Kind}
+		v.refuse(in.Refused)
 		return []inspection{v}
 	}
-	return []inspection{inspectBytes(in.data, diagnostic)}
+	return []inspection{inspectBytes(in.Data, diagnostic)}
 }
 
 func (v *inspection) refuse(err error) {

@@ -38,6 +38,8 @@ type program struct {
 	cli.Program
 	dir  string // where imported trust is kept
 	lang string // language of results
+	// settings is the path of the settings file of serve and its relatives.
+	settings string
 }
 
 func newProgram(now func() time.Time) *program {
@@ -69,6 +71,8 @@ or import the bundle once, comparing its fingerprint with the published one:
 	flags := root.PersistentFlags()
 	flags.StringVar(&p.dir, "dir", "", "keep imported trust in `DIR` (default: sanad-verifier in your configuration folder)")
 	flags.StringVar(&p.lang, "lang", "", "`LANGUAGE` of the result: ar, bn, en, fr, pt or sw (default: that of your system)")
-	root.AddCommand(p.checkCommand(), p.inspectCommand(), p.trustCommand())
+	flags.StringVar(&p.settings, "config", settingsName, "the settings `FILE` of serve and what belongs to it")
+	root.AddCommand(p.checkCommand(), p.inspectCommand(), p.trustCommand(), p.initCommand(), p.configCommand(), p.keysCommand(), p.apiKeyCommand(),
+		p.serveCommand(), p.requestCommand())
 	return root
 }

@@ -176,6 +176,11 @@ func listOf(t *testing.T, at time.Time, values map[uint64]byte) []status.Snapsho
 //	two.png           two different certificates; help.png: one with a help code
 //	blank.png half.png link.png link.txt garbage.bin issuer.jwk issuer.pem stranger.jwk
 func makeFixtures(t *testing.T) map[string][]byte {
+	return makeFixturesFor(t, newSigner(t, keys.Holder))
+}
+
+// makeFixturesFor makes them for a wallet with this key.
+func makeFixturesFor(t *testing.T, holder keys.Signer) map[string][]byte {
 	root, bundle, issuer := newSigner(t, keys.TrustRoot), newSigner(t, keys.TrustBundle), newSigner(t, keys.Credential)
 	stranger := newSigner(t, keys.Credential)
 	files := map[string][]byte{}
@@ -252,7 +257,7 @@ func makeFixtures(t *testing.T) map[string][]byte {
 	id := issuer.Key().ID()
 	files["nasty.txt"] = []byte(text(must[[]byte](t)(cose.Sign1(rand.Reader, issuer, cose.Header{KeyID: id.Bytes()}, payload))))
 
-	shownByWallets(t, files, issuer)
+	shownByWallets(t, files, issuer, holder)
 
 	second := picture(text(issue(issuer, card(5))))
 	files["two.png"] = beside(t, files["good.png"], second)
@@ -274,9 +279,8 @@ func makeFixtures(t *testing.T) map[string][]byte {
 }
 
 // shownByWallets makes what wallets show.
-func shownByWallets(t *testing.T, files map[string][]byte, issuer keys.Signer) {
+func shownByWallets(t *testing.T, files map[string][]byte, issuer, holder keys.Signer) {
 	t.Helper()
-	holder := newSigner(t, keys.Holder)
 	key := holder.Key().Public
 	h := func(v any) any { return sdjwt.Hidden{Value: v} }
 	card := func(slot uint64) string {

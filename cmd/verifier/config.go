@@ -1,0 +1,250 @@
+package main
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/sanad-id/sanad/api/verifier"
+	"github.com/sanad-id/sanad/internal/cli"
+	"github.com/sanad-id/sanad/oid4vp"
+)
+
+// Config is the settings file of `verifier serve`, in YAML. A key that is not in it is
+// an error. Paths are relative to the file. A field without "Optional" must be set.
+type Config struct {
+	// Name is what the verifier is called in its certificate.
+	Name string `yaml:"name"`
+
+	// URL is the public address, such as "https://verifier.example". Its host must be in
+	// the certificates of requests.
+	URL string `yaml:"url"`
+
+	// Prefix is how the verifier names itself to wallets: "x509_hash" by its certificate,
+	// which HAIP wants, "x509_san_dns" by its host, "redirect_uri" not at all. Optional;
+	// x509_hash.
+	Prefix string `yaml:"prefix,omitempty"`
+
+	// Listen is the address to serve on, such as ":8443".
+	Listen string `yaml:"listen"`
+
+	// TLSCert is a file with the certificates of the server (PEM). It is read again when
+	// it changes. Required, unless --dev-http is given.
+	TLSCert string `yaml:"tls_cert,omitempty"`
+
+	// TLSKey is the key of tls_cert.
+	TLSKey string `yaml:"tls_key,omitempty"`
+
+	// Private is the address of the private port: figures, readiness, and without
+	// api_keys all that relying parties ask. Optional with api_keys.
+	Private string `yaml:"private,omitempty"`
+
+	// APIKeys let relying parties in on the public port. Optional.
+	APIKeys []APIKeyConfig `yaml:"api_keys,omitempty"`
+
+	// Policies is the folder with a file *.yaml for each policy.
+	Policies string `yaml:"policies"`
+
+	// Trust is the folder of the imported trust bundle: verifier --dir FOLDER trust import.
+	Trust string `yaml:"trust"`
+
+	// Keystore is the encrypted file of the key that signs requests.
+	Keystore string `yaml:"keystore"`
+
+	// KeyPassphraseFile is a file (mode 0600) with its passphrase.
+	KeyPassphraseFile string `yaml:"key_passphrase_file"`
+
+	// Chains is the folder with the certificates of that key.
+	Chains string `yaml:"chains"`
+
+	// Once is where requests and results live, for minutes: the path of a file, which is
+	// made, or the URL of a PostgreSQL database, for several servers.
+	Once string `yaml:"once"`
+
+	// OncePasswordFile is a file with the password of the role in that URL. Optional.
+	OncePasswordFile string `yaml:"once_password_file,omitempty"`
+
+	// Redis is where several servers count requests together, such as
+	// rediss://redis.office.lan:6379. It decides nothing but whether somebody asks too
+	// often. Optional; each process counts by itself.
+	Redis string `yaml:"redis,omitempty"`
+
+	// RedisPasswordFile is a file with the password of Redis. Optional.
+	RedisPasswordFile string `yaml:"redis_password_file,omitempty"`
+
+	// Proxies are networks of reverse proxies whose X-Forwarded-For is believed.
+	// Optional; none.
+	Proxies []string `yaml:"proxies,omitempty"`
+
+	// LocalHosts are hosts inside of the network that webhooks may go to. Optional; none.
+	LocalHosts []string `yaml:"local_hosts,omitempty"`
+}
+
+// APIKeyConfig is one relying party.
+type APIKeyConfig struct {
+	// Name is the relying party's, for the log.
+	Name string `yaml:"name"`
+
+	// SHA256 is the digest of its key, as `verifier api-key` prints it.
+	SHA256 string `yaml:"sha256"`
+
+	// Policies are those that it may use. Optional; all.
+	Policies []string `yaml:"policies,omitempty"`
+}
+
+const settingsName = "verifier.yaml"
+
+func readConfig(path string) (Config, error) {
+	f, err := os.Open(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return Config{}, cli.Hint(fmt.Errorf("no settings file at %s", path), "make one with `verifier init DIR`, or name one with --config FILE")
+	}
+	if err != nil {
+		return Config{}, err
+	}
+	defer f.Close()
+	dec := yaml.NewDecoder(io.LimitReader(f, 1<<20))
+	dec.KnownFields(true)
+	var c Config
+	if err := dec.Decode(&c); err != nil {
+		return Config{}, fmt.Errorf("read %s: %w", path, err)
+	}
+	if err := dec.Decode(new(any)); !errors.Is(err, io.EOF) {
+		return Config{}, fmt.Errorf("read %s: more than one document", path)
+	}
+	dir := filepath.Dir(path)
+	paths := []*string{&c.TLSCert, &c.TLSKey, &c.Policies, &c.Trust, &c.Keystore, &c.KeyPassphraseFile, &c.Chains, &c.OncePasswordFile, &c.RedisPasswordFile}
+	if !strings.Contains(c.Once, "://") {
+		paths = append(paths, &c.Once)
+	}
+	for _, p := range paths {
+		if *p != "" && !filepath.IsAbs(*p) {
+			*p = filepath.Join(dir, *p)
+		}
+	}
+	if c.Prefix == "" {
+		c.Prefix = string(oid4vp.X509Hash)
+	}
+	if err := c.check(); err != nil {
+		return Config{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return c, nil
+}
+
+func (c *Config) check() error {
+	for name, v := range map[string]string{
+		"name": c.Name, "url": c.URL, "listen": c.Listen, "policies": c.Policies, "trust": c.Trust, "keystore": c.Keystore,
+		"key_passphrase_file": c.KeyPassphraseFile, "chains": c.Chains, "once": c.Once,
+	} {
+		if v == "" {
+			return fmt.Errorf("%s is not set", name)
+		}
+	}
+	switch {
+	case c.Prefix != string(oid4vp.X509Hash) && c.Prefix != string(oid4vp.X509SANDNS) && c.Prefix != string(oid4vp.RedirectURI):
+		return fmt.Errorf("prefix %q is not x509_hash, x509_san_dns or redirect_uri", c.Prefix)
+	case (c.TLSCert == "") != (c.TLSKey == ""):
+		return errors.New("tls_cert and tls_key belong together")
+	case c.Private == "" && len(c.APIKeys) == 0:
+		return errors.New("without api_keys relying parties need the private port; set private")
+	}
+	if _, err := c.networks(); err != nil {
+		return err
+	}
+	_, err := c.keys()
+	return err
+}
+
+func (c *Config) networks() ([]netip.Prefix, error) {
+	var all []netip.Prefix
+	for _, n := range c.Proxies {
+		p, err := netip.ParsePrefix(n)
+		if err != nil {
+			return nil, fmt.Errorf("proxies: %q is not a network such as 10.0.0.0/8", n)
+		}
+		all = append(all, p)
+	}
+	return all, nil
+}
+
+func (c *Config) keys() ([]verifier.APIKey, error) {
+	var all []verifier.APIKey
+	for _, k := range c.APIKeys {
+		d, err := verifier.ParseDigest(k.SHA256)
+		if err != nil || k.Name == "" || d == ([sha256.Size]byte{}) || d == sha256.Sum256(nil) {
+			return nil, fmt.Errorf("api_keys: %q needs name and sha256, as `verifier api-key` prints them", k.Name)
+		}
+		all = append(all, verifier.APIKey{Name: k.Name, Digest: d, Policies: k.Policies})
+	}
+	return all, nil
+}
+
+// redisURL is the address of Redis with its password.
+func (c *Config) redisURL() (string, error) {
+	if c.Redis == "" || c.RedisPasswordFile == "" {
+		return c.Redis, nil
+	}
+	u, err := url.Parse(c.Redis)
+	if err != nil {
+		return "", errors.New("redis is not an address")
+	}
+	password, err := readSecret(c.RedisPasswordFile)
+	if err != nil {
+		return "", err
+	}
+	u.User = url.UserPassword(u.User.Username(), password)
+	return u.String(), nil
+}
+
+// readSecret reads a file of one line; "" if none is named.
+func readSecret(path string) (string, error) {
+	if path == "" {
+		return "", nil
+	}
+	b, err := os.ReadFile(path)
+	return strings.TrimRight(string(b), "\r\n"), err
+}
+
+func (p *program) configCommand() *cobra.Command {
+	check := &cobra.Command{
+		Use: "check", Short: "Read and validate the settings and policies, then stop", Args: cobra.NoArgs,
+		Example: "  verifier config check --config library/verifier.yaml",
+		RunE: p.Action(func(cmd *cobra.Command, _ []string) error {
+			cfg, err := readConfig(p.settings)
+			if err != nil {
+				return err
+			}
+			d, err := p.openDesk(cmd.Context(), cfg)
+			if err != nil {
+				return err
+			}
+			d.close()
+			view := struct {
+				Policies []string `json:"policies"`
+				Problems []string `json:"problems"`
+			}{d.policyNames(), d.problems(p.Now())}
+			if err := p.Print(cmd, view, func(w io.Writer) {
+				fmt.Fprintf(w, "%s is right; policies: %s\n", p.settings, strings.Join(view.Policies, ", "))
+				for _, problem := range view.Problems {
+					fmt.Fprintf(w, "not ready to serve: %s\n", cli.Visible(problem))
+				}
+			}); err != nil {
+				return err
+			}
+			if len(view.Problems) > 0 {
+				return cli.Exit(1)
+			}
+			return nil
+		}),
+	}
+	return cli.Group("config", "Work with the settings file of verifier serve", "", check)
+}

@@ -1,0 +1,259 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sanad-id/sanad/api/verifier"
+	"github.com/sanad-id/sanad/internal/cli"
+	"github.com/sanad-id/sanad/internal/fetch"
+	"github.com/sanad-id/sanad/internal/web"
+	"github.com/sanad-id/sanad/keys"
+	"github.com/sanad-id/sanad/keys/chain"
+	"github.com/sanad-id/sanad/oid4vp"
+	"github.com/sanad-id/sanad/store/once"
+	"github.com/sanad-id/sanad/trust"
+)
+
+func (p *program) serveCommand() *cobra.Command {
+	var devHTTP bool
+	var listen string
+	c := &cobra.Command{
+		Use: "serve", Short: "Ask wallets for relying parties until told to stop", Args: cobra.NoArgs,
+		Long: `Serves OpenID4VP: relying parties ask by named policies, wallets answer, and the relying party gets the verdict with the claims that
+its policy names. POST /verify judges any proof. docs/verifier-api.md shows both by curl. Any number of processes may serve on one PostgreSQL.
+
+With --dev-http it serves without TLS, on an address of this machine only; url must then be an http address of this machine.`,
+		Example: "  verifier serve --config library/verifier.yaml\n  verifier serve --config library/verifier.yaml --dev-http --listen 127.0.0.1:8080",
+		RunE: p.Action(func(cmd *cobra.Command, _ []string) error {
+			cfg, err := readConfig(p.settings)
+			if err != nil {
+				return err
+			}
+			if listen != "" {
+				cfg.Listen = listen
+			}
+			if devHTTP {
+				cfg.TLSCert, cfg.TLSKey = "", ""
+			}
+			return p.serve(cmd, cfg, devHTTP)
+		}),
+	}
+	c.Flags().BoolVar(&devHTTP, "dev-http", false, "serve without TLS, on this machine only (for development)")
+	c.Flags().StringVar(&listen, "listen", "", "the `ADDRESS` to serve on, in place of that of the settings")
+	return c
+}
+
+// serve joins the parts of the server and serves until the command's context ends.
+func (p *program) serve(cmd *cobra.Command, cfg Config, devHTTP bool) error {
+	ctx := cmd.Context()
+	log := slog.New(slog.NewJSONHandler(cmd.ErrOrStderr(), nil))
+	d, err := p.openDesk(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer d.close()
+	for _, problem := range d.problems(p.Now()) {
+		cli.Say(cmd, "verifier: note: %s", cli.Visible(problem))
+	}
+	metrics := web.NewMetrics()
+	c := d.config
+	c.Metrics, c.Log = metrics, log
+	service, err := verifier.New(c)
+	if err != nil {
+		return err
+	}
+	proxies, err := cfg.networks()
+	if err != nil {
+		return err
+	}
+	redis, err := cfg.redisURL()
+	if err != nil {
+		return err
+	}
+	server, err := web.Listen(ctx, web.Config{
+		Addr: cfg.Listen, TLSCert: cfg.TLSCert, TLSKey: cfg.TLSKey, DevHTTP: devHTTP, Private: cfg.Private, Log: log, Redis: redis,
+		Proxies: proxies, Metrics: metrics, Ready: service.Ready(),
+	}, service.Routes())
+	if err != nil {
+		return err
+	}
+	cli.Say(cmd, "serving %s at %s", cfg.URL, server.URL())
+	if private := server.PrivateURL(); private != "" {
+		cli.Say(cmd, "private port at %s", private)
+	}
+	background, cancel := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	wg.Go(func() { service.Run(background) })
+	defer wg.Wait()
+	defer cancel()
+	return server.Serve(ctx)
+}
+
+// A desk is everything that the server is wired from: the one place that knows which
+// store, keystore and formats this program has.
+type desk struct {
+	cfg    Config
+	config verifier.Config
+	once   *once.DB
+	trust  *trustFolder
+}
+
+func (d *desk) close() { _ = d.once.Close() } // what was promised is stored
+
+func (p *program) openDesk(ctx context.Context, cfg Config) (*desk, error) {
+	policies, err := verifier.ReadPolicies(cfg.Policies)
+	if err != nil {
+		return nil, err
+	}
+	passphrase, err := keys.ReadPassphrase(cfg.KeyPassphraseFile)
+	if err != nil {
+		return nil, cli.Hint(fmt.Errorf("passphrase file: %w", err), "key_passphrase_file in the settings names it; chmod 600")
+	}
+	ks, err := keys.OpenFile(cfg.Keystore, passphrase)
+	if err != nil {
+		return nil, err
+	}
+	apiKeys, err := cfg.keys()
+	if err != nil {
+		return nil, err
+	}
+	password, err := readSecret(cfg.OncePasswordFile)
+	if err != nil {
+		return nil, err
+	}
+	db, err := once.Open(ctx, cfg.Once, once.Options{Password: password})
+	if err != nil {
+		return nil, err
+	}
+	d := &desk{cfg: cfg, once: db, trust: &trustFolder{dir: cfg.Trust}}
+	d.config = verifier.Config{
+		URL: cfg.URL, Prefix: oid4vp.Prefix(cfg.Prefix), Policies: policies, Once: db, COSE: codes{}, Keys: apiKeys, Trust: d.trust.current,
+		Signature: signature(ks, chain.Folder(cfg.Chains), cfg), Poster: poster{fetch.New(fetch.Config{LocalHosts: cfg.LocalHosts})}, Now: p.Now,
+	}
+	return d, nil
+}
+
+func (d *desk) policyNames() []string { return slices.Sorted(maps.Keys(d.config.Policies)) }
+
+// problems are what keeps the server from working although its settings are right.
+func (d *desk) problems(now time.Time) []string {
+	var all []string
+	if _, err := d.config.Signature(now); err != nil {
+		all = append(all, err.Error())
+	}
+	if bundle, problem := d.trust.current(); bundle == nil {
+		all = append(all, problem)
+	}
+	return all
+}
+
+// signature finds the key that signs requests now, and its certificates.
+func signature(ks *keys.File, chains chain.Folder, cfg Config) func(time.Time) (oid4vp.Signature, error) {
+	return func(now time.Time) (oid4vp.Signature, error) {
+		ctx := context.Background()
+		all, err := ks.Keys(ctx)
+		if err != nil {
+			return oid4vp.Signature{}, err
+		}
+		k, err := keys.SigningKey(all, keys.Request, now)
+		if err != nil {
+			return oid4vp.Signature{}, fmt.Errorf("the key that signs requests: %w", err)
+		}
+		s, err := ks.Signer(ctx, k.ID())
+		if err != nil {
+			return oid4vp.Signature{}, err
+		}
+		x5c, err := chains.Chain(k.Public, now)
+		if errors.Is(err, chain.ErrNoChain) && cfg.Prefix == string(oid4vp.RedirectURI) {
+			return oid4vp.Signature{Signer: s}, nil // receipts only
+		}
+		if err != nil {
+			return oid4vp.Signature{}, fmt.Errorf("the certificate of key %s: %w; `verifier keys csr` asks for one", k.ID(), err)
+		}
+		return oid4vp.Signature{Signer: s, X5C: x5c}, nil
+	}
+}
+
+// poster sends webhooks through the one way out.
+type poster struct{ client *fetch.Client }
+
+// Post implements [verifier.Poster].
+func (p poster) Post(ctx context.Context, address, contentType string, content []byte) (int, error) {
+	a, err := p.client.Post(ctx, address, contentType, content)
+	return a.Status, err
+}
+
+// A trustFolder is the imported bundle, read again when the folder changes. What
+// cannot be read is no bundle: an old one is not kept in its place.
+type trustFolder struct {
+	dir string
+
+	mu      sync.Mutex
+	looked  time.Time
+	seen    string
+	bundle  *trust.Bundle
+	problem string
+}
+
+func (f *trustFolder) current() (*trust.Bundle, string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	now := time.Now()
+	if !f.looked.IsZero() && now.Sub(f.looked) < time.Second {
+		return f.bundle, f.problem
+	}
+	f.looked = now
+	if seen := folderState(f.dir); seen != f.seen || f.bundle == nil {
+		f.seen = seen
+		f.bundle, f.problem = openTrust(f.dir)
+	}
+	return f.bundle, f.problem
+}
+
+// folderState tells one content of a folder from the next.
+func folderState(dir string) string {
+	text := ""
+	_ = filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil {
+			text += err.Error()
+			return nil
+		}
+		if info, err := e.Info(); err == nil && !e.IsDir() {
+			text += fmt.Sprintln(path, info.Size(), info.ModTime().UnixNano())
+		}
+		return nil
+	})
+	return text
+}
+
+func openTrust(dir string) (*trust.Bundle, string) {
+	if _, err := os.Stat(dir); err != nil {
+		return nil, fmt.Sprintf("no trust bundle was imported; `verifier --dir %s trust import FILE` does it", dir)
+	}
+	state, err := trust.NewDirMemory(dir).Load()
+	switch {
+	case err != nil:
+		return nil, err.Error()
+	case !state.Trusted():
+		return nil, fmt.Sprintf("no trust bundle was imported; `verifier --dir %s trust import FILE` does it", dir)
+	case state.Damaged:
+		return nil, "the imported trust bundle was changed or removed; import it again"
+	}
+	b, err := state.Open()
+	if err != nil {
+		return nil, err.Error()
+	}
+	return b, ""
+}

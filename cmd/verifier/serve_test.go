@@ -1,0 +1,345 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/sanad-id/sanad/credential/sdjwt"
+	"github.com/sanad-id/sanad/keys"
+	"github.com/sanad-id/sanad/keys/chain"
+	"github.com/sanad-id/sanad/oid4vp"
+)
+
+// A library is a verifier made and run by the commands, in a country of fixtures.
+type library struct {
+	dir    string
+	files  map[string][]byte
+	holder keys.Signer
+	root   *x509.Certificate
+	signer keys.Signer // of root
+	now    time.Time
+	served string // what serve says
+	public string
+	priv   string
+	stop   func()
+}
+
+func (l *library) path(name string) string { return filepath.Join(l.dir, name) }
+
+// run runs a command and returns its exit status and what it prints.
+func (l *library) run(t *testing.T, args ...string) (status int, stdout, stderr string) {
+	t.Helper()
+	var out, talk bytes.Buffer
+	p := newProgram(func() time.Time { return l.now })
+	status = p.run(t.Context(), append(args, "--config", l.path("library/verifier.yaml")), strings.NewReader(""), &out, &talk)
+	return status, out.String(), talk.String()
+}
+
+func (l *library) ok(t *testing.T, args ...string) string {
+	t.Helper()
+	status, stdout, stderr := l.run(t, args...)
+	if status != 0 {
+		t.Fatalf("%s: exit status %d\n%s%s", strings.Join(args, " "), status, stdout, stderr)
+	}
+	return stdout
+}
+
+const libraryPolicy = `
+policy: card
+version: 1
+verifier: {name: {en: City library}}
+purpose: {en: To lend you books.}
+retention_days: 0
+ask:
+  - {id: farmer, types: ["` + farmer + `"], claims: [full_name, address.district]}
+return_to: ["https://library.example/done"]
+`
+
+func newLibrary(t *testing.T) *library {
+	t.Helper()
+	l := &library{dir: t.TempDir(), holder: newSigner(t, keys.Holder), signer: newSigner(t, keys.CertificateRoot), now: asOf.Add(3 * time.Hour)}
+	l.files = makeFixturesFor(t, l.holder)
+	for _, name := range []string{"office.trust", "good.txt", "good.png"} {
+		if err := os.WriteFile(l.path(name), l.files[name], 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	der := must[[]byte](t)(chain.NewRoot(rand.Reader, l.signer, chain.Name{Organization: "Root of Kestara", Country: "XA"}, l.now, l.now.AddDate(5, 0, 0)))
+	l.root = must[*x509.Certificate](t)(chain.ParseRoot(der))
+	l.ok(t, "init", l.path("library"), "--name", "City library", "--country", "XA", "--url", "http://localhost:9")
+	if err := os.WriteFile(l.path("library/policies/card.yaml"), []byte(libraryPolicy), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// certify answers the request of init.
+func (l *library) certify(t *testing.T, now time.Time) {
+	t.Helper()
+	s := must[chain.Subject](t)(chain.ParseRequest(must[[]byte](t)(os.ReadFile(l.path("library/request.csr")))))
+	leaf := must[[]byte](t)(chain.Issue(rand.Reader, l.root, l.signer, s, now, now.AddDate(1, 0, 0)))
+	for name, der := range map[string][]byte{"library.pem": leaf, "root.pem": l.root.Raw} {
+		if err := os.WriteFile(l.path(name), chain.EncodePEM(der), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func (l *library) prepare(t *testing.T) {
+	t.Helper()
+	l.certify(t, l.now)
+	l.ok(t, "keys", "import-chain", "--chain", l.path("library.pem"), "--root", l.path("root.pem"))
+	l.ok(t, "trust", "import", l.path("office.trust"), "--dir", l.path("library/trust"), "--fingerprint", string(l.files["fingerprint"]))
+}
+
+// serve runs the server until the test ends, on ports that the system chooses.
+func (l *library) serve(t *testing.T) {
+	t.Helper()
+	settings := must[[]byte](t)(os.ReadFile(l.path("library/verifier.yaml")))
+	settings = bytes.Replace(settings, []byte("127.0.0.1:9465"), []byte("127.0.0.1:0"), 1)
+	if err := os.WriteFile(l.path("library/verifier.yaml"), settings, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	said, talk := io.Pipe()
+	done := make(chan int, 1)
+	p := newProgram(func() time.Time { return l.now })
+	go func() {
+		done <- p.run(ctx, []string{"serve", "--dev-http", "--listen", "127.0.0.1:0", "--config", l.path("library/verifier.yaml")}, strings.NewReader(""), io.Discard, talk)
+		_ = talk.Close()
+	}()
+	ready := make(chan struct{})
+	var all strings.Builder
+	var mu sync.Mutex
+	go func() {
+		told := false
+		b := make([]byte, 4096)
+		for {
+			n, err := said.Read(b)
+			mu.Lock()
+			all.Write(b[:n])
+			text := all.String()
+			mu.Unlock()
+			if !told && (strings.Contains(text, "private port at ") && strings.HasSuffix(text, "\n") || err != nil) {
+				told = true
+				close(ready)
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	<-ready
+	l.stop = sync.OnceFunc(func() {
+		cancel()
+		if status := <-done; status != 0 {
+			t.Errorf("serve: exit status %d", status)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		l.served = all.String()
+	})
+	t.Cleanup(l.stop)
+	mu.Lock()
+	text := all.String()
+	mu.Unlock()
+	find := func(pattern string) string {
+		m := regexp.MustCompile(pattern).FindStringSubmatch(text)
+		if m == nil {
+			t.Fatalf("serve says\n%s", text)
+		}
+		return m[1]
+	}
+	l.public, l.priv = find(`serving http://localhost:9 at (\S+)`), find(`private port at (\S+)`)
+}
+
+// wallet answers a link with the credential, or refuses without one. It returns where
+// it sends the browser.
+func (l *library) wallet(t *testing.T, link, issued string) string {
+	t.Helper()
+	i := must[*oid4vp.Invocation](t)(oid4vp.ParseInvocation(link))
+	here := func(address string) string { return strings.Replace(address, "http://localhost:9", l.public, 1) }
+	form := must[map[string][]string](t)(i.Form(nil, "nonce of the wallet"))
+	res := must[*http.Response](t)(http.PostForm(here(i.RequestURI), form))
+	defer res.Body.Close()
+	object := must[[]byte](t)(io.ReadAll(res.Body))
+	r, err := i.Open(t.Context(), string(object), oid4vp.Expect{Now: l.now, Chains: oid4vp.Roots{l.root}, WalletNonce: "nonce of the wallet", DevHTTP: true})
+	if err != nil {
+		t.Fatalf("%v: %s", err, object)
+	}
+	if r.Client.Subject != "City library" || r.Policy.Purpose["en"] != "To lend you books." {
+		t.Errorf("the person is told of %q, %v", r.Client.Subject, r.Policy)
+	}
+	answer := r.Refuse(&oid4vp.Error{Code: oid4vp.AccessDenied})
+	if issued != "" {
+		c := must[oid4vp.Credential](t)(oid4vp.HeldSDJWT(must[*sdjwt.Parsed](t)(sdjwt.Parse(issued))))
+		choices := must[[]oid4vp.Choice](t)(r.Query.Match([]oid4vp.Credential{c}).Default())
+		text := must[string](t)(sdjwt.Present(issued, choices[0].Disclose()...))
+		text = must[string](t)(sdjwt.Bind(rand.Reader, text, r.Proof(l.now, nil), l.holder))
+		answer = must[map[string][]string](t)(r.Respond(oid4vp.VPToken{"farmer": {text}}))
+	}
+	res = must[*http.Response](t)(http.PostForm(here(r.ResponseURI), answer))
+	defer res.Body.Close()
+	body := must[[]byte](t)(io.ReadAll(res.Body))
+	reply, err := oid4vp.ParseReply(body, true)
+	if err != nil && res.StatusCode == http.StatusOK {
+		t.Fatalf("%v in %s", err, body)
+	}
+	return reply.RedirectURI
+}
+
+// ask runs `verifier request` and has the wallet answer.
+func (l *library) ask(t *testing.T, issued string, flags ...string) (status int, stdout string) {
+	t.Helper()
+	said, talk := io.Pipe()
+	var out bytes.Buffer
+	done := make(chan int, 1)
+	p := newProgram(func() time.Time { return l.now })
+	go func() {
+		done <- p.run(t.Context(), append([]string{"request", "card", "--server", l.priv, "--lang", "en"}, flags...), strings.NewReader(""), &out, talk)
+		_ = talk.Close()
+	}()
+	b := make([]byte, 1<<16)
+	n := must[int](t)(said.Read(b))
+	go func() { _, _ = io.Copy(io.Discard, said) }()
+	link, _, _ := strings.Cut(string(b[:n]), "\n")
+	l.wallet(t, link, issued)
+	return <-done, out.String()
+}
+
+// TestServe makes a verifier by the commands and asks a wallet with it.
+func TestServe(t *testing.T) {
+	l := newLibrary(t)
+	if status, stdout, _ := l.run(t, "config", "check"); status != 1 || !strings.Contains(stdout, "certificate") || !strings.Contains(stdout, "no trust bundle") {
+		t.Errorf("config check before: %d\n%s", status, stdout)
+	}
+	l.prepare(t)
+	if out := l.ok(t, "config", "check"); !strings.Contains(out, "policies: card, example") {
+		t.Errorf("config check: %s", out)
+	}
+	if out := l.ok(t, "keys", "list"); !strings.Contains(out, "client x509_hash:") {
+		t.Errorf("keys list: %s", out)
+	}
+	l.serve(t)
+	issued := strings.TrimSpace(string(l.files["issued.sdjwt"]))
+	if status, out := l.ask(t, issued); status != 0 || !strings.Contains(out, "Genuine") || !strings.Contains(out, "farmer full_name: Rahima Begum") ||
+		!strings.Contains(out, "farmer address.district: Jessore") {
+		t.Errorf("request: %d\n%s", status, out)
+	}
+	if status, out := l.ask(t, issued, "--claims", "farmer=full_name", "--json", "--receipt"); status != 0 || strings.Contains(out, "Jessore") || !strings.Contains(out, `"receipt": "ey`) {
+		t.Errorf("request for less: %d\n%s", status, out)
+	}
+	if status, out := l.ask(t, ""); status != 30 || !strings.Contains(out, "access_denied") {
+		t.Errorf("a wallet that refuses: %d\n%s", status, out)
+	}
+	if status, _, talk := l.run(t, "request", "other", "--server", l.priv); status != 1 || !strings.Contains(talk, "unknown_policy") {
+		t.Errorf("another policy: %d\n%s", status, talk)
+	}
+	l.sameAsCheck(t)
+	// The trust bundle goes away, and nothing is genuine any more.
+	if err := os.RemoveAll(l.path("library/trust")); err != nil {
+		t.Fatal(err)
+	}
+	for ready := false; !ready; { // it is looked at every second
+		res := must[*http.Response](t)(http.Get(l.priv + "/readyz"))
+		body := must[[]byte](t)(io.ReadAll(res.Body))
+		res.Body.Close()
+		ready = strings.Contains(string(body), "trust")
+	}
+	if status, out := l.ask(t, issued); status != 30 || !strings.Contains(out, "no_trust") {
+		t.Errorf("without trust: %d\n%s", status, out)
+	}
+	l.stop()
+	for _, canary := range []string{"Rahima", "Jessore", "127.0.0.1:"} {
+		for line := range strings.Lines(l.served) {
+			if strings.HasPrefix(line, "{") && strings.Contains(line, canary) {
+				t.Errorf("%q in the log: %s", canary, line)
+			}
+		}
+	}
+}
+
+// sameAsCheck: POST /verify answers what `verifier check --json` prints.
+func (l *library) sameAsCheck(t *testing.T) {
+	t.Helper()
+	for name, media := range map[string]string{"good.txt": "text/plain", "good.png": "image/png"} {
+		res := must[*http.Response](t)(http.Post(l.priv+"/verify", media, bytes.NewReader(l.files[name])))
+		body := must[[]byte](t)(io.ReadAll(res.Body))
+		res.Body.Close()
+		printed := l.ok(t, "check", "--json", "--trust", l.path("office.trust"), l.path(name))
+		var a, b any
+		if json.Unmarshal(body, &a) != nil || json.Unmarshal([]byte(printed), &b) != nil || !reflect.DeepEqual(a, b) {
+			t.Errorf("%s over HTTP:\n%s\non the command line:\n%s", name, body, printed)
+		}
+	}
+}
+
+// TestServeRefuses: what would be served wrongly is not.
+func TestServeRefuses(t *testing.T) {
+	l := newLibrary(t)
+	if status, _, talk := l.run(t, "serve"); status != 1 || !strings.Contains(talk, "no TLS certificate is set") {
+		t.Errorf("without TLS: %d\n%s", status, talk)
+	}
+	if status, _, talk := l.run(t, "serve", "--dev-http", "--listen", ":0"); status != 1 || !strings.Contains(talk, "loopback only") {
+		t.Errorf("plain http for all: %d\n%s", status, talk)
+	}
+	l.certify(t, l.now)
+	if err := os.WriteFile(l.path("other.pem"), chain.EncodePEM(must[[]byte](t)(chain.NewRoot(rand.Reader, newSigner(t, keys.CertificateRoot),
+		chain.Name{Organization: "Other", Country: "XB"}, l.now, l.now.AddDate(5, 0, 0)))), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if status, _, talk := l.run(t, "keys", "import-chain", "--chain", l.path("library.pem"), "--root", l.path("other.pem")); status != 1 || !strings.Contains(talk, "root") {
+		t.Errorf("another root: %d\n%s", status, talk)
+	}
+	if status, _, _ := l.run(t, "init", l.path("library"), "--name", "x", "--url", "https://x.example"); status != 1 {
+		t.Errorf("init over a verifier: %d", status)
+	}
+	if status, _, _ := l.run(t, "init", l.path("new"), "--name", "x", "--url", "nonsense"); status != 1 {
+		t.Errorf("init with a strange address: %d", status)
+	}
+	if err := os.WriteFile(l.path("library/policies/bad.yaml"), []byte("policy: bad\nversions: 1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if status, _, talk := l.run(t, "config", "check"); status != 1 || !strings.Contains(talk, "bad.yaml") {
+		t.Errorf("a broken policy: %d\n%s", status, talk)
+	}
+}
+
+// TestAPIKey: the settings get the digest of what the relying party gets.
+func TestAPIKey(t *testing.T) {
+	l := newLibrary(t)
+	l.prepare(t)
+	var k struct{ Key, SHA256 string }
+	if err := json.Unmarshal([]byte(l.ok(t, "api-key", "website", "--json")), &k); err != nil {
+		t.Fatal(err)
+	}
+	f := must[*os.File](t)(os.OpenFile(l.path("library/verifier.yaml"), os.O_APPEND|os.O_WRONLY, 0))
+	fmt.Fprintf(f, "api_keys: [{name: website, sha256: %s}]\n", k.SHA256)
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(l.path("key"), []byte(k.Key+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l.serve(t)
+	if status, out, talk := l.run(t, "request", "card", "--server", l.public, "--api-key-file", l.path("key"), "--no-wait"); status != 0 || !strings.HasPrefix(out, "openid4vp://") {
+		t.Errorf("with the key: %d\n%s%s", status, out, talk)
+	}
+	if status, _, talk := l.run(t, "request", "card", "--server", l.public, "--no-wait"); status != 1 || !strings.Contains(talk, "401") {
+		t.Errorf("without: %d\n%s", status, talk)
+	}
+}

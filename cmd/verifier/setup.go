@@ -1,0 +1,338 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/sanad-id/sanad/internal/cli"
+	"github.com/sanad-id/sanad/keys"
+	"github.com/sanad-id/sanad/keys/chain"
+	"github.com/sanad-id/sanad/oid4vp"
+	"github.com/sanad-id/sanad/store/once"
+)
+
+// samplePolicy is what a new verifier may ask.
+const samplePolicy = `# What one relying party may ask for one purpose. docs/verifier-api.md explains every key; the server reads this folder when it starts.
+policy: example
+version: 1
+verifier:
+  name: {en: %q}
+purpose: {en: To try out this verifier.}
+retention_days: 0
+ask:
+  - id: card
+    types: ["urn:example:card:1"]   # the vct of the credential
+    claims: [full_name]
+`
+
+// initOptions are the flags of init.
+type initOptions struct{ name, country, url, once string }
+
+func (p *program) initCommand() *cobra.Command {
+	var o initOptions
+	c := &cobra.Command{
+		Use: "init DIR --name NAME --url URL", Short: "Make a verifier that serves, in a directory", Args: cobra.ExactArgs(1),
+		Long: `Makes a directory with settings, a key for requests in an encrypted keystore, a sample policy, and a request for the key's certificate
+(request.csr). The authority for verifiers answers it, and the answer is taken in:
+
+  issuer keys certify --csr library/request.csr --root national --out library.pem
+  verifier keys import-chain --config library/verifier.yaml --chain library.pem --root national/root.pem
+  verifier --dir library/trust trust import office.trust`,
+		Example: `  verifier init library --name "City library" --country XA --url https://verifier.library.example`,
+		RunE:    p.Action(func(cmd *cobra.Command, args []string) error { return p.initDir(cmd, args[0], o) }),
+	}
+	f := c.Flags()
+	f.StringVar(&o.name, "name", "", "what the verifier is called (required)")
+	f.StringVar(&o.country, "country", "", "ISO 3166 code of two letters")
+	f.StringVar(&o.url, "url", "", "its public https address (required)")
+	f.StringVar(&o.once, "once", "once.db", "where requests and results live: a file, or a PostgreSQL `URL`")
+	_ = c.MarkFlagRequired("name")
+	_ = c.MarkFlagRequired("url")
+	return c
+}
+
+// initDir makes the directory under another name and moves it into place when it is
+// complete.
+func (p *program) initDir(cmd *cobra.Command, dir string, o initOptions) (err error) {
+	if entries, err := os.ReadDir(dir); err == nil && len(entries) > 0 || err != nil && !errors.Is(err, os.ErrNotExist) {
+		return cli.Hint(fmt.Errorf("%s is not an empty directory", dir), "name a directory that does not exist yet")
+	}
+	cfg := Config{
+		Name: o.name, URL: strings.TrimSuffix(o.url, "/"), Prefix: string(oid4vp.X509Hash), Listen: "127.0.0.1:8443", Private: "127.0.0.1:9465",
+		Policies: "policies", Trust: "trust", Keystore: "keystore.sanad", KeyPassphraseFile: "secrets/passphrase", Chains: "chains", Once: o.once,
+	}
+	if _, err := subjectOf(cfg, o.country, keys.Key{}); err != nil {
+		return cli.Hint(err, "give the address with --url as https://HOST")
+	}
+	parent := filepath.Dir(filepath.Clean(dir))
+	if err := os.MkdirAll(parent, 0o700); err != nil {
+		return err
+	}
+	temp, err := os.MkdirTemp(parent, ".sanad-init-")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = os.RemoveAll(temp)
+		}
+	}()
+	if err := p.fillDir(cmd.Context(), temp, cfg, o); err != nil {
+		return err
+	}
+	if err := os.Remove(dir); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if err := os.Rename(temp, dir); err != nil {
+		return err
+	}
+	return p.Print(cmd, map[string]string{"settings": filepath.Join(dir, settingsName), "csr": filepath.Join(dir, csrName)}, func(w io.Writer) {
+		fmt.Fprintf(w, "made %s\nnext: have %s certified, import the chain and the trust bundle (verifier init --help shows how), and write policies\n",
+			filepath.Join(dir, settingsName), filepath.Join(dir, csrName))
+	})
+}
+
+const csrName = "request.csr"
+
+// fillDir makes everything that a verifier consists of.
+func (p *program) fillDir(ctx context.Context, dir string, cfg Config, o initOptions) error {
+	for _, sub := range []string{"policies", "trust", "secrets", "chains"} {
+		if err := os.Mkdir(filepath.Join(dir, sub), 0o700); err != nil {
+			return err
+		}
+	}
+	passphrase := rand.Text()
+	settings, err := yaml.Marshal(cfg)
+	if err != nil {
+		return err
+	}
+	head := "# Settings of this verifier. Every key is explained in verifier.example.yaml of the sources;\n# `verifier config check` tells whether they are right.\n"
+	for name, text := range map[string]string{
+		"secrets/passphrase": passphrase + "\n", settingsName: head + string(settings), "policies/example.yaml": fmt.Sprintf(samplePolicy, o.name),
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			return err
+		}
+	}
+	ks, err := keys.CreateFile(filepath.Join(dir, cfg.Keystore), []byte(passphrase), rand.Reader)
+	if err != nil {
+		return err
+	}
+	k, err := keys.Bootstrap(ctx, ks, keys.Spec{Purpose: keys.Request, Created: p.Now()})
+	if err != nil {
+		return err
+	}
+	if strings.Contains(cfg.Once, "://") {
+		db, err := once.Open(ctx, cfg.Once, once.Options{})
+		if err != nil {
+			return err
+		}
+		if err := db.Close(); err != nil {
+			return err
+		}
+	}
+	text, err := p.csr(ctx, ks, cfg, o.country, k)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, csrName), text, 0o644)
+}
+
+// subjectOf is who a certificate is for. Certificates name https addresses, also of a
+// server that is developed on the loopback.
+func subjectOf(cfg Config, country string, k keys.Key) (chain.Subject, error) {
+	address := cfg.URL
+	if rest, ok := strings.CutPrefix(address, "http://"); ok {
+		address = "https://" + rest
+	}
+	_, err := chain.Host(address)
+	return chain.Subject{Name: chain.Name{Organization: cfg.Name, Country: country}, Address: address, Key: k.Public}, err
+}
+
+func (p *program) csr(ctx context.Context, ks *keys.File, cfg Config, country string, k keys.Key) ([]byte, error) {
+	signer, err := ks.Signer(ctx, k.ID())
+	if err != nil {
+		return nil, err
+	}
+	s, err := subjectOf(cfg, country, k)
+	if err != nil {
+		return nil, err
+	}
+	return chain.Request(rand.Reader, signer, s, p.Now())
+}
+
+func (p *program) keysCommand() *cobra.Command {
+	return cli.Group("keys", "Look after the key that signs requests", "", p.keysList(), p.keysCSR(), p.keysImportChain())
+}
+
+// openKeys reads the settings and opens the keystore; key is the one that signs.
+func (p *program) openKeys(ctx context.Context) (Config, *keys.File, keys.Key, error) {
+	cfg, err := readConfig(p.settings)
+	if err != nil {
+		return Config{}, nil, keys.Key{}, err
+	}
+	passphrase, err := keys.ReadPassphrase(cfg.KeyPassphraseFile)
+	if err != nil {
+		return Config{}, nil, keys.Key{}, err
+	}
+	ks, err := keys.OpenFile(cfg.Keystore, passphrase)
+	if err != nil {
+		return Config{}, nil, keys.Key{}, err
+	}
+	all, err := ks.Keys(ctx)
+	if err != nil {
+		return Config{}, nil, keys.Key{}, err
+	}
+	k, err := keys.SigningKey(all, keys.Request, p.Now())
+	return cfg, ks, k, err
+}
+
+func (p *program) keysList() *cobra.Command {
+	return &cobra.Command{
+		Use: "list", Short: "Show the key and its certificate", Args: cobra.NoArgs, Example: "  verifier keys list --config library/verifier.yaml",
+		RunE: p.Action(func(cmd *cobra.Command, _ []string) error {
+			cfg, _, k, err := p.openKeys(cmd.Context())
+			if err != nil {
+				return err
+			}
+			view := struct {
+				Key      string     `json:"key"`
+				Until    time.Time  `json:"signs_until"`
+				Client   string     `json:"client_id,omitempty"`
+				ChainEnd *time.Time `json:"certificate_until,omitempty"`
+			}{Key: k.ID().String(), Until: k.SignUntil}
+			leaf, end, err := chain.Folder(cfg.Chains).Leaf(k.Public)
+			if err == nil {
+				view.Client, view.ChainEnd = oid4vp.NewX509Hash(leaf.Raw).String(), &end
+			} else if !errors.Is(err, chain.ErrNoChain) {
+				return err
+			}
+			return p.Print(cmd, view, func(w io.Writer) {
+				fmt.Fprintf(w, "key %s signs requests until %s\n", view.Key, view.Until.UTC().Format(time.DateOnly))
+				if view.ChainEnd == nil {
+					fmt.Fprintln(w, "no certificate yet")
+					return
+				}
+				fmt.Fprintf(w, "certificate until %s, client %s\n", view.ChainEnd.UTC().Format(time.DateOnly), view.Client)
+			})
+		}),
+	}
+}
+
+func (p *program) keysCSR() *cobra.Command {
+	var country string
+	c := &cobra.Command{
+		Use: "csr", Short: "Ask an authority for the certificate of the key", Args: cobra.NoArgs,
+		Long:    "Prints a certificate signing request (PKCS #10, PEM) for the key, with name and address of the settings.",
+		Example: "  verifier keys csr --config library/verifier.yaml > library.csr",
+		RunE: p.Action(func(cmd *cobra.Command, _ []string) error {
+			cfg, ks, k, err := p.openKeys(cmd.Context())
+			if err != nil {
+				return err
+			}
+			text, err := p.csr(cmd.Context(), ks, cfg, country, k)
+			if err != nil {
+				return err
+			}
+			_, err = cmd.OutOrStdout().Write(text)
+			return err
+		}),
+	}
+	c.Flags().StringVar(&country, "country", "", "ISO 3166 code of two letters")
+	return c
+}
+
+func (p *program) keysImportChain() *cobra.Command {
+	var file, rootFile string
+	c := &cobra.Command{
+		Use: "import-chain --chain FILE --root FILE", Short: "Take in the certificates of the key", Args: cobra.NoArgs,
+		Long: `Takes the certificate for the key and those of the authorities above it, in PEM. They must be for this key and for the host of url, be
+valid now, and lead to the root in --root, which wallets trust for verifiers.`,
+		Example: "  verifier keys import-chain --config library/verifier.yaml --chain library.pem --root national/root.pem",
+		RunE: p.Action(func(cmd *cobra.Command, _ []string) error {
+			cfg, _, k, err := p.openKeys(cmd.Context())
+			if err != nil {
+				return err
+			}
+			end, err := importChain(cfg, k, file, rootFile, p.Now())
+			if err != nil {
+				return cli.Hint(err, "is it the answer to the request for this key, and does it lead to that root?")
+			}
+			return p.Print(cmd, map[string]any{"key": k.ID().String(), "certificate_until": end}, func(w io.Writer) {
+				fmt.Fprintf(w, "key %s has a certificate until %s\n", k.ID(), end.UTC().Format(time.DateOnly))
+			})
+		}),
+	}
+	c.Flags().StringVar(&file, "chain", "", "the certificates in PEM, the key's own first (required)")
+	c.Flags().StringVar(&rootFile, "root", "", "the root's certificate in PEM (required)")
+	_ = c.MarkFlagRequired("chain")
+	_ = c.MarkFlagRequired("root")
+	return c
+}
+
+func importChain(cfg Config, k keys.Key, file, rootFile string, now time.Time) (time.Time, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return time.Time{}, err
+	}
+	rootText, err := os.ReadFile(rootFile)
+	if err != nil {
+		return time.Time{}, err
+	}
+	roots, err := chain.ParseRoots(rootText)
+	if err != nil || len(roots) != 1 {
+		return time.Time{}, errors.Join(fmt.Errorf("%s is not the certificate of one root", rootFile), err)
+	}
+	s, err := subjectOf(cfg, "", k)
+	if err != nil {
+		return time.Time{}, err
+	}
+	host, err := chain.Host(s.Address)
+	if err != nil {
+		return time.Time{}, err
+	}
+	want := chain.Want{Purpose: keys.Request, DNS: host, Key: k.Public}
+	x5c, err := chain.Import(text, []*x509.Certificate{roots[0]}, now, want)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("%s: %w", file, err)
+	}
+	folder := chain.Folder(cfg.Chains)
+	if err := folder.AddRoot(roots[0].Raw); err != nil {
+		return time.Time{}, err
+	}
+	if err := folder.Put(x5c, now, want); err != nil {
+		return time.Time{}, err
+	}
+	_, end, err := folder.Leaf(k.Public)
+	return end, err
+}
+
+func (p *program) apiKeyCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "api-key NAME", Short: "Make a key for a relying party", Args: cobra.ExactArgs(1),
+		Long: `Prints a new key for a relying party, which keeps it, and the lines for api_keys in the settings, which hold its digest only. The key is
+stored nowhere.`,
+		Example: "  verifier api-key website",
+		RunE: p.Action(func(cmd *cobra.Command, args []string) error {
+			key := "sanad_rp_" + rand.Text()
+			sum := sha256.Sum256([]byte(key))
+			digest := hex.EncodeToString(sum[:])
+			return p.Print(cmd, map[string]string{"name": args[0], "key": key, "sha256": digest}, func(w io.Writer) {
+				fmt.Fprintf(w, "key for the relying party: %s\n\napi_keys:\n  - name: %q\n    sha256: %s\n", key, cli.Visible(args[0]), digest)
+			})
+		}),
+	}
+}
