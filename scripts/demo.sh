@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The whole paper path in under a minute: an issuer on SQLite, certificates from
-# real registry files, a check without a network, a revocation, a forgery.
+# real registry files, a check without a network, a revocation, a forgery. Then the
+# wallet path on real servers.
 # Everything it makes is under demo/. --quiet prints the steps only (for tests).
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -87,6 +88,9 @@ step "The audit log of all this is complete and unchanged"
 show "$issuer" audit export --dir "$office" --out "$out/audit"
 show "$issuer" audit verify "$out/audit"
 
+printf '\n%s\n' "And on a phone: the wallet path (scripts/demo-wallet.sh, under $out/wallet)"
+scripts/demo-wallet.sh "$quiet"
+
 cat <<TEXT
 
 Done. Where to go next:
@@ -94,5 +98,6 @@ Done. Where to go next:
   2. check it yourself:        $verifier check --trust $out/after.trust $out/$programme/$second.png
   3. issue from your own CSV:  docs/programmes.md, then  $issuer programme check FILE.yaml --source YOUR.csv
   4. run an office for real:   docs/operating.md
-  5. see how it is built:      ARCHITECTURE.md, docs/issuance-flow.md
+  5. ask wallets yourself:     docs/verifier-api.md, docs/wallet.md
+  6. see how it is built:      ARCHITECTURE.md, docs/issuance-flow.md
 TEXT

@@ -45,6 +45,7 @@ var (
 )
 
 func init() {
+	lockPatience = 0 // a second program is told at once
 	if os.Getenv("SANAD_PROOF_THREAD") != "" {
 		runtime.LockOSThread()
 	}

@@ -109,7 +109,7 @@ func (p *program) openOffice(cmd *cobra.Command, cfg Config, ks *keys.File, what
 
 // lockPatience is how long a command waits for a database file that another process
 // has open.
-const lockPatience = 3 * time.Second
+var lockPatience = 3 * time.Second
 
 // openJournal opens the journal that the settings name, for whoever changes
 // something. It makes none: the folder may be on a disk that is not there.

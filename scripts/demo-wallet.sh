@@ -1,0 +1,113 @@
+#!/usr/bin/env bash
+# The wallet path, with real servers on this machine: an offer, a wallet that takes
+# it, a website that asks for two claims of eleven, and the same after a revocation.
+# Part of scripts/demo.sh; everything is under demo/wallet. --quiet prints less.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+quiet=${1:-}
+out=demo/wallet office=demo/wallet/office library=demo/wallet/library
+issuer=bin/issuer verifier=bin/verifier
+rm -rf "$out" && mkdir -p "$out"
+talk=$out/talk.log
+: >"$talk"
+step() { printf '\n== %s\n' "$*"; }
+fail() { echo "demo: $*" >&2; tail -5 "$talk" "$out"/*.log >&2; exit 1; }
+show() { printf '   $'; printf ' %q' "$@"; echo; "$@" 2>>"$talk" | sed 's/^/   /'; }
+run() { "$@" >>"$talk" 2>&1 || fail "$* failed"; }
+wallet() { "bin/wallet-cli" --dir "$out/phone" --passphrase-file "$out/pass" --dev-http "$@"; }
+port() { # a free one
+  local p
+  while p=$((20000 + RANDOM % 20000)); (: </dev/tcp/127.0.0.1/"$p") 2>/dev/null; do :; done
+  echo "$p"
+}
+started=()
+trap '[ ${#started[@]} = 0 ] || kill "${started[@]}" 2>/dev/null || true' EXIT
+await() { # await PORT LOG
+  for _ in $(seq 100); do
+    if (: </dev/tcp/127.0.0.1/"$1") 2>/dev/null; then return; fi
+    sleep 0.1
+  done
+  fail "nothing serves on port $1; see $2"
+}
+issuing=$(port) asking=$(port) private=$(port)
+
+step "A registry that serves wallets, a national root, and a library with a certificate under it"
+run "$issuer" init "$office" --name "Ministry of Agriculture" --country XA --url "http://127.0.0.1:$issuing"
+sed -i 's|^sources: {}|sources:\n  farmers: {csv: ../../../examples/data/farmers.csv}|' "$office/issuer.yaml"
+run "$issuer" programme add --dir "$office" examples/programmes/farmer-card.yaml
+run "$issuer" keys root "$out/national" --name "Republic of Xanadu" --country XA
+run "$verifier" init "$library" --name "City library" --country XA --url "http://localhost:$asking"
+sed -i "s|^listen:.*|listen: 127.0.0.1:$asking|; s|^private:.*|private: 127.0.0.1:$private|" "$library/verifier.yaml"
+run "$issuer" keys certify --csr "$library/request.csr" --root "$out/national" --out "$out/library.pem"
+run "$verifier" keys import-chain --config "$library/verifier.yaml" --chain "$out/library.pem" --root "$out/national/root.pem"
+rm -f "$library"/policies/*
+cat >"$library/policies/card.yaml" <<'YAML'
+policy: card
+version: 1
+verifier:
+  name: {en: City library}
+purpose: {en: To make a library card.}
+retention_days: 0
+ask:
+  - id: farmer
+    types: ["urn:xx:farmer:1"]
+    claims: [full_name, district]
+YAML
+# What verifiers and wallets trust; confirmed by the fingerprint, as on paper.
+publish() {
+  "$issuer" trust export --dir "$office" --out "$out/office.trust" >"$out/export.txt" 2>>"$talk" || fail "trust export"
+  fingerprint=$(sed -n 's/^root fingerprint *//p' "$out/export.txt")
+  run "$verifier" --dir "$library/trust" trust import --fingerprint "$fingerprint" "$out/office.trust"
+}
+publish
+"$issuer" serve --dir "$office" --dev-http --listen "127.0.0.1:$issuing" >"$out/issuer.log" 2>&1 &
+started+=($!)
+"$verifier" serve --config "$library/verifier.yaml" --dev-http >"$out/verifier.log" 2>&1 &
+started+=($!)
+await "$issuing" "$out/issuer.log"
+await "$asking" "$out/verifier.log"
+
+step "The ministry offers a farmer's card; the farmer's wallet takes it with the code that she was told"
+record=$(sed -n 2p examples/data/farmers.csv | cut -d, -f1)
+"$issuer" offer --dir "$office" --programme farmer-card --record "$record" --tx-code >"$out/offer.txt" 2>>"$talk" || fail "no offer"
+offer=$(sed -n 's/^\(openid-credential-offer:[^ ]*\)$/\1/p' "$out/offer.txt")
+(umask 077 && sed -n 's/^transaction code: //p' "$out/offer.txt" >"$out/code" && echo "a passphrase for the demo" >"$out/pass")
+run wallet init
+run wallet trust import --fingerprint "$fingerprint" "$out/office.trust"
+run wallet trust root --yes "$out/national/root.pem"
+echo "   $ wallet-cli accept --tx-code-file code '$offer'"
+wallet accept --yes --tx-code-file "$out/code" "$offer" >"$out/accepted.txt" 2>"$out/accept.log" || fail "the wallet did not get it"
+[ "$quiet" = --quiet ] || sed 's/^/   /' "$out/accept.log" "$out/accepted.txt"
+publish # the list of the new card's slots
+
+# ask WANT: the library asks, the wallet answers; the verdict must be WANT.
+ask() {
+  local code=0 link
+  "$verifier" request card --config "$library/verifier.yaml" >"$out/answer.txt" 2>"$out/request.log" &
+  local asked=$!
+  started+=("$asked")
+  for _ in $(seq 100); do
+    link=$(sed -n 's/^\(openid4vp:[^ ]*\)$/\1/p' "$out/request.log")
+    [ -n "$link" ] && break
+    sleep 0.1
+  done
+  echo "   $ verifier request card      $ wallet-cli present '${link:0:60}...'"
+  wallet present --yes "$link" >"$out/presented.txt" 2>"$out/present.log" || [ "$1" != 0 ] || fail "the wallet could not answer"
+  wait "$asked" || code=$?
+  [ "$quiet" = --quiet ] || sed 's/^/   /' "$out/present.log" "$out/answer.txt"
+  [ "$code" = "$1" ] || fail "the library's verdict has the status $code, expected $1"
+}
+step "The library asks for name and district; the wallet says who asks, why and what, and shows no more"
+sleep 5 # until the verifier looks for a newer bundle
+ask 0
+grep -q full_name "$out/answer.txt" || fail "the answer lacks the name"
+if grep -qE 'land_size|birth_year|village' "$out/answer.txt"; then fail "the library got more than it asked for"; fi
+
+step "The card is revoked: the same question, the same wallet, and the library does not accept it"
+id=$("$issuer" status --dir "$office" --programme farmer-card --record "$record" 2>>"$talk" | grep -oE '^[0-9A-Z]{26}' | head -1)
+show "$issuer" revoke --dir "$office" "$id" --reason lost
+publish
+sleep 6
+ask 20
+grep -q revoked "$out/answer.txt" || fail "the answer does not say why"
