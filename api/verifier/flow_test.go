@@ -526,7 +526,7 @@ func TestOnce(t *testing.T) {
 }
 
 func testOnce(t *testing.T, s *scene) {
-	for range count(2, 50) {
+	for range count(1, 150) {
 		c := s.create(t, object{"policy": "card", "return_to": "https://library.example/done", "browser": browser})
 		r := s.open(t, c.Link)
 		form := s.present(t, r).Encode()

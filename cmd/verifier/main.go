@@ -3,6 +3,9 @@
 // bundle: `verifier check --trust FILE CODE`, or once `verifier trust import
 // FILE` and then `verifier check CODE`.
 //
+// `verifier serve` asks wallets over HTTP for relying parties, and has settings, a
+// key and policies; see docs/verifier-api.md.
+//
 // Results go to standard output, talk to standard error. The exit status of check
 // is the verdict: 0 valid, 10 check needed, 20 invalid, 30 undetermined. 2 is a
 // wrong command line and 1 an internal error, for all commands.

@@ -430,7 +430,7 @@ func TestListenRefuses(t *testing.T) {
 		{"a body of a GET", func(_ *web.Config, r *web.Route) { r.MaxBody, r.Media = 1, []string{web.MediaJSON} }, "GET"},
 		{"a type that is none", func(_ *web.Config, r *web.Route) { r.Method, r.MaxBody, r.Media = "POST", 1, []string{"json"} }, "media type"},
 		{"an unknown rate", func(_ *web.Config, r *web.Route) { r.Rate = "x" }, "no rate"},
-		{"a stream without end", func(_ *web.Config, r *web.Route) { r.Stream = true }, "Timeout"},
+		{"a stream without end", func(_ *web.Config, r *web.Route) { r.Stream = true }, "timeout"},
 		{"a private route without port", func(c *web.Config, r *web.Route) { r.Private, c.Private = true, "" }, "Config.Private"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
