@@ -115,6 +115,22 @@ var openRows = []struct {
 	}, oid4vp.InvalidRequest, oid4vp.ErrURI},
 	{"VP-04", "a DID without host", func(_ *testing.T, f *forger) { f.did(oid4vp.Vouched{Key: f.signer.Key().Public}) }, oid4vp.InvalidRequest, oid4vp.ErrURI},
 
+	{"VP-04", "another response_uri than that of the client_id", func(t *testing.T, f *forger) {
+		f.want.Unsigned = true
+		f.request.Client.ID = oid4vp.ClientID{Prefix: oid4vp.RedirectURI, Name: response}
+		i, err := f.request.Unsigned()
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, query, _ := strings.Cut(i.URL(oid4vp.Scheme), "?")
+		if f.link, err = url.ParseQuery(query); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.open(t); err != nil {
+			t.Fatalf("before it is spoiled: %v", err)
+		}
+		f.link.Set("response_uri", "https://evil.example/response/7")
+	}, oid4vp.InvalidRequest, oid4vp.ErrURI},
 	{"VP-05", "x509_san_dns without signature", func(_ *testing.T, f *forger) {
 		f.link = url.Values{"client_id": {"x509_san_dns:" + library}, "response_type": {"vp_token"}, "nonce": {"n"}}
 		f.want.Unsigned = true
@@ -342,7 +358,8 @@ func TestOpenRefuses(t *testing.T) {
 	s := newScene(t)
 	for _, tt := range openRows {
 		t.Run(tt.id+" "+tt.name, func(t *testing.T) {
-			own := *s
+			own, request := *s, *s.request
+			own.request = &request
 			f := newForger(t, &own)
 			if _, err := f.open(t); err != nil {
 				t.Fatalf("before it is spoiled: %v", err)

@@ -46,6 +46,7 @@ func TestRespond(t *testing.T) {
 			t.Errorf("%v: %s, %v", tt.offered, b, err)
 		}
 	}
+	r.Metadata.Encryptions = nil
 	for name, token := range map[string]oid4vp.VPToken{
 		"nothing":                         {},
 		"nothing for a query":             {"card": nil},
@@ -56,6 +57,11 @@ func TestRespond(t *testing.T) {
 		if form, err := r.Respond(token); err == nil {
 			t.Errorf("%s: sent %v", name, form)
 		}
+	}
+	// A key that went after the request was opened.
+	r.Metadata.Keys = nil
+	if form, err := r.Respond(oid4vp.VPToken{"card": {"x~"}}); !errors.Is(err, oid4vp.ErrEncryption) {
+		t.Errorf("no key: %v, %v", form, err)
 	}
 }
 
