@@ -148,7 +148,7 @@ const (
 )
 
 // A Refusal says why the wallet does not go on. The set is closed: each has a
-// sentence in every catalogue of internal/i18n and a test that provokes it.
+// hint for people in cmd/wallet-cli and a test that provokes it.
 type Refusal string
 
 // The refusals: first those of both protocols, then those of obtaining, then those
@@ -215,7 +215,7 @@ const (
 	BadChoice Refusal = "bad_choice"
 )
 
-// Refusals is every refusal, for the tests that keep catalogues complete.
+// Refusals is every refusal, for the test that provokes each of them.
 func Refusals() []Refusal {
 	return []Refusal{
 		BadLink, UnsafeAddress, BadMessage, PeerRefused,
