@@ -20,6 +20,7 @@ import (
 	"github.com/sanad-id/sanad/oid4vp"
 	"github.com/sanad-id/sanad/qr/image"
 	"github.com/sanad-id/sanad/verification"
+	"github.com/sanad-id/sanad/verification/explain"
 )
 
 // askOptions are the flags of request.
@@ -200,7 +201,7 @@ func (p *program) await(cmd *cobra.Command, r *relying, made verifier.Created) e
 		}
 		for _, one := range result.Presentations {
 			for _, c := range one.Claims {
-				fmt.Fprintf(out, "  %s %s: %s\n", cli.Visible(one.Credential), cli.Visible(oid4vp.PathText(c.Path)), cli.Visible(plainText(c.Value)))
+				fmt.Fprintf(out, "  %s %s: %s\n", cli.Visible(one.Credential), cli.Visible(oid4vp.PathText(c.Path)), cli.Visible(explain.Plain(c.Value)))
 			}
 		}
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/sanad-id/sanad/qr"
 	"github.com/sanad-id/sanad/qr/image"
 	"github.com/sanad-id/sanad/verification"
+	"github.com/sanad-id/sanad/verification/explain"
 )
 
 // notice stands before anything else that inspect prints.
@@ -345,7 +346,7 @@ func (v inspection) text(out io.Writer, total int) {
 		fmt.Fprintf(out, "\nClaims\n")
 		lines = nil
 		for _, name := range slices.Sorted(maps.Keys(v.Claims)) {
-			lines = append(lines, [2]string{cli.Visible(name), cli.Visible(plainText(v.Claims[name]))})
+			lines = append(lines, [2]string{cli.Visible(name), cli.Visible(explain.Plain(v.Claims[name]))})
 		}
 		rows(out, "  ", total, lines)
 	}
@@ -360,7 +361,7 @@ func (v inspection) text(out io.Writer, total int) {
 		lines = nil
 		for _, c := range g.claims {
 			name := strings.TrimSpace(strconv.FormatInt(c.Key, 10) + " " + c.Name)
-			lines = append(lines, [2]string{cli.Visible(name), cli.Visible(plainText(c.Value))})
+			lines = append(lines, [2]string{cli.Visible(name), cli.Visible(explain.Plain(c.Value))})
 		}
 		rows(out, "  ", total, lines)
 	}

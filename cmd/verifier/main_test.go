@@ -11,45 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/sanad-id/sanad/credential"
-	"github.com/sanad-id/sanad/internal/i18n"
-	"github.com/sanad-id/sanad/qr"
 	"github.com/sanad-id/sanad/trust"
-	"github.com/sanad-id/sanad/verification"
 )
-
-// TestSentences holds every code that a report can have to a sentence.
-func TestSentences(t *testing.T) {
-	var codes []string
-	for _, v := range verification.Verdicts() {
-		codes = append(codes, "verdict."+string(v))
-	}
-	for _, r := range credential.Reasons() {
-		codes = append(codes, "reason."+string(r), "advice."+string(r))
-	}
-	for _, id := range verification.CheckIDs() {
-		codes = append(codes, "check."+string(id))
-	}
-	for _, r := range verification.Results() {
-		codes = append(codes, "result."+string(r))
-	}
-	for _, w := range verification.Warnings() {
-		codes = append(codes, "warning."+string(w))
-	}
-	for _, k := range qr.Kinds() {
-		codes = append(codes, "kind."+string(k))
-	}
-	for _, l := range []string{"type", "issuer", "issued", "not_before", "expires", "no_expiry", "hidden", "yes", "no"} {
-		codes = append(codes, "label."+l)
-	}
-	codes = append(codes, "kind."+verification.KindCOSE, "kind.picture", "status_as_of", "status_never", "trust.as_of",
-		"person_check.photo", "person_check.other_id", "person_check.none")
-	for _, c := range codes {
-		if !i18n.Has(c) {
-			t.Errorf("no sentence for %s", c)
-		}
-	}
-}
 
 // TestClockSetBack remembers what was verified, so that a clock that is set back
 // does not make old lists fresh again.

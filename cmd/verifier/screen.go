@@ -3,16 +3,12 @@ package main
 import (
 	"fmt"
 	"io"
-	"maps"
-	"slices"
-	"strconv"
 	"strings"
-	"time"
 
-	"github.com/sanad-id/sanad/credential"
 	"github.com/sanad-id/sanad/internal/cli"
 	"github.com/sanad-id/sanad/internal/i18n"
 	"github.com/sanad-id/sanad/verification"
+	"github.com/sanad-id/sanad/verification/explain"
 )
 
 // A screen prints reports for people.
@@ -44,206 +40,51 @@ func (s screen) para(lead, text string) {
 // report prints what a relying party needs, most important first: the verdict,
 // why, who issued what to whom, and how old the knowledge behind it is.
 func (s screen) report(r verification.Report) {
-	sign := signs[r.Verdict]
-	head := sign.sign + " " + s.text("verdict."+string(r.Verdict))
+	p := explain.Report(r, explain.Options{Language: s.words, Sensitive: s.all})
+	sign := signs[p.Verdict]
+	head := sign.sign + " " + p.Heading
 	if s.colour {
 		head = "\x1b[1;" + sign.colour + "m" + head + "\x1b[0m"
 	}
 	s.line(head)
-	s.why(r)
-	if r.Check(verification.CheckSignature).Result == verification.Pass {
-		s.content(r)
-	}
-	s.basis(r)
-}
-
-func (s screen) text(key string) string { return s.words.Text(key, nil) }
-
-// why prints each reason with what to do about it, those that decided first.
-func (s screen) why(r verification.Report) {
-	var done []credential.Reason
-	for _, reason := range r.Reasons() {
-		if slices.Contains(done, reason) {
-			continue
-		}
-		done = append(done, reason)
-		if len(done) == 1 {
+	for i, y := range p.Why {
+		if i == 0 {
 			s.line("")
 		}
-		if reason == credential.UnsupportedFormat && r.Kind != verification.KindCOSE {
-			s.para("  ", s.text("kind."+r.Kind))
-			if r.Text != "" {
-				s.para("    ", cli.Visible(r.Text))
-			}
+		if y.Kind != "" {
+			s.para("  ", y.Kind)
 		}
-		s.para("  ", s.text("reason."+string(reason)))
-		s.para("    → ", s.text("advice."+string(reason)))
+		if y.Text != "" {
+			s.para("    ", y.Text)
+		}
+		s.para("  ", y.Reason)
+		s.para("    → ", y.Advice)
+	}
+	s.table(p.Facts)
+	claims := p.Claims
+	if len(p.Hidden) > 0 {
+		claims = append(claims, explain.Row{Label: s.words.Text("label.hidden", nil), Value: strings.Join(p.Hidden, ", ")})
+	}
+	s.table(claims)
+	for i, n := range p.Notes {
+		if i == 0 {
+			s.line("")
+		}
+		s.para("  ", n)
 	}
 }
 
-// content prints what the credential says and who said it.
-func (s screen) content(r verification.Report) {
+// table prints rows after an empty line, if there are any.
+func (s screen) table(all []explain.Row) {
 	var lines [][2]string
-	add := func(key, value string) {
-		if value != "" {
-			lines = append(lines, [2]string{s.text("label." + key), value})
+	for _, row := range all {
+		if row.Partial {
+			row.Value += " ⚠"
 		}
-	}
-	add("type", cli.Visible(first(s.words.Pick(r.TypeLabels), r.Type)))
-	add("issuer", cli.Visible(first(s.words.Pick(r.IssuerNames), r.Issuer)))
-	add("issued", s.date(r.IssuedAt))
-	add("not_before", s.date(r.NotBefore))
-	add("expires", first(s.date(r.Expires), s.text("label.no_expiry")))
-	s.line("")
-	rows(s.out, "  ", s.width, lines)
-
-	lines = lines[:0]
-	var hidden []string
-	for _, c := range r.Claims {
-		label := cli.Visible(first(s.words.Pick(c.Labels), c.Name))
-		if c.Sensitive && !s.all {
-			hidden = append(hidden, label)
-			continue
-		}
-		value, changed := cli.Clean(s.value(c))
-		if changed {
-			value += " ⚠" // there is more to it than can be shown
-		}
-		lines = append(lines, [2]string{label, value})
-	}
-	if len(hidden) > 0 {
-		lines = append(lines, [2]string{s.text("label.hidden"), strings.Join(hidden, ", ")})
+		lines = append(lines, [2]string{row.Label, row.Value})
 	}
 	if len(lines) > 0 {
 		s.line("")
 		rows(s.out, "  ", s.width, lines)
 	}
-}
-
-// basis prints how old the knowledge is, always if there is any, and what else to
-// look at.
-func (s screen) basis(r verification.Report) {
-	var notes []string
-	switch signed := r.Check(verification.CheckSignature).Result == verification.Pass; {
-	case !r.Basis.StatusAsOf.IsZero():
-		notes = append(notes, s.words.Text("status_as_of", map[string]string{
-			"date": s.date(r.Basis.StatusAsOf), "age": s.words.Age(r.StatusAge),
-		}))
-	case signed:
-		notes = append(notes, s.text("status_never"))
-	}
-	if r.Basis.StatusAsOf.IsZero() && !r.Basis.KeysAsOf.IsZero() {
-		notes = append(notes, s.words.Text("trust.as_of", map[string]string{
-			"date": s.date(r.Basis.KeysAsOf), "version": s.words.Number(int(r.Basis.BundleVersion)),
-		}))
-	}
-	for _, w := range r.Warnings {
-		switch {
-		case w == verification.WarnSetClock: // said by the reason
-		case w != verification.WarnCopy:
-			notes = append(notes, s.text("warning."+string(w)))
-		case r.Verdict == verification.Valid || r.Verdict == verification.CheckNeeded:
-			if r.PersonCheck != "none" {
-				notes = append(notes, s.text("warning."+string(w)))
-			}
-			notes = append(notes, s.text("person_check."+r.PersonCheck))
-		}
-	}
-	if len(notes) > 0 {
-		s.line("")
-	}
-	for _, n := range notes {
-		s.para("  ", n)
-	}
-}
-
-func (s screen) date(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return s.words.Date(t)
-}
-
-func first(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
-}
-
-// value is a claim's value in words.
-func (s screen) value(c verification.Claim) string {
-	coded := func(v any) string {
-		text := plainText(v)
-		return first(s.words.Pick(c.Words[text]), text)
-	}
-	switch v := c.Value.(type) {
-	case bool:
-		if v {
-			return s.text("label.yes")
-		}
-		return s.text("label.no")
-	case []any:
-		all := make([]string, len(v))
-		for i, e := range v {
-			all[i] = coded(e)
-		}
-		return strings.Join(all, ", ")
-	case string:
-		if c.Kind == "date" || c.Kind == "" && c.Name == "dateOfBirth" {
-			if d, ok := calendar(v); ok {
-				return s.words.Date(d)
-			}
-		}
-	case int64:
-		if c.Kind == "date" {
-			if d, ok := calendar(strconv.FormatInt(v, 10)); ok {
-				return s.words.Date(d)
-			}
-		}
-	}
-	return coded(c.Value)
-}
-
-// calendar reads a date in either of the two spellings of Claim 169.
-func calendar(s string) (time.Time, bool) {
-	for _, layout := range []string{"20060102", time.DateOnly} {
-		if t, err := time.Parse(layout, s); err == nil {
-			return t, true
-		}
-	}
-	return time.Time{}, false
-}
-
-// plainText is a value as text, without words of any language but sizes.
-func plainText(v any) string {
-	switch v := v.(type) {
-	case nil:
-		return "-"
-	case string:
-		return v
-	case float64:
-		return strconv.FormatFloat(v, 'f', -1, 64)
-	case []byte:
-		return fmt.Sprintf("(%d bytes)", len(v))
-	case []any:
-		all := make([]string, len(v))
-		for i, e := range v {
-			all[i] = plainText(e)
-		}
-		return strings.Join(all, ", ")
-	case map[string]any:
-		var all []string
-		for _, k := range slices.Sorted(maps.Keys(v)) {
-			all = append(all, k+": "+plainText(v[k]))
-		}
-		return strings.Join(all, "; ")
-	case map[int64]any:
-		var all []string
-		for _, k := range slices.Sorted(maps.Keys(v)) {
-			all = append(all, strconv.FormatInt(k, 10)+": "+plainText(v[k]))
-		}
-		return strings.Join(all, "; ")
-	}
-	return fmt.Sprint(v)
 }
