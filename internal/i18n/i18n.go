@@ -4,12 +4,16 @@
 //
 // Start with [For], which picks the language that suits a person best, and
 // [Language.Text]. Keys are the codes themselves with what they are before them:
-// "verdict.valid", "reason.expired", "advice.expired". A catalogue is one flat
-// JSON file in catalog/; to add a language, add a file and a line to tags, and run
-// the tests, which compare keys and holes and hold every code to a sentence.
+// "verdict.valid", "reason.expired", "advice.expired". A catalogue is flat JSON in
+// catalog/: LANG.json, which all programs share, and AREA.LANG.json for each of
+// [Areas], whose keys begin with "AREA."; what counts something has a key for each
+// plural form of the language (KEY.one, KEY.other), read with [Language.Count]. To
+// add a language, add its files and a line to tags, and run the tests, which
+// compare keys, holes and plural forms and hold every code to a sentence.
 //
-// Plural rules and the matching of languages are those of Unicode's CLDR, from
-// golang.org/x/text. Left to others: names of claims, types and issuers, which are
+// Dates, times and numbers are written as the language writes them, in the digits
+// that [Language.WithDigits] sets. Plural rules, grouping of digits and the matching
+// of languages are those of Unicode's CLDR, from golang.org/x/text. Left to others: names of claims, types and issuers, which are
 // data of programmes and trust bundles ([Language.Pick] chooses among them), and
 // making text from outside safe to show.
 package i18n
@@ -28,6 +32,9 @@ import (
 
 	"golang.org/x/text/feature/plural"
 	"golang.org/x/text/language"
+	"golang.org/x/text/message"
+	"golang.org/x/text/number"
+	"golang.org/x/text/unicode/bidi"
 )
 
 //go:embed catalog/*.json
@@ -41,6 +48,13 @@ var tags = []language.Tag{
 
 var matcher = language.NewMatcher(tags)
 
+// areas are the parts of the console and the printed certificate, each with a
+// catalogue of its own beside the one that all programs share.
+var areas = []string{"console", "staff", "work", "manage", "paper"}
+
+// Areas returns the names of the catalogues beside the shared one.
+func Areas() []string { return slices.Clone(areas) }
+
 // Isolates keep a value written in one direction from reordering a sentence that
 // is written in the other (Unicode Bidirectional Algorithm, FSI and PDI).
 const (
@@ -48,32 +62,60 @@ const (
 	endIsolate = "\u2069"
 )
 
-// A Language is one of those that we have a catalogue for. The zero value is
-// English. Languages can be compared with ==.
-type Language struct{ index int }
+// A Language is one of those that we have a catalogue for, with the digits to write
+// it with. The zero value is English. Languages can be compared with ==.
+type Language struct {
+	index  int
+	digits Digits
+}
+
+// Digits are the ten signs that numbers and dates are written with.
+type Digits int
+
+const (
+	UsualDigits Digits = iota // as most readers of the language write: Bengali has its own, Arabic the western ones
+	WestDigits                // 0 to 9
+	OwnDigits                 // those of the script: ০ to ৯ in Bengali, ٠ to ٩ in Arabic, else 0 to 9
+)
+
+// numerals are the signs of the scripts that have their own.
+var numerals = map[string]string{"bn": "০১২৩৪৫৬৭৮৯", "ar": "٠١٢٣٤٥٦٧٨٩"}
+
+// numbering is what CLDR calls them; their marks between groups may differ, too.
+var numbering = map[string]string{"bn": "beng", "ar": "arab"}
+
+const westNumerals = "0123456789"
 
 // catalogs are the sentences by language, in the order of tags.
 var catalogs = sync.OnceValue(func() []map[string]string {
 	var all []map[string]string
 	for _, tag := range tags {
-		b, err := files.ReadFile(path.Join("catalog", tag.String()+".json"))
-		if err != nil {
-			panic("i18n: internal error: " + err.Error())
-		}
-		var c map[string]string
-		if err := json.Unmarshal(b, &c); err != nil {
-			panic("i18n: internal error: catalogue " + tag.String() + ": " + err.Error())
+		c := map[string]string{}
+		read(c, tag.String()+".json")
+		for _, area := range areas {
+			read(c, area+"."+tag.String()+".json")
 		}
 		all = append(all, c)
 	}
 	return all
 })
 
+// read adds the sentences of a file to c.
+func read(c map[string]string, name string) {
+	b, err := files.ReadFile(path.Join("catalog", name))
+	if err != nil {
+		panic("i18n: internal error: " + err.Error())
+	}
+	if err := json.Unmarshal(b, &c); err != nil {
+		panic("i18n: internal error: catalogue " + name + ": " + err.Error())
+	}
+}
+
 // Languages returns every language, English first.
 func Languages() []Language {
 	all := make([]Language, len(tags))
 	for i := range tags {
-		all[i] = Language{i}
+		all[i] = Language{index: i}
 	}
 	return all
 }
@@ -101,7 +143,7 @@ func For(preferences ...string) Language {
 	if confidence == language.No {
 		return Language{}
 	}
-	return Language{index}
+	return Language{index: index}
 }
 
 // Tag returns the language tag (BCP 47), such as "bn".
@@ -113,6 +155,12 @@ func (l Language) Name() string { return l.lookup("language.name") }
 // Direction returns "rtl" if the language is written from right to left,
 // otherwise "ltr", as HTML wants it.
 func (l Language) Direction() string { return l.lookup("language.direction") }
+
+// WithDigits returns the same language, which writes numbers and dates with d.
+func (l Language) WithDigits(d Digits) Language {
+	l.digits = d
+	return l
+}
 
 // String is Tag.
 func (l Language) String() string { return l.Tag() }
@@ -164,13 +212,21 @@ func (l Language) fill(sentence string, args map[string]string) string {
 			return b.String()
 		case !known:
 			b.WriteString("{" + name + "}")
-		case l.Direction() == "rtl":
+		case l.Direction() == "rtl" || runsLeft(value):
 			b.WriteString(isolate + value + endIsolate)
 		default:
 			b.WriteString(value)
 		}
 		sentence = after
 	}
+}
+
+// runsLeft reports whether a value has letters that are written from right to left.
+func runsLeft(value string) bool {
+	return strings.ContainsFunc(value, func(r rune) bool {
+		p, _ := bidi.LookupRune(r)
+		return p.Class() == bidi.R || p.Class() == bidi.AL
+	})
 }
 
 // Pick returns the label that suits the language best out of labels by language
@@ -200,9 +256,17 @@ func (l Language) Pick(labels map[string]string) string {
 // Count returns the sentence for key in the form for the number n, which fills
 // the hole {n}. The catalogue has a sentence for each plural form of the language:
 // key.one, key.other and so on.
-func (l Language) Count(key string, n int) string {
-	form := plural.Cardinal.MatchPlural(tags[l.index], n, 0, 0, 0, 0)
-	return strings.ReplaceAll(l.lookup(key+"."+formName[form]), "{n}", l.Number(n))
+func (l Language) Count(key string, n int) string { return l.CountText(key, n, nil) }
+
+// CountText is Count for a sentence with other holes beside {n}, filled from args
+// as Text does.
+func (l Language) CountText(key string, n int, args map[string]string) string {
+	form := plural.Cardinal.MatchPlural(l.format(), n, 0, 0, 0, 0)
+	sentence := strings.ReplaceAll(l.lookup(key+"."+formName[form]), "{n}", l.Quantity(n))
+	if len(args) == 0 {
+		return sentence
+	}
+	return l.fill(sentence, args)
 }
 
 // formName is what a plural form is called in a key.
@@ -210,20 +274,90 @@ var formName = map[plural.Form]string{
 	plural.Zero: "zero", plural.One: "one", plural.Two: "two", plural.Few: "few", plural.Many: "many", plural.Other: "other",
 }
 
-// Number returns n in the digits that the language is usually written with.
-func (l Language) Number(n int) string {
-	digits := []rune(l.lookup("language.digits"))
+// format is the language as CLDR is asked for its numbers. Portuguese without a
+// country means Brazil there; our catalogue is written for the other countries.
+func (l Language) format() language.Tag {
+	if tags[l.index] == language.Portuguese {
+		return language.EuropeanPortuguese
+	}
+	return tags[l.index]
+}
+
+// Number returns n in the digits of the language, without marks between them:
+// for years, versions and other numbers that count nothing. See Quantity.
+func (l Language) Number(n int) string { return l.Digits(strconv.Itoa(n)) }
+
+// Digits returns s with the digits 0 to 9 replaced by those of the language.
+func (l Language) Digits(s string) string {
+	signs := l.lookup("language.digits")
+	switch l.digits {
+	case WestDigits:
+		return s
+	case OwnDigits:
+		signs = numerals[l.Tag()]
+	}
+	if signs == "" || signs == westNumerals {
+		return s
+	}
+	digits := []rune(signs)
 	return strings.Map(func(r rune) rune {
 		if r >= '0' && r <= '9' {
 			return digits[r-'0']
 		}
 		return r
-	}, strconv.Itoa(n))
+	}, s)
+}
+
+// Quantity returns how many of something there are, with the marks between groups
+// of digits that the language uses: "12,345", "12 345", "১২,৩৪৫".
+func (l Language) Quantity(n int) string { return l.write(number.Decimal(n)) }
+
+// Decimal returns x with that many digits after the mark, rounded.
+func (l Language) Decimal(x float64, digits int) string {
+	return l.write(number.Decimal(x, number.Scale(digits)))
+}
+
+// Percent returns a share of one as a percentage without a fraction: "12%".
+func (l Language) Percent(share float64) string {
+	return l.write(number.Percent(share, number.Scale(0)))
+}
+
+// write formats a number with the marks of the language and then with its digits.
+func (l Language) write(n number.Formatter) string {
+	system, own := numbering[l.Tag()]
+	if l.digits != OwnDigits || !own {
+		system = "latn"
+	}
+	tag, err := l.format().SetTypeForKey("nu", system)
+	if err != nil {
+		panic("i18n: internal error: " + err.Error())
+	}
+	return l.Digits(message.NewPrinter(tag).Sprint(n))
 }
 
 // Date returns the day of t in UTC with the month in words: "12 November 2026".
-func (l Language) Date(t time.Time) string {
-	year, month, day := t.UTC().Date()
+func (l Language) Date(t time.Time) string { return l.day(t.UTC()) }
+
+// DateTime returns the day and the time of day of t where t is: "12 November 2026,
+// 14:05". Give it t.In(the place of the reader).
+func (l Language) DateTime(t time.Time) string {
+	return strings.NewReplacer("{date}", l.day(t), "{time}", l.Clock(t)).Replace(l.lookup("date.time"))
+}
+
+// Clock returns the time of day of t where t is, to the minute and by 24 hours.
+func (l Language) Clock(t time.Time) string { return l.Digits(t.Format("15:04")) }
+
+// Month returns the month of t in UTC: "November 2026".
+func (l Language) Month(t time.Time) string {
+	year, month, _ := t.UTC().Date()
+	return strings.NewReplacer(
+		"{month}", l.lookup(fmt.Sprintf("month.%d", int(month))), "{year}", l.Number(year),
+	).Replace(l.lookup("date.month"))
+}
+
+// day returns the day of t where t is.
+func (l Language) day(t time.Time) string {
+	year, month, day := t.Date()
 	pattern := "date"
 	if day == 1 {
 		pattern = "date.first" // "1er" in French
@@ -231,6 +365,22 @@ func (l Language) Date(t time.Time) string {
 	return strings.NewReplacer(
 		"{day}", l.Number(day), "{month}", l.lookup(fmt.Sprintf("month.%d", int(month))), "{year}", l.Number(year),
 	).Replace(l.lookup(pattern))
+}
+
+// List returns items as a list in a sentence: "a, b and c".
+func (l Language) List(items []string) string {
+	if len(items) == 0 {
+		return ""
+	}
+	list := items[0]
+	for i, item := range items[1:] {
+		key := "list.next"
+		if i == len(items)-2 {
+			key = "list.last"
+		}
+		list = strings.NewReplacer("{a}", list, "{b}", item).Replace(l.lookup(key))
+	}
+	return list
 }
 
 // Age returns a length of time in words: days from two days on, hours below.

@@ -25,22 +25,33 @@ import (
 	"github.com/sanad-id/sanad/verification"
 )
 
-// catalog reads a catalogue as it is on disk and refuses a key that occurs
-// twice, which encoding/json would pass over.
+// catalog reads the catalogues of a language as they are on disk. It refuses a key
+// that occurs twice, which encoding/json would pass over, and one of another area.
 func catalog(t *testing.T, tag string) map[string]string {
 	t.Helper()
-	b, err := os.ReadFile(filepath.Join("catalog", tag+".json"))
-	if err != nil {
-		t.Fatal(err)
+	all := map[string]string{}
+	for _, area := range append([]string{""}, i18n.Areas()...) {
+		name := strings.TrimPrefix(area+"."+tag+".json", ".")
+		b, err := os.ReadFile(filepath.Join("catalog", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var c map[string]string
+		if err := json.Unmarshal(b, &c); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if n := strings.Count(string(b), "\n") - 2; n != len(c) {
+			t.Errorf("%s: %d lines for %d keys: one line a key, each key once", name, n, len(c))
+		}
+		for key, sentence := range c {
+			family, _, _ := strings.Cut(key, ".")
+			if area != "" && family != area || area == "" && slices.Contains(i18n.Areas(), family) {
+				t.Errorf("%s: %s belongs to another file", name, key)
+			}
+			all[key] = sentence
+		}
 	}
-	var c map[string]string
-	if err := json.Unmarshal(b, &c); err != nil {
-		t.Fatalf("%s: %v", tag, err)
-	}
-	if n := strings.Count(string(b), "\n") - 2; n != len(c) {
-		t.Errorf("%s: %d lines for %d keys: one line a key, each key once", tag, n, len(c))
-	}
-	return c
+	return all
 }
 
 // forms are the plural forms that a language distinguishes for whole numbers.
@@ -102,7 +113,7 @@ func TestCatalogsAreComplete(t *testing.T) {
 		for key, holes := range want {
 			if got, ok := have[key]; !ok {
 				t.Errorf("%s lacks %s", tag, key)
-			} else if key != "date.first" && got != holes {
+			} else if got != holes {
 				t.Errorf("%s: %s has the holes %q, English %q", tag, key, got, holes)
 			}
 		}
@@ -116,14 +127,15 @@ func TestCatalogsAreComplete(t *testing.T) {
 				t.Errorf("%s: %s is empty, has space around it or is not in NFC: %q", tag, key, sentence)
 			}
 			translated := tag == "en" || sentence != english[key]
-			if !translated && (strings.HasPrefix(key, "reason.") || strings.HasPrefix(key, "advice.") || strings.HasPrefix(key, "verdict.")) {
+			if !translated && (strings.HasPrefix(key, "reason.") || strings.HasPrefix(key, "advice.") || strings.HasPrefix(key, "verdict.") ||
+				len(strings.Fields(hole.ReplaceAllString(sentence, ""))) > 2) {
 				t.Errorf("%s: %s is not translated", tag, key)
 			}
 		}
 	}
 	files, err := os.ReadDir("catalog")
-	if err != nil || len(files) != len(i18n.Languages()) {
-		t.Errorf("%d catalogues for %d languages: %v", len(files), len(i18n.Languages()), err)
+	if n := (1 + len(i18n.Areas())) * len(i18n.Languages()); err != nil || len(files) != n {
+		t.Errorf("%d catalogues, want %d: %v", len(files), n, err)
 	}
 
 	var codes []string
@@ -164,6 +176,7 @@ func TestCatalogsAreComplete(t *testing.T) {
 
 // TestScripts finds sentences in the wrong file.
 func TestScripts(t *testing.T) {
+	english := catalog(t, "en")
 	script := map[string]*unicode.RangeTable{"bn": unicode.Bengali, "ar": unicode.Arabic}
 	for _, l := range i18n.Languages() {
 		own := script[l.Tag()]
@@ -171,7 +184,11 @@ func TestScripts(t *testing.T) {
 			own = unicode.Latin
 		}
 		for key, sentence := range catalog(t, l.Tag()) {
-			if !strings.Contains(key, ".") || key == "language.direction" || key == "language.digits" || strings.HasPrefix(key, "date") {
+			if !strings.Contains(key, ".") || key == "language.direction" || key == "language.digits" {
+				continue
+			}
+			// What is no word in English (holes, QR, PDF) need not be one here.
+			if !strings.ContainsFunc(hole.ReplaceAllString(english[key], ""), unicode.IsLower) {
 				continue
 			}
 			if !strings.ContainsFunc(sentence, func(r rune) bool { return unicode.Is(own, r) }) {
@@ -240,6 +257,7 @@ func TestText(t *testing.T) {
 		{"a hole without a value", en.Text("trust.as_of", map[string]string{"date": "today"}), "Trust data of today, version {version}"},
 		{"no values", en.Text("trust.next_update", nil), "Next update due by {date}"},
 		{"an unknown key", en.Text("no.such.key", args), "no.such.key"},
+		{"a value that runs the other way", en.Text("trust.next_update", map[string]string{"date": "عمر 5"}), "Next update due by \u2068عمر 5\u2069"},
 		{"values apart from text that runs the other way", ar.Text("trust.next_update", map[string]string{"date": "X"}), "التحديث التالي قبل \u2068X\u2069"},
 	} {
 		if tt.got != tt.want {
@@ -291,6 +309,86 @@ func TestCount(t *testing.T) {
 	}
 	if got := i18n.For("bn").Number(-1905); got != "-১৯০৫" {
 		t.Errorf("Number: %q", got)
+	}
+}
+
+func TestCountTextFillsTheOtherHoles(t *testing.T) {
+	// A value that looks like the hole for the number stays as it is.
+	if got, want := i18n.For("ar").CountText("age.days", 12345, map[string]string{"name": "{n}"}), "12,345 يومًا"; got != want {
+		t.Errorf("CountText: %q, want %q", got, want)
+	}
+}
+
+func TestNumbers(t *testing.T) {
+	const space = "\u00a0"
+	for _, tt := range []struct {
+		tag                         string
+		digits                      i18n.Digits
+		year, count, lakh, x, share string
+	}{
+		{"en", i18n.UsualDigits, "2026", "12,345", "123,456", "1.5", "12%"},
+		{"en", i18n.OwnDigits, "2026", "12,345", "123,456", "1.5", "12%"},
+		{"fr", i18n.UsualDigits, "2026", "12" + space + "345", "123" + space + "456", "1,5", "12" + space + "%"},
+		{"pt", i18n.UsualDigits, "2026", "12" + space + "345", "123" + space + "456", "1,5", "12%"},
+		{"sw", i18n.UsualDigits, "2026", "12,345", "123,456", "1.5", "12%"},
+		{"bn", i18n.UsualDigits, "২০২৬", "১২,৩৪৫", "১,২৩,৪৫৬", "১.৫", "১২%"},
+		{"bn", i18n.OwnDigits, "২০২৬", "১২,৩৪৫", "১,২৩,৪৫৬", "১.৫", "১২%"},
+		{"bn", i18n.WestDigits, "2026", "12,345", "1,23,456", "1.5", "12%"},
+		{"ar", i18n.UsualDigits, "2026", "12,345", "123,456", "1.5", "12\u200e%\u200e"},
+		{"ar", i18n.OwnDigits, "٢٠٢٦", "١٢٬٣٤٥", "١٢٣٬٤٥٦", "١٫٥", "١٢٪\u061c"},
+	} {
+		l := i18n.For(tt.tag).WithDigits(tt.digits)
+		got := []string{l.Number(2026), l.Quantity(12345), l.Quantity(123456), l.Decimal(1.46, 1), l.Percent(0.123)}
+		if want := []string{tt.year, tt.count, tt.lakh, tt.x, tt.share}; !slices.Equal(got, want) {
+			t.Errorf("%s with digits %d: %q, want %q", tt.tag, tt.digits, got, want)
+		}
+	}
+}
+
+func TestDigitsOfDates(t *testing.T) {
+	at := time.Date(2027, 2, 1, 23, 5, 0, 0, time.FixedZone("", 6*3600))
+	for _, tt := range []struct {
+		tag                             string
+		digits                          i18n.Digits
+		day, moment, month, hours, lang string
+	}{
+		{"en", i18n.UsualDigits, "1 February 2027", "1 February 2027, 23:05", "February 2027", "5 hours", "en"},
+		{"fr", i18n.UsualDigits, "1er février 2027", "1er février 2027 à 23:05", "février 2027", "5 heures", "fr"},
+		{"pt", i18n.UsualDigits, "1 de fevereiro de 2027", "1 de fevereiro de 2027, 23:05", "fevereiro de 2027", "5 horas", "pt"},
+		{"sw", i18n.UsualDigits, "1 Februari 2027", "1 Februari 2027, 23:05", "Februari 2027", "saa 5", "sw"},
+		{"bn", i18n.UsualDigits, "১ ফেব্রুয়ারি ২০২৭", "১ ফেব্রুয়ারি ২০২৭, ২৩:০৫", "ফেব্রুয়ারি ২০২৭", "৫ ঘণ্টা", "bn"},
+		{"bn", i18n.WestDigits, "1 ফেব্রুয়ারি 2027", "1 ফেব্রুয়ারি 2027, 23:05", "ফেব্রুয়ারি 2027", "5 ঘণ্টা", "bn"},
+		{"ar", i18n.UsualDigits, "1 فبراير 2027", "1 فبراير 2027، 23:05", "فبراير 2027", "5 ساعات", "ar"},
+		{"ar", i18n.OwnDigits, "١ فبراير ٢٠٢٧", "١ فبراير ٢٠٢٧، ٢٣:٠٥", "فبراير ٢٠٢٧", "٥ ساعات", "ar"},
+	} {
+		l := i18n.For(tt.tag).WithDigits(tt.digits)
+		got := []string{l.Date(at), l.DateTime(at), l.Month(at), l.Age(5 * time.Hour), l.Tag()}
+		if want := []string{tt.day, tt.moment, tt.month, tt.hours, tt.lang}; !slices.Equal(got, want) {
+			t.Errorf("%s with digits %d: %q, want %q", tt.tag, tt.digits, got, want)
+		}
+	}
+	// A moment is told where it is, a date in UTC.
+	night := time.Date(2027, 2, 1, 1, 0, 0, 0, time.FixedZone("", 6*3600))
+	if got := i18n.For("en").DateTime(night); got != "1 February 2027, 01:00" {
+		t.Errorf("DateTime: %q", got)
+	}
+	if got := i18n.For("en").Date(night); got != "31 January 2027" {
+		t.Errorf("Date: %q", got)
+	}
+}
+
+func TestList(t *testing.T) {
+	for _, tt := range []struct {
+		tag   string
+		items []string
+		want  string
+	}{
+		{"en", nil, ""}, {"en", []string{"a"}, "a"}, {"en", []string{"a", "b"}, "a and b"}, {"en", []string{"a", "{b}", "c"}, "a, {b} and c"},
+		{"fr", []string{"a", "b", "c"}, "a, b et c"}, {"ar", []string{"س", "ص", "ع"}, "س، ص وع"}, {"bn", []string{"ক", "খ"}, "ক ও খ"},
+	} {
+		if got := i18n.For(tt.tag).List(tt.items); got != tt.want {
+			t.Errorf("%s %q: %q, want %q", tt.tag, tt.items, got, tt.want)
+		}
 	}
 }
 
