@@ -20,7 +20,7 @@ const module = "github.com/sanad-id/sanad/"
 // only. A package is listed when it gets its directory.
 var layers = []string{
 	"internal/cbor internal/copytext internal/durable internal/i18n internal/visible qr internal/strict",
-	"keys registry",
+	"keys registry staff",
 	"internal/cose internal/jose keys/chain audit",
 	"credential did",
 	"credential/cwt credential/sdjwt credential/status programme/crosswalk",
@@ -30,7 +30,7 @@ var layers = []string{
 	// Above this line: no network, no database, no cgo.
 	"qr/image internal/vectors internal/cli internal/pgtest internal/faultproxy internal/fetch internal/redistest internal/web",
 	"registry/csvfile registry/samplecountry registry/sqltable store store/once",
-	"keys/keystest registry/registrytest store/storetest backup internal/officetest api/issuer api/verifier",
+	"keys/keystest registry/registrytest store/storetest backup internal/officetest api/issuer api/verifier web/console",
 	"cmd/issuer cmd/verifier bench proof cmd/wallet-cli",
 	"interop",
 }
@@ -40,6 +40,8 @@ const pureLines = 8
 
 // owner is the one package that may import a module, or the few of them.
 var owner = map[string]string{
+	"github.com/alexedwards/scs/v2":       "web/console",
+	"github.com/go-webauthn/webauthn":     "web/console",
 	"github.com/coreos/go-oidc/v3":        "api/issuer",
 	"golang.org/x/oauth2":                 "api/issuer",
 	"github.com/lestrrat-go/jwx/v2":       "internal/jose",
@@ -67,7 +69,7 @@ var owner = map[string]string{
 // testOnly are modules that no shipped code imports.
 var testOnly = []string{
 	"github.com/rogpeppe/go-internal", "pgregory.net/rapid", "github.com/google/go-cmp", "github.com/c2sp/wycheproof",
-	"github.com/stretchr/testify",
+	"github.com/stretchr/testify", "github.com/descope/virtualwebauthn",
 }
 
 // pureModules are the foreign modules that a pure package may import.

@@ -1,0 +1,307 @@
+package console_test
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/sanad-id/sanad/internal/web"
+	"github.com/sanad-id/sanad/staff"
+	"github.com/sanad-id/sanad/web/console"
+)
+
+// origin is what browsers of tests believe to talk to.
+const origin = "http://localhost"
+
+// A bed is a console that is served, and its people.
+type bed struct {
+	*console.Console
+	t   *testing.T
+	log *logbook
+	url string
+
+	mu  sync.Mutex
+	now time.Time
+
+	people   *people
+	sessions *sessions
+}
+
+// newBed serves a console; change may change its settings first. It has two offices,
+// north and south.
+func newBed(t *testing.T, change ...func(*console.Config)) *bed {
+	t.Helper()
+	b := &bed{t: t, log: &logbook{}, now: time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC), people: newPeople(), sessions: &sessions{all: map[string]kept{}}}
+	log := slog.New(slog.NewJSONHandler(b.log, nil))
+	c := console.Config{
+		Origin: origin, Names: map[string]string{"en": "Civil Registry of Kestara", "ar": "السجل المدني في كيستارا"}, People: b.people, Sessions: b.sessions,
+		Help: "+000 555 0100", Log: log, Now: b.clock,
+	}
+	for _, f := range change {
+		f(&c)
+	}
+	var err error
+	if b.Console, err = console.New(c); err != nil {
+		t.Fatal(err)
+	}
+	many := web.Rate{Requests: 1 << 20, Per: time.Second, Burst: 1 << 20}
+	s, err := web.Listen(t.Context(), web.Config{
+		Addr: "127.0.0.1:0", DevHTTP: true, Log: log, Rates: map[string]web.Rate{web.DefaultRate: many, "staff": many, "light": many, "heavy": many},
+	}, b.Routes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	b.url = s.URL()
+	return b
+}
+
+func (b *bed) clock() time.Time {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.now
+}
+
+// later lets time pass.
+func (b *bed) later(d time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.now = b.now.Add(d)
+}
+
+// A browser is what a person uses. It follows no redirect.
+type browser struct {
+	b      *bed
+	client *http.Client
+	// Operator is who is signed in.
+	Operator staff.Operator
+	// Header is sent with each request.
+	Header http.Header
+}
+
+// visitor is a browser in which nobody is signed in.
+func (b *bed) visitor() *browser {
+	b.t.Helper()
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return &browser{b: b, Header: http.Header{}, client: &http.Client{
+		Jar: jar, Timeout: 20 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+}
+
+// as is a browser in which a new operator of an office is signed in without passkey.
+func (b *bed) as(office string, roles ...staff.Role) *browser {
+	b.t.Helper()
+	op := staff.Operator{ID: staff.NewID("op"), Name: "Amina " + string(roles[0]), Office: office, Roles: roles, Standing: staff.Active}
+	b.people.add(op)
+	return b.signIn(op)
+}
+
+// signIn is a browser in which this operator is signed in.
+func (b *bed) signIn(op staff.Operator) *browser {
+	b.t.Helper()
+	w := b.visitor()
+	w.Operator = op
+	cookie, err := b.SignIn(op, b.clock())
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	w.set(cookie)
+	return w
+}
+
+// set gives the browser a cookie.
+func (w *browser) set(cookie *http.Cookie) {
+	u, err := url.Parse(w.b.url)
+	if err != nil {
+		w.b.t.Fatal(err)
+	}
+	w.client.Jar.SetCookies(u, []*http.Cookie{cookie})
+}
+
+// cookie is the value of a cookie that the browser has.
+func (w *browser) cookie(name string) string {
+	u, err := url.Parse(w.b.url + console.Base + "/")
+	if err != nil {
+		w.b.t.Fatal(err)
+	}
+	for _, k := range w.client.Jar.Cookies(u) {
+		if k.Name == name {
+			return k.Value
+		}
+	}
+	return ""
+}
+
+// An answer was read whole.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+}
+
+// to is where a redirect leads.
+func (a answer) to() string { return a.header.Get("Location") }
+
+// get asks for a page: a path below the console, such as /people.
+func (w *browser) get(path string) answer {
+	w.b.t.Helper()
+	return w.do(http.MethodGet, path, "", nil)
+}
+
+// post sends a form, given in pairs, as a browser does.
+func (w *browser) post(path string, pairs ...string) answer {
+	w.b.t.Helper()
+	v := url.Values{}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		v.Add(pairs[i], pairs[i+1])
+	}
+	return w.do(http.MethodPost, path, web.MediaForm, []byte(v.Encode()))
+}
+
+func (w *browser) do(method, path, media string, body []byte) answer {
+	w.b.t.Helper()
+	if !strings.HasPrefix(path, console.Base) {
+		path = console.Base + path
+	}
+	r, err := http.NewRequestWithContext(w.b.t.Context(), method, w.b.url+path, bytes.NewReader(body))
+	if err != nil {
+		w.b.t.Fatal(err)
+	}
+	if method != http.MethodGet {
+		r.Header.Set("Origin", origin)
+		r.Header.Set("Sec-Fetch-Site", "same-origin")
+	}
+	if media != "" {
+		r.Header.Set("Content-Type", media)
+	}
+	for name, values := range w.Header {
+		r.Header[name] = values
+	}
+	res, err := w.client.Do(r)
+	if err != nil {
+		w.b.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	content, err := io.ReadAll(res.Body)
+	if err != nil {
+		w.b.t.Fatal(err)
+	}
+	return answer{res.StatusCode, res.Header, string(content)}
+}
+
+// A logbook keeps what was logged.
+type logbook struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *logbook) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(b)
+}
+
+func (l *logbook) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// people are kept in memory.
+type people struct {
+	mu        sync.Mutex
+	operators map[string]staff.Operator
+	offices   map[string]staff.Office
+	err       error
+}
+
+func newPeople() *people {
+	return &people{operators: map[string]staff.Operator{}, offices: map[string]staff.Office{
+		"north": {ID: "north", Name: "North office", Column: "district", Values: []string{"N1", "N2"}},
+		"south": {ID: "south", Name: "South office", Column: "district", Values: []string{"S1"}},
+	}}
+}
+
+func (p *people) add(op staff.Operator) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.operators[op.ID] = op
+}
+
+func (p *people) Operator(_ context.Context, id string) (staff.Operator, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	op, ok := p.operators[id]
+	if !ok && p.err == nil {
+		return op, staff.ErrNoOperator
+	}
+	return op, p.err
+}
+
+func (p *people) Office(_ context.Context, id string) (staff.Office, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	o, ok := p.offices[id]
+	if !ok && p.err == nil {
+		return o, staff.ErrNoOffice
+	}
+	return o, p.err
+}
+
+// sessions are kept in memory.
+type sessions struct {
+	mu  sync.Mutex
+	all map[string]kept
+	err error
+}
+
+type kept struct {
+	data   []byte
+	expiry time.Time
+}
+
+func (s *sessions) FindCtx(_ context.Context, token string) ([]byte, bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	k, ok := s.all[token]
+	return k.data, ok, s.err
+}
+
+func (s *sessions) CommitCtx(_ context.Context, token string, b []byte, expiry time.Time) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err == nil {
+		s.all[token] = kept{b, expiry}
+	}
+	return s.err
+}
+
+func (s *sessions) DeleteCtx(_ context.Context, token string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.all, token)
+	return s.err
+}
+
+func (s *sessions) Delete(string) error                    { panic("without context") }
+func (s *sessions) Find(string) ([]byte, bool, error)      { panic("without context") }
+func (s *sessions) Commit(string, []byte, time.Time) error { panic("without context") }

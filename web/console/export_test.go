@@ -1,0 +1,29 @@
+package console
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"time"
+
+	"github.com/sanad-id/sanad/staff"
+)
+
+// SignIn makes a session of an operator without a passkey, which was used at this
+// moment, and returns its cookie.
+func (c *Console) SignIn(op staff.Operator, fresh time.Time) (*http.Cookie, error) {
+	w := httptest.NewRecorder()
+	hr := httptest.NewRequest(http.MethodGet, c.cfg.Origin+Base+"/", nil)
+	ctx, err := c.sessions.Load(hr.Context(), "")
+	if err != nil {
+		return nil, err
+	}
+	r := &request{Request: hr.WithContext(ctx)}
+	if err := c.begin(w, r, op); err != nil {
+		return nil, err
+	}
+	c.put(ctx, keyFresh, fresh)
+	if err := c.save(w, r); err != nil {
+		return nil, err
+	}
+	return w.Result().Cookies()[0], nil
+}

@@ -1,0 +1,119 @@
+package console
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+
+	"github.com/sanad-id/sanad/internal/web"
+	"github.com/sanad-id/sanad/staff"
+)
+
+// An awayError says that something we rest on is out of reach. Nothing was decided and
+// nothing was done; the same may succeed later.
+type awayError struct {
+	part string
+	err  error
+}
+
+// away marks an error of a part that is out of reach: 503.
+func away(part string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &awayError{part, err}
+}
+
+func (e *awayError) Error() string { return fmt.Sprintf("%s: %v", e.part, e.err) }
+func (e *awayError) Unwrap() error { return e.err }
+
+// errNotFound: there is nothing here, or nothing for this office. The two look the same.
+var errNotFound = errors.New("console: there is nothing here")
+
+// faults is the only place where an error becomes a status and a sentence. Parts add
+// rows for errors of their packages. What is not here is ours: 500, and logged.
+var faults = []struct {
+	err    error
+	status int
+	key    string
+}{
+	{errNotFound, http.StatusNotFound, "console.fault.not_found"},
+	{staff.ErrNoOperator, http.StatusNotFound, "console.fault.not_found"},
+	{staff.ErrNoOffice, http.StatusNotFound, "console.fault.not_found"},
+	{staff.ErrNoProposal, http.StatusNotFound, "console.fault.not_found"},
+	{staff.ErrMayNot, http.StatusForbidden, "console.fault.may_not"},
+	{staff.ErrOwnProposal, http.StatusForbidden, "console.fault.own_proposal"},
+	{staff.ErrChangedPayload, http.StatusConflict, "console.fault.changed"},
+	{staff.ErrProposalOver, http.StatusConflict, "console.fault.over"},
+	{staff.ErrNotApproved, http.StatusConflict, "console.fault.not_approved"},
+	{errCrossed, http.StatusForbidden, "console.fault.crossed"},
+}
+
+// fault answers an error with a page.
+func (c *Console) fault(w http.ResponseWriter, r *request, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, errSignedOut):
+		return c.toSignIn(w, r)
+	case errors.Is(err, errStale):
+		return c.askAgain(w, r)
+	}
+	for _, f := range faults {
+		if errors.Is(err, f.err) {
+			return c.faultPage(w, r, f.status, f.key)
+		}
+	}
+	if e, ok := errors.AsType[*awayError](err); ok || errors.Is(err, context.DeadlineExceeded) {
+		part := ""
+		if ok {
+			part = e.part
+		}
+		c.cfg.Log.WarnContext(r.Context(), "not available", "part", part, "err", err, "request_id", web.RequestID(r.Context()))
+		w.Header().Set("Retry-After", "5")
+		return c.faultPage(w, r, http.StatusServiceUnavailable, "console.fault.later")
+	}
+	if p, ok := errors.AsType[*web.Problem](err); ok {
+		return c.faultPage(w, r, p.Status, "console.fault.bad_request")
+	}
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return c.faultPage(w, r, http.StatusRequestEntityTooLarge, "console.fault.too_large")
+	}
+	c.cfg.Log.ErrorContext(r.Context(), "request failed", "route", r.route.Name, "err", err, "request_id", web.RequestID(r.Context()))
+	return c.faultPage(w, r, http.StatusInternalServerError, "console.fault.ours")
+}
+
+// faultPage draws the page of a refusal.
+func (c *Console) faultPage(w http.ResponseWriter, r *request, status int, key string) error {
+	return c.render(w, r, status, "fault", struct{ Key, Request string }{key, web.RequestID(r.Context())})
+}
+
+// toSignIn leads to the sign-in page and from there back.
+func (c *Console) toSignIn(w http.ResponseWriter, r *request) error {
+	to := Base + "/sign-in"
+	if r.Method == http.MethodGet && r.URL.Path != Base+"/" {
+		to += "?next=" + url.QueryEscape(r.URL.RequestURI())
+	}
+	redirect(w, to)
+	return nil
+}
+
+// redirect is 303 to an address of ours.
+func redirect(w http.ResponseWriter, to string) {
+	w.Header().Set("Location", to)
+	w.WriteHeader(http.StatusSeeOther)
+}
+
+// seeOther ends a change: the next page says the sentence of this key, if there is one.
+func (c *Console) seeOther(w http.ResponseWriter, r *request, path, key string) error {
+	if key != "" && r.token != "" {
+		c.notify(r, key)
+		if err := c.save(w, r); err != nil {
+			return err
+		}
+	}
+	redirect(w, Base+path)
+	return nil
+}
