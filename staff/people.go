@@ -186,3 +186,61 @@ var (
 	// ErrNoOffice: there is no office with this id.
 	ErrNoOffice = errors.New("staff: no such office")
 )
+
+// A Passkey is one that an operator registered.
+type Passkey struct {
+	// ID is the credential id (WebAuthn Level 3 section 4), which belongs to one person.
+	ID []byte
+	// Operator is whose it is.
+	Operator string
+	// Name is what the person calls it.
+	Name string
+	// Data is what the ceremonies need: public key, counter, flags. The console's own.
+	Data []byte
+	// Made and Used are when it was registered and used last.
+	Made, Used time.Time
+	// Locked: its counter went back, so there may be a copy. It signs nobody in.
+	Locked bool
+}
+
+// InvitationKind says what a link is for.
+type InvitationKind string
+
+// The kinds.
+const (
+	// FirstLink is that of the first administrator, made on the server itself.
+	FirstLink InvitationKind = "first"
+	// InviteLink is that of somebody new.
+	InviteLink InvitationKind = "invite"
+	// RecoverLink is that of somebody who lost every passkey. Using it removes those.
+	RecoverLink InvitationKind = "recover"
+)
+
+// Lifetime is how long a link works.
+func (k InvitationKind) Lifetime() time.Duration {
+	if k == InviteLink {
+		return 72 * time.Hour
+	}
+	return 24 * time.Hour
+}
+
+// An Invitation is a link that works once. Its secret is not kept.
+type Invitation struct {
+	Digest        [32]byte
+	Operator      string
+	Kind          InvitationKind
+	Made, Expires time.Time
+}
+
+// Errors about people.
+var (
+	// ErrLastAdministrator: nobody could look after people any more.
+	ErrLastAdministrator = errors.New("staff: this is the last administrator")
+	// ErrLastPasskey: the person could not sign in any more.
+	ErrLastPasskey = errors.New("staff: this is the last passkey")
+	// ErrManyPasskeys: a person has as many as they can.
+	ErrManyPasskeys = errors.New("staff: there are too many passkeys")
+)
+
+// MaxPasskeys is how many a person can have.
+const MaxPasskeys = 10

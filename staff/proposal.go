@@ -115,3 +115,18 @@ func (p *Proposal) CheckUse(by Operator, a Action, digest [sha256.Size]byte, now
 	}
 	return nil
 }
+
+// CheckClose says whether the operator may end p: who made it, or who could agree to it.
+func (p *Proposal) CheckClose(by Operator) error {
+	if by.Office != p.Office && !by.Is(Administrator) {
+		return ErrNoProposal
+	}
+	r, ok := RuleFor(p.Action)
+	switch {
+	case !ok || by.Standing != Active || by.ID != p.Requester && !by.May(r.Second, Proposed):
+		return ErrMayNot
+	case p.State != Proposed && p.State != Approved:
+		return ErrProposalOver
+	}
+	return nil
+}

@@ -3,11 +3,13 @@ package console_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -15,6 +17,7 @@ import (
 
 	"github.com/sanad-id/sanad/internal/web"
 	"github.com/sanad-id/sanad/staff"
+	"github.com/sanad-id/sanad/store/desk"
 	"github.com/sanad-id/sanad/web/console"
 )
 
@@ -31,18 +34,17 @@ type bed struct {
 	mu  sync.Mutex
 	now time.Time
 
-	people   *people
-	sessions *sessions
+	desk *desk.DB
 }
 
 // newBed serves a console; change may change its settings first. It has two offices,
 // north and south.
 func newBed(t *testing.T, change ...func(*console.Config)) *bed {
 	t.Helper()
-	b := &bed{t: t, log: &logbook{}, now: time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC), people: newPeople(), sessions: &sessions{all: map[string]kept{}}}
+	b := &bed{t: t, log: &logbook{}, now: time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC), desk: newDesk(t)}
 	log := slog.New(slog.NewJSONHandler(b.log, nil))
 	c := console.Config{
-		Origin: origin, Names: map[string]string{"en": "Civil Registry of Kestara", "ar": "السجل المدني في كيستارا"}, People: b.people, Sessions: b.sessions,
+		Origin: origin, Names: map[string]string{"en": "Civil Registry of Kestara", "ar": "السجل المدني في كيستارا"}, Desk: b.desk,
 		Help: "+000 555 0100", Log: log, Now: b.clock,
 	}
 	for _, f := range change {
@@ -107,12 +109,44 @@ func (b *bed) visitor() *browser {
 	}}
 }
 
+// newDesk is an empty one with two offices.
+func newDesk(t *testing.T) *desk.DB {
+	t.Helper()
+	db, err := desk.Open(t.Context(), filepath.Join(t.TempDir(), "desk.db"), desk.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	for _, o := range []staff.Office{
+		{ID: "north", Name: "North office", Column: "district", Values: []string{"N1", "N2"}}, {ID: "south", Name: "South office", Column: "district", Values: []string{"S1"}},
+	} {
+		if err := db.SaveOffice(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return db
+}
+
+// person is a new operator of an office, with a passkey that no device has.
+func (b *bed) person(office string, roles ...staff.Role) staff.Operator {
+	b.t.Helper()
+	op := staff.Operator{ID: staff.NewID("op"), Name: "Amina " + string(roles[0]), Office: office, Roles: roles, Made: b.clock()}
+	digest := sha256.Sum256([]byte(op.ID))
+	link := staff.Invitation{Digest: digest, Kind: staff.InviteLink, Made: b.clock(), Expires: b.clock().Add(time.Hour)}
+	if err := b.desk.Invite(b.t.Context(), op, link); err != nil {
+		b.t.Fatal(err)
+	}
+	op, err := b.desk.Enrol(b.t.Context(), digest, staff.Passkey{ID: []byte(op.ID), Data: []byte("{}")}, b.clock())
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return op
+}
+
 // as is a browser in which a new operator of an office is signed in without passkey.
 func (b *bed) as(office string, roles ...staff.Role) *browser {
 	b.t.Helper()
-	op := staff.Operator{ID: staff.NewID("op"), Name: "Amina " + string(roles[0]), Office: office, Roles: roles, Standing: staff.Active}
-	b.people.add(op)
-	return b.signIn(op)
+	return b.signIn(b.person(office, roles...))
 }
 
 // signIn is a browser in which this operator is signed in.
@@ -225,83 +259,3 @@ func (l *logbook) String() string {
 	defer l.mu.Unlock()
 	return l.b.String()
 }
-
-// people are kept in memory.
-type people struct {
-	mu        sync.Mutex
-	operators map[string]staff.Operator
-	offices   map[string]staff.Office
-	err       error
-}
-
-func newPeople() *people {
-	return &people{operators: map[string]staff.Operator{}, offices: map[string]staff.Office{
-		"north": {ID: "north", Name: "North office", Column: "district", Values: []string{"N1", "N2"}},
-		"south": {ID: "south", Name: "South office", Column: "district", Values: []string{"S1"}},
-	}}
-}
-
-func (p *people) add(op staff.Operator) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.operators[op.ID] = op
-}
-
-func (p *people) Operator(_ context.Context, id string) (staff.Operator, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	op, ok := p.operators[id]
-	if !ok && p.err == nil {
-		return op, staff.ErrNoOperator
-	}
-	return op, p.err
-}
-
-func (p *people) Office(_ context.Context, id string) (staff.Office, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	o, ok := p.offices[id]
-	if !ok && p.err == nil {
-		return o, staff.ErrNoOffice
-	}
-	return o, p.err
-}
-
-// sessions are kept in memory.
-type sessions struct {
-	mu  sync.Mutex
-	all map[string]kept
-	err error
-}
-
-type kept struct {
-	data   []byte
-	expiry time.Time
-}
-
-func (s *sessions) FindCtx(_ context.Context, token string) ([]byte, bool, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	k, ok := s.all[token]
-	return k.data, ok, s.err
-}
-
-func (s *sessions) CommitCtx(_ context.Context, token string, b []byte, expiry time.Time) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.err == nil {
-		s.all[token] = kept{b, expiry}
-	}
-	return s.err
-}
-
-func (s *sessions) DeleteCtx(_ context.Context, token string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.all, token)
-	return s.err
-}
-
-func (s *sessions) Delete(string) error                    { panic("without context") }
-func (s *sessions) Find(string) ([]byte, bool, error)      { panic("without context") }
-func (s *sessions) Commit(string, []byte, time.Time) error { panic("without context") }

@@ -1,7 +1,6 @@
 package console
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"html/template"
@@ -16,18 +15,11 @@ import (
 
 	"github.com/sanad-id/sanad/internal/web"
 	"github.com/sanad-id/sanad/staff"
+	"github.com/sanad-id/sanad/store/desk"
 )
 
 // Base is the path of the console below the origin.
 const Base = "/console"
-
-// People finds who is signed in.
-type People interface {
-	// Operator returns [staff.ErrNoOperator] if there is none.
-	Operator(ctx context.Context, id string) (staff.Operator, error)
-	// Office returns [staff.ErrNoOffice] if there is none.
-	Office(ctx context.Context, id string) (staff.Office, error)
-}
 
 // Limits are how long sessions last. Zero means the default.
 type Limits struct {
@@ -48,10 +40,8 @@ type Config struct {
 	Origin string
 	// Names are those of the registrar by language.
 	Names map[string]string
-	// People finds operators and offices.
-	People People
-	// Sessions keeps web sessions, by the hash of their token.
-	Sessions scs.CtxStore
+	// Desk keeps people, passkeys, sessions and proposals.
+	Desk *desk.DB
 	// Limits are how long sessions last. Optional.
 	Limits Limits
 	// Help is a line that says whom to ask, such as a telephone number. Optional.
@@ -85,10 +75,8 @@ func (c *Config) check() error {
 		return errors.New("console: Config.Origin must be https; only http://localhost is served without, for development")
 	case len(c.Names) == 0:
 		return errors.New("console: Config.Names is not set")
-	case c.People == nil:
-		return errors.New("console: Config.People is not set")
-	case c.Sessions == nil:
-		return errors.New("console: Config.Sessions is not set")
+	case c.Desk == nil:
+		return errors.New("console: Config.Desk is not set")
 	case c.Log == nil:
 		return errors.New("console: Config.Log is not set")
 	}

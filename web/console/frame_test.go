@@ -1,7 +1,6 @@
 package console_test
 
 import (
-	"errors"
 	"net/http"
 	"strings"
 	"testing"
@@ -9,6 +8,13 @@ import (
 
 	"github.com/sanad-id/sanad/staff"
 )
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
 
 func TestPagesOfTheFrame(t *testing.T) {
 	b := newBed(t)
@@ -63,12 +69,10 @@ func TestSessionsEnd(t *testing.T) {
 			}
 		}},
 		{"suspended", staff.Clerk, func(b *bed, w *browser) {
-			w.Operator.Standing = staff.Suspended
-			b.people.add(w.Operator)
+			must(b.t, b.desk.SetStanding(b.t.Context(), w.Operator.ID, staff.Suspended))
 		}},
 		{"the rights changed", staff.Clerk, func(b *bed, w *browser) {
-			w.Operator.Epoch++
-			b.people.add(w.Operator)
+			must(b.t, b.desk.SetRoles(b.t.Context(), w.Operator.ID, "north", []staff.Role{staff.Approver}))
 		}},
 		{"the clock went back", staff.Clerk, func(b *bed, _ *browser) { b.later(-time.Hour) }},
 	}
@@ -161,13 +165,9 @@ func TestHeadersOfPages(t *testing.T) {
 func TestFaultsArePages(t *testing.T) {
 	b := newBed(t)
 	w := b.as("north", staff.Clerk)
-	b.people.err = errors.New("the database is away")
+	must(t, b.desk.Close())
 	if a := w.get("/"); a.status != http.StatusServiceUnavailable || !strings.Contains(a.body, "Nothing was done") {
-		t.Errorf("people are away: %d", a.status)
-	}
-	b.people.err, b.sessions.err = nil, errors.New("the database is away")
-	if a := w.get("/"); a.status != http.StatusServiceUnavailable {
-		t.Errorf("sessions are away: %d", a.status)
+		t.Errorf("the desk is away: %d", a.status)
 	}
 	if a := w.get("/static/console.css"); a.status != http.StatusOK {
 		t.Errorf("a static file while the sessions are away: %d", a.status)

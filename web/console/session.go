@@ -34,7 +34,7 @@ var (
 
 func (c *Console) newSessions() *scs.SessionManager {
 	m := scs.New()
-	m.Store = bare{c.cfg.Sessions}
+	m.Store = c.cfg.Desk
 	m.HashTokenInStore = true
 	m.Lifetime = c.cfg.Limits.Absolute
 	m.Cookie.Name, m.Cookie.Secure = "__Host-sanad", true
@@ -45,15 +45,6 @@ func (c *Console) newSessions() *scs.SessionManager {
 	m.Cookie.SameSite = http.SameSiteLaxMode
 	return m
 }
-
-// bare lets scs have a store of contexts only.
-type bare struct{ scs.CtxStore }
-
-var errNoContext = errors.New("console: internal error: a session without context")
-
-func (bare) Delete(string) error                    { return errNoContext }
-func (bare) Find(string) ([]byte, bool, error)      { return nil, false, errNoContext }
-func (bare) Commit(string, []byte, time.Time) error { return errNoContext }
 
 // identify loads the session and who it belongs to. It returns errSignedOut for every
 // reason for which somebody has to sign in.
@@ -71,7 +62,7 @@ func (c *Console) identify(w http.ResponseWriter, r *request) error {
 	if id == "" {
 		return errSignedOut
 	}
-	op, err := c.cfg.People.Operator(ctx, id)
+	op, err := c.cfg.Desk.Operator(ctx, id)
 	if errors.Is(err, staff.ErrNoOperator) {
 		return c.end(w, r)
 	}
@@ -81,7 +72,7 @@ func (c *Console) identify(w http.ResponseWriter, r *request) error {
 	if op.Standing != staff.Active || op.Epoch != c.sessions.GetInt64(ctx, keyEpoch) || c.over(ctx, op) {
 		return c.end(w, r)
 	}
-	office, err := c.cfg.People.Office(ctx, op.Office)
+	office, err := c.cfg.Desk.Office(ctx, op.Office)
 	if err != nil {
 		return away("people", err)
 	}
