@@ -28,7 +28,7 @@ var layers = []string{
 	"issuance verification oid4vci oid4vp",
 	"fsck wallet verification/explain",
 	// Above this line: no network, no database, no cgo.
-	"qr/image internal/vectors internal/cli internal/pgtest internal/faultproxy internal/fetch internal/redistest internal/web",
+	"qr/image internal/vectors internal/cli internal/pgtest internal/faultproxy internal/fetch internal/redistest internal/web internal/chrometest",
 	"registry/csvfile registry/samplecountry registry/sqltable store store/once store/desk",
 	"keys/keystest registry/registrytest store/storetest backup internal/officetest api/issuer api/verifier web/console",
 	"cmd/issuer cmd/verifier bench proof cmd/wallet-cli",
@@ -64,6 +64,7 @@ var owner = map[string]string{
 	"golang.org/x/text/encoding":          "registry/csvfile",
 	"golang.org/x/crypto/argon2":          "keys",
 	"github.com/multiformats":             "did",
+	"github.com/chromedp":                 "internal/chrometest",
 }
 
 // testOnly are modules that no shipped code imports.
@@ -172,8 +173,8 @@ var waysOut = map[string][]string{
 }
 
 // atHome are the packages that may have one beside internal/fetch: those that start
-// databases and proxies for tests, and are imported by tests only.
-var atHome = []string{"internal/fetch", "internal/pgtest", "internal/faultproxy", "internal/redistest"}
+// databases, proxies and a browser for tests, and are imported by tests only.
+var atHome = []string{"internal/fetch", "internal/pgtest", "internal/faultproxy", "internal/redistest", "internal/chrometest"}
 
 // TestOneWayOut: who asks other machines goes through internal/fetch, which knows
 // where it must not go (promise P25).

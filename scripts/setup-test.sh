@@ -10,9 +10,13 @@ command -v strace >/dev/null || wanted+=(strace)     # faults of system calls
 # Tests start servers of their own (internal/pgtest).
 compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || command -v initdb >/dev/null || wanted+=(postgresql)
 command -v redis-server >/dev/null || wanted+=(redis-server)
+# Pages as people see them (internal/chrometest), in scripts that the machine must have.
+[ -x /usr/lib/chromium/chromium ] || command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null ||
+  wanted+=(chromium)
+compgen -G '/usr/share/fonts/*/noto/NotoSansBengali-Regular.*' >/dev/null || wanted+=(fonts-noto-core)
 command -v node >/dev/null || wanted+=(nodejs) # other people's implementations (interop/)
 command -v npm >/dev/null || wanted+=(npm)
-# npm_packages installs the peers of interop/, exactly those of the lock file, unless
+# npm_packages installs the peers of interop/ and axe-core, exactly those of the lock file, unless
 # they are there already. Without npm or a registry the tests with them are skipped;
 # SANAD_REQUIRE_NPM=1 makes that a failure.
 npm_packages() {

@@ -1,0 +1,126 @@
+package chrometest
+
+import (
+	_ "embed"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/sanad-id/sanad/internal/i18n"
+)
+
+//go:embed check.js
+var checks string
+
+// Widths are those in CSS pixels that every page must fit: a small telephone, a tablet
+// and a desk.
+var Widths = []int{320, 768, 1280}
+
+// errNoAxe says what is missing and who puts it there.
+var errNoAxe = errors.New("axe-core is not installed; scripts/setup-test.sh does it")
+
+// axe is the script of axe-core.
+var axe = sync.OnceValues(func() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			break
+		}
+		if dir == filepath.Dir(dir) {
+			return "", errNoAxe
+		}
+		dir = filepath.Dir(dir)
+	}
+	b, err := os.ReadFile(filepath.Join(dir, "interop", "node_modules", "axe-core", "axe.min.js"))
+	if errors.Is(err, os.ErrNotExist) {
+		return "", errNoAxe
+	}
+	return string(b), err
+})
+
+// ask returns what one of the checks found.
+func (p *Page) ask(check string) []string {
+	p.t.Helper()
+	return Eval[[]string](p, checks+"."+check)
+}
+
+// Layout returns what sticks out of the window or of its box and what is cut off.
+func (p *Page) Layout() []string { return p.ask("layout()") }
+
+// Targets returns what is too small to be hit with a finger.
+func (p *Page) Targets() []string { return p.ask("targets()") }
+
+// Words returns what is wrong with the text of a page that should be in a language:
+// keys of the catalogue, holes, text that is not translated, text of the other
+// direction that is not set apart; and language, direction and title of the page.
+func (p *Page) Words(l i18n.Language) []string { return p.ask("words(" + quote(l.Tag()) + ")") }
+
+// Keyboard walks through the page by Tab and returns what is not reached, in which
+// place the order is not that of the page, and where one does not see the focus.
+func (p *Page) Keyboard() []string {
+	p.t.Helper()
+	n := Eval[int](p, checks+".walk()")
+	for range (n + 3) / 4 {
+		p.Press(strings.Repeat(Tab, 4))
+	}
+	for range n + 2 {
+		if Eval[bool](p, checks+".walked()") {
+			break
+		}
+		p.Press(Tab)
+	}
+	return p.ask("endWalk()")
+}
+
+// Axe returns which rules of accessibility (WCAG 2.2 A and AA, and good practice) the
+// page breaks, by axe-core.
+func (p *Page) Axe() []string {
+	p.t.Helper()
+	script, err := axe()
+	switch {
+	case errors.Is(err, errNoAxe) && os.Getenv("SANAD_REQUIRE_NPM") != "1":
+		p.t.Skip(err)
+	case err != nil:
+		p.t.Fatal(err)
+	}
+	Eval[bool](p, "globalThis.axe ? true : ("+quote(script)+".length, (() => {"+script+"\n})(), true)")
+	return p.ask("axe()")
+}
+
+// Check judges the page that is open, which should be in language l, at each of the
+// [Widths], on a light ground and on a dark one. It reports everything that is wrong
+// as errors of the test and leaves the window at the last width.
+func (p *Page) Check(name string, l i18n.Language) {
+	p.t.Helper()
+	report := func(where string, found []string) {
+		p.t.Helper()
+		const most = 12
+		for i, f := range found {
+			if i == most {
+				p.t.Errorf("%s, %s, %s: and %d more", name, l, where, len(found)-most)
+				break
+			}
+			p.t.Errorf("%s, %s, %s: %s", name, l, where, f)
+		}
+	}
+	for i, width := range Widths {
+		p.Size(width, 800)
+		p.Dark(i == 1)
+		at := fmt.Sprintf("%d px", width)
+		report(at, p.Layout())
+		report(at, p.Axe())
+		if i == 0 {
+			report(at, p.Targets())
+		}
+	}
+	p.Dark(false)
+	report("text", p.Words(l))
+	report("keyboard", p.Keyboard())
+	report("browser", p.Complaints())
+}
