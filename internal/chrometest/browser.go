@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -170,4 +171,12 @@ func (p *Page) Complaints() []string {
 	}
 	p.failures, p.requests = nil, nil
 	return found
+}
+
+// Requests are the addresses that the page asked for since it was made or last
+// checked, in order.
+func (p *Page) Requests() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.requests)
 }

@@ -98,29 +98,40 @@ func (p *Page) Axe() []string {
 // as errors of the test and leaves the window at the last width.
 func (p *Page) Check(name string, l i18n.Language) {
 	p.t.Helper()
-	report := func(where string, found []string) {
-		p.t.Helper()
-		const most = 12
-		for i, f := range found {
-			if i == most {
-				p.t.Errorf("%s, %s, %s: and %d more", name, l, where, len(found)-most)
-				break
-			}
-			p.t.Errorf("%s, %s, %s: %s", name, l, where, f)
-		}
-	}
 	for i, width := range Widths {
 		p.Size(width, 800)
 		p.Dark(i == 1)
 		at := fmt.Sprintf("%d px", width)
-		report(at, p.Layout())
-		report(at, p.Axe())
+		p.report(name, l, at, p.Layout())
+		p.report(name, l, at, p.Axe())
 		if i == 0 {
-			report(at, p.Targets())
+			p.report(name, l, at, p.Targets())
 		}
 	}
 	p.Dark(false)
-	report("text", p.Words(l))
-	report("keyboard", p.Keyboard())
-	report("browser", p.Complaints())
+	p.report(name, l, "text", p.Words(l))
+	p.report(name, l, "keyboard", p.Keyboard())
+	p.report(name, l, "browser", p.Complaints())
+}
+
+// Glance is the part of Check that depends on the language most: whether the page
+// fits the narrowest window and is translated.
+func (p *Page) Glance(name string, l i18n.Language) {
+	p.t.Helper()
+	p.Size(Widths[0], 800)
+	p.report(name, l, "layout", p.Layout())
+	p.report(name, l, "text", p.Words(l))
+	p.report(name, l, "browser", p.Complaints())
+}
+
+func (p *Page) report(name string, l i18n.Language, where string, found []string) {
+	p.t.Helper()
+	const most = 12
+	for i, f := range found {
+		if i == most {
+			p.t.Errorf("%s, %s, %s: and %d more", name, l, where, len(found)-most)
+			return
+		}
+		p.t.Errorf("%s, %s, %s: %s", name, l, where, f)
+	}
 }
