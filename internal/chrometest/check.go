@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/chromedp/chromedp"
+
 	"github.com/sanad-id/sanad/internal/i18n"
 )
 
@@ -89,23 +91,28 @@ func (p *Page) Axe() []string {
 	case err != nil:
 		p.t.Fatal(err)
 	}
-	Eval[bool](p, "globalThis.axe ? true : ("+quote(script)+".length, (() => {"+script+"\n})(), true)")
+	if Eval[bool](p, "globalThis.axe === undefined") {
+		run(p, "load axe", chromedp.Evaluate[chromedp.Void](script))
+	}
 	return p.ask("axe()")
 }
 
 // Check judges the page that is open, which should be in language l, at each of the
-// [Widths], on a light ground and on a dark one. It reports everything that is wrong
+// [Widths]: by axe at the narrowest on a light ground, and at the widest on a dark one. It reports everything that is wrong
 // as errors of the test and leaves the window at the last width.
 func (p *Page) Check(name string, l i18n.Language) {
 	p.t.Helper()
 	for i, width := range Widths {
 		p.Size(width, 800)
-		p.Dark(i == 1)
+		p.Dark(i > 0)
 		at := fmt.Sprintf("%d px", width)
 		p.report(name, l, at, p.Layout())
-		p.report(name, l, at, p.Axe())
-		if i == 0 {
+		switch i {
+		case 0:
 			p.report(name, l, at, p.Targets())
+			p.report(name, l, at+" light", p.Axe())
+		case len(Widths) - 1:
+			p.report(name, l, at+" dark", p.Axe())
 		}
 	}
 	p.Dark(false)

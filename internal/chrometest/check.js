@@ -47,8 +47,8 @@
 		return found;
 	},
 
-	// targets finds what is too small to be hit with a finger: less than 44 px high, or
-	// 24 px for links, unless they stand in running text.
+	// targets finds what is too small to be hit with a finger: less than 44 px high, or 24
+	// px for links in a box of their own. Links in lines of text are as high as the text.
 	targets() {
 		const found = [];
 		for (const e of document.querySelectorAll("a[href], button, summary, select, textarea, input:not([type=hidden]), [role=button]")) {
@@ -61,12 +61,8 @@
 					top = Math.min(top, b.top), bottom = Math.max(bottom, b.bottom);
 				}
 			}
-			if (e.localName === "a" && getComputedStyle(e).display === "inline") {
-				const around = e.parentElement.innerText.trim();
-				if (around.length > e.innerText.trim().length) continue; // in a sentence
-				least = 24;
-			}
-			if (e.localName === "a") least = Math.min(least, 24);
+			if (e.localName === "a" && getComputedStyle(e).display === "inline") continue;
+			if (e.localName === "a") least = 24;
 			if (bottom - top < least - 0.5) found.push(`${this.name(e)} is ${Math.round(bottom - top)} px high, want ${least}`);
 		}
 		return found;
@@ -98,7 +94,8 @@
 		if (heads !== 1) found.push(`the page has ${heads} headings of the first level`);
 		const key = /(?:^|\s)(?:console|staff|work|manage|paper|reason|verdict|advice|label|check|result|warning|login|month|age)\.[a-z0-9_]+(?:\.[a-z0-9_]+)*(?:\s|$)/;
 		const left = /\{[a-z_]+\}|%![a-z(]|<no value>|<nil>|ZgotmplZ|&(?:lt|gt|amp|#\d+);/;
-		const rtl = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]/, ltr = /[A-Za-z]/;
+		const rtl = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]/;
+		const code = /[A-Za-z][-_:/.]?[0-9]|[0-9][-_:/.]?[A-Za-z]/; // whose parts would change places
 		const own = { ar: /[\u0600-\u06ff]/, bn: /[\u0980-\u09ff]/ }[lang];
 		for (const [text, e] of this.texts()) {
 			const said = JSON.stringify(text.slice(0, 60));
@@ -107,7 +104,7 @@
 			if (!mixed && (key.test(text) || left.test(text))) found.push(`a sentence is missing or has a hole: ${said}`);
 			if (mixed || /[\u2066-\u2069]/.test(text)) continue;
 			if (dir === "ltr" && rtl.test(text)) found.push(`${said} runs the other way and nothing keeps it apart`);
-			if (dir === "rtl" && ltr.test(text) && rtl.test(text)) found.push(`${said} mixes directions and nothing keeps them apart`);
+			if (dir === "rtl" && rtl.test(text) && code.test(text)) found.push(`${said} has a code in it that nothing keeps apart`);
 			if (own && !own.test(text) && /[A-Za-z]{2,}[ ,]+[A-Za-z]{2,}[ ,]+[A-Za-z]{2,}/.test(text)) found.push(`not translated: ${said}`);
 		}
 		return found;

@@ -102,7 +102,7 @@ func TestChecks(t *testing.T) {
 		{"covered", "<p>One", `<div style="position: fixed; inset: 0; background: #eee; opacity: .99; pointer-events: auto">x</div><p>One`, "lies under", keyboard},
 		{"a picture without words", "<p>One", `<img src="data:image/gif;base64,R0lGODlhAQABAAAAACw=" width="9" height="9"><p>One`, "axe image-alt", axe},
 		{"grey on grey", "color: #111", "color: #999", "axe color-contrast", axe},
-		{"grey on grey by night", ":focus-visible", "@media (prefers-color-scheme: dark) { body { color: #888 } } :focus-visible", "768 px: axe color-contrast", all},
+		{"grey on grey by night", ":focus-visible", "@media (prefers-color-scheme: dark) { body { color: #888 } } :focus-visible", "1280 px dark: axe color-contrast", all},
 		{"something from afar", "<p>One", `<img src="https://example.org/x.png" alt="x"><p>One`, "asks another host", all},
 		{"a script that fails", "<p>One", `<script>nothing()</script><p>One`, "nothing is not defined", browser},
 		{"against the policy", `<meta charset="utf-8">`, `<meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="script-src 'none'"><script>1</script>`, "Content Security Policy", browser},

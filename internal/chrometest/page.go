@@ -315,3 +315,18 @@ func (p *Page) Picture(path string) {
 		p.t.Fatal(err)
 	}
 }
+
+// Cookie gives the page a cookie for an address.
+func (p *Page) Cookie(address string, c *http.Cookie) {
+	p.t.Helper()
+	call(p, network.SetCookie, network.SetCookieParams{
+		Name: c.Name, Value: c.Value, URL: address, Path: c.Path, HTTPOnly: &c.HttpOnly, Secure: &c.Secure,
+	})
+}
+
+// PressAndWait presses a key and waits until an element that matches is there.
+func (p *Page) PressAndWait(key, selector string) {
+	p.t.Helper()
+	p.Press(key)
+	p.Wait(selector)
+}

@@ -30,6 +30,8 @@ type bed struct {
 	t   *testing.T
 	log *logbook
 	url string
+	// front is the address of the console in a real browser.
+	front string
 
 	mu  sync.Mutex
 	now time.Time

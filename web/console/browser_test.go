@@ -1,0 +1,92 @@
+package console_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/sanad-id/sanad/internal/chrometest"
+	"github.com/sanad-id/sanad/internal/i18n"
+	"github.com/sanad-id/sanad/staff"
+	"github.com/sanad-id/sanad/web/console"
+)
+
+// newBrowserBed is newBed at an address that a real browser can use.
+func newBrowserBed(t *testing.T, change ...func(*console.Config)) *bed {
+	t.Helper()
+	var b *bed
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		to, err := url.Parse(b.url)
+		if err != nil {
+			t.Error(err)
+		}
+		(&httputil.ReverseProxy{Rewrite: func(p *httputil.ProxyRequest) { p.SetURL(to); p.Out.Host = p.In.Host }}).ServeHTTP(w, r)
+	}))
+	t.Cleanup(front.Close)
+	b = newBed(t, append(change, func(c *console.Config) { c.Origin = strings.Replace(front.URL, "127.0.0.1", "localhost", 1) })...)
+	b.front = strings.Replace(front.URL, "127.0.0.1", "localhost", 1) + console.Base
+	return b
+}
+
+// page is a real browser in which a new operator of the north is signed in, or nobody
+// if there are no roles.
+func (b *bed) page(roles ...staff.Role) *chrometest.Page {
+	b.t.Helper()
+	p := chrometest.New(b.t)
+	if len(roles) > 0 {
+		op := staff.Operator{ID: staff.NewID("op"), Name: "عمر Amina", Office: "north", Roles: roles, Standing: staff.Active}
+		b.people.add(op)
+		cookie, err := b.SignIn(op, b.clock())
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		p.Cookie(b.front+"/", cookie)
+	}
+	return p
+}
+
+// judge opens a page in each language and judges it: in full where it runs from left
+// to right and where it does not, at a glance in the others.
+func (b *bed) judge(p *chrometest.Page, name, path string, status int) {
+	b.t.Helper()
+	for _, l := range i18n.Languages() {
+		p.Language(l.Tag())
+		if got := p.Open(b.front + path); got != status {
+			b.t.Errorf("%s: %d, want %d", name, got, status)
+		}
+		if l.Tag() == "en" || l.Tag() == "ar" {
+			p.Check(name, l)
+		} else {
+			p.Glance(name, l)
+		}
+	}
+}
+
+func TestFrameInBrowser(t *testing.T) {
+	b := newBrowserBed(t)
+	p := b.page(staff.Roles()...)
+	b.judge(p, "home", "/", http.StatusOK)
+	b.judge(p, "not found", "/no/such/page", http.StatusNotFound)
+	b.judge(b.page(), "help", "/help", http.StatusOK)
+
+	// The menus work without script, by keyboard.
+	p.Scripts(false)
+	p.Language("en")
+	p.Open(b.front + "/help")
+	p.Focus("summary")
+	p.PressAndWait(chrometest.Enter, "details[open]")
+	p.Focus(`button[value="ar"]`)
+	p.PressAndFollow(chrometest.Enter)
+	if got := p.Attribute("html", "dir"); got != "rtl" || p.URL().Path != "/console/help" {
+		t.Errorf("after the choice of Arabic the page runs %s at %s", got, p.URL().Path)
+	}
+	p.Size(320, 800)
+	p.Focus(".skip")
+	p.Press(chrometest.Enter)
+	if got := p.URL().Fragment; got != "main" {
+		t.Errorf("the way past the navigation leads to %q", got)
+	}
+}
