@@ -70,9 +70,16 @@ type BatchRequest struct {
 	Shared bool
 	// Join is the id of a shared batch to take part in; optional.
 	Join string
-	// Begun is called with the id of a shared batch, once others can join it and
-	// before its first chunk; optional.
+	// Begun is called with the id of the batch, each time that it is begun, resumed or
+	// joined: once it is stored, so that others can join one that is shared, and before
+	// this run's first chunk; optional.
 	Begun func(batch string)
+	// Version is the version of the programme that must be the one in use when the
+	// batch is begun, Fingerprint what the source must say of itself then, as
+	// [Service.DryRun] found them: [ErrMoved] or [ErrSourceChanged] otherwise, and no
+	// batch. Optional; for whoever had exactly that approved.
+	Version     int
+	Fingerprint string
 
 	// Chunk is how many records go into one transaction; optional, 500 for text
 	// alone and 250 with pictures if 0. About eight chunks are in memory at a time.
@@ -169,6 +176,7 @@ func (s *Service) RunBatch(ctx context.Context, r BatchRequest) (Result, error) 
 		return b.result, err
 	}
 	b.id, b.length = b.batch.ID, b.batch.Manifest
+	r.Begun(b.id)
 	err = b.run(ctx)
 	b.result.Batch = b.batch
 	return b.result, err

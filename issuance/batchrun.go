@@ -99,7 +99,7 @@ func (b *batchRun) begin(ctx context.Context, source string) error {
 	if !b.folder.empty() {
 		return fmt.Errorf("%w: %s holds the files of something else", ErrFolder, b.folder.path)
 	}
-	p, err := b.s.Programme(ctx, b.r.Programme, 0)
+	p, err := b.approved(ctx, source)
 	if err != nil {
 		return err
 	}
@@ -122,6 +122,22 @@ func (b *batchRun) begin(ctx context.Context, source string) error {
 		return err
 	}
 	return b.folder.startManifest()
+}
+
+// approved returns the programme to begin the batch under, if it and the source are
+// what the caller wants them to be.
+func (b *batchRun) approved(ctx context.Context, source string) (*programme.Programme, error) {
+	p, err := b.s.Programme(ctx, b.r.Programme, 0)
+	if err != nil {
+		return nil, err
+	}
+	if b.r.Version != 0 && p.Version != b.r.Version {
+		return nil, fmt.Errorf("programme %q: version %d is in use, not %d: %w", p.ID, p.Version, b.r.Version, ErrMoved)
+	}
+	if b.r.Fingerprint != "" && source != b.r.Fingerprint {
+		return nil, fmt.Errorf("%w: it is not what was asked for", ErrSourceChanged)
+	}
+	return p, nil
 }
 
 // resume clears away what the last run left unmarked and releases what it left

@@ -181,7 +181,7 @@ func (b *batchRun) beginShared(ctx context.Context, source string) error {
 	if !b.folder.empty() {
 		return fmt.Errorf("%w: %s holds the files of something else", ErrFolder, b.folder.path)
 	}
-	p, err := b.s.Programme(ctx, b.r.Programme, 0)
+	p, err := b.approved(ctx, source)
 	if err != nil {
 		return err
 	}

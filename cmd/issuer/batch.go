@@ -62,7 +62,9 @@ Exit status: 0 all issued, 3 finished with some records refused, 4 stopped half-
 				Programme: supply.programme.ID, Source: supply.source, Folder: o.out, Kinds: supply.kinds, Draw: draw, Supersede: o.supersede,
 				Actor: app.actor, Sync: syncFolder, Chunk: chunk, Shared: shared, Join: join,
 			}
-			request.Begun = func(id string) { cli.Say(cmd, "this is batch %s; other machines take part with --join %s", id, id) }
+			if shared || join != "" {
+				request.Begun = func(id string) { cli.Say(cmd, "this is batch %s; other machines take part with --join %s", id, id) }
+			}
 			notes := newNotes(o.out)
 			request.Notes = notes.add
 			bar := newProgress(cmd, supply.source)
