@@ -19,14 +19,14 @@ const module = "github.com/sanad-id/sanad/"
 // layers is the order of imports: a package imports from lines above its own
 // only. A package is listed when it gets its directory.
 var layers = []string{
-	"internal/cbor internal/copytext internal/durable internal/i18n internal/visible qr internal/strict",
+	"internal/cbor internal/copytext internal/durable internal/i18n internal/safecsv internal/visible qr internal/strict",
 	"keys registry staff",
 	"internal/cose internal/jose keys/chain audit",
 	"credential did",
 	"credential/cwt credential/sdjwt credential/status programme/crosswalk",
 	"trust programme",
 	"issuance verification oid4vci oid4vp",
-	"fsck wallet verification/explain",
+	"batchwork fsck wallet verification/explain",
 	// Above this line: no network, no database, no cgo.
 	"qr/image internal/vectors internal/cli internal/pgtest internal/faultproxy internal/fetch internal/redistest internal/web internal/chrometest",
 	"registry/csvfile registry/samplecountry registry/sqltable store store/once store/desk",

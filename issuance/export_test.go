@@ -37,12 +37,3 @@ func SpoolOf(chunk, offset int64, rows, name, data string) []byte {
 	s := spool{chunk: chunk, offset: offset, rows: []byte(rows), files: []spoolFile{{name, []byte(data)}}}
 	return s.encode()
 }
-
-// BatchOf is the id of the batch whose folder this is.
-func BatchOf(path string) (string, error) {
-	t, known, err := (&folder{path: path}).terms()
-	if err == nil && !known {
-		err = ErrNoBatch
-	}
-	return t.Batch, err
-}

@@ -127,6 +127,16 @@ func (f *folder) terms() (terms, bool, error) {
 	return t, true, nil
 }
 
+// BatchOfFolder returns the id of the batch that writes into a folder, [ErrNoBatch] if
+// there is none.
+func BatchOfFolder(path string) (string, error) {
+	t, known, err := (&folder{path: path}).terms()
+	if err == nil && !known {
+		err = ErrNoBatch
+	}
+	return t.Batch, err
+}
+
 // writeTerms stores them durably, in one step.
 func (f *folder) writeTerms(t terms) error {
 	b, err := json.MarshalIndent(t, "", "  ")

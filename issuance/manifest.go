@@ -3,7 +3,8 @@ package issuance
 import (
 	"fmt"
 	"strconv"
-	"strings"
+
+	"github.com/sanad-id/sanad/internal/safecsv"
 )
 
 // manifestHeader is the first line of manifest.csv. The file is RFC 4180 with
@@ -49,29 +50,7 @@ func (m *manifestWriter) row(record, id, list string, index uint64, file, why st
 
 // cell appends a value so that every reader of CSV gets it back as one value and
 // no spreadsheet takes it for a formula.
-func (m *manifestWriter) cell(v string, end byte) {
-	quote := strings.ContainsAny(v, ",\"\r\n") || strings.TrimSpace(v) != v
-	if quote {
-		m.buf = append(m.buf, '"')
-	}
-	if t := strings.TrimLeft(v, " "); t != "" && strings.IndexByte("=+-@\t\r\n", t[0]) >= 0 {
-		m.buf = append(m.buf, '\'')
-	}
-	for i := range len(v) {
-		switch c := v[i]; c {
-		case '"':
-			m.buf = append(m.buf, '"', '"')
-		case 0:
-			m.buf = append(m.buf, "\uFFFD"...)
-		default:
-			m.buf = append(m.buf, c)
-		}
-	}
-	if quote {
-		m.buf = append(m.buf, '"')
-	}
-	m.buf = append(m.buf, end)
-}
+func (m *manifestWriter) cell(v string, end byte) { m.buf = safecsv.AppendCell(m.buf, v, end) }
 
 // layOut builds the chunk's rows of the manifest and its spool.
 func (b *batchRun) layOut(c *chunk) {

@@ -156,7 +156,7 @@ func TestShared(t *testing.T) {
 // runningBatch is the id of the batch in a folder.
 func runningBatch(t testing.TB, folder string) string {
 	t.Helper()
-	id, err := issuance.BatchOf(folder)
+	id, err := issuance.BatchOfFolder(folder)
 	if err != nil {
 		t.Fatal(err)
 	}

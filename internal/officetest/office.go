@@ -180,7 +180,7 @@ func (o *Office) must(err error) {
 func (o *Office) serve() {
 	var err error
 	o.Service, err = issuance.New(issuance.Config{
-		Issuer: "xa-office", URL: "https://example.org", StatusBase: "https://example.org/status/", Store: o.DB, Keys: o.Keys, Secret: o.Keys.Secret, Now: o.Clock.Now,
+		Issuer: "xa-office", URL: "https://example.org", StatusBase: "https://example.org/status/", Store: o.DB, Queue: o.DB, Keys: o.Keys, Secret: o.Keys.Secret, Now: o.Clock.Now,
 		ListSize: o.listSize,
 	})
 	o.must(err)

@@ -1,0 +1,812 @@
+package batchwork
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/sanad-id/sanad/issuance"
+	"github.com/sanad-id/sanad/keys"
+	"github.com/sanad-id/sanad/programme"
+	"github.com/sanad-id/sanad/registry"
+)
+
+// An Issuer is what a runner needs of an [issuance.Service].
+type Issuer interface {
+	Programme(ctx context.Context, id string, version int) (*programme.Programme, error)
+	DryRun(ctx context.Context, r issuance.DryRunRequest) (issuance.DryRun, error)
+	RunBatch(ctx context.Context, r issuance.BatchRequest) (issuance.Result, error)
+}
+
+// A Table is a source with the names of its columns.
+type Table interface {
+	registry.Source
+	Columns() *registry.Columns
+}
+
+// A SourceError says that a source cannot be used, and why.
+type SourceError struct {
+	Why Why
+	Err error
+}
+
+func (e *SourceError) Error() string { return fmt.Sprintf("%s: %v", e.Why, e.Err) }
+func (e *SourceError) Unwrap() error { return e.Err }
+
+// Limits bound what is taken from outside.
+type Limits struct {
+	// Bytes of an uploaded file; 64 MiB if 0. Records of a source; 200 000 for a file
+	// and 5 000 000 for a source of the settings if 0. Columns of a file; 200 if 0.
+	Bytes         int64
+	FileRecords   int64
+	SourceRecords int64
+	Columns       int
+}
+
+func (l *Limits) fill() {
+	for _, d := range []struct {
+		value    *int64
+		standard int64
+	}{{&l.Bytes, 64 << 20}, {&l.FileRecords, 200_000}, {&l.SourceRecords, 5_000_000}} {
+		if *d.value == 0 {
+			*d.value = d.standard
+		}
+	}
+	if l.Columns == 0 {
+		l.Columns = 200
+	}
+}
+
+// Config is what a [Runner] needs. Fields without "optional" must be set.
+type Config struct {
+	Store  Store
+	Folder *Folder
+	// Worker names this process, and no other one that ever was.
+	Worker string
+	// Node names the part folder of this process, which it has again after a restart:
+	// letters, digits and hyphens.
+	Node string
+	// Issuer gives the open issuer to do; it is held open so long.
+	Issuer func(ctx context.Context, do func(Issuer) error) error
+	// Open opens the source of a job: the file at path, or that of the settings if path
+	// is empty. What it returns is closed if it can be. A [*SourceError] says what is
+	// wrong with it.
+	Open func(ctx context.Context, j Job, path string, p *programme.Programme) (Table, error)
+	// Draw and Sync are those of [issuance.BatchRequest]; Sync is optional.
+	Draw func(k issuance.FileKind, f programme.Form, text string) ([]byte, error)
+	Sync func(folder string) error
+	// Shared lets every process that has a runner take part in a batch.
+	Shared bool
+	// Limits bound sources. Optional.
+	Limits Limits
+	// Keep is how long files stay after a job is over or was last touched; optional, 30
+	// days if 0.
+	Keep time.Duration
+	// Term is how long a lease lasts; it is renewed three times in it. Optional, 15
+	// seconds if 0.
+	Term time.Duration
+	// Poll is how often a runner looks for work; optional, a second if 0.
+	Poll time.Duration
+	// Chunk is that of [issuance.BatchRequest]; optional.
+	Chunk int
+	Log   *slog.Logger
+	// Now is the clock; optional.
+	Now func() time.Time
+	// Crash is called at every [Point]; for tests, nil otherwise.
+	Crash func(Point)
+}
+
+// A Point is a place in a runner's work at which a crash must do no harm.
+type Point string
+
+// The points. Tests end the process at each.
+const (
+	PointTried  Point = "tried"  // the dry run is done, the job does not say so
+	PointBegun  Point = "begun"  // the batch is begun, the job does not name it
+	PointNamed  Point = "named"  // the job names the batch, nothing is issued
+	PointIssued Point = "issued" // the batch is finished, the job does not say so
+	PointErased Point = "erased" // files are erased, the job does not say so
+)
+
+// Points is every point.
+func Points() []Point { return []Point{PointTried, PointBegun, PointNamed, PointIssued, PointErased} }
+
+// A Runner does the work of jobs in the background.
+type Runner struct {
+	cfg  Config
+	kick chan struct{}
+
+	mu     sync.Mutex
+	inHand map[string]bool
+	later  map[string]time.Time // when to try a job again
+	failed map[string]int
+}
+
+var nodeName = regexp.MustCompile(`^[A-Za-z0-9-]{1,63}$`)
+
+// NewRunner returns a Runner, or an error that names the field which is missing.
+func NewRunner(c Config) (*Runner, error) {
+	switch {
+	case c.Store == nil:
+		return nil, errors.New("batchwork: Config.Store is not set")
+	case c.Folder == nil:
+		return nil, errors.New("batchwork: Config.Folder is not set")
+	case c.Worker == "":
+		return nil, errors.New("batchwork: Config.Worker is not set")
+	case !nodeName.MatchString(c.Node):
+		return nil, errors.New("batchwork: Config.Node is not a name of letters, digits and hyphens")
+	case c.Issuer == nil:
+		return nil, errors.New("batchwork: Config.Issuer is not set")
+	case c.Open == nil:
+		return nil, errors.New("batchwork: Config.Open is not set")
+	case c.Log == nil:
+		return nil, errors.New("batchwork: Config.Log is not set")
+	}
+	c.Limits.fill()
+	for _, d := range []struct {
+		value    *time.Duration
+		standard time.Duration
+	}{{&c.Keep, 30 * 24 * time.Hour}, {&c.Term, 15 * time.Second}, {&c.Poll, time.Second}} {
+		if *d.value == 0 {
+			*d.value = d.standard
+		}
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Crash == nil {
+		c.Crash = func(Point) {}
+	}
+	return &Runner{cfg: c, kick: make(chan struct{}, 1), inHand: map[string]bool{}, later: map[string]time.Time{}, failed: map[string]int{}}, nil
+}
+
+// Limits are those that the runner keeps.
+func (r *Runner) Limits() Limits { return r.cfg.Limits }
+
+// Folder is where the files are.
+func (r *Runner) Folder() *Folder { return r.cfg.Folder }
+
+// Store is where the jobs are.
+func (r *Runner) Store() Store { return r.cfg.Store }
+
+// Kick tells the runner that there may be something to do.
+func (r *Runner) Kick() {
+	select {
+	case r.kick <- struct{}{}:
+	default:
+	}
+}
+
+func (r *Runner) now() time.Time { return r.cfg.Now().UTC().Truncate(time.Millisecond) }
+
+// sweepEvery is how often files are looked at that are to be erased.
+const sweepEvery = 10 * time.Minute
+
+// Run works until ctx ends and then leaves everything so that it goes on later.
+func (r *Runner) Run(ctx context.Context) {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	var swept time.Time
+	for ctx.Err() == nil {
+		if now := r.cfg.Now(); now.Sub(swept) >= sweepEvery {
+			swept = now
+			if err := r.Sweep(ctx); err != nil && ctx.Err() == nil {
+				r.cfg.Log.WarnContext(ctx, "old files of batches are still there", "err", err)
+			}
+		}
+		if err := r.round(ctx, &wg); err != nil && ctx.Err() == nil {
+			r.cfg.Log.WarnContext(ctx, "jobs cannot be read", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-r.kick:
+		case <-time.After(r.cfg.Poll):
+		}
+	}
+}
+
+// round takes up what is to be done: one dry run and one batch at a time.
+func (r *Runner) round(ctx context.Context, wg *sync.WaitGroup) error {
+	jobs, err := r.cfg.Store.Jobs(ctx, Query{States: []State{Checking, Running}})
+	if err != nil {
+		return err
+	}
+	for i := len(jobs) - 1; i >= 0; i-- { // the oldest first
+		j := jobs[i]
+		work := string(j.State)
+		if !r.take(work, j.ID) {
+			continue
+		}
+		wg.Go(func() {
+			defer r.put(work)
+			r.do(ctx, j)
+		})
+	}
+	return nil
+}
+
+// take notes that this process does this kind of work now, if it does not already and
+// the job is not to wait.
+func (r *Runner) take(work, job string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.inHand[work] || r.cfg.Now().Before(r.later[job]) {
+		return false
+	}
+	r.inHand[work] = true
+	return true
+}
+
+func (r *Runner) put(work string) {
+	r.mu.Lock()
+	delete(r.inHand, work)
+	r.mu.Unlock()
+	r.Kick()
+}
+
+// wait keeps a job from being tried again at once: a second, then longer, up to a
+// minute. After a success it is 0.
+func (r *Runner) wait(job string, ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if ok {
+		delete(r.later, job)
+		delete(r.failed, job)
+		return
+	}
+	pause := min(time.Second<<min(r.failed[job], 10), time.Minute)
+	r.failed[job]++
+	r.later[job] = r.cfg.Now().Add(pause)
+}
+
+// works of a job that have a lease.
+const (
+	workCheck = "check"
+	workRun   = "run"
+	workErase = "erase"
+)
+
+// do does what a job needs, if nobody else does.
+func (r *Runner) do(ctx context.Context, j Job) {
+	work := workCheck
+	if j.State == Running {
+		work = workRun
+		if r.cfg.Shared && j.Batch != "" {
+			work += "/" + r.cfg.Node // everybody takes part, but each node once
+		}
+	}
+	ok, err := r.lease(ctx, j.ID, work)
+	if err != nil || !ok {
+		r.wait(j.ID, false)
+		if err != nil && ctx.Err() == nil {
+			r.cfg.Log.WarnContext(ctx, "no lease of a job", "job", j.ID, "err", err)
+		}
+		return
+	}
+	if j, err = r.cfg.Store.Job(ctx, j.ID); err != nil || j.State != Checking && j.State != Running {
+		r.unlease(ctx, j.ID, work)
+		return
+	}
+	held, stop := r.hold(ctx, j, work)
+	if j.State == Checking {
+		err = r.check(held, j)
+	} else {
+		err = r.run(held, j)
+	}
+	stop()
+	r.unlease(ctx, j.ID, work)
+	r.wait(j.ID, err == nil)
+	if err != nil && ctx.Err() == nil {
+		r.cfg.Log.WarnContext(ctx, "a job does not go on", "job", j.ID, "state", string(j.State), "err", err)
+	}
+}
+
+func (r *Runner) lease(ctx context.Context, job, work string) (bool, error) {
+	now := r.now()
+	return r.cfg.Store.Lease(ctx, job, work, r.cfg.Worker, now, now.Add(r.cfg.Term))
+}
+
+func (r *Runner) unlease(ctx context.Context, job, work string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	_ = r.cfg.Store.Unlease(ctx, job, work, r.cfg.Worker) // otherwise it runs out
+}
+
+// hold returns a context that ends when the lease is lost or somebody stops the job. The
+// lease is kept until the work is put down, which takes longer than to be told so.
+func (r *Runner) hold(ctx context.Context, j Job, work string) (context.Context, func()) {
+	held, cancel := context.WithCancel(ctx)
+	down, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		good := r.cfg.Now() // when the lease was surely ours
+		ctx := context.WithoutCancel(ctx)
+		look, renew := time.NewTicker(r.cfg.Poll), time.NewTicker(r.cfg.Term/3)
+		defer look.Stop()
+		defer renew.Stop()
+		for {
+			select {
+			case <-down:
+				return
+			case <-look.C:
+				if now, err := r.cfg.Store.Job(ctx, j.ID); err == nil && now.State != j.State {
+					cancel()
+				}
+				continue
+			case <-renew.C:
+			}
+			ok, err := r.lease(ctx, j.ID, work)
+			switch {
+			case err == nil && ok:
+				good = r.cfg.Now()
+			case err == nil, r.cfg.Now().Sub(good) > r.cfg.Term:
+				cancel()
+				return
+			}
+		}
+	}()
+	return held, func() {
+		cancel()
+		close(down)
+		<-done
+	}
+}
+
+// change changes a job and tries again if somebody else was faster.
+func change(ctx context.Context, s Store, id string, f func(Job) (Job, error)) (Job, error) {
+	for range 20 {
+		j, err := s.Job(ctx, id)
+		if err != nil {
+			return Job{}, err
+		}
+		if j, err = f(j); err != nil {
+			return j, err
+		}
+		saved, err := s.SaveJob(ctx, j)
+		if !errors.Is(err, ErrMoved) {
+			return saved, err
+		}
+	}
+	return Job{}, ErrMoved
+}
+
+// settle does a deed of the runner, whatever became of the context: it is what was
+// done. A job that is in no state for it any more is left alone.
+func (r *Runner) settle(ctx context.Context, id string, d Deed, also func(*Job)) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	_, err := change(ctx, r.cfg.Store, id, func(j Job) (Job, error) {
+		also(&j)
+		return j.Do(d, "", r.now())
+	})
+	if errors.Is(err, ErrState) {
+		return nil
+	}
+	return err
+}
+
+// open opens the source of a job.
+func (r *Runner) open(ctx context.Context, j Job, p *programme.Programme) (Table, func(), error) {
+	path := ""
+	if j.Source == "" {
+		path = r.cfg.Folder.Upload(j.ID)
+		if _, err := os.Stat(path); err != nil {
+			return nil, nil, &SourceError{FilesGone, err}
+		}
+	}
+	t, err := r.cfg.Open(ctx, j, path, p)
+	if err != nil {
+		return nil, nil, err
+	}
+	return t, func() {
+		if c, ok := t.(interface{ Close() error }); ok {
+			_ = c.Close()
+		}
+	}, nil
+}
+
+// maxRecords is how many records a job may have.
+func (r *Runner) maxRecords(j Job) int64 {
+	if j.Source == "" {
+		return r.cfg.Limits.FileRecords
+	}
+	return r.cfg.Limits.SourceRecords
+}
+
+// check makes the dry run of a job.
+func (r *Runner) check(ctx context.Context, j Job) error {
+	var dry issuance.DryRun
+	err := r.cfg.Issuer(ctx, func(s Issuer) (err error) {
+		dry, err = r.try(ctx, s, j)
+		return err
+	})
+	if ctx.Err() != nil {
+		return nil // stopped; the next one begins anew
+	}
+	if err != nil {
+		why, lasting := reason(err)
+		if !lasting {
+			return errors.Join(err, r.trouble(ctx, j.ID, why))
+		}
+		return r.settle(ctx, j.ID, Reject, func(j *Job) { j.Why = why })
+	}
+	if dry.Records == 0 {
+		return r.settle(ctx, j.ID, Reject, func(j *Job) { j.Why = NothingToDo })
+	}
+	r.cfg.Crash(PointTried)
+	return r.settle(ctx, j.ID, Find, func(j *Job) {
+		j.Version, j.Fingerprint = dry.Version, dry.Source
+		j.Dry = Counts{dry.Records, dry.Issuable, dry.Failed, dry.Skipped, dry.Noted}
+		j.Done, j.Rate = Counts{}, 0
+	})
+}
+
+// try makes the dry run and writes what it finds.
+func (r *Runner) try(ctx context.Context, s Issuer, j Job) (dry issuance.DryRun, err error) {
+	p, err := s.Programme(ctx, j.Programme, 0)
+	if err != nil {
+		return dry, err
+	}
+	src, done, err := r.open(ctx, j, p)
+	if err != nil {
+		return dry, err
+	}
+	defer done()
+	if n := src.Columns().Len(); n > r.cfg.Limits.Columns {
+		return dry, &SourceError{TooManyColumns, fmt.Errorf("%d columns", n)}
+	}
+	if !hasAny(src.Columns(), slices.DeleteFunc(p.Columns(), func(c string) bool { return c == p.Records.IDColumn })) {
+		return dry, &SourceError{NoColumns, errors.New("none of the columns of the programme")}
+	}
+	if err := r.cfg.Folder.prepare(j.ID); err != nil {
+		return dry, err
+	}
+	faults, err := r.cfg.Folder.newFaultWriter(j.ID, faultsName)
+	if err != nil {
+		return dry, err
+	}
+	notes, err := r.cfg.Folder.newFaultWriter(j.ID, notesName)
+	if err != nil {
+		return dry, errors.Join(err, faults.close())
+	}
+	dry, err = s.DryRun(ctx, issuance.DryRunRequest{
+		Programme: j.Programme, Source: src, Supersede: j.Supersede, MaxRecords: r.maxRecords(j), Fault: faults.fault,
+		Notes: func(row int64, record string, found []programme.Problem) error {
+			line := 0
+			if len(found) > 0 {
+				line = found[0].Line
+			}
+			return notes.lines(row, line, record, "noted", found)
+		},
+		Progress: r.reporter(ctx, j.ID, Checking),
+	})
+	return dry, errors.Join(err, faults.close(), notes.close())
+}
+
+// hasAny reports whether a source has one of these columns.
+func hasAny(c *registry.Columns, names []string) bool {
+	for _, n := range names {
+		if _, ok := c.Index(n); ok {
+			return true
+		}
+	}
+	return false
+}
+
+// reporter returns what saves progress, twice a second at most.
+func (r *Runner) reporter(ctx context.Context, id string, when State) func(issuance.Progress) {
+	var last time.Time
+	var mu sync.Mutex
+	return func(p issuance.Progress) {
+		mu.Lock()
+		defer mu.Unlock()
+		now := time.Now()
+		if now.Sub(last) < 500*time.Millisecond {
+			return
+		}
+		last = now
+		_, _ = change(ctx, r.cfg.Store, id, func(j Job) (Job, error) { // the next report says it again
+			if j.State != when || j.Done.Records > p.Done {
+				return j, ErrState
+			}
+			j.Done = Counts{Records: p.Done, Good: p.Issued, Faulty: p.Failed, Skipped: p.Skipped}
+			j.Rate, j.Why = p.Rate, NoReason
+			return j, nil
+		})
+	}
+}
+
+// trouble notes why a job does not go on for now.
+func (r *Runner) trouble(ctx context.Context, id string, why Why) error {
+	_, err := change(context.WithoutCancel(ctx), r.cfg.Store, id, func(j Job) (Job, error) {
+		if j.Why == why || j.State != Checking && j.State != Running {
+			return j, ErrState
+		}
+		j.Why = why
+		return j, nil
+	})
+	if errors.Is(err, ErrState) {
+		return nil
+	}
+	return err
+}
+
+// run issues, or takes part in issuing.
+func (r *Runner) run(ctx context.Context, j Job) error {
+	if !j.sound() {
+		return r.settle(ctx, j.ID, Fail, func(j *Job) { j.Why = Moved })
+	}
+	var result issuance.Result
+	err := r.cfg.Issuer(ctx, func(s Issuer) (err error) {
+		result, err = r.issue(ctx, s, j)
+		if err == nil && result.Batch.State == issuance.BatchFinished && r.cfg.Shared {
+			err = r.complete(ctx, s, j, result.Batch.ID)
+		}
+		return err
+	})
+	if err == nil && result.Batch.State != issuance.BatchFinished {
+		return r.settleCounts(ctx, j.ID, result.Batch)
+	}
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil // stopped before anything was begun
+		}
+		why, lasting := reason(err)
+		if !lasting {
+			return errors.Join(err, r.trouble(ctx, j.ID, why))
+		}
+		return errors.Join(err, r.settle(ctx, j.ID, Fail, func(j *Job) { j.Why = why }))
+	}
+	r.cfg.Crash(PointIssued)
+	if err := r.settleCounts(ctx, j.ID, result.Batch); err != nil {
+		return err
+	}
+	return r.settle(ctx, j.ID, Finish, func(*Job) {})
+}
+
+// count takes the numbers of a batch into its job.
+func count(j *Job, b issuance.Batch) {
+	if b.Rows >= j.Done.Records {
+		j.Done = Counts{Records: b.Rows, Good: b.Issued, Faulty: b.Failed, Skipped: b.Skipped}
+	}
+	if j.Batch == "" {
+		j.Batch = b.ID
+	}
+}
+
+// settleCounts notes how far a batch was when it was stopped.
+func (r *Runner) settleCounts(ctx context.Context, id string, b issuance.Batch) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	_, err := change(ctx, r.cfg.Store, id, func(j Job) (Job, error) {
+		count(&j, b)
+		j.Rate = 0
+		return j, nil
+	})
+	return err
+}
+
+// issue runs the batch in the folder of this node.
+func (r *Runner) issue(ctx context.Context, s Issuer, j Job) (issuance.Result, error) {
+	p, err := s.Programme(ctx, j.Programme, j.Version)
+	if err != nil {
+		return issuance.Result{}, err
+	}
+	src, done, err := r.open(ctx, j, p)
+	if err != nil {
+		return issuance.Result{}, err
+	}
+	defer done()
+	if err := r.cfg.Folder.prepare(j.ID); err != nil {
+		return issuance.Result{}, err
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	request := r.request(ctx, j, src, r.part(j))
+	request.Begun = func(batch string) {
+		r.cfg.Crash(PointBegun)
+		if err := r.name(ctx, j.ID, batch); err != nil {
+			stop() // nothing is issued for a batch that the job does not name
+			return
+		}
+		r.cfg.Crash(PointNamed)
+	}
+	result, err := s.RunBatch(ctx, request)
+	if err == nil && ctx.Err() != nil {
+		// What was done is counted; whether somebody stopped it the job says.
+		return result, nil
+	}
+	return result, err
+}
+
+func (r *Runner) request(ctx context.Context, j Job, src registry.Source, folder string) issuance.BatchRequest {
+	request := issuance.BatchRequest{
+		Programme: j.Programme, Source: src, Folder: folder, Kinds: j.Kinds, Draw: r.cfg.Draw, Supersede: j.Supersede, Actor: j.Requester,
+		Version: j.Version, Fingerprint: j.Fingerprint, Chunk: r.cfg.Chunk, Total: j.Dry.Records, Sync: r.cfg.Sync,
+		Progress: r.reporter(ctx, j.ID, Running),
+	}
+	if r.cfg.Shared {
+		if request.Join = j.Batch; j.Batch == "" {
+			request.Shared = true
+		}
+	}
+	return request
+}
+
+// part is the folder of this node. One that began a batch which others have begun, too,
+// and faster, takes part in another folder.
+func (r *Runner) part(j Job) string {
+	name := partPrefix + "1"
+	if r.cfg.Shared {
+		name = partPrefix + r.cfg.Node
+		if j.Batch != "" && otherBatch(r.cfg.Folder.of(j.ID, name), j.Batch) {
+			name += "-" + j.Batch
+		}
+	}
+	return r.cfg.Folder.of(j.ID, name)
+}
+
+// name notes the batch in its job: the first one counts.
+func (r *Runner) name(ctx context.Context, id, batch string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	_, err := change(ctx, r.cfg.Store, id, func(j Job) (Job, error) {
+		switch {
+		case j.Batch == batch:
+			return j, errNamed
+		case j.Batch != "":
+			return j, ErrMoved
+		case j.State != Running:
+			return j, ErrState
+		}
+		j.Batch = batch
+		if j.Began.IsZero() {
+			j.Began = r.now()
+		}
+		return j, nil
+	})
+	if errors.Is(err, errNamed) {
+		return nil
+	}
+	return err
+}
+
+var errNamed = errors.New("batchwork: internal error: the job names the batch already")
+
+// complete releases what processes that are gone had finished and not handed out: a
+// folder with a spool is taken part in once more, which does that.
+func (r *Runner) complete(ctx context.Context, s Issuer, j Job, batch string) error {
+	parts, err := r.cfg.Folder.parts(j.ID)
+	if err != nil {
+		return err
+	}
+	p, err := s.Programme(ctx, j.Programme, j.Version)
+	if err != nil {
+		return err
+	}
+	src, done, err := r.open(ctx, j, p)
+	if err != nil {
+		return err
+	}
+	defer done()
+	j.Batch = batch
+	for _, part := range parts {
+		if _, err := os.Stat(filepath.Join(part, ".spool")); errors.Is(err, fs.ErrNotExist) || otherBatch(part, batch) {
+			continue
+		}
+		if _, err := s.RunBatch(ctx, r.request(ctx, j, src, part)); err != nil {
+			return err // somebody is still at it, or it cannot be used: try again
+		}
+	}
+	return nil
+}
+
+// otherBatch reports whether a folder belongs to a batch of another id.
+func otherBatch(folder, batch string) bool {
+	id, err := issuance.BatchOfFolder(folder)
+	return err == nil && id != batch
+}
+
+// reasons maps errors to why a job stops, and whether that lasts.
+var reasons = []struct {
+	err     error
+	why     Why
+	lasting bool
+}{
+	{issuance.ErrNoProgramme, NoProgramme, true},
+	{issuance.ErrMoved, Moved, true},
+	{issuance.ErrSourceChanged, SourceChanged, true},
+	{issuance.ErrOtherBatch, FilesGone, true},
+	{issuance.ErrTooMany, TooManyRecords, true},
+	{issuance.ErrNotShared, Unreadable, true},
+	{issuance.ErrClock, ClockBack, false},
+	{issuance.ErrAuditDebt, NoWitness, false},
+	{issuance.ErrFolder, FilesGone, false},
+	{keys.ErrNoKey, NoKey, false},
+	{keys.ErrSignWindow, NoKey, false},
+	{keys.ErrNotActive, NoKey, false},
+	{keys.ErrNotPublished, NoKey, false},
+}
+
+func reason(err error) (Why, bool) {
+	if e, ok := errors.AsType[*SourceError](err); ok {
+		return e.Why, e.Why != Away
+	}
+	for _, r := range reasons {
+		if errors.Is(err, r.err) {
+			return r.why, r.lasting
+		}
+	}
+	return Away, false
+}
+
+// Sweep erases the files of jobs that are over, or that nobody has touched, for longer
+// than they are kept.
+func (r *Runner) Sweep(ctx context.Context) error {
+	jobs, err := r.cfg.Store.Jobs(ctx, Query{Files: true, Before: r.now().Add(-r.cfg.Keep)})
+	if err != nil {
+		return err
+	}
+	for _, j := range jobs {
+		if j.State == Running || r.now().Sub(j.Changed) < r.cfg.Keep {
+			continue
+		}
+		err = errors.Join(err, r.erase(ctx, j))
+	}
+	return errors.Join(err, r.sweepIncoming())
+}
+
+// sweepIncoming removes uploads that were never finished.
+func (r *Runner) sweepIncoming() error {
+	dir := filepath.Join(r.cfg.Folder.path, incoming)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if info, err := e.Info(); err == nil && time.Since(info.ModTime()) > 24*time.Hour {
+			_ = os.Remove(filepath.Join(dir, e.Name()))
+		}
+	}
+	return nil
+}
+
+// erase erases the files of one job. A job that waited for somebody is given up.
+func (r *Runner) erase(ctx context.Context, j Job) error {
+	ok, err := r.lease(ctx, j.ID, workErase)
+	if err != nil || !ok {
+		return err
+	}
+	defer r.unlease(ctx, j.ID, workErase)
+	if !j.State.Over() {
+		_, err := change(ctx, r.cfg.Store, j.ID, func(now Job) (Job, error) {
+			if now.Revision != j.Revision {
+				return now, ErrMoved
+			}
+			return now.Do(Cancel, "", r.now())
+		})
+		if err != nil {
+			if errors.Is(err, ErrMoved) || errors.Is(err, ErrState) {
+				return nil
+			}
+			return err
+		}
+	}
+	if err := r.cfg.Folder.Erase(j.ID); err != nil {
+		return err
+	}
+	r.cfg.Crash(PointErased)
+	_, err = change(ctx, r.cfg.Store, j.ID, func(j Job) (Job, error) {
+		j.Erased, j.Name = r.now(), ""
+		return j, nil
+	})
+	return err
+}
