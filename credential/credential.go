@@ -85,12 +85,33 @@ type Verified struct {
 	// HolderProof is when the holder's key signed for this verifier and this
 	// request. It is zero unless the format checked such a proof.
 	HolderProof time.Time
+	// KeyBinding is what the holder's key signed along with a CWT; nil if it was
+	// shown without. The signature was checked, and nothing else: package verification
+	// judges for whom and when it was made.
+	KeyBinding *KeyBinding
+	// Withheld is how many digests the holder disclosed nothing for. Decoys count, so
+	// that it is the most that was left out.
+	Withheld int
 
 	// Person holds the Claim 169 attributes, Fields the type's own map, and
 	// Health the content of a health certificate under the name "hcert".
 	Person, Fields, Health Claims
 	// Face is the inline portrait of Claim 169, nil if there is none.
 	Face *Face
+}
+
+// A KeyBinding is what a holder's key signed along with a credential.
+type KeyBinding struct {
+	// Audience is for whom it was made.
+	Audience string
+	// IssuedAt, NotBefore and Expires are zero where it says nothing. They are whole
+	// seconds in UTC, by the clock of the holder's device.
+	IssuedAt, NotBefore, Expires time.Time
+	// Nonce is the question that it answers, nil if it answers none.
+	Nonce []byte
+	// Digest is the SHA-256 of what the signature covers. Two presentations with one
+	// digest are the same, however they were encoded or signed again.
+	Digest [32]byte
 }
 
 // A Face is a small portrait carried inside a credential.

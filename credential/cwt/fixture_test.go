@@ -25,11 +25,6 @@ func newSigner(t testing.TB, alg keys.Algorithm) keys.Signer {
 
 func newSignerFor(t testing.TB, alg keys.Algorithm, purpose keys.Purpose) keys.Signer {
 	t.Helper()
-	key := keys.Key{
-		Purpose: purpose, State: keys.Active,
-		Created: issuedAt.AddDate(0, -2, 0), Published: issuedAt.AddDate(0, -2, 0),
-		SignFrom: issuedAt.AddDate(0, -1, 0), SignUntil: issuedAt.AddDate(1, 0, 0), VerifyUntil: issuedAt.AddDate(30, 0, 0),
-	}
 	var secret crypto.Signer
 	var err error
 	switch alg {
@@ -43,6 +38,18 @@ func newSignerFor(t testing.TB, alg keys.Algorithm, purpose keys.Purpose) keys.S
 	if err != nil {
 		t.Fatal(err)
 	}
+	return signerOf(t, alg, purpose, secret, issuedAt)
+}
+
+// signerOf makes a signer that may sign around the time at.
+func signerOf(t testing.TB, alg keys.Algorithm, purpose keys.Purpose, secret crypto.Signer, at time.Time) keys.Signer {
+	t.Helper()
+	key := keys.Key{
+		Purpose: purpose, State: keys.Active,
+		Created: at.AddDate(0, -2, 0), Published: at.AddDate(0, -2, 0),
+		SignFrom: at.AddDate(0, -1, 0), SignUntil: at.AddDate(1, 0, 0), VerifyUntil: at.AddDate(30, 0, 0),
+	}
+	var err error
 	if key.Public, err = keys.NewPublicKey(alg, secret.Public()); err != nil {
 		t.Fatal(err)
 	}

@@ -26,6 +26,10 @@ const (
 	maxDepth = 4
 	// maxBytes is the most bytes of one byte string.
 	maxBytes = maxFace
+	// maxDecoys is the most decoys of one place.
+	maxDecoys = 16
+	// maxBinding is the room that is left for what the holder adds.
+	maxBinding = 256
 )
 
 // lastSecond is the end of the year 9999, the last moment that dates in four
@@ -60,7 +64,13 @@ func (t Token) lint() error {
 	if err := t.lintReferences(); err != nil {
 		return err
 	}
+	if t.Decoys < 0 || t.Decoys > maxDecoys {
+		return notIssuable("%d decoys, at most %d", t.Decoys, maxDecoys)
+	}
 	for key, v := range t.Person {
+		if h, ok := v.(Hidden); ok {
+			v = h.Value
+		}
 		if err := lintPerson(key, v); err != nil {
 			return notIssuable("person attribute %d (%s): %v", key, attributes[key], err)
 		}
@@ -93,6 +103,10 @@ func (t Token) lintTimes() error {
 		return notIssuable("expires before it is issued")
 	case !t.Expires.After(t.NotBefore):
 		return notIssuable("expires before it begins")
+	}
+	// SD-CWT section 9 step 3: nobody would accept it.
+	if t.Holder != nil && t.NotBefore.After(t.IssuedAt) {
+		return notIssuable("bound to a holder, and begins after it is issued")
 	}
 	return nil
 }
@@ -197,6 +211,11 @@ func lintValue(v any, depth int) error {
 		return fmt.Errorf("nested deeper than %d", maxDepth)
 	}
 	switch v := v.(type) {
+	case Hidden:
+		if _, twice := v.Value.(Hidden); twice {
+			return errors.New("hidden twice")
+		}
+		return lintValue(v.Value, depth)
 	case string:
 		return lintText(v)
 	case int, int64, bool:

@@ -35,22 +35,53 @@ type Parsed struct {
 	// Other are the claims that we give no meaning.
 	Other credential.Claims
 
-	message *cose.Sign1Message
-	cannot  error // why the token cannot be accepted even with a good signature
+	// KeyBinding is what the holder's key signed along with the token; nil if it came
+	// without. Everything else here is about the token inside of it.
+	KeyBinding *credential.KeyBinding
+	// Disclosures says where each disclosure belongs, in the order in which they
+	// stand; a nil path is a decoy. A holder may leave each of them out.
+	Disclosures []Path
+	// Withheld is how many digests stay shut, decoys included.
+	Withheld int
+
+	message     *cose.Sign1Message
+	binding     *cose.Sign1Message // around message, nil if nothing is
+	claims      []byte             // with what was disclosed in its place
+	disclosures []disclosure
+	selective   bool   // an SD-CWT
+	vct         string // the type by the draft's own claim
+	cannot      error  // why the token cannot be accepted even with a good signature
 }
 
-// Parse reads a token without verifying it, claims as they stand. A token that
-// cannot be read is a [*credential.RejectedError].
-func Parse(b []byte) (*Parsed, error) {
+// Parse reads a token, alone or with a proof by the holder's key around it, without
+// verifying it, claims as they stand. A token that cannot be read, or whose
+// disclosures do not fit, is a [*credential.RejectedError].
+func Parse(b []byte) (*Parsed, error) { return parseMessage(b, true) }
+
+// parseMessage is Parse; paths says whether to note where disclosures belong.
+func parseMessage(b []byte, paths bool) (*Parsed, error) {
 	m, err := cose.ParseSign1(b)
 	if err != nil {
 		return nil, reject(err)
 	}
+	if isKeyBinding(m.Protected.Type) {
+		return parsePresented(m, paths)
+	}
+	return parse(m, paths)
+}
+
+// parse reads the token that an issuer signed.
+func parse(m *cose.Sign1Message, paths bool) (*Parsed, error) {
 	p := &Parsed{
 		Signed: !m.Unsigned(), Algorithm: m.Protected.Algorithm, KeyID: m.KeyID(), X5Chain: m.X5Chain(),
-		Format: credential.FormatCWT, message: m,
+		Format: credential.FormatCWT, message: m, claims: m.Payload, selective: isSDCWT(m.Protected.Type),
 	}
-	c, err := limits.Cursor(m.Payload)
+	if p.selective {
+		if err := p.open(paths); err != nil {
+			return nil, err
+		}
+	}
+	c, err := limits.Cursor(p.claims)
 	if err != nil {
 		return nil, reject(err)
 	}
@@ -62,7 +93,56 @@ func Parse(b []byte) (*Parsed, error) {
 	if err := c.Done(); err != nil {
 		return nil, reject(err)
 	}
+	if p.vct != "" && p.Type != "" && p.vct != p.Type {
+		return nil, malformed("two types")
+	}
+	if p.Type == "" {
+		p.Type = p.vct
+	}
+	if p.selective {
+		return p, p.checkTimes()
+	}
 	return p, nil
+}
+
+// open puts what was disclosed in its place.
+func (p *Parsed) open(paths bool) (err error) {
+	if p.message.Item(cose.Protected, headerClaims) != nil {
+		return credential.Reject(credential.UnsupportedFormat, "claims in the header")
+	}
+	if alg := p.message.Item(cose.Protected, headerHash); alg != nil {
+		c, err := limits.Cursor(alg)
+		if err != nil {
+			return reject(err)
+		}
+		switch n := c.Int(); {
+		case c.Err() != nil:
+			return reject(c.Err())
+		case n != algSHA256:
+			return credential.Reject(credential.UnsupportedAlgorithm, "digests with algorithm %d", n)
+		}
+	}
+	if p.disclosures, err = readDisclosures(p.message); err != nil {
+		return err
+	}
+	if p.claims, p.Withheld, err = open(p.message.Payload, p.disclosures, paths); err != nil {
+		return err
+	}
+	if paths {
+		for _, d := range p.disclosures {
+			p.Disclosures = append(p.Disclosures, d.path)
+		}
+	}
+	return nil
+}
+
+// checkTimes holds the times of an SD-CWT against each other (section 9 step 3).
+func (p *Parsed) checkTimes() error {
+	ended := func(t time.Time) bool { return !t.IsZero() && !p.Expires.IsZero() && !t.Before(p.Expires) }
+	if !p.NotBefore.IsZero() && !p.IssuedAt.IsZero() && p.NotBefore.After(p.IssuedAt) || ended(p.NotBefore) || ended(p.IssuedAt) {
+		return malformed("dates that contradict each other")
+	}
+	return nil
 }
 
 // readClaim reads one claim of the claims set (RFC 8392 section 3). What is wrong
@@ -92,6 +172,12 @@ func (p *Parsed) readClaim(k cbor.Key, c *cbor.Cursor) (err error) {
 		p.Fields = readClaims(c, nil)
 	case cbor.Key{Int: ClaimType}:
 		p.Type = c.Text()
+	case cbor.Key{Int: claimVCT}:
+		if !p.selective || c.Kind() != cbor.Text {
+			p.Other = append(p.Other, credential.Claim{Key: k.Int, Value: c.Value()})
+			return nil
+		}
+		p.vct = c.Text()
 	case cbor.Key{Int: ClaimHCert}:
 		p.Format = credential.FormatHealthCert
 		p.Health = readClaims(c, func(int64) string { return "hcert" })

@@ -32,9 +32,18 @@ type Token struct {
 	// can copy.
 	Holder *keys.PublicKey
 	// Person is the Claim 169 map by its keys ([PersonKeys]).
+	// A value that is wrapped in [Hidden] can be left out by the holder, members and
+	// elements at any depth included; all others are always shown. Only what is bound
+	// to a holder's key may hide anything.
 	Person map[int64]any
-	// Fields is the map of the type's own fields by the keys of the programme.
+	// Fields is the map of the type's own fields by the keys of the programme. Values
+	// may be [Hidden], too.
 	Fields map[int64]any
+	// Decoys is how many digests that stand for nothing are added wherever something
+	// is hidden, so that their number tells less. Each takes some 34 bytes. Optional.
+	Decoys int
+	// Rand gives the salts. Optional; the system's source if nil.
+	Rand io.Reader
 	// X5Chain is the certificate chain of the issuer's key in DER, the key's own
 	// first. It is for verifiers that know a root only, and adds some 430 bytes.
 	X5Chain [][]byte
@@ -47,10 +56,10 @@ type payload struct {
 	NotBefore    int64         `cbor:"5,keyasint,omitempty"`
 	IssuedAt     int64         `cbor:"6,keyasint"`
 	Confirmation *confirmation `cbor:"8,keyasint,omitempty"`
-	Person       map[int64]any `cbor:"169,keyasint,omitempty"`
+	Person       map[any]any   `cbor:"169,keyasint,omitempty"`
 	Status       *statusClaim  `cbor:"65535,keyasint,omitempty"`
 	Type         string        `cbor:"-65537,keyasint"`
-	Fields       map[int64]any `cbor:"-65538,keyasint,omitempty"`
+	Fields       map[any]any   `cbor:"-65538,keyasint,omitempty"`
 }
 
 type confirmation struct {
@@ -67,7 +76,10 @@ type statusList struct {
 }
 
 // A Draft is a credential before its signature.
-type Draft struct{ cose *cose.Draft }
+type Draft struct {
+	cose        *cose.Draft
+	disclosures [][]byte
+}
 
 // NewDraft checks that the token may be issued and fixes the exact bytes that the
 // key shall sign. A token that may not be issued gives an error that is
@@ -76,7 +88,11 @@ func NewDraft(t Token, issuerKey keys.PublicKey) (*Draft, error) {
 	if err := t.lint(); err != nil {
 		return nil, err
 	}
-	p := payload{Issuer: t.Issuer, Type: t.Type, IssuedAt: t.IssuedAt.Unix(), Person: t.Person, Fields: t.Fields}
+	c := concealer{rnd: t.Rand, decoys: t.Decoys}
+	p := payload{Issuer: t.Issuer, Type: t.Type, IssuedAt: t.IssuedAt.Unix(), Person: c.object(t.Person), Fields: c.object(t.Fields)}
+	if err := c.check(t.Holder != nil); err != nil {
+		return nil, err
+	}
 	if !t.NotBefore.IsZero() {
 		p.NotBefore = t.NotBefore.Unix()
 	}
@@ -97,14 +113,20 @@ func NewDraft(t Token, issuerKey keys.PublicKey) (*Draft, error) {
 	if err != nil {
 		return nil, err
 	}
-	d, err := cose.NewDraft(issuerKey, cose.Header{KeyID: kid, X5Chain: t.X5Chain}, claims)
+	header, size := cose.Header{KeyID: kid, X5Chain: t.X5Chain}, issuerKey.Algorithm().SignatureSize()
+	if t.Holder != nil {
+		// SD-CWT section 5. The default hash is not named: it would take five bytes.
+		header.Type = int64(typSDCWT)
+		size += c.size() + maxBinding
+	}
+	d, err := cose.NewDraft(issuerKey, header, claims)
 	if err != nil {
 		return nil, err
 	}
-	if n := len(d.ToBeSigned()) + issuerKey.Algorithm().SignatureSize(); n > MaxSize {
+	if n := len(d.ToBeSigned()) + size; n > MaxSize {
 		return nil, fmt.Errorf("%w: the token takes %d bytes, a code holds %d", ErrNotIssuable, n, MaxSize)
 	}
-	return &Draft{d}, nil
+	return &Draft{d, c.disclosures}, nil
 }
 
 // keyID is the hint that finds the key: the first 8 bytes of the SHA-256 of its
@@ -144,7 +166,11 @@ func (d *Draft) Sign(rnd io.Reader, s keys.Signer, now time.Time) ([]byte, error
 	if err := keys.CheckSigner(s, keys.Credential, now); err != nil {
 		return nil, err
 	}
-	return d.cose.Sign(rnd, s)
+	token, err := d.cose.Sign(rnd, s)
+	if err != nil || len(d.disclosures) == 0 {
+		return token, err
+	}
+	return cose.WithUnprotected(token, map[int64]any{headerDisclosures: d.disclosures})
 }
 
 // ErrNotAsDrafted: the token does not hold what was drafted, or its signature is
@@ -152,8 +178,8 @@ func (d *Draft) Sign(rnd io.Reader, s keys.Signer, now time.Time) ([]byte, error
 var ErrNotAsDrafted = errors.New("cwt: the signed token is not what was drafted")
 
 // Check is the issuer's look at its own work before anybody else sees it: the
-// token covers exactly the bytes with this hash, and the published key verifies
-// it.
+// token covers exactly the bytes with this hash, the published key verifies it, and
+// every digest in it has its disclosure.
 func Check(token []byte, published keys.PublicKey, hash [sha256.Size]byte) error {
 	m, err := cose.ParseSign1(token)
 	if err != nil {
@@ -163,6 +189,17 @@ func Check(token []byte, published keys.PublicKey, hash [sha256.Size]byte) error
 		return fmt.Errorf("%w: other bytes were signed", ErrNotAsDrafted)
 	}
 	if err := m.Verify(published.Algorithm(), published); err != nil {
+		return fmt.Errorf("%w: %w", ErrNotAsDrafted, err)
+	}
+	if !isSDCWT(m.Protected.Type) {
+		return nil
+	}
+	// The disclosures are not covered by the signature.
+	p, err := parse(m, false)
+	if err == nil && p.Withheld > 0 {
+		err = fmt.Errorf("%d digests without a disclosure", p.Withheld)
+	}
+	if err != nil {
 		return fmt.Errorf("%w: %w", ErrNotAsDrafted, err)
 	}
 	return nil

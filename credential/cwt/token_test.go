@@ -32,7 +32,7 @@ func TestIssueAndVerify(t *testing.T) {
 			s := newSigner(t, alg)
 			holder := newSigner(t, keys.ES256).Key().Public
 			token := birthCertificate()
-			token.NotBefore = issuedAt.Add(time.Hour)
+			token.NotBefore = issuedAt.Add(-time.Hour)
 			token.Holder = &holder
 			token.Fields[6] = map[int64]any{1: []any{1, 2.5, true}, 2: []byte{9}}
 			token.Fields[7] = map[string]any{"a": "b"}

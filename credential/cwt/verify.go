@@ -30,16 +30,21 @@ type Expect struct {
 const maxTries = 8
 
 // Verify checks a token as RFC 8392 section 7.2 sets out and returns what it
-// says. A refusal is a [*credential.RejectedError]. It judges signature and
+// says. A refusal is a [*credential.RejectedError]. It judges signatures and
 // encoding only: dates, status and whether the key may sign this type are left to
 // package verification.
+//
+// A token that comes in a key-binding token is checked as SD-CWT section 9 has it,
+// but for the audience, the nonce and the moment of the proof, which are in
+// [credential.Verified.KeyBinding]. Whoever does not look at them holds a copy like
+// any other.
 func Verify(token []byte, want Expect) (*credential.Verified, error) {
 	if want.Keys == nil {
 		return nil, errors.New("cwt: Expect.Keys is not set")
 	}
 	// Section 7.2 steps 1 to 6 and 8: one valid CBOR item, a COSE_Sign1 message,
 	// whose payload is a map of claims.
-	p, err := Parse(token)
+	p, err := parseMessage(token, false)
 	if err != nil {
 		return nil, err
 	}
@@ -58,6 +63,12 @@ func Verify(token []byte, want Expect) (*credential.Verified, error) {
 	// What the issuer did sign, and we cannot honour.
 	if p.cannot != nil {
 		return nil, p.cannot
+	}
+	// And then the holder's.
+	if p.binding != nil {
+		if err := p.checkBinding(); err != nil {
+			return nil, err
+		}
 	}
 	return p.verified(key), nil
 }
@@ -116,7 +127,7 @@ func (p *Parsed) verified(key keys.PublicKey) *credential.Verified {
 	v := &credential.Verified{
 		Format: p.Format, Type: p.Type, Issuer: p.Issuer, Key: key, KeyID: p.KeyID,
 		IssuedAt: p.IssuedAt, NotBefore: p.NotBefore, Expires: p.Expires,
-		Status: p.Status, Holder: p.Holder,
+		Status: p.Status, Holder: p.Holder, KeyBinding: p.KeyBinding, Withheld: p.Withheld,
 		Person: p.Person, Fields: p.Fields, Health: p.Health,
 	}
 	v.Face = face(p.Person)

@@ -21,10 +21,12 @@ package cbor
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"sync/atomic"
 
 	fx "github.com/fxamacker/cbor/v2"
@@ -35,6 +37,10 @@ type RawMessage = fx.RawMessage
 
 // Tag is a tagged item of any kind.
 type Tag = fx.Tag
+
+// SimpleValue is a simple value without a meaning of its own (RFC 8949 section 3.3).
+// Decoders refuse them but for [Limits.SimpleKey].
+type SimpleValue = fx.SimpleValue
 
 // RawTag is a tagged item whose content stays encoded.
 type RawTag = fx.RawTag
@@ -56,6 +62,10 @@ type Limits struct {
 	Depth int
 	// Items is the most elements of one array or pairs of one map; at least 16.
 	Items int
+	// SimpleKey is a simple value above 31 that maps may have for a key, as SD-CWT has
+	// it; 0 if none may. A [Cursor] takes it nowhere else, and [Limits.Unmarshal] is
+	// not for such items.
+	SimpleKey byte
 }
 
 var (
@@ -84,6 +94,23 @@ func Marshal(v any) ([]byte, error) {
 		return nil, fmt.Errorf("cbor: encode: %v", err)
 	}
 	return b, nil
+}
+
+// AppendHead appends the head of an item of this kind in its shortest form
+// (RFC 8949 section 4.2.1): a length, a count, the number of a tag.
+func AppendHead(b []byte, kind Kind, n uint64) []byte {
+	first := byte(kind) << 5
+	switch {
+	case n < 24:
+		return append(b, first|byte(n))
+	case n <= math.MaxUint8:
+		return append(b, first|24, byte(n))
+	case n <= math.MaxUint16:
+		return binary.BigEndian.AppendUint16(append(b, first|25), uint16(n))
+	case n <= math.MaxUint32:
+		return binary.BigEndian.AppendUint32(append(b, first|26), uint32(n))
+	}
+	return binary.BigEndian.AppendUint64(append(b, first|27), n)
 }
 
 // Unmarshal decodes the one item that b is into v, under the limits. Into an
@@ -166,7 +193,7 @@ func (l Limits) decoder() fx.DecMode {
 		MapKeyByteString:  fx.MapKeyByteStringForbidden,
 		FieldNameMatching: fx.FieldNameMatchingCaseSensitive,
 		TimeTagToAny:      fx.TimeTagToRFC3339Nano,
-		SimpleValues:      simple,
+		SimpleValues:      simple(l.SimpleKey),
 		NaN:               fx.NaNDecodeForbidden,
 		Inf:               fx.InfDecodeForbidden,
 		BignumTag:         fx.BignumTagForbidden,
@@ -179,16 +206,17 @@ func (l Limits) decoder() fx.DecMode {
 	return m
 }
 
-// simple knows false, true and null and no other simple value.
-var simple = func() *fx.SimpleValueRegistry {
+// simple knows false, true and null and no other simple value but this one, which
+// must be above 31 to count.
+func simple(known byte) *fx.SimpleValueRegistry {
 	var others []func(*fx.SimpleValueRegistry) error
 	for v := range 256 {
-		if v < 20 || v == 23 || v > 31 {
+		if v < 20 || v == 23 || v > 31 && v != int(known) {
 			others = append(others, fx.WithRejectedSimpleValue(fx.SimpleValue(v)))
 		}
 	}
 	return must(fx.NewSimpleValueRegistryFromDefaults(others...))
-}()
+}
 
 // explain turns an error of the library into one of ours. It repeats nothing of
 // the input: the library's own texts name keys and numbers that may be personal.

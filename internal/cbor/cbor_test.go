@@ -472,3 +472,46 @@ func BenchmarkCursorValue(b *testing.B) {
 		}
 	}
 }
+
+// Maps may have one simple value for a key where the reader says so, and it may stand
+// nowhere else.
+func TestSimpleKey(t *testing.T) {
+	limits := cbor.Token
+	limits.SimpleKey = 59
+	c, err := limits.Cursor(unhex(t, "a2 01 02 f83b 81 4161"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var keys []cbor.Key
+	for k := range c.Map() {
+		keys = append(keys, k)
+	}
+	if err := c.Done(); err != nil || !cmp.Equal(keys, []cbor.Key{{Int: 1}, {Simple: 59}}) {
+		t.Errorf("%v, %v", keys, err)
+	}
+	for name, in := range map[string]string{
+		"as a value": "f83b", "as an element": "81 f83b", "another one as key": "a1 f83c 01", "twice": "a2 f83b 01 f83b 02", "true as key": "a1 f5 01",
+	} {
+		c, err := limits.Cursor(unhex(t, in))
+		if err == nil {
+			c.Skip()
+			err = c.Done()
+		}
+		if !errors.Is(err, cbor.ErrMalformed) {
+			t.Errorf("%s: %v, want ErrMalformed", name, err)
+		}
+	}
+	if _, err := cbor.Token.Cursor(unhex(t, "a1 f83b 01")); !errors.Is(err, cbor.ErrMalformed) {
+		t.Errorf("not allowed: %v, want ErrMalformed", err)
+	}
+}
+
+func TestAppendHead(t *testing.T) {
+	for n, want := range map[uint64]string{
+		0: "40", 23: "57", 24: "5818", 255: "58ff", 256: "590100", 65535: "59ffff", 65536: "5a00010000", 1<<32 - 1: "5affffffff", 1 << 32: "5b0000000100000000",
+	} {
+		if got := cbor.AppendHead(nil, cbor.Bytes, n); !bytes.Equal(got, unhex(t, want)) {
+			t.Errorf("AppendHead(%d) = %x, want %s", n, got, want)
+		}
+	}
+}

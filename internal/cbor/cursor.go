@@ -33,6 +33,8 @@ type Key struct {
 	Int  int64
 	Text string // set if the key is a text
 	Word bool   // the key is a text, perhaps an empty one
+	// Simple is [Limits.SimpleKey] where that is the key, else 0; Int is 0 beside it.
+	Simple byte
 }
 
 // Name is the key as text; an integer in decimal.
@@ -199,6 +201,15 @@ func (c *Cursor) Array() int {
 // Tag reads the number of a tag; its content is next.
 func (c *Cursor) Tag() uint64 { return c.expect(Tagged) }
 
+// Next is what is left from the next item on, for whoever keeps the place; its end
+// is that of everything.
+func (c *Cursor) Next() []byte {
+	if c.err != nil {
+		return nil
+	}
+	return c.data[c.off:]
+}
+
 // Pairs looks at the map that is next and returns how many pairs it has; 0 for
 // anything else.
 func (c *Cursor) Pairs() int {
@@ -243,6 +254,10 @@ func (c *Cursor) key() Key {
 		return Key{Int: c.Int()}
 	case Text:
 		return Key{Text: c.Text(), Word: true}
+	}
+	if n := c.limit.SimpleKey; n != 0 && c.off+1 < len(c.data) && c.data[c.off] == 0xf8 && c.data[c.off+1] == n {
+		c.head()
+		return Key{Simple: n}
 	}
 	c.failf("a map key of a kind that is not allowed")
 	return Key{}
@@ -384,6 +399,9 @@ func (c *Cursor) walkSimple() any {
 	case 0xf4, 0xf5:
 		return c.data[from] == 0xf5
 	case 0xf6:
+		return nil
+	case 0xf8:
+		c.failf("simple value %d", c.data[from+1])
 		return nil
 	}
 	var f float64

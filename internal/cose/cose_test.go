@@ -591,3 +591,54 @@ func FuzzParseSign1(f *testing.F) {
 		}
 	})
 }
+
+// Headers that have no field of their own: written into the protected header, or in
+// place of the unprotected one, and read back by label.
+func TestMoreHeaders(t *testing.T) {
+	s := newSigner(t, keys.ES256)
+	b := mustSign1(t, s, cose.Header{KeyID: []byte("kid"), Type: int64(294), More: map[int64]any{13: []any{1, "x"}}}, "payload")
+	changed, err := cose.WithUnprotected(b, map[int64]any{17: [][]byte{{1}, {2}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, err := cose.ParseSign1(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := cose.ParseSign1(changed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Verify(keys.ES256, s.Key().Public); err != nil {
+		t.Error(err)
+	}
+	if !m.Covers(before.ToBeSigned()) || before.Item(cose.Unprotected, 17) != nil {
+		t.Error("the signed part has changed")
+	}
+	if got := m.Item(cose.Protected, 13); !bytes.Equal(got, marshal(t, []any{1, "x"})) {
+		t.Errorf("protected 13: %x", got)
+	}
+	if got := m.Item(cose.Unprotected, 17); !bytes.Equal(got, marshal(t, [][]byte{{1}, {2}})) {
+		t.Errorf("unprotected 17: %x", got)
+	}
+	if m.Item(cose.Protected, 17) != nil || m.Item(cose.Unprotected, 13) != nil || m.Protected.Type != int64(294) || string(m.Protected.KeyID) != "kid" {
+		t.Error("headers in the wrong place")
+	}
+	if again, err := cose.WithUnprotected(changed, nil); err != nil || !bytes.Equal(again, b) {
+		t.Errorf("without them again: %x, %v, want %x", again, err, b)
+	}
+	if _, err := cose.Sign1(rand.Reader, s, cose.Header{KeyID: []byte("kid"), More: map[int64]any{4: []byte("other")}}, []byte("x")); err == nil {
+		t.Error("a label given twice was written")
+	}
+	if _, err := cose.WithUnprotected([]byte{0x84}, nil); !errors.Is(err, cose.ErrMalformed) {
+		t.Errorf("WithUnprotected: %v, want ErrMalformed", err)
+	}
+	// One that stands in both buckets is refused when it is read.
+	both, err := cose.WithUnprotected(b, map[int64]any{13: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := cose.ParseSign1(both); !errors.Is(err, cose.ErrMalformed) {
+		t.Errorf("a label in both buckets: %v", err)
+	}
+}

@@ -26,6 +26,9 @@ type Header struct {
 	// X5Chain is a certificate chain, the signer's first, each in DER (label 33,
 	// RFC 9360). It says nothing until somebody has checked it.
 	X5Chain [][]byte
+	// More are further headers by their labels, for writers; [Headers.Item] reads
+	// them. None of the labels above may stand in it. Optional.
+	More map[int64]any
 }
 
 // Labels of RFC 9052 section 3.1, RFC 9596 and RFC 9360.
@@ -61,7 +64,25 @@ func (h Header) encode(alg keys.Algorithm) ([]byte, error) {
 	default:
 		p.X5Chain = h.X5Chain
 	}
-	return cbor.Marshal(p)
+	b, err := cbor.Marshal(p)
+	if err != nil || len(h.More) == 0 {
+		return b, err
+	}
+	all := make(map[int64]any, len(h.More)+5)
+	c, err := cbor.Bundle.Cursor(b)
+	for k := range c.Map() {
+		all[k.Int] = c.Raw()
+	}
+	if err := errors.Join(err, c.Done()); err != nil {
+		return nil, err
+	}
+	for label, v := range h.More {
+		if _, twice := all[label]; twice {
+			return nil, fmt.Errorf("cose: header %d is given twice", label)
+		}
+		all[label] = v
+	}
+	return cbor.Marshal(all)
 }
 
 // maxLabels is the most labels of one bucket.
@@ -77,6 +98,36 @@ type Headers struct {
 
 	algorithm label // as it stands in the protected bucket
 	named     bool  // the protected bucket names an algorithm
+
+	limits  cbor.Limits
+	buckets [2][]byte // the protected and the unprotected map as they came
+}
+
+// A Bucket is one of the two maps of headers.
+type Bucket int
+
+// The buckets: what the signature covers, and what anybody may have changed.
+const (
+	Protected Bucket = iota
+	Unprotected
+)
+
+// Item returns the header with this label as it stands in the bucket, nil if there
+// is none. It is for headers that [Header] has no field for.
+func (h *Headers) Item(in Bucket, number int64) cbor.RawMessage {
+	if len(h.buckets[in]) < 2 { // nothing, or an empty map
+		return nil
+	}
+	c, err := h.limits.Cursor(h.buckets[in])
+	if err != nil {
+		panic("cose: internal error: " + err.Error()) // it was read before
+	}
+	for k := range c.Map() {
+		if k == (label{Int: number}) {
+			return c.Raw()
+		}
+	}
+	return nil
 }
 
 // KeyID returns the kid of either bucket, nil if there is none. It is a hint.
@@ -153,7 +204,7 @@ func (h *Headers) read(protected []byte, c *cbor.Cursor, limits cbor.Limits) err
 	if err := h.readProtected(protected, &seen, limits); err != nil {
 		return err
 	}
-	n := 0
+	from, n := c.Next(), 0
 	for k := range c.Map() {
 		// RFC 9052 section 3: a label must not occur in both buckets. Refusing
 		// equal values too keeps every reader of the message at one answer.
@@ -172,6 +223,7 @@ func (h *Headers) read(protected []byte, c *cbor.Cursor, limits cbor.Limits) err
 			h.Unprotected.read(k, c)
 		}
 	}
+	h.limits, h.buckets = limits, [2][]byte{protected, from[:len(from)-len(c.Next())]}
 	return nil // the caller asks the cursor
 }
 

@@ -13,7 +13,7 @@ import (
 type sign1Message struct {
 	_           struct{} `cbor:",toarray"`
 	Protected   []byte
-	Unprotected struct{}
+	Unprotected map[int64]any
 	Payload     []byte
 	Signature   []byte
 }
@@ -60,6 +60,18 @@ func (d *Draft) Sign(rnd io.Reader, s keys.Signer) ([]byte, error) {
 		return nil, err
 	}
 	return cbor.Marshal(cbor.Tag{Number: tagSign1, Content: sign1Message{Protected: d.protected, Payload: d.payload, Signature: sig}})
+}
+
+// WithUnprotected returns the message b with these headers in place of its
+// unprotected ones. What the signature covers stays to the byte.
+func WithUnprotected(b []byte, headers map[int64]any) ([]byte, error) {
+	m, err := ParseSign1(b)
+	if err != nil {
+		return nil, err
+	}
+	return cbor.Marshal(cbor.Tag{Number: tagSign1, Content: sign1Message{
+		Protected: m.encoded, Unprotected: headers, Payload: m.Payload, Signature: m.Signature,
+	}})
 }
 
 // Sign1 is NewDraft and Sign in one step.
