@@ -23,9 +23,9 @@ type peer struct {
 // perCall is how long a peer may take for an answer.
 const perCall = 2 * time.Minute
 
-// startPeer runs a module of this folder. Without node or the packages the test is
-// skipped, or fails if SANAD_REQUIRE_NPM is 1.
-func startPeer(t testing.TB, module string) *peer {
+// startPeer runs a module of this folder, with these variables in its environment.
+// Without node or the packages the test is skipped, or fails if SANAD_REQUIRE_NPM is 1.
+func startPeer(t testing.TB, module string, environ ...string) *peer {
 	t.Helper()
 	_, err := exec.LookPath("node")
 	if err == nil {
@@ -38,6 +38,7 @@ func startPeer(t testing.TB, module string) *peer {
 		t.Skip("no node or no npm packages in interop/ (scripts/setup-test.sh)")
 	}
 	cmd := exec.CommandContext(t.Context(), "node", "peer.mjs", "./"+module)
+	cmd.Env = append(os.Environ(), environ...)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
