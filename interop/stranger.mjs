@@ -5,7 +5,9 @@
 //
 // Spoil changes how the servers behave from then on: see the places where spoiled is read.
 import { createHash, randomBytes, X509Certificate } from 'node:crypto'
+import { setDefaultResultOrder } from 'node:dns'
 import { createServer } from 'node:https'
+import { setDefaultAutoSelectFamily } from 'node:net'
 import { Openid4vciIssuer } from '@openid4vc/openid4vci'
 import { decodeJwt, Oauth2AuthorizationServer, Oauth2ResourceServer, setGlobalConfig } from '@openid4vc/oauth2'
 import { createOpenid4vpAuthorizationRequest, parseOpenid4vpAuthorizationResponse } from '@openid4vc/openid4vp'
@@ -14,6 +16,10 @@ import { SDJwtVcInstance } from '@sd-jwt/sd-jwt-vc'
 import { DcqlPresentationResult, DcqlQuery } from 'dcql'
 import { encode, hash, publicKey, signer, verify } from './keys.mjs'
 import { decrypt, decryptionKey } from './jwe.mjs'
+
+// Localhost has two addresses, and trying the wrong one first takes longer than Node waits.
+setDefaultResultOrder('ipv4first')
+setDefaultAutoSelectFamily(false)
 
 setGlobalConfig({ allowInsecureUrls: true }) // the wallet comes back to a port of this machine without TLS
 
@@ -245,12 +251,12 @@ async function requestObject(id, walletNonce) {
 async function response(id, form) {
   const t = transactions.get(id)
   if (!t || t.outcome) throw new Refused(400, { error: 'invalid_request', error_description: 'answered already' })
+  if (form.error) { // the library reads answers only
+    t.outcome = { refused: form.error }
+    return { body: {} }
+  }
   try {
     const r = await parseOpenid4vpAuthorizationResponse({ authorizationResponse: form, authorizationRequestPayload: t.payload, callbacks })
-    if (r.authorizationResponsePayload.error) {
-      t.outcome = { refused: r.authorizationResponsePayload.error }
-      return { body: {} }
-    }
     if (!form.response) throw new Error('not encrypted')
     const presented = {}
     t.outcome = { claims: {} }

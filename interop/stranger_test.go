@@ -21,6 +21,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -29,6 +30,7 @@ import (
 	"github.com/sanad-id/sanad/keys"
 	"github.com/sanad-id/sanad/keys/chain"
 	"github.com/sanad-id/sanad/keys/keystest"
+	"github.com/sanad-id/sanad/trust"
 )
 
 const strangerType = "urn:xs:licence:1"
@@ -131,6 +133,7 @@ type holder struct {
 	testing.TB
 	dir, pass string
 	environ   []string
+	log       func() // what else to say when it fails
 }
 
 const passphrase = "correct horse battery"
@@ -140,13 +143,35 @@ const passphrase = "correct horse battery"
 func newHolder(t testing.TB, tlsRoots string) *holder {
 	t.Helper()
 	dir := t.TempDir()
-	h := &holder{t, filepath.Join(dir, "wallet"), filepath.Join(dir, "pass"), append(os.Environ(), "SSL_CERT_FILE="+tlsRoots, "LC_ALL=C")}
+	h := &holder{t, filepath.Join(dir, "wallet"), filepath.Join(dir, "pass"), append(os.Environ(), "SSL_CERT_FILE="+tlsRoots, "LC_ALL=C"), nil}
 	if err := os.WriteFile(h.pass, []byte(passphrase), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	h.run(0, "init")
-	h.cheapen()
+	made.Do(func() {
+		h.run(0, "init")
+		h.cheapen()
+		made.identity, made.err = os.ReadFile(filepath.Join(h.dir, "wallet.age"))
+	})
+	if made.err != nil {
+		t.Fatal(made.err)
+	}
+	// The next ones begin with the same identity: making one takes seconds.
+	for _, folder := range []string{"", "held", "log", "pending"} {
+		if err := os.MkdirAll(filepath.Join(h.dir, folder), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(h.dir, "wallet.age"), made.identity, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	return h
+}
+
+// made is the first wallet of a run.
+var made struct {
+	sync.Once
+	identity []byte
+	err      error
 }
 
 // cheapen puts the wallet under the same passphrase with less work, so that opening it
@@ -189,7 +214,7 @@ func (h *holder) cheapen() {
 }
 
 // in is the same holder in a subtest.
-func (h *holder) in(t testing.TB) *holder { return &holder{t, h.dir, h.pass, h.environ} }
+func (h *holder) in(t testing.TB) *holder { return &holder{t, h.dir, h.pass, h.environ, h.log} }
 
 func (h *holder) command(args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(h.Context(), program(h, "wallet-cli"), append([]string{"--dir", h.dir, "--passphrase-file", h.pass, "--dev-http"}, args...)...)
@@ -208,6 +233,9 @@ func (h *holder) run(want int, args ...string) (printed, said string) {
 		h.Fatal(err)
 	}
 	if got := cmd.ProcessState.ExitCode(); got != want {
+		if h.log != nil {
+			h.log()
+		}
 		h.Fatalf("wallet-cli %s: exit %d, want %d\n%s%s", strings.Join(args, " "), got, want, out.String(), errs.String())
 	}
 	return out.String(), errs.String()
@@ -317,7 +345,9 @@ func TestWalletAtTheirIssuer(t *testing.T) {
 		t.Errorf("shows %s", printed)
 	}
 	// Three copies each: places 0 to 2 and 3 to 5 of their status list.
-	s.call("revoke", map[string]any{"index": 3}, nil)
+	for place := range 3 {
+		s.call("revoke", map[string]any{"index": 3 + place}, nil)
+	}
 	if printed, _ := h.run(0, "show", second); !strings.Contains(printed, "revoked") {
 		t.Errorf("after the revocation it shows %s", printed)
 	}
@@ -402,6 +432,36 @@ func (s *stranger) outcome(a asked) (o outcome) {
 	return o
 }
 
+// registers is a trust bundle in which the verifier is registered for these claims.
+func (s *stranger) registers(t *testing.T, claims []string) (*trust.Bundle, string) {
+	t.Helper()
+	now := time.Now().Truncate(time.Second)
+	sign, root := keystest.Signer(t, keys.TrustBundle, keys.ES256, "bundle"), keystest.Signer(t, keys.TrustRoot, keys.ES256, "trust root")
+	roots, err := trust.SignRoot(rand.Reader, nil, trust.Root{
+		Version: 1, Issued: now.AddDate(0, -2, 0), Expires: now.AddDate(8, 0, 0), Keys: []keys.PublicKey{root.Key().Public}, Threshold: 1,
+		BundleKeys: []keys.PublicKey{sign.Key().Public}, BundleThreshold: 1,
+	}, []keys.Signer{root}, now.AddDate(0, -2, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	content := trust.Content{
+		Roots: roots, Version: 1, AsOf: now.Add(-time.Hour), RefreshBy: now.AddDate(0, 0, 10), OldAfter: now.AddDate(0, 0, 60), Jurisdiction: "XS",
+		Verifiers: []trust.Verifier{{
+			ID: "x509_san_dns:localhost", Names: map[string]string{"en": "Library of strangers"}, Asks: []trust.Asked{{Type: strangerType, Claims: claims}},
+		}},
+		Algorithms: es256,
+	}
+	file, err := content.Sign(rand.Reader, []keys.Signer{sign}, content.AsOf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := trust.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b, s.file(t, "bundle.trust", string(file))
+}
+
 // TestWalletAtTheirVerifier: `wallet-cli` answers a verifier made of @openid4vc with two
 // claims of four, and refuses what a careful wallet refuses of one.
 func TestWalletAtTheirVerifier(t *testing.T) {
@@ -440,6 +500,64 @@ func TestWalletAtTheirVerifier(t *testing.T) {
 			}
 			if got.Invalid != "" || claims["given_name"] != "Arthur" || claims["village"] != "Milliways" || found != tt.want || claims["family_name"] != nil {
 				t.Errorf("the verifier got %+v", got)
+			}
+		})
+	}
+
+	// One that the issuer has revoked: the verifier sees it and does not say so, the wallet
+	// finds out, and the next time it says so at once.
+	t.Run("revoked: the credential", func(t *testing.T) {
+		h := newHolder(t, s.tls)
+		h.run(0, "trust", "root", "--yes", root)
+		h.run(0, "accept", "--yes", "--tx-code-file", code, s.offer(map[string]any{"txCode": "493536"})) // places 3 to 5
+		for place := range 3 {
+			s.call("revoke", map[string]any{"index": 3 + place}, nil)
+		}
+		a := s.request(nil)
+		h.refused("revoked", "present", "--yes", a.Link)
+		if got := s.outcome(a); !strings.Contains(got.Invalid, "Status is not valid") {
+			t.Errorf("the verifier found %+v", got)
+		}
+		a = s.request(nil)
+		h.refused("revoked", "present", "--yes", a.Link)
+		if got := s.outcome(a); got.Refused != "access_denied" {
+			t.Errorf("the second time the verifier got %+v, want that it gets nothing", got)
+		}
+	})
+	t.Run("expired: the credential", func(t *testing.T) {
+		h := newHolder(t, s.tls)
+		h.run(0, "trust", "root", "--yes", root)
+		link, until := s.offer(map[string]any{"txCode": "493536"}), time.Now().Unix()+3
+		s.spoil(t, map[string]any{"credential": map[string]any{"payload": map[string]any{"exp": until}}})
+		h.run(0, "accept", "--yes", "--tx-code-file", code, link)
+		time.Sleep(time.Until(time.Unix(until, 0).Add(50 * time.Millisecond)))
+		a := s.request(nil)
+		h.refused("expired", "present", "--yes", a.Link)
+		if got := s.outcome(a); got.Refused != "access_denied" {
+			t.Errorf("the verifier got %+v, want that it gets nothing", got)
+		}
+	})
+	// The trust bundle registers the verifier by the name in its certificate.
+	for _, tt := range []struct {
+		name   string
+		claims []string
+		want   string
+	}{{"registered for what it asks", []string{"given_name", "village", "number"}, ""}, {"over-asking: registered for less", []string{"given_name", "village"}, "over_asking"}} {
+		t.Run(tt.name, func(t *testing.T) {
+			b, file := s.registers(t, tt.claims)
+			h := newHolder(t, s.tls)
+			h.run(0, "trust", "root", "--yes", root)
+			h.run(0, "trust", "import", "--fingerprint", b.Fingerprint(), file)
+			h.run(0, "accept", "--yes", "--tx-code-file", code, s.offer(map[string]any{"txCode": "493536"}))
+			a := s.request(nil)
+			h.log = func() { t.Logf("the verifier got %+v", s.outcome(a)) }
+			if tt.want != "" {
+				h.refused(tt.want, "present", "--yes", a.Link)
+				return
+			}
+			_, said := h.run(0, "present", "--yes", a.Link)
+			if got := s.outcome(a); got.Invalid != "" || !strings.Contains(said, "Library of strangers") || !strings.Contains(said, "known by the trust bundle of XS") {
+				t.Errorf("the verifier got %+v, the person is shown\n%s", got, said)
 			}
 		})
 	}

@@ -38,6 +38,8 @@ type TrustRequest struct {
 	// RefreshAfter is how long after its date a newer bundle should be there,
 	// OldAfter how long until it is too old to rely on.
 	RefreshAfter, OldAfter time.Duration
+	// Verifiers are those who are registered, all of them. Optional.
+	Verifiers []trust.Verifier
 
 	// Roots is the chain of signed roots and BundleKeys what its last one names;
 	// needed for the first bundle and when the root has changed, otherwise nil.
@@ -245,7 +247,7 @@ func (s *Service) lastContent(r TrustRequest, last, next Publication) (trust.Con
 		return c, nil, ErrNoRoot
 	}
 	c.RefreshBy, c.OldAfter = c.AsOf.Add(r.RefreshAfter), c.AsOf.Add(r.OldAfter)
-	c.Jurisdiction = r.Jurisdiction
+	c.Jurisdiction, c.Verifiers = r.Jurisdiction, r.Verifiers
 	return c, bundleKeys, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -125,6 +126,31 @@ type Verifier struct {
 	ID string
 	// Names is its name by language tag; "en" is required.
 	Names map[string]string
+	// Asks is what it may ask for: wallets refuse when it asks for more. Optional; it
+	// is not limited if nil.
+	Asks []Asked
+}
+
+// Asked is what a registered verifier may ask for of one type.
+type Asked struct {
+	// Type is a credential type.
+	Type string
+	// Claims are paths as oid4vp.PathText writes them, such as "address.locality";
+	// "address" stands for all that is in it.
+	Claims []string
+}
+
+// Allows reports whether it may ask for a claim of a type, by its path.
+func (v Verifier) Allows(typeID, path string) bool {
+	if v.Asks == nil {
+		return true
+	}
+	return slices.ContainsFunc(v.Asks, func(a Asked) bool {
+		return a.Type == typeID && (path == "" || slices.ContainsFunc(a.Claims, func(claim string) bool {
+			rest, ok := strings.CutPrefix(path, claim)
+			return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
+		}))
+	})
 }
 
 // A Bundle is a trust bundle whose signatures were verified. It must not be

@@ -324,6 +324,16 @@ func TestSignRefuses(t *testing.T) {
 		{"a message without English text", func(_ *country, c *trust.Content) { c.Messages[0].Text = nil }, trust.ErrContent},
 		{"a message twice", func(_ *country, c *trust.Content) { c.Messages = append(c.Messages, c.Messages[0]) }, trust.ErrContent},
 		{"a verifier without a name", func(_ *country, c *trust.Content) { c.Verifiers[0].Names = nil }, trust.ErrContent},
+		{"a verifier that may ask for a type twice", func(_ *country, c *trust.Content) {
+			c.Verifiers[0].Asks = append(c.Verifiers[0].Asks, c.Verifiers[0].Asks[0])
+		}, trust.ErrContent},
+		{"a verifier that may ask for no type in particular", func(_ *country, c *trust.Content) { c.Verifiers[0].Asks = []trust.Asked{{}} }, trust.ErrContent},
+		{"a verifier that may ask for a claim without name", func(_ *country, c *trust.Content) {
+			c.Verifiers[0].Asks = []trust.Asked{{Type: "urn:x", Claims: []string{""}}}
+		}, trust.ErrContent},
+		{"a verifier that may ask for far too much", func(_ *country, c *trust.Content) {
+			c.Verifiers[0].Asks = []trust.Asked{{Type: "urn:x", Claims: slices.Repeat([]string{"a"}, 257)}}
+		}, trust.ErrContent},
 		{"a verifier twice", func(_ *country, c *trust.Content) { c.Verifiers = append(c.Verifiers, c.Verifiers[0]) }, trust.ErrContent},
 		{"an authority without its key", func(_ *country, c *trust.Content) { c.Issuers[0].Authority = &trust.Authority{} }, trust.ErrContent},
 		{"no root", func(_ *country, c *trust.Content) { c.Roots = nil }, trust.ErrRootChain},
@@ -426,5 +436,24 @@ func BenchmarkOpen(b *testing.B) {
 		if _, err := trust.Open(file); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// TestAllows: a registration names types and claims, and a claim stands for what is in it.
+func TestAllows(t *testing.T) {
+	v := trust.Verifier{Asks: []trust.Asked{{Type: "urn:a", Claims: []string{"name", "address", "degrees[*].type"}}}}
+	for _, tt := range []struct {
+		typeID, path string
+		want         bool
+	}{
+		{"urn:a", "name", true}, {"urn:a", "", true}, {"urn:a", "address.locality", true}, {"urn:a", "address[0]", true}, {"urn:a", "degrees[*].type", true},
+		{"urn:a", "names", false}, {"urn:a", "address2", false}, {"urn:a", "degrees[*]", false}, {"urn:a", "born", false}, {"urn:b", "name", false}, {"urn:b", "", false},
+	} {
+		if got := v.Allows(tt.typeID, tt.path); got != tt.want {
+			t.Errorf("Allows(%q, %q) = %v", tt.typeID, tt.path, got)
+		}
+	}
+	if !(trust.Verifier{}).Allows("urn:b", "born") {
+		t.Error("a verifier without limits is limited")
 	}
 }

@@ -200,6 +200,7 @@ func (c Content) lint(now time.Time) faults {
 	for _, v := range c.Verifiers {
 		f.id("verifier", v.ID)
 		f.texts("verifier "+v.ID, v.Names, 200)
+		f.asks(v)
 	}
 	if len(c.Issuers) > maxIssuers || len(c.Types) > maxTypes || len(c.Status) > maxLists ||
 		len(c.Messages) > maxMessages || len(c.Verifiers) > maxVerifiers {
@@ -286,6 +287,22 @@ func (f *faults) credentialType(t credential.Type) {
 func (f *faults) id(what, s string) {
 	if s == "" || len(s) > 255 || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		f.add("%s id %.80q, want 1 to 255 printable ASCII characters without spaces", what, s)
+	}
+}
+
+// asks checks what a verifier may ask for.
+func (f *faults) asks(v Verifier) {
+	if len(v.Asks) > maxAsks {
+		f.add("verifier %.80q may ask for more than %d types", v.ID, maxAsks)
+	}
+	for i, a := range v.Asks {
+		f.id("type that a verifier may ask for", a.Type)
+		if len(a.Claims) > maxAskedClaims || slices.ContainsFunc(a.Claims, func(c string) bool { return c == "" || len(c) > 255 }) {
+			f.add("verifier %.80q, type %.80q: more than %d claims, or one of no or more than 255 bytes", v.ID, a.Type, maxAskedClaims)
+		}
+		if slices.ContainsFunc(v.Asks[:i], func(other Asked) bool { return other.Type == a.Type }) {
+			f.add("verifier %.80q: the type %.80q twice", v.ID, a.Type)
+		}
 	}
 }
 

@@ -141,9 +141,11 @@ func (c *country) content(t testing.TB) trust.Content {
 				},
 			},
 		},
-		Status:     []status.Snapshot{packed(t, listURI, days(-1), 7)},
-		Messages:   []trust.Message{{ID: "outage-1", Text: map[string]string{"en": "The registry is re-issuing cards."}}},
-		Verifiers:  []trust.Verifier{{ID: "xx-bank-12", Names: map[string]string{"en": "Bank, branch 12"}}},
+		Status:   []status.Snapshot{packed(t, listURI, days(-1), 7)},
+		Messages: []trust.Message{{ID: "outage-1", Text: map[string]string{"en": "The registry is re-issuing cards."}}},
+		Verifiers: []trust.Verifier{{ID: "xx-bank-12", Names: map[string]string{"en": "Bank, branch 12"}, Asks: []trust.Asked{
+			{Type: "urn:xx:birth:1", Claims: []string{"name", "address"}},
+		}}},
 		Algorithms: keys.Algorithms(), MinimumVersion: "0.1.0",
 	}
 }

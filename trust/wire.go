@@ -25,13 +25,15 @@ const (
 
 // Limits of what a bundle holds.
 const (
-	maxIssuers    = 10_000
-	maxKeys       = 20_000 // of all issuers
-	maxTypes      = 10_000
-	maxLists      = 10_000
-	maxMessages   = 100
-	maxVerifiers  = 50_000
-	maxAlgorithms = 16
+	maxIssuers     = 10_000
+	maxKeys        = 20_000 // of all issuers
+	maxTypes       = 10_000
+	maxAsks        = 64  // types that one verifier may ask for, and
+	maxAskedClaims = 256 // claims of one of them
+	maxLists       = 10_000
+	maxMessages    = 100
+	maxVerifiers   = 50_000
+	maxAlgorithms  = 16
 )
 
 // Errors about the form of a file.
@@ -74,15 +76,26 @@ type wireBundle struct {
 	Types          []cbor.RawMessage `cbor:"10,keyasint"`
 	Status         []cbor.RawMessage `cbor:"11,keyasint"`
 	Messages       []wireMessage     `cbor:"12,keyasint,omitempty"`
-	Verifiers      []wireMessage     `cbor:"13,keyasint,omitempty"`
+	Verifiers      []wireVerifier    `cbor:"13,keyasint,omitempty"`
 	MinimumVersion string            `cbor:"14,keyasint,omitempty"`
 	Algorithms     []int64           `cbor:"15,keyasint"`
 }
 
-// A wireMessage is a message or a verifier: an id with texts.
+// A wireMessage is an id with texts.
 type wireMessage struct {
 	ID    string            `cbor:"1,keyasint"`
 	Texts map[string]string `cbor:"2,keyasint"`
+}
+
+type wireVerifier struct {
+	ID    string            `cbor:"1,keyasint"`
+	Names map[string]string `cbor:"2,keyasint"`
+	Asks  []wireAsked       `cbor:"3,keyasint,omitempty"`
+}
+
+type wireAsked struct {
+	Type   string   `cbor:"1,keyasint"`
+	Claims []string `cbor:"2,keyasint"`
 }
 
 type wireIssuer struct {
@@ -167,7 +180,11 @@ func (c Content) marshal() ([]byte, error) {
 		w.Messages = append(w.Messages, wireMessage{m.ID, m.Text})
 	}
 	for _, v := range c.Verifiers {
-		w.Verifiers = append(w.Verifiers, wireMessage{v.ID, v.Names})
+		one := wireVerifier{ID: v.ID, Names: v.Names}
+		for _, a := range v.Asks {
+			one.Asks = append(one.Asks, wireAsked(a))
+		}
+		w.Verifiers = append(w.Verifiers, one)
 	}
 	for _, a := range c.Algorithms {
 		w.Algorithms = append(w.Algorithms, a.COSE())
@@ -286,7 +303,11 @@ func (w *wireBundle) content() (Content, error) {
 		c.Messages = append(c.Messages, Message{m.ID, m.Texts})
 	}
 	for _, v := range w.Verifiers {
-		c.Verifiers = append(c.Verifiers, Verifier{v.ID, v.Texts})
+		one := Verifier{ID: v.ID, Names: v.Names}
+		for _, a := range v.Asks {
+			one.Asks = append(one.Asks, Asked(a))
+		}
+		c.Verifiers = append(c.Verifiers, one)
 	}
 	for _, n := range w.Algorithms {
 		// One that we do not carry allows no key that we could use.

@@ -209,8 +209,16 @@ const (
 	OtherAddress Refusal = "other_address"
 	// PlainAnswer: the answer would not be encrypted.
 	PlainAnswer Refusal = "plain_answer"
+	// OverAsking: a registered verifier asks for more than it is registered for.
+	OverAsking Refusal = "over_asking"
 	// NothingToShow: no credential in the wallet answers the request.
 	NothingToShow Refusal = "nothing_to_show"
+	// Expired: the credentials of the type that is asked for are out of their dates.
+	Expired Refusal = "expired"
+	// Revoked: the issuer's list says that the credential does not stand any more.
+	Revoked Refusal = "revoked"
+	// Suspended: the issuer's list says that the credential does not stand at present.
+	Suspended Refusal = "suspended"
 	// BadChoice: what was chosen is not what was asked for.
 	BadChoice Refusal = "bad_choice"
 )
@@ -221,7 +229,8 @@ func Refusals() []Refusal {
 		BadLink, UnsafeAddress, BadMessage, PeerRefused,
 		OtherIssuer, MetadataSigner, UnknownIssuer, NotUsable, WeakServer, NeedsTxCode, NeedsSignIn, OtherAnswer, NotAsIssued, OtherKey,
 		OtherType, OtherCredentialIssuer, BadSignature, BadDates, BadType,
-		UnsignedRequest, ForgedRequest, UnknownVerifier, OldRequest, OtherWallet, OtherAddress, PlainAnswer, NothingToShow, BadChoice,
+		UnsignedRequest, ForgedRequest, UnknownVerifier, OldRequest, OtherWallet, OtherAddress, PlainAnswer, OverAsking, NothingToShow, Expired, Revoked, Suspended,
+		BadChoice,
 	}
 }
 

@@ -44,14 +44,17 @@ type Copy struct {
 	Key []byte `json:"key"`
 	// Shown counts how often it was presented, or about to be: it is raised first.
 	Shown int `json:"shown"`
+	// Revoked says that the issuer's list held it for revoked when the wallet last
+	// looked. That is for good: it is not shown any more.
+	Revoked bool `json:"revoked,omitempty"`
 }
 
-// Fresh is the place of the copy to show next: the one that was shown least, the
-// first of several.
+// Fresh is the place of the copy to show next: of those that are not revoked the one
+// that was shown least, the first of several.
 func (h *Held) Fresh() int {
 	best := 0
 	for i, c := range h.Copies {
-		if c.Shown < h.Copies[best].Shown {
+		if b := h.Copies[best]; b.Revoked && !c.Revoked || b.Revoked == c.Revoked && c.Shown < b.Shown {
 			best = i
 		}
 	}

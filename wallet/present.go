@@ -14,6 +14,7 @@ import (
 	"github.com/sanad-id/sanad/keys"
 	"github.com/sanad-id/sanad/keys/chain"
 	"github.com/sanad-id/sanad/oid4vp"
+	"github.com/sanad-id/sanad/trust"
 )
 
 // An Inquiry is a request of a verifier as the person is asked about it: who asks, on
@@ -35,6 +36,7 @@ type Inquiry struct {
 	request *oid4vp.Request
 	match   *oid4vp.Match
 	held    []shown
+	left    Refusal // why a credential of a type that is asked for was left out, "" if none was
 }
 
 // shown is a credential of the wallet with the copy that would be shown.
@@ -108,6 +110,9 @@ func (a *Agent) Inquire(ctx context.Context, link string) (*Inquiry, error) {
 	q := &Inquiry{Verifier: a.verifier(r), request: r}
 	if q.Verifier.Vouched == ByNobody && r.Client.ID.Prefix == oid4vp.X509SANDNS {
 		return nil, refuse(UnknownVerifier, "no authority vouches for the name %s", r.Client.ID.Name)
+	}
+	if err := a.registered(r); err != nil {
+		return nil, err
 	}
 	if r.Policy != nil {
 		q.Purpose, q.Kept, q.Verifier.Said = r.Policy.Purpose, &r.Policy.Retention, r.Policy.Name
@@ -230,15 +235,67 @@ func (a *Agent) verifier(r *oid4vp.Request) Party {
 	if a.cfg.Trust == nil {
 		return p
 	}
-	for _, v := range a.cfg.Trust.Verifiers {
-		if v.ID == p.ID {
-			p.Vouched, p.Names, p.Anchor = ByBundle, v.Names, a.cfg.Trust.Jurisdiction
-		}
+	if v := a.registration(r); v != nil {
+		p.Vouched, p.Names, p.Anchor = ByBundle, v.Names, a.cfg.Trust.Jurisdiction
 	}
 	return p
 }
 
-// match finds what can answer. A credential out of its dates answers nothing.
+// registration is what the trust bundle says of the verifier of a request, nil if it does
+// not name it. One that a root vouches for is also known by its name in the form
+// x509_san_dns:HOST, so that it need not be registered anew with each certificate.
+func (a *Agent) registration(r *oid4vp.Request) *trust.Verifier {
+	if a.cfg.Trust == nil {
+		return nil
+	}
+	ids := []string{r.Client.ID.String()}
+	if r.Client.Anchor != "" {
+		for _, host := range r.Client.Hosts {
+			ids = append(ids, oid4vp.ClientID{Prefix: oid4vp.X509SANDNS, Name: host}.String())
+		}
+	}
+	for _, id := range ids {
+		for i := range a.cfg.Trust.Verifiers {
+			if v := &a.cfg.Trust.Verifiers[i]; v.ID == id {
+				return v
+			}
+		}
+	}
+	return nil
+}
+
+// registered refuses a verifier that asks for more than it is registered for: for another
+// type, or another claim of a type, be it optional.
+func (a *Agent) registered(r *oid4vp.Request) error {
+	v := a.registration(r)
+	if v == nil || v.Asks == nil {
+		return nil
+	}
+	for _, c := range r.Query.Credentials {
+		if c.Format != credential.FormatSDJWT {
+			continue // nothing in this wallet answers it
+		}
+		for _, t := range c.Types {
+			if !v.Allows(t, "") {
+				return refuse(OverAsking, "the type %.200q", t)
+			}
+			for _, claim := range c.Claims {
+				// A dot in a name is not one between names.
+				odd := slices.ContainsFunc(claim.Path, func(step any) bool {
+					s, ok := step.(string)
+					return ok && strings.ContainsAny(s, ".[")
+				})
+				if path := oid4vp.PathText(claim.Path); odd || !v.Allows(t, path) {
+					return refuse(OverAsking, "%.200q of the type %.200q", path, t)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// match finds what can answer. A credential that is out of its dates or revoked answers
+// nothing.
 func (a *Agent) match(q *Inquiry) error {
 	all, err := a.cfg.Wallet.Held()
 	if err != nil {
@@ -248,7 +305,16 @@ func (a *Agent) match(q *Inquiry) error {
 	for _, h := range all {
 		i := h.Fresh()
 		p, err := sdjwt.Parse(h.Copies[i].Credential)
-		if err != nil || p.Problem != nil || !usable(p.Credential, a.now()) {
+		if err != nil || p.Problem != nil {
+			continue
+		}
+		if !usable(p.Credential, a.now()) || h.Copies[i].Revoked {
+			if slices.ContainsFunc(q.request.Query.Credentials, func(c oid4vp.CredentialQuery) bool { return slices.Contains(c.Types, h.Type) }) {
+				q.left = Expired
+				if h.Copies[i].Revoked {
+					q.left = Revoked
+				}
+			}
 			continue
 		}
 		c, err := oid4vp.HeldSDJWT(p)
@@ -330,7 +396,13 @@ type Choice struct {
 
 // Least is the least that answers: for each credential that the verifier needs the first
 // that can, without optional claims.
+//
+// If there is nothing that answers, the refusal says to the person why: [NothingToShow],
+// [Expired] or [Revoked]. The verifier hears the same in all cases ([Agent.Decline]).
 func (q *Inquiry) Least() ([]Choice, error) {
+	if !q.Possible && q.left != "" {
+		return nil, refuse(q.left, "")
+	}
 	if !q.Possible {
 		return nil, refuse(NothingToShow, "")
 	}
@@ -412,7 +484,33 @@ func (a *Agent) Present(ctx context.Context, q *Inquiry, chosen []Choice) (next 
 	if err != nil {
 		return "", err
 	}
+	if answer.Status == 400 {
+		if err := a.explain(ctx, q, choices); err != nil {
+			return "", err
+		}
+	}
 	return a.reply(answer)
+}
+
+// explain looks for what a verifier, which does not say why it refused, may have seen: that
+// the issuer revoked or suspended what was shown.
+func (a *Agent) explain(ctx context.Context, q *Inquiry, choices []oid4vp.Choice) error {
+	for _, c := range choices {
+		h, err := a.cfg.Wallet.Get(q.held[c.Credential].held.ID)
+		if err != nil {
+			return err
+		}
+		// A list that is out of reach explains nothing.
+		if r, ok := errors.AsType[*credential.RejectedError](a.Status(ctx, h)); ok {
+			switch r.Reason {
+			case credential.Revoked:
+				return refuse(Revoked, "the verifier refused it, and the issuer says that it has revoked it")
+			case credential.Suspended:
+				return refuse(Suspended, "the verifier refused it, and the issuer says that it has suspended it")
+			}
+		}
+	}
+	return nil
 }
 
 // reply reads the verifier's answer. It is never followed: where the person goes is

@@ -14,6 +14,7 @@ import (
 
 	"github.com/sanad-id/sanad/credential"
 	"github.com/sanad-id/sanad/credential/sdjwt"
+	"github.com/sanad-id/sanad/credential/status"
 	"github.com/sanad-id/sanad/internal/jose"
 	"github.com/sanad-id/sanad/keys"
 	"github.com/sanad-id/sanad/keys/chain"
@@ -64,6 +65,7 @@ type world struct {
 	waiting  []keys.PublicKey
 	tries    int
 	client   string // of the token request
+	list     *status.List
 
 	// The verifier.
 	request   *oid4vp.Request
@@ -128,9 +130,13 @@ func newWorld(t testing.TB) *world {
 }
 
 func (w *world) certificate(s keys.Signer, name, address string) []byte {
+	return w.certificateAt(s, name, address, now)
+}
+
+func (w *world) certificateAt(s keys.Signer, name, address string, at time.Time) []byte {
 	w.t.Helper()
 	der, err := chain.Issue(rand.Reader, w.root, keystest.Signer(w.t, keys.CertificateRoot, keys.ES256, "root"),
-		chain.Subject{Name: chain.Name{Organization: name}, Address: address, Key: s.Key().Public}, now.AddDate(0, -1, 0), now.AddDate(1, 0, 0))
+		chain.Subject{Name: chain.Name{Organization: name}, Address: address, Key: s.Key().Public}, at.AddDate(0, -1, 0), at.AddDate(1, 0, 0))
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -278,6 +284,15 @@ func (w *world) answer(u *url.URL, r wallet.Request) wallet.Answer {
 		return w.json(sdjwt.IssuerMetadata(issuerURL, []keys.Key{w.signer.Key()}, now))
 	case "/type/licence":
 		return w.json([]byte(w.document), nil)
+	case "/jwks.json":
+		return w.json(keys.JWKS([]keys.Key{keystest.Signer(w.t, keys.StatusList, keys.ES256, "status").Key()}), nil)
+	case "/status/1":
+		token, err := status.SignJWT(rand.Reader, keystest.Signer(w.t, keys.StatusList, keys.ES256, "status"), status.TokenInfo{
+			URI: issuerURL + "/status/1", IssuedAt: w.now, Expires: w.now.Add(time.Hour), TTL: time.Minute, List: w.list,
+		}, w.now, jose.Tokens{})
+		a := w.json(token, err)
+		a.Type = status.MediaTypeJWT
+		return a
 	case "/par":
 		return w.par(r, form)
 	case "/token":

@@ -4,11 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -21,6 +23,7 @@ import (
 	"github.com/sanad-id/sanad/oid4vci"
 	"github.com/sanad-id/sanad/registry/sqltable"
 	"github.com/sanad-id/sanad/store"
+	"github.com/sanad-id/sanad/trust"
 )
 
 // Config is the settings file of the issuer, in YAML. A key that is not in it
@@ -311,6 +314,35 @@ type TrustConfig struct {
 	// StatusListLifetime is how long a published status list may be used by
 	// verifiers that fetch it. Optional; 7 days if zero.
 	StatusListLifetime Duration `yaml:"status_list_lifetime"`
+
+	// Verifiers are registered in the trust bundle, with what they may ask for: wallets
+	// name them, and refuse when one asks for more. By client identifier, such as
+	// "x509_san_dns:library.example" for whoever has a certificate of that name under
+	// the root that wallets trust. Optional.
+	Verifiers map[string]VerifierConfig `yaml:"verifiers,omitempty"`
+}
+
+// VerifierConfig is a registered verifier.
+type VerifierConfig struct {
+	// Names is its name by language; "en" is required.
+	Names map[string]string `yaml:"names"`
+
+	// Asks is what it may ask for: claims by type, such as "address.locality", or
+	// "address" for all of it. Optional; it may ask for anything if absent.
+	Asks map[string][]string `yaml:"asks,omitempty"`
+}
+
+// registered is the verifiers as a bundle shows them.
+func (t TrustConfig) registered() []trust.Verifier {
+	var all []trust.Verifier
+	for _, id := range slices.Sorted(maps.Keys(t.Verifiers)) {
+		v := trust.Verifier{ID: id, Names: t.Verifiers[id].Names}
+		for _, typeID := range slices.Sorted(maps.Keys(t.Verifiers[id].Asks)) {
+			v.Asks = append(v.Asks, trust.Asked{Type: typeID, Claims: t.Verifiers[id].Asks[typeID]})
+		}
+		all = append(all, v)
+	}
+	return all
 }
 
 // KeysConfig says how long signing keys serve.
@@ -494,6 +526,9 @@ func (c *Config) check() error {
 	need(c.Keystore != "", "keystore must name the key file")
 	need(c.Journal != "", "journal must name a folder on another disk, or be \"none\" to do without")
 	need(c.Trust.OldAfter >= c.Trust.RefreshBy, "trust.old_after must not be shorter than trust.refresh_by")
+	for id, v := range c.Trust.Verifiers {
+		need(v.Names["en"] != "", "trust.verifiers.%s.names must have an English name (en)", id)
+	}
 	need(c.Keys.VerifyFor >= c.Keys.SignFor, "keys.verify_for must not be shorter than keys.sign_for")
 	c.Audit.check(need)
 	c.Serve.check(need, c.Sources)

@@ -99,6 +99,7 @@ func TestReadConfigRefuses(t *testing.T) {
 		{"span without unit", good + "keys: {sign_for: 30}\n", "time span"},
 		{"span that overflows", good + "keys: {sign_for: 2000000000y}\n", "time span"},
 		{"old before refresh", good + "trust: {refresh_by: 30d, old_after: 1d}\n", "old_after"},
+		{"a verifier without a name", good + "trust: {verifiers: {\"x509_san_dns:a.example\": {names: {fr: A}}}}\n", "trust.verifiers.x509_san_dns:a.example"},
 		{"verify shorter than sign", good + "keys: {sign_for: 30d, verify_for: 1d}\n", "verify_for"},
 		{"source without a file", good + "sources: {births: {id_column: n}}\n", "sources.births"},
 		{"delimiter of two characters", good + "sources: {births: {csv: b, delimiter: ab}}\n", "delimiter"},

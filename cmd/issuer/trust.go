@@ -138,6 +138,7 @@ func (a *app) publish(cmd *cobra.Command, edit func(*issuance.TrustRequest)) (*t
 	r := issuance.TrustRequest{
 		Names: a.cfg.Issuer.Names, Country: a.cfg.Issuer.Country, Jurisdiction: a.cfg.Issuer.Country,
 		RefreshAfter: time.Duration(a.cfg.Trust.RefreshBy), OldAfter: time.Duration(a.cfg.Trust.OldAfter), Actor: a.actor,
+		Verifiers: a.cfg.Trust.registered(),
 	}
 	edit(&r)
 	p, err := a.service.PublishTrust(cmd.Context(), r)

@@ -150,7 +150,7 @@ func (p *program) showCommand() *cobra.Command {
 			}
 			status := "not_asked"
 			if !offline && parsed.Problem == nil {
-				if status, err = p.status(cmd.Context(), w, h, parsed); err != nil {
+				if status, err = p.status(cmd.Context(), w, h); err != nil {
 					return err
 				}
 			}
@@ -182,12 +182,12 @@ func (p *program) showCommand() *cobra.Command {
 
 // status is what the issuer's list says now, in the words of package credential: good,
 // or a reason; unknown if the list was not to be had.
-func (p *program) status(ctx context.Context, w *wallet.Wallet, h wallet.Held, parsed *sdjwt.Parsed) (string, error) {
+func (p *program) status(ctx context.Context, w *wallet.Wallet, h wallet.Held) (string, error) {
 	a, err := p.agent(w)
 	if err != nil {
 		return "", err
 	}
-	err = a.Status(ctx, h, parsed)
+	err = a.Status(ctx, h)
 	if r, ok := errors.AsType[*credential.RejectedError](err); ok {
 		return string(r.Reason), nil
 	}

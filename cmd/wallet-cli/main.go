@@ -134,7 +134,11 @@ var advice = map[wallet.Refusal]string{
 	wallet.OtherWallet:           "ask the verifier for a new link",
 	wallet.OtherAddress:          "do not answer: it would go to somebody else",
 	wallet.PlainAnswer:           "tell the verifier: answers have to be encrypted",
+	wallet.OverAsking:            "do not answer: it asks for more than it may; tell the authority that registered it",
 	wallet.NothingToShow:         "wallet-cli list shows what you hold",
+	wallet.Expired:               "ask the office for a new one",
+	wallet.Revoked:               "ask the office why, and for a new one",
+	wallet.Suspended:             "ask the office why, and when it will stand again",
 	wallet.BadChoice:             "see the request without --yes for what can be chosen",
 }
 
