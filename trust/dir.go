@@ -1,11 +1,9 @@
 package trust
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,15 +11,9 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"time"
 
 	"github.com/sanad-id/sanad/internal/durable"
 )
-
-// ErrMemory: the high-water mark cannot be read. It is not replaced by itself,
-// because what it said would be forgotten: whoever removes the folder starts again
-// with first trust.
-var ErrMemory = errors.New("trust: the verifier's memory is damaged")
 
 var _ Memory = (*DirMemory)(nil)
 
@@ -51,19 +43,6 @@ const (
 	bundleSuffix = ".trust"
 )
 
-// A mark is the file of that name: a line with the SHA-256 of the rest, in
-// hexadecimal, and JSON.
-type mark struct {
-	HighWater       uint64    `json:"high_water"`
-	BundleHash      string    `json:"bundle_hash"`
-	AsOf            time.Time `json:"as_of"`
-	RootFingerprint string    `json:"root_fingerprint"`
-	RootVersion     uint64    `json:"root_version"`
-	RootHash        string    `json:"root_hash"`
-	NewestSeen      time.Time `json:"newest_seen"`
-	File            string    `json:"file_sha256,omitempty"`
-}
-
 // Load implements [Memory].
 func (m *DirMemory) Load() (State, error) {
 	m.mu.Lock()
@@ -77,17 +56,11 @@ func (m *DirMemory) Load() (State, error) {
 	if err != nil {
 		return State{}, err
 	}
-	st, err := mk.state()
-	if err != nil {
-		return State{}, err
-	}
 	file, err := readLimited(m.bundlePath(mk.File), MaxFile)
-	if sum := sha256.Sum256(file); err != nil || hex.EncodeToString(sum[:]) != mk.File {
-		st.Damaged = true
-		return st, nil
+	if err != nil {
+		file = nil
 	}
-	st.Bundle = file
-	return st, nil
+	return mk.with(file)
 }
 
 func (m *DirMemory) bundlePath(sum string) string {
@@ -106,39 +79,7 @@ func (m *DirMemory) readMark() (mark, error) {
 	if err != nil {
 		return mark{}, fmt.Errorf("%w: %w", ErrMemory, err)
 	}
-	sum, rest, _ := bytes.Cut(b, []byte("\n"))
-	if want := sha256.Sum256(rest); string(sum) != hex.EncodeToString(want[:]) {
-		return mark{}, fmt.Errorf("%w: the mark does not have its checksum", ErrMemory)
-	}
-	var mk mark
-	if err := json.Unmarshal(rest, &mk); err != nil {
-		return mark{}, fmt.Errorf("%w: the mark is not JSON", ErrMemory)
-	}
-	if _, err := mk.state(); err != nil {
-		return mark{}, err
-	}
-	return mk, nil
-}
-
-func (mk mark) state() (State, error) {
-	st := State{
-		HighWater: mk.HighWater, AsOf: mk.AsOf.UTC(), RootFingerprint: mk.RootFingerprint,
-		RootVersion: mk.RootVersion, NewestSeen: mk.NewestSeen.UTC(),
-	}
-	for _, h := range []struct {
-		text string
-		into *[32]byte
-	}{{mk.BundleHash, &st.BundleHash}, {mk.RootHash, &st.RootHash}} {
-		b, err := hex.DecodeString(h.text)
-		if err != nil || len(b) != len(h.into) {
-			return State{}, fmt.Errorf("%w: the mark holds no hash", ErrMemory)
-		}
-		copy(h.into[:], b)
-	}
-	if !st.Trusted() || st.HighWater == 0 || st.RootVersion == 0 {
-		return State{}, fmt.Errorf("%w: the mark trusts nobody", ErrMemory)
-	}
-	return st, nil
+	return decodeMark(b)
 }
 
 // Save implements [Memory]. It also returns [ErrOtherRoot] and [ErrMixed] if
@@ -151,8 +92,8 @@ func (m *DirMemory) Save(st State) error {
 }
 
 func (m *DirMemory) save(st State) error {
-	if !st.Trusted() || st.HighWater == 0 || st.RootVersion == 0 {
-		return errors.New("trust: there is nothing to remember yet")
+	if !st.memorable() {
+		return errNothing
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -169,11 +110,7 @@ func (m *DirMemory) save(st State) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	next := mark{
-		HighWater: st.HighWater, BundleHash: hex.EncodeToString(st.BundleHash[:]), AsOf: st.AsOf.UTC(),
-		RootFingerprint: st.RootFingerprint, RootVersion: st.RootVersion, RootHash: hex.EncodeToString(st.RootHash[:]),
-		NewestSeen: st.NewestSeen.UTC(),
-	}
+	next := markOf(st)
 	if err == nil {
 		if err := next.follows(old); err != nil {
 			return err
@@ -188,33 +125,14 @@ func (m *DirMemory) save(st State) error {
 	} else if old.BundleHash == next.BundleHash {
 		next.File = old.File
 	}
-	b, err := json.MarshalIndent(next, "", "  ")
+	b, err := next.encode()
 	if err != nil {
 		return err
 	}
-	sum := sha256.Sum256(b)
-	if err := durable.Replace(filepath.Join(m.dir, markFile), append([]byte(hex.EncodeToString(sum[:])+"\n"), b...), 0o600); err != nil {
+	if err := durable.Replace(filepath.Join(m.dir, markFile), b, 0o600); err != nil {
 		return err
 	}
 	m.removeOthers(next.File)
-	return nil
-}
-
-// follows checks that the mark does not go back behind old, and keeps the newest
-// date of both.
-func (mk *mark) follows(old mark) error {
-	switch {
-	case mk.RootFingerprint != old.RootFingerprint:
-		return ErrOtherRoot
-	case mk.HighWater < old.HighWater || mk.RootVersion < old.RootVersion:
-		return fmt.Errorf("%w: version %d is stored by now", ErrRollback, old.HighWater)
-	case mk.HighWater == old.HighWater && mk.BundleHash != old.BundleHash,
-		mk.RootVersion == old.RootVersion && mk.RootHash != old.RootHash:
-		return ErrMixed
-	}
-	if mk.NewestSeen.Before(old.NewestSeen) {
-		mk.NewestSeen = old.NewestSeen
-	}
 	return nil
 }
 

@@ -19,7 +19,6 @@
 package i18n
 
 import (
-	"embed"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -32,13 +31,8 @@ import (
 
 	"golang.org/x/text/feature/plural"
 	"golang.org/x/text/language"
-	"golang.org/x/text/message"
-	"golang.org/x/text/number"
 	"golang.org/x/text/unicode/bidi"
 )
-
-//go:embed catalog/*.json
-var files embed.FS
 
 // tags are the languages we have, English first: it is what remains when nothing
 // suits.
@@ -47,10 +41,6 @@ var tags = []language.Tag{
 }
 
 var matcher = language.NewMatcher(tags)
-
-// areas are the parts of the console and the printed certificate, each with a
-// catalogue of its own beside the one that all programs share.
-var areas = []string{"console", "staff", "work", "manage", "paper"}
 
 // Areas returns the names of the catalogues beside the shared one.
 func Areas() []string { return slices.Clone(areas) }
@@ -80,9 +70,6 @@ const (
 
 // numerals are the signs of the scripts that have their own.
 var numerals = map[string]string{"bn": "০১২৩৪৫৬৭৮৯", "ar": "٠١٢٣٤٥٦٧٨٩"}
-
-// numbering is what CLDR calls them; their marks between groups may differ, too.
-var numbering = map[string]string{"bn": "beng", "ar": "arab"}
 
 const westNumerals = "0123456789"
 
@@ -164,6 +151,18 @@ func (l Language) WithDigits(d Digits) Language {
 
 // String is Tag.
 func (l Language) String() string { return l.Tag() }
+
+// Keys returns the keys of an area, in order.
+func Keys(area string) []string {
+	var keys []string
+	for key := range catalogs()[0] {
+		if strings.HasPrefix(key, area+".") {
+			keys = append(keys, key)
+		}
+	}
+	slices.Sort(keys)
+	return keys
+}
 
 // Has reports whether there is a sentence for key, if only in English.
 func Has(key string) bool {
@@ -306,33 +305,6 @@ func (l Language) Digits(s string) string {
 		}
 		return r
 	}, s)
-}
-
-// Quantity returns how many of something there are, with the marks between groups
-// of digits that the language uses: "12,345", "12 345", "১২,৩৪৫".
-func (l Language) Quantity(n int) string { return l.write(number.Decimal(n)) }
-
-// Decimal returns x with that many digits after the mark, rounded.
-func (l Language) Decimal(x float64, digits int) string {
-	return l.write(number.Decimal(x, number.Scale(digits)))
-}
-
-// Percent returns a share of one as a percentage without a fraction: "12%".
-func (l Language) Percent(share float64) string {
-	return l.write(number.Percent(share, number.Scale(0)))
-}
-
-// write formats a number with the marks of the language and then with its digits.
-func (l Language) write(n number.Formatter) string {
-	system, own := numbering[l.Tag()]
-	if l.digits != OwnDigits || !own {
-		system = "latn"
-	}
-	tag, err := l.format().SetTypeForKey("nu", system)
-	if err != nil {
-		panic("i18n: internal error: " + err.Error())
-	}
-	return l.Digits(message.NewPrinter(tag).Sprint(n))
 }
 
 // Date returns the day of t in UTC with the month in words: "12 November 2026".
