@@ -55,6 +55,12 @@ const (
 	IssuerFenced    Kind = "issuer.fenced"   // was closed for work
 	BackupMade      Kind = "backup.made"
 	AuditCheckpoint Kind = "audit.checkpoint"
+
+	// What an operator of the console does: Actor is the operator's id, Reason the
+	// action, Detail the id of its subject, Digest that of what was shown.
+	OperatorIntended Kind = "operator.intended" // is about to be done
+	OperatorDone     Kind = "operator.done"     // was done
+	OperatorFailed   Kind = "operator.failed"   // was not done after all
 )
 
 var kinds = []Kind{
@@ -62,6 +68,7 @@ var kinds = []Kind{
 	CredentialSuperseded, CredentialLeftover, BatchStarted, BatchResumed, BatchFinished, KeyGenerated,
 	KeyActivated, KeyRetired, KeyCompromised, TrustPublished, StatusPublished, ProgrammeAdded, IssuerCreated,
 	IssuerRestored, IssuerFenced, BackupMade, AuditCheckpoint,
+	OperatorIntended, OperatorDone, OperatorFailed,
 }
 
 // Kinds is every kind of event.

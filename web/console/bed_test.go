@@ -10,12 +10,14 @@ import (
 	"net/http/cookiejar"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/sanad-id/sanad/internal/web"
+	"github.com/sanad-id/sanad/issuance"
 	"github.com/sanad-id/sanad/staff"
 	"github.com/sanad-id/sanad/store/desk"
 	"github.com/sanad-id/sanad/web/console"
@@ -32,6 +34,8 @@ type bed struct {
 	url string
 	// front is the address of the console in a real browser.
 	front string
+	// audit is the issuer's audit log.
+	audit *auditLog
 
 	mu  sync.Mutex
 	now time.Time
@@ -43,11 +47,11 @@ type bed struct {
 // north and south.
 func newBed(t *testing.T, change ...func(*console.Config)) *bed {
 	t.Helper()
-	b := &bed{t: t, log: &logbook{}, now: time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC), desk: newDesk(t)}
+	b := &bed{t: t, log: &logbook{}, now: time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC), desk: newDesk(t), audit: &auditLog{}}
 	log := slog.New(slog.NewJSONHandler(b.log, nil))
 	c := console.Config{
 		Origin: origin, Names: map[string]string{"en": "Civil Registry of Kestara", "ar": "السجل المدني في كيستارا"}, Desk: b.desk,
-		Help: "+000 555 0100", Log: log, Now: b.clock,
+		Help: "+000 555 0100", Audit: b.audit, Log: log, Now: b.clock,
 	}
 	for _, f := range change {
 		f(&c)
@@ -260,4 +264,32 @@ func (l *logbook) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.b.String()
+}
+
+// An auditLog keeps notes, and can be made to fail.
+type auditLog struct {
+	mu    sync.Mutex
+	notes []issuance.Note
+	// fault is asked before each note; nil for none.
+	fault func(ctx context.Context, n issuance.Note) error
+}
+
+// Note implements [console.Audit].
+func (l *auditLog) Note(ctx context.Context, n issuance.Note) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.fault != nil {
+		if err := l.fault(ctx, n); err != nil {
+			return err
+		}
+	}
+	l.notes = append(l.notes, n)
+	return nil
+}
+
+// all are the notes so far.
+func (l *auditLog) all() []issuance.Note {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.notes)
 }

@@ -37,8 +37,7 @@ func (b *bed) page(roles ...staff.Role) *chrometest.Page {
 	b.t.Helper()
 	p := chrometest.New(b.t)
 	if len(roles) > 0 {
-		op := staff.Operator{ID: staff.NewID("op"), Name: "عمر Amina", Office: "north", Roles: roles, Standing: staff.Active}
-		b.people.add(op)
+		op := b.person("north", roles...)
 		cookie, err := b.SignIn(op, b.clock())
 		if err != nil {
 			b.t.Fatal(err)
@@ -67,7 +66,7 @@ func (b *bed) judge(p *chrometest.Page, name, path string, status int) {
 
 func TestFrameInBrowser(t *testing.T) {
 	b := newBrowserBed(t)
-	p := b.page(staff.Roles()...)
+	p := b.page(staff.Clerk)
 	b.judge(p, "home", "/", http.StatusOK)
 	b.judge(p, "not found", "/no/such/page", http.StatusNotFound)
 	b.judge(b.page(), "help", "/help", http.StatusOK)

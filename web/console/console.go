@@ -48,6 +48,8 @@ type Config struct {
 	Help string
 	// Zone is the time zone in which times are shown. Optional; UTC if nil.
 	Zone *time.Location
+	// Audit is the issuer's audit log.
+	Audit Audit
 	// Log gets what goes wrong.
 	Log *slog.Logger
 	// Now is the clock. Optional; [time.Now] if nil.
@@ -77,6 +79,8 @@ func (c *Config) check() error {
 		return errors.New("console: Config.Names is not set")
 	case c.Desk == nil:
 		return errors.New("console: Config.Desk is not set")
+	case c.Audit == nil:
+		return errors.New("console: Config.Audit is not set")
 	case c.Log == nil:
 		return errors.New("console: Config.Log is not set")
 	}
