@@ -28,10 +28,11 @@ var layers = []string{
 	"issuance verification oid4vci oid4vp",
 	"batchwork fsck wallet verification/explain",
 	"web/scanner/engine",
+	"fsck wallet verification/explain work",
 	// Above this line: no network, no database, no cgo.
 	"qr/image internal/vectors internal/cli internal/pgtest internal/faultproxy internal/fetch internal/redistest internal/web internal/chrometest",
 	"registry/csvfile registry/samplecountry registry/sqltable store store/once store/desk",
-	"keys/keystest registry/registrytest store/storetest backup internal/officetest api/issuer api/verifier web/console",
+	"keys/keystest registry/registrytest store/storetest backup internal/officetest api/issuer api/verifier web/console work/worktest",
 	"cmd/issuer cmd/verifier bench proof cmd/wallet-cli web/scanner/wasm",
 	"interop",
 }

@@ -89,6 +89,7 @@ func (f *file) read(root *yaml.Node) {
 		{"validity", true, f.readValidity},
 		{"status", false, f.status},
 		{"freshness", true, f.freshness},
+		{"approval", false, func(n *yaml.Node, path string) { p.Approval = f.choice(n, path, ApprovalOne, ApprovalTwo) }},
 		{"person_check", false, func(n *yaml.Node, path string) { p.PersonCheck = f.choice(n, path, "photo", "other_id", "none") }},
 		{"photo", false, f.readPhoto},
 		{"code_lists", false, f.codeLists},

@@ -89,6 +89,8 @@ func TestParseRefuses(t *testing.T) {
 		{"photo of another type", "max_bytes: 700", "types: [gif]", `photo.types[1]: "gif" is not one of webp, avif, jpeg`},
 		{"photo check without photo", "photo: {policy: second_code, from: face, form: photo, max_bytes: 700, on_loss: omit}", "photo: {policy: none}\nperson_check: photo", "person_check: is photo, but the programme carries none"},
 
+		{"approval by three", "labels: {en: Test card", "approval: three\nlabels: {en: Test card", `approval: "three" is not one of one, two`},
+		{"approval as a number", "labels: {en: Test card", "approval: 2\nlabels: {en: Test card", `approval:`},
 		{"code twice", "- code: B", "- code: A", `code_lists.kind[2]: the code "A" stands here a second time`},
 		{"word for two codes", "from: [Alpha, First]", "from: [Alpha, b]", `"B" already stands for the code "A"`},
 		{"code with spaces", "- code: B", "- code: B 1", `code_lists.kind[2].code: "B 1" is not a code`},

@@ -40,6 +40,9 @@ type Programme struct {
 	// FreshFor and OldAfter are the ages up to which status data count as
 	// fresh, and from which as old.
 	FreshFor, OldAfter time.Duration
+	// Approval is how many persons of an office it takes to issue one: [ApprovalOne] or
+	// [ApprovalTwo]; empty leaves it to the settings of the console.
+	Approval string
 	// PersonCheck is what ties paper to a person: "photo", "other_id", "none".
 	PersonCheck string
 	// Photo says whether and how a portrait is carried.
@@ -66,6 +69,12 @@ type Condition struct {
 	Column string
 	Values []string
 }
+
+// How many persons it takes to issue.
+const (
+	ApprovalOne = "one"
+	ApprovalTwo = "two"
+)
 
 // Kinds of forms.
 const (
