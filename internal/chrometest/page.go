@@ -7,8 +7,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -300,20 +298,6 @@ func (p *Page) Fetch(address string) (*http.Response, []byte) {
 		p.t.Fatal(err)
 	}
 	return res, b
-}
-
-// Picture writes what the window shows to a file (PNG).
-func (p *Page) Picture(path string) {
-	p.t.Helper()
-	Eval[bool](p, "document.fonts.ready.then(() => true)")
-	b := call(p, page.CaptureScreenshot, page.CaptureScreenshotParams{Format: page.CaptureScreenshotFormatPng}).Data
-	err := os.MkdirAll(filepath.Dir(path), 0o755)
-	if err == nil {
-		err = os.WriteFile(path, b, 0o644)
-	}
-	if err != nil {
-		p.t.Fatal(err)
-	}
 }
 
 // Cookie gives the page a cookie for an address.
