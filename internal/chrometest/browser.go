@@ -96,6 +96,9 @@ type Page struct {
 // ends.
 func New(t testing.TB) *Page {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("no browser in -short")
+	}
 	parent, err := browser()
 	switch {
 	case errors.Is(err, errMissing) && os.Getenv("SANAD_REQUIRE_CHROMIUM") != "1":

@@ -150,7 +150,7 @@ func TestActions(t *testing.T) {
 	p.Open(address)
 	p.Fill("#name", "x")
 	p.Fill("#name", "Grace")
-	p.Follow("button")
+	p.Follow(p.Named("Search"))
 	p.WaitText("Grace")
 	if got := p.Open(address + "/b"); got != http.StatusConflict {
 		t.Errorf("Open: %d, want 409", got)

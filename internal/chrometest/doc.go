@@ -14,5 +14,6 @@
 //
 // Where Chromium is not installed tests are skipped with one line that says so, or
 // fail if SANAD_REQUIRE_CHROMIUM is 1; the same holds for axe-core (interop/) and
-// SANAD_REQUIRE_NPM. The package is imported by tests only.
+// SANAD_REQUIRE_NPM. With -short, as under the race detector, there is no browser. The
+// package is imported by tests only.
 package chrometest

@@ -2,6 +2,7 @@ package chrometest
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -313,4 +314,20 @@ func (p *Page) PressAndWait(key, selector string) {
 	p.t.Helper()
 	p.Press(key)
 	p.Wait(selector)
+}
+
+// Named returns a selector for the link or button of the page that people know by this
+// name, which is all of its text, and waits for it.
+func (p *Page) Named(name string) string {
+	p.t.Helper()
+	const find = `(() => {
+		const is = e => (e.innerText || e.value || "").trim().replace(/[\u2066-\u2069]/g, "").replace(/\s+/g, " ") === %s;
+		const e = [...document.querySelectorAll("main a[href], main button, main summary, a[href], button, summary")].find(is);
+		if (!e) return false;
+		e.setAttribute("data-chrometest", %s);
+		return true;
+	})()`
+	mark := fmt.Sprintf("%x", sha256.Sum256([]byte(name)))[:12]
+	p.until("wait for a link or button "+quote(name), fmt.Sprintf(find, quote(strings.Join(strings.Fields(name), " ")), quote(mark)))
+	return `[data-chrometest="` + mark + `"]`
 }
