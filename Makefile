@@ -10,7 +10,7 @@ export GOFLAGS := $(GOFLAGS) -trimpath
 # Packages in which goroutines meet; their tests run under the race detector.
 RACE := ./keys/... ./audit/... ./trust/... ./store/... ./issuance/... ./verification/... ./registry/csvfile/... ./credential/... ./internal/web/... ./api/...
 
-.PHONY: help build demo test test-go test-race lint bench fuzz soak soak-batch clean
+.PHONY: fonts help build demo test test-go test-race lint bench fuzz soak soak-batch clean
 
 help:            ## show this list
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: .*##/ -/'
@@ -44,6 +44,9 @@ lint:            ## gofmt, go vet, tidy modules, staticcheck
 
 bench:           ## every measure that has a goal, as a table
 	$(GO) run ./bench
+
+fonts:           ## make the fonts of printed certificates anew (Debian: fonts-noto-core, python3-fonttools)
+	@scripts/fonts.sh
 
 fuzz:            ## every fuzz target for FUZZTIME (default 60s)
 	@scripts/fuzz.sh $(FUZZTIME)

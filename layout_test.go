@@ -31,7 +31,7 @@ var layers = []string{
 	"fsck wallet verification/explain work",
 	// Above this line: no network, no database, no cgo.
 	"qr/image internal/vectors internal/cli internal/pgtest internal/faultproxy internal/fetch internal/redistest internal/web internal/chrometest",
-	"registry/csvfile registry/samplecountry registry/sqltable store store/once store/desk",
+	"registry/csvfile registry/samplecountry registry/sqltable store store/once store/desk internal/docpdf",
 	"keys/keystest registry/registrytest store/storetest backup internal/officetest api/issuer api/verifier web/console work/worktest",
 	"cmd/issuer cmd/verifier bench proof cmd/wallet-cli web/scanner/wasm",
 	"interop",
@@ -67,6 +67,9 @@ var owner = map[string]string{
 	"golang.org/x/crypto/argon2":          "keys",
 	"github.com/multiformats":             "did",
 	"github.com/chromedp":                 "internal/chrometest",
+	"codeberg.org/go-pdf/fpdf":            "internal/docpdf",
+	"github.com/go-text/typesetting":      "internal/docpdf",
+	"golang.org/x/image":                  "internal/docpdf",
 }
 
 // testOnly are modules that no shipped code imports.

@@ -52,6 +52,9 @@ func birthDate(v any) (string, bool) {
 	return "", false
 }
 
+// Face returns the portrait that the token says it carries, nil if there is none.
+func (p *Parsed) Face() *credential.Face { return face(p.Person) }
+
 // face finds the portrait: a biometric or a list of them at 62, else the photo at
 // 16 with its format at 17. A picture that is too large or of a kind that is not
 // on the list stays among the claims only.
