@@ -80,6 +80,14 @@ const (
 	HolderProofBad Reason = "holder_proof_bad"
 	// HolderProofOld: the proof was made too long ago.
 	HolderProofOld Reason = "holder_proof_old"
+	// HolderProofAhead: the proof is of the future, by the clock of this device.
+	HolderProofAhead Reason = "holder_proof_ahead"
+	// Replayed: this very code was accepted here a moment ago.
+	Replayed Reason = "replayed"
+	// CopyExpired: the copy was good until a date that has passed.
+	CopyExpired Reason = "copy_expired"
+	// RecipientNotConfirmed: a copy made out to somebody, and nobody said who checks it.
+	RecipientNotConfirmed Reason = "recipient_not_confirmed"
 	// WrongAudience: the proof was made for another verifier.
 	WrongAudience Reason = "wrong_audience"
 	// WrongNonce: the proof answers another request.
@@ -97,7 +105,8 @@ func Reasons() []Reason {
 		BadSignature, UnknownIssuer, WrongIssuer, NotAuthorised, UnknownType, IssuerNotEstablished, NoTrust, TrustOld, TrustExpired,
 		Expired, NotYetValid, IssuedInFuture, NoIssueDate, KeyNotInWindow, KeyCompromised, SlotNotIssued,
 		Revoked, Suspended, StatusUnknownValue, StatusOutOfRange, StatusMissing, StatusUnavailable, StatusOld, StatusUnsupported,
-		ClockDoubtful, HolderNotProven, HolderProofMissing, HolderProofBad, HolderProofOld, WrongAudience, WrongNonce, SeveralCodes, NoCode,
+		ClockDoubtful, HolderNotProven, HolderProofMissing, HolderProofBad, HolderProofOld,
+		HolderProofAhead, Replayed, CopyExpired, RecipientNotConfirmed, WrongAudience, WrongNonce, SeveralCodes, NoCode,
 	}
 }
 

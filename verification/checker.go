@@ -56,6 +56,10 @@ type Config struct {
 	// that the best verdict is check_needed.
 	Pinned *keys.PublicKey
 
+	// Counter is who checks live codes and what was asked of their holders. Optional;
+	// [Checker.At] sets it for one check.
+	Counter Counter
+
 	// Now is the clock of the device.
 	Now func() time.Time
 	// NewestSeen is the newest [Report.Seen] of earlier checks, which the caller
@@ -84,6 +88,9 @@ func New(c Config) (*Checker, error) {
 		return nil, errors.New("verification: Config.Pinned is not a key")
 	case c.Skew < 0:
 		return nil, errors.New("verification: Config.Skew is negative")
+	}
+	if err := c.Counter.check(); err != nil {
+		return nil, err
 	}
 	if c.Skew == 0 {
 		c.Skew = DefaultSkew
@@ -127,6 +134,9 @@ type judgement struct {
 	*Checker
 	r   Report
 	now time.Time
+	// device is what the clock of the device says, which is now unless it is wrong.
+	device time.Time
+	digest [32]byte // of a live code, once it is good
 
 	v      *credential.Verified
 	issuer trust.Issuer
@@ -265,6 +275,7 @@ func (j *judgement) report() Report {
 	if verdict == Valid && !j.complete() {
 		verdict = Undetermined
 	}
+	verdict = j.again(verdict)
 	j.r.Verdict = verdict
 	if verdict == Invalid {
 		j.r.Seen = time.Time{}

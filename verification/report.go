@@ -86,13 +86,17 @@ const (
 	WarnUpdateOverdue Warning = "update_overdue"
 	// WarnSetClock: the date of this device is wrong.
 	WarnSetClock Warning = "set_clock"
+	// WarnPartShown: the holder left claims out, as far as can be told.
+	WarnPartShown Warning = "part_shown"
+	// WarnRelay: a live code that somebody else's phone may show on a video call.
+	WarnRelay Warning = "may_be_relayed"
 	// WarnOtherCodes: the picture shows other codes, which were left aside.
 	WarnOtherCodes Warning = "other_codes_ignored"
 )
 
 // Warnings is every warning, for the tests that keep catalogues complete.
 func Warnings() []Warning {
-	return []Warning{WarnCopy, WarnUpdateSoon, WarnUpdateOverdue, WarnSetClock, WarnOtherCodes}
+	return []Warning{WarnCopy, WarnUpdateSoon, WarnUpdateOverdue, WarnSetClock, WarnPartShown, WarnRelay, WarnOtherCodes}
 }
 
 // A Basis is the knowledge that a verdict rests on.
@@ -117,6 +121,14 @@ type Report struct {
 	// long ago that was proven; zero for paper.
 	Holder Binding
 	Age    time.Duration
+	// AgeUnknown says that a live code was shown and that the clock of this device is
+	// too doubtful to say when.
+	AgeUnknown bool
+	// Mode is the way in which a CWT was shown with its holder's key, "" without. For and
+	// Until are whom a copy is made out to, and its last moment.
+	Mode  Mode
+	For   string
+	Until time.Time
 	// PersonCheck is what to compare: "photo", "other_id" or "none".
 	PersonCheck string
 	// Claims are what the credential says, in display order. They are empty
@@ -209,6 +221,9 @@ func (r Report) MarshalJSON() ([]byte, error) {
 	type binding struct {
 		Holder Binding `json:"holder"`
 		Age    *int64  `json:"age_s"`
+		Mode   Mode    `json:"mode,omitempty"`
+		For    string  `json:"for,omitempty"`
+		Until  string  `json:"until,omitempty"`
 	}
 	out := struct {
 		Verdict     Verdict           `json:"verdict"`
@@ -234,7 +249,7 @@ func (r Report) MarshalJSON() ([]byte, error) {
 		Basis: basis{
 			BundleVersion: r.Basis.BundleVersion, KeysAsOf: date(r.Basis.KeysAsOf), StatusAsOf: date(r.Basis.StatusAsOf), Policy: r.Basis.Policy,
 		},
-		Binding:     binding{Holder: r.Holder},
+		Binding:     binding{Holder: r.Holder, Mode: r.Mode, For: r.For, Until: moment(r.Until)},
 		PersonCheck: r.PersonCheck,
 		Claims:      r.Claims,
 		Warnings:    append([]Warning{}, r.Warnings...),
@@ -249,7 +264,7 @@ func (r Report) MarshalJSON() ([]byte, error) {
 	if !r.Basis.StatusAsOf.IsZero() {
 		out.Basis.StatusAge = seconds(r.StatusAge)
 	}
-	if r.Holder != BindingNone {
+	if r.Holder != BindingNone && !r.AgeUnknown {
 		out.Binding.Age = seconds(r.Age)
 	}
 	return json.Marshal(out)

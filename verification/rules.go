@@ -14,7 +14,7 @@ import (
 // clock finds the moment to judge at (qr-and-offline 4.3 rule 4).
 func (j *judgement) clock() {
 	device := j.Now().UTC().Truncate(time.Second)
-	j.now = device
+	j.now, j.device = device, device
 	ahead := false
 	if j.Trust != nil {
 		j.now = later(j.now, j.Trust.AsOf)
@@ -290,12 +290,29 @@ func (j *judgement) holder() {
 		j.set(Check{ID: CheckHolder, Result: Pass, Detail: "signed with the holder's key for this request", AsOf: at})
 		return
 	}
+	if j.v.Withheld > 0 {
+		j.r.Warnings = append(j.r.Warnings, WarnPartShown)
+	}
+	if j.v.KeyBinding != nil {
+		j.live(j.v.KeyBinding)
+		return
+	}
+	if j.Counter.asks() {
+		j.r.Holder = BindingNone
+		j.set(Check{ID: CheckHolder, Result: Missing, Reason: credential.HolderProofMissing, Detail: "a live code was asked for"})
+		return
+	}
+	j.paper()
+}
+
+// paper is what anyone may have: sheets, pictures, copies.
+func (j *judgement) paper() {
 	j.r.Holder = BindingNone
 	j.r.Warnings = append(j.r.Warnings, WarnCopy)
 	switch {
 	case j.typ.HolderRequired:
 		j.set(Check{ID: CheckHolder, Result: Missing, Reason: credential.HolderNotProven, Detail: "policy asks for a proof by the holder's key"})
-	case j.v.Holder != nil:
+	case j.v.Holder != nil && j.r.Mode != ModeCopy:
 		j.set(Check{ID: CheckHolder, Result: Missing, Reason: credential.HolderNotProven, Detail: "bound to a holder's key, and shown without a proof by it"})
 	}
 }

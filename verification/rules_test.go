@@ -278,6 +278,8 @@ func TestVerdicts(t *testing.T) {
 		credential.Encrypted, credential.Unsigned, credential.UnsupportedAlgorithm,
 		// Given by credential/sdjwt: TestSDJWT.
 		credential.HolderProofMissing, credential.HolderProofBad, credential.HolderProofOld, credential.WrongAudience, credential.WrongNonce,
+		// Given for live codes: TestLiveCodes.
+		credential.HolderProofAhead, credential.Replayed, credential.CopyExpired, credential.RecipientNotConfirmed,
 		// Given for pictures: TestUnread.
 		credential.SeveralCodes, credential.NoCode,
 		// A snapshot has no such value: TestStatusValues.

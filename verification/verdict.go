@@ -116,8 +116,15 @@ var verdicts = map[credential.Reason]Verdict{
 	credential.HolderProofMissing: Invalid,
 	credential.HolderProofBad:     Invalid,
 	credential.HolderProofOld:     Invalid,
+	credential.HolderProofAhead:   Invalid,
+	credential.Replayed:           Invalid,
+	credential.CopyExpired:        Invalid,
 	credential.WrongAudience:      Invalid,
 	credential.WrongNonce:         Invalid,
+
+	// A copy made out to somebody, where nobody said who checks it: who reads the name
+	// can tell.
+	credential.RecipientNotConfirmed: CheckNeeded,
 }
 
 // VerdictFor is the best verdict that a credential can get once this reason has

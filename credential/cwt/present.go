@@ -15,7 +15,7 @@ import (
 )
 
 // AudienceInPerson is the audience of a live code that is not made for one verifier:
-// whoever stands before the holder now.
+// whoever stands before the holder now. Package verification has it as InPerson.
 const AudienceInPerson = "in-person"
 
 // MaxNonce is the most bytes of a nonce.

@@ -162,6 +162,7 @@ func (w words) notes(r verification.Report) []string {
 			"date": w.date(r.Basis.KeysAsOf), "version": w.Number(int(r.Basis.BundleVersion)),
 		}))
 	}
+	notes = append(notes, w.live(r)...)
 	for _, warning := range r.Warnings {
 		switch {
 		case warning == verification.WarnSetClock: // said by the reason
@@ -175,6 +176,20 @@ func (w words) notes(r verification.Report) []string {
 		}
 	}
 	return notes
+}
+
+// live says how a code was shown and how fresh it is, if somebody answers for that.
+func (w words) live(r verification.Report) []string {
+	seconds := map[string]string{"seconds": w.Number(int(r.Age / time.Second))}
+	switch {
+	case r.Mode == verification.ModeCopy:
+		return []string{w.Text("live.copy", map[string]string{"name": visible.Text(r.For), "date": w.date(r.Until)})}
+	case r.Mode == "" || r.Holder == verification.BindingNone:
+		return nil
+	case r.AgeUnknown:
+		return []string{w.text("live.unknown")}
+	}
+	return []string{w.Text("live."+string(r.Mode), seconds)}
 }
 
 func (w words) date(t time.Time) string {

@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -122,6 +123,38 @@ func TestPortrait(t *testing.T) {
 	} {
 		if got := portrait(v); got != "" {
 			t.Errorf("%v became %q", v, got)
+		}
+	}
+}
+
+// How a code was shown, in words of every language.
+func TestLive(t *testing.T) {
+	at := time.Date(2026, 12, 8, 6, 0, 0, 0, time.UTC)
+	tests := []struct {
+		report verification.Report
+		want   string
+	}{
+		{verification.Report{}, ""},
+		{verification.Report{Mode: verification.ModeRotating, Holder: verification.BindingKey, Age: 9 * time.Second}, "Shown from the holder's phone 9 s ago."},
+		{verification.Report{Mode: verification.ModePoster, Holder: verification.BindingKey}, "Shown from the holder's phone 0 s ago, for this counter."},
+		{verification.Report{Mode: verification.ModeQuestion, Holder: verification.BindingKeyChallenge, Age: time.Minute}, "Answered your question just now (60 s)."},
+		{verification.Report{Mode: verification.ModeCopy, Holder: verification.BindingNone, For: "Janata\x1b Bank", Until: at}, "A copy made out to Janata‹U+001B› Bank, good until 8 December 2026."},
+		{verification.Report{Mode: verification.ModeRotating, Holder: verification.BindingKey, AgeUnknown: true}, "Shown from a phone; when cannot be told, because the clock of this device is doubtful."},
+		{verification.Report{Mode: verification.ModeRotating, Holder: verification.BindingNone}, ""}, // refused
+	}
+	for _, tt := range tests {
+		notes := Report(tt.report, Options{Language: i18n.For("en")}).Notes
+		if tt.want == "" && len(notes) > 0 || tt.want != "" && !slices.Equal(notes, []string{tt.want}) {
+			t.Errorf("%+v: %q, want %q", tt.report, notes, tt.want)
+		}
+	}
+	for _, l := range i18n.Languages() {
+		for _, m := range verification.Modes() {
+			r := verification.Report{Mode: m, Holder: verification.BindingKey, For: "Janata Bank", Until: at}
+			notes := Report(r, Options{Language: l}).Notes
+			if len(notes) != 1 || strings.ContainsAny(notes[0], "{}") {
+				t.Errorf("%s, %s: %q", l.Tag(), m, notes)
+			}
 		}
 	}
 }
