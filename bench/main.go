@@ -19,6 +19,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"text/tabwriter"
 	"time"
 )
@@ -53,6 +54,8 @@ func main() {
 	rounds := flag.Int("rounds", 15, "rounds of each measure")
 	records := flag.Int("records", 1_000_000, "records of the batch; 0 leaves the batch out")
 	engines := flag.String("engines", "sqlite,postgres", "databases of the batch")
+	parts := flag.String("parts", "wallets,codes,lists,batch", "what is measured")
+	flag.BoolVar(&processorTime, "cpu", false, "time of the processor in place of the clock's where both sides are ours, for a machine that does other work")
 	var t trial
 	flag.StringVar(&t.form, "form", "csv", "files that the batch writes: csv, or text for one a code")
 	flag.StringVar(&t.profiles, "profiles", "bench/out", "folder for CPU profiles")
@@ -62,9 +65,16 @@ func main() {
 
 	fmt.Printf("%s, %d cores, %s\n\n", cpu(), runtime.GOMAXPROCS(0), runtime.Version())
 	var rows []row
-	rows = append(rows, codes(*rounds)...)
-	rows = append(rows, lists(*rounds)...)
-	if *records > 0 {
+	chosen := strings.Split(*parts, ",")
+	for _, p := range []struct {
+		name    string
+		measure func(rounds int) []row
+	}{{"wallets", wallets}, {"codes", codes}, {"lists", lists}} {
+		if slices.Contains(chosen, p.name) {
+			rows = append(rows, p.measure(*rounds)...)
+		}
+	}
+	if *records > 0 && slices.Contains(chosen, "batch") {
 		batchRows, err := batch(context.Background(), t, strings.Split(*engines, ","))
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "bench: error:", err)
@@ -113,13 +123,34 @@ func calls(f func()) int {
 	}
 }
 
+// processorTime: see the flag cpu.
+var processorTime bool
+
+// stopwatch returns a function that says how much time has passed since.
+func stopwatch() func() time.Duration {
+	if !processorTime {
+		start := time.Now()
+		return func() time.Duration { return time.Since(start) }
+	}
+	start := processor()
+	return func() time.Duration { return processor() - start }
+}
+
+// processor is the processor time that this process has taken, garbage collection
+// included.
+func processor() time.Duration {
+	var u syscall.Rusage
+	must(0, syscall.Getrusage(syscall.RUSAGE_SELF, &u))
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
 // each is the time of one call in nanoseconds.
 func each(n int, f func()) float64 {
-	start := time.Now()
+	passed := stopwatch()
 	for range n {
 		f()
 	}
-	return float64(time.Since(start)) / float64(n)
+	return float64(passed()) / float64(n)
 }
 
 // must is for the set-up of a measure, where an error is a fault of this program.
