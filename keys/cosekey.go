@@ -28,15 +28,18 @@ var keyLimits = cbor.Limits{Bytes: maxKeyText, Depth: 4, Items: 64}
 
 // coseKey encodes the required members in the deterministic form that RFC 9679
 // section 3 hashes. The map is fixed, so it is put together byte by byte.
-func (p *publicKey) coseKey() []byte {
+func (p *publicKey) coseKey() []byte { return p.appendCOSE(nil) }
+
+// appendCOSE is coseKey for a slice that is empty.
+func (p *publicKey) appendCOSE(out []byte) []byte {
 	const (
 		mapOf3, mapOf4   = 0xa3, 0xa4
 		bytesWithLength8 = 0x58
 	)
 	// All the numbers here are small: n is one byte, -1-n is 0x20+n.
-	head := []byte{mapOf4, byte(coseKty), byte(p.alg.coseKty), 0x20, byte(p.alg.coseCrv)}
+	out = append(out, mapOf4, byte(coseKty), byte(p.alg.coseKty), 0x20, byte(p.alg.coseCrv))
 	size := p.alg.size
-	out := append(head, 0x21, bytesWithLength8, byte(size))
+	out = append(out, 0x21, bytesWithLength8, byte(size))
 	out = append(out, p.point[:size]...)
 	if p.alg.curve == nil {
 		out[0] = mapOf3

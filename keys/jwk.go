@@ -56,6 +56,33 @@ func ParseJWK(b []byte) (PublicKey, error) {
 	if err != nil {
 		return PublicKey{}, fmt.Errorf("%w: JWK: %v", ErrMalformedKey, err)
 	}
+	return parseJWK(m)
+}
+
+// JWKOf is [ParseJWK] for a JWK that stands in another text, which was read with
+// package strict.
+func JWKOf(m strict.Value) (PublicKey, error) {
+	if m.Kind() != strict.Object {
+		return PublicKey{}, fmt.Errorf("%w: JWK: not a JSON object", ErrMalformedKey)
+	}
+	// Most have a few short texts. Others are measured as texts of their own are.
+	const short = 512
+	simple := m.Len() <= 16
+	for i := range m.Len() {
+		s, ok := m.At(i).Text()
+		simple = simple && ok && len(s) <= short && len(m.Name(i)) <= short
+	}
+	if simple {
+		return parseJWK(m)
+	}
+	b, err := strict.AppendJSON(nil, m)
+	if err != nil {
+		return PublicKey{}, fmt.Errorf("%w: JWK: %v", ErrMalformedKey, err)
+	}
+	return ParseJWK(b)
+}
+
+func parseJWK(m strict.Value) (PublicKey, error) {
 	jwk := jwkReader{members: m}
 	kty := jwk.text("kty")
 	if kty == "oct" {
@@ -88,9 +115,10 @@ func ParseJWK(b []byte) (PublicKey, error) {
 	if err := checkOps(m.Get("key_ops").Kind() != strict.None, ops); err != nil {
 		return PublicKey{}, err
 	}
-	point := jwk.coordinate("x", r.size)
+	point := make([]byte, 0, maxPoint)
+	point = jwk.coordinate(point, "x", r.size)
 	if r.curve != nil {
-		point = append(point, jwk.coordinate("y", r.size)...)
+		point = jwk.coordinate(point, "y", r.size)
 	} else if m.Get("y").Kind() != strict.None {
 		return PublicKey{}, fmt.Errorf("%w: JWK on %s with a y", ErrMalformedKey, r.joseCrv)
 	}
@@ -164,17 +192,17 @@ func (j *jwkReader) list(name string) []string {
 	return texts
 }
 
-// coordinate returns a member that must be base64url of exactly size bytes
+// coordinate appends a member that must be base64url of exactly size bytes
 // (RFC 7518 section 6.2.1.2: leading zeros are kept).
-func (j *jwkReader) coordinate(name string, size int) []byte {
-	b, err := strict.DecodeBase64URL(j.text(name))
+func (j *jwkReader) coordinate(point []byte, name string, size int) []byte {
+	b, err := strict.AppendDecoded(point, j.text(name))
 	if err != nil {
 		j.fail(ErrMalformedKey, "member %q is not base64url", name)
-		return nil
+		return point
 	}
-	if len(b) != size {
-		j.fail(ErrInvalidKey, "member %q has %d bytes, want %d", name, len(b), size)
-		return nil
+	if n := len(b) - len(point); n != size {
+		j.fail(ErrInvalidKey, "member %q has %d bytes, want %d", name, n, size)
+		return point
 	}
 	return b
 }

@@ -142,7 +142,9 @@ func PublicKeyOf(key crypto.PublicKey) (PublicKey, error) {
 // newPublicKey makes the key for r whose coordinates are point. Every public
 // key of the package is made here.
 func newPublicKey(r *algorithm, point []byte) (PublicKey, error) {
-	p := &publicKey{alg: r, point: slices.Clone(point)}
+	const uncompressed = 4 // SEC 1 section 2.3.3
+	whole := append(append(make([]byte, 0, 1+len(point)), uncompressed), point...)
+	p := &publicKey{alg: r, point: whole[1:]}
 	if r.curve == nil {
 		if err := checkEd25519(p.point); err != nil {
 			return PublicKey{}, err
@@ -153,13 +155,13 @@ func newPublicKey(r *algorithm, point []byte) (PublicKey, error) {
 			return PublicKey{}, fmt.Errorf("%w: coordinates of %d bytes on %s, want %d", ErrInvalidKey, len(p.point)/2, r.joseCrv, r.size)
 		}
 		// The standard library refuses a point that is off the curve or at infinity.
-		key, err := ecdsa.ParseUncompressedPublicKey(r.curve, append([]byte{4}, p.point...))
+		key, err := ecdsa.ParseUncompressedPublicKey(r.curve, whole)
 		if err != nil {
 			return PublicKey{}, fmt.Errorf("%w: not a point on %s", ErrInvalidKey, r.joseCrv)
 		}
 		p.key = key
 	}
-	p.thumb = sha256.Sum256(p.coseKey())
+	p.thumb = sha256.Sum256(p.appendCOSE(make([]byte, 0, 16+maxPoint)))
 	return PublicKey{p: p}, nil
 }
 
@@ -303,6 +305,9 @@ func (k *PublicKey) UnmarshalJSON(b []byte) error {
 	}
 	return err
 }
+
+// maxPoint is the most bytes of the point of an algorithm's keys.
+const maxPoint = 2 * 48
 
 // maxKeyText is the most that the readers of public keys look at.
 const maxKeyText = 64 << 10

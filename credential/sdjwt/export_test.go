@@ -21,17 +21,8 @@ func OpenPayload(payload []byte, disclosures []string) (map[string]any, error) {
 	if t.hash, err = hashOf(t.payload); err != nil {
 		return nil, err
 	}
-	budget := limits
-	for _, text := range disclosures {
-		b, err := strict.DecodeBase64URL(text)
-		if err != nil {
-			return nil, err
-		}
-		d, err := readDisclosure(text, b, &budget)
-		if err != nil {
-			return nil, err
-		}
-		t.disclosures = append(t.disclosures, d)
+	if t.disclosures, err = readDisclosures(disclosures, limits.Reader(len(disclosures))); err != nil {
+		return nil, err
 	}
 	v, err := t.open(false)
 	if err != nil {

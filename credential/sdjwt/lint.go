@@ -185,16 +185,25 @@ func lintText(s string) error {
 		return errors.New("an empty text")
 	case len(s) > maxText:
 		return fmt.Errorf("text of more than %d bytes", maxText)
+	case printable(s):
+		return nil
 	case !utf8.ValidString(s):
 		return errors.New("text that is not UTF-8")
 	}
 	for _, r := range s {
-		if r >= ' ' && r <= '~' {
-			continue
-		}
 		if unicode.IsControl(r) && r != '\n' || credential.Misleading(r) {
 			return fmt.Errorf("the control character U+%04X", r)
 		}
 	}
 	return nil
+}
+
+// printable reports whether s is nothing but printable ASCII, which most texts are.
+func printable(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
 }

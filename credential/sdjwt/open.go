@@ -76,8 +76,8 @@ func read(s string, parse func(jwt string) (*jose.Message, error)) (*token, erro
 	if t.message, err = parse(jwt); err != nil {
 		return nil, reject(err)
 	}
-	budget := limits
-	if t.payload, err = budget.Next(t.message.Payload); err != nil {
+	texts := limits.Reader(1 + len(disclosures))
+	if t.payload, err = texts.Next(string(t.message.Payload)); err != nil {
 		return nil, reject(err)
 	}
 	if t.payload.Kind() != strict.Object {
@@ -86,17 +86,34 @@ func read(s string, parse func(jwt string) (*jose.Message, error)) (*token, erro
 	if t.hash, err = hashOf(t.payload); err != nil {
 		return nil, err
 	}
-	t.disclosures = make([]disclosure, len(disclosures))
-	var scratch []byte
-	for i, text := range disclosures {
-		if scratch, err = strict.AppendDecoded(scratch[:0], text); err != nil {
+	t.disclosures, err = readDisclosures(disclosures, texts)
+	return t, err
+}
+
+// readDisclosures decodes disclosures into one piece of memory and reads them.
+func readDisclosures(encoded []string, texts *strict.Reader) ([]disclosure, error) {
+	size := 0
+	for _, text := range encoded {
+		size += len(text)
+	}
+	b := make([]byte, 0, size*3/4)
+	ends := make([]int, len(encoded))
+	var err error
+	for i, text := range encoded {
+		if b, err = strict.AppendDecoded(b, text); err != nil {
 			return nil, malformed("a disclosure: %v", err)
 		}
-		if t.disclosures[i], err = readDisclosure(text, scratch, &budget); err != nil {
+		ends[i] = len(b)
+	}
+	all, from := string(b), 0
+	disclosures := make([]disclosure, len(encoded))
+	for i, text := range encoded {
+		if disclosures[i], err = readDisclosure(text, all[from:ends[i]], texts); err != nil {
 			return nil, err
 		}
+		from = ends[i]
 	}
-	return t, nil
+	return disclosures, nil
 }
 
 // hashOf is the hash of the digests (RFC 9901 section 4.1.1).
@@ -114,10 +131,10 @@ func hashOf(payload strict.Value) (crypto.Hash, error) {
 }
 
 // readDisclosure reads one disclosure (RFC 9901 section 7.1 step 3), whose text
-// decodes to b: salt, name and value of a claim, or salt and value of an array
+// decodes to decoded: salt, name and value of a claim, or salt and value of an array
 // element.
-func readDisclosure(text string, b []byte, budget *strict.Limits) (disclosure, error) {
-	v, err := budget.Next(b)
+func readDisclosure(text, decoded string, texts *strict.Reader) (disclosure, error) {
+	v, err := texts.Next(decoded)
 	if err != nil {
 		return disclosure{}, reject(err)
 	}
@@ -141,42 +158,51 @@ func readDisclosure(text string, b []byte, budget *strict.Limits) (disclosure, e
 
 // digest is the digest of a text, such as a disclosure, as it stands in a payload.
 func digest(h crypto.Hash, text string) string {
+	return string(appendDigest(make([]byte, 0, maxDigest), h, []byte(text)))
+}
+
+// maxDigest is the most letters of a digest: SHA-512 needs 86.
+const maxDigest = 88
+
+// appendDigest appends the digest of a text to dst.
+func appendDigest(dst []byte, h crypto.Hash, text []byte) []byte {
 	switch h {
 	case crypto.SHA256:
-		sum := sha256.Sum256([]byte(text))
-		return strict.Base64URL(sum[:])
+		sum := sha256.Sum256(text)
+		return strict.AppendBase64URL(dst, sum[:])
 	case crypto.SHA384:
-		sum := sha512.Sum384([]byte(text))
-		return strict.Base64URL(sum[:])
+		sum := sha512.Sum384(text)
+		return strict.AppendBase64URL(dst, sum[:])
 	default:
-		sum := sha512.Sum512([]byte(text))
-		return strict.Base64URL(sum[:])
+		sum := sha512.Sum512(text)
+		return strict.AppendBase64URL(dst, sum[:])
 	}
 }
 
 // An opener puts disclosures in the place of their digests.
 type opener struct {
-	disclosures map[string]*disclosure
-	seen        map[string]struct{} // every digest of payload and disclosures
-	paths       bool                // record where each disclosure belongs
-	edits       int                 // how much was taken out or put in so far
-	gaps        []Path              // arrays with a slot that stays shut, if paths are recorded
+	// digests are those of the disclosures and every one of payload and disclosures that
+	// stands for nothing.
+	digests map[string]*disclosure
+	paths   bool   // record where each disclosure belongs
+	edits   int    // how much was taken out or put in so far
+	gaps    []Path // arrays with a slot that stays shut, if paths are recorded
 }
+
+// nothing is what a digest stands for that was seen, and has no disclosure.
+var nothing = &disclosure{}
 
 // open returns the payload with what was disclosed in its place and nothing left
 // of digests (RFC 9901 section 7.1 steps 3 to 5).
 func (t *token) open(paths bool) (strict.Value, error) {
-	o := opener{
-		disclosures: make(map[string]*disclosure, len(t.disclosures)),
-		seen:        make(map[string]struct{}, 2*len(t.disclosures)), paths: paths,
-	}
-	for i := range t.disclosures {
-		d := &t.disclosures[i]
-		key := digest(t.hash, d.text)
-		if o.disclosures[key] != nil {
+	o := opener{digests: make(map[string]*disclosure, len(t.disclosures)), paths: paths}
+	all := t.digests()
+	for i, size := 0, len(all)/max(1, len(t.disclosures)); i < len(t.disclosures); i++ {
+		d, key := &t.disclosures[i], all[i*size:(i+1)*size]
+		if o.digests[key] != nil {
 			return strict.Value{}, malformed("a disclosure twice")
 		}
-		o.disclosures[key] = d
+		o.digests[key] = d
 	}
 	v, err := o.object(t.payload, nil, maxDepth)
 	if err != nil {
@@ -189,6 +215,20 @@ func (t *token) open(paths bool) (strict.Value, error) {
 	}
 	t.gaps = o.gaps
 	return v, nil
+}
+
+// digests are those of the disclosures, one after the other.
+func (t *token) digests() string {
+	var longest int
+	for i := range t.disclosures {
+		longest = max(longest, len(t.disclosures[i].text))
+	}
+	all, text := make([]byte, 0, len(t.disclosures)*maxDigest), make([]byte, 0, longest)
+	for i := range t.disclosures {
+		text = append(text[:0], t.disclosures[i].text...)
+		all = appendDigest(all, t.hash, text)
+	}
+	return string(all)
 }
 
 // value opens a value that stands at path.
@@ -361,12 +401,15 @@ func (o *opener) find(v strict.Value) (*disclosure, error) {
 	if !ok {
 		return nil, malformed("a digest that is no text")
 	}
-	if _, twice := o.seen[key]; twice {
+	d := o.digests[key]
+	if d == nothing || d != nil && d.used {
 		return nil, malformed("a digest twice")
 	}
-	o.seen[key] = struct{}{}
+	if d == nil {
+		o.digests[key] = nothing
+	}
 	o.edits++
-	return o.disclosures[key], nil
+	return d, nil
 }
 
 func (o *opener) disclosed(d *disclosure, path Path, depth int) (strict.Value, error) {

@@ -1,6 +1,7 @@
 package sdjwt
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/rand"
 	"crypto/sha256"
@@ -8,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -58,8 +60,8 @@ const saltSize = 16
 
 // A Draft is a credential before its signature.
 type Draft struct {
-	jose        *jose.Draft
-	disclosures []string
+	jose  *jose.Draft
+	shown []byte // the disclosures, each followed by ~
 }
 
 // NewDraft checks that the token may be issued, makes its disclosures, and fixes the
@@ -73,65 +75,86 @@ func NewDraft(rnd io.Reader, t Token, issuerKey keys.PublicKey) (*Draft, error) 
 	if rnd == nil {
 		rnd = rand.Reader
 	}
-	c := concealer{rnd: rnd, decoys: t.Decoys}
-	payload, err := c.object(t.Claims)
+	const usual = 1 << 10 // bytes of a payload, and of the disclosures
+	c := concealer{rnd: rnd, decoys: t.Decoys, shown: make([]byte, 0, usual), scratch: make([]byte, 0, usual/4), digests: make([]encodedDigest, 0, 16)}
+	payload, err := c.object(make([]byte, 0, usual), t.Claims, &t)
 	if err != nil {
 		return nil, err
 	}
-	if len(c.disclosures) > MaxDisclosures {
-		return nil, notIssuable("%d claims that can be left out, at most %d", len(c.disclosures), MaxDisclosures)
+	if c.count > MaxDisclosures {
+		return nil, notIssuable("%d claims that can be left out, at most %d", c.count, MaxDisclosures)
 	}
-	t.register(payload, len(c.disclosures) > 0)
-	b, err := strict.AppendJSON(nil, payload)
-	if err != nil {
-		return nil, notIssuable("%v", err)
-	}
-	d, err := jose.NewDraft(issuerKey, jose.Header{Type: Typ, KeyID: issuerKey.ID().String(), X5C: t.X5C}, b)
+	d, err := jose.NewDraft(issuerKey, jose.Header{Type: Typ, KeyID: issuerKey.ID().String(), X5C: t.X5C}, payload)
 	if err != nil {
 		return nil, err
-	}
-	size := len(d.ToBeSigned()) + 2 + issuerKey.Algorithm().SignatureSize()*4/3 + 2
-	for _, text := range c.disclosures {
-		size += len(text) + 1
 	}
 	// Room for what a holder adds.
+	size := len(d.ToBeSigned()) + 2 + issuerKey.Algorithm().SignatureSize()*4/3 + 2 + len(c.shown)
 	if size > MaxSize-maxBinding {
 		return nil, notIssuable("%d bytes, at most %d", size, MaxSize-maxBinding)
 	}
-	return &Draft{d, c.disclosures}, nil
+	return &Draft{d, c.shown}, nil
 }
 
-// register adds the registered claims to a payload.
-func (t Token) register(payload map[string]any, hides bool) {
-	payload["iss"], payload["vct"], payload["iat"] = t.Issuer, t.Type, t.IssuedAt.Unix()
+// A member is one of an object that is written: text, if value is nil and text is not
+// empty; a number if both are.
+type member struct {
+	name   string
+	value  any
+	text   string
+	number int64
+}
+
+// register adds the registered claims to those of a payload.
+func (t *Token) register(payload []member) ([]member, error) {
+	text := func(name, s string) { payload = append(payload, member{name: name, text: s}) }
+	date := func(name string, at time.Time) { payload = append(payload, member{name: name, number: at.Unix()}) }
+	text("iss", t.Issuer)
+	text("vct", t.Type)
+	date("iat", t.IssuedAt)
 	if t.TypeIntegrity != "" {
-		payload["vct#integrity"] = t.TypeIntegrity
+		text("vct#integrity", t.TypeIntegrity)
 	}
 	if !t.NotBefore.IsZero() {
-		payload["nbf"] = t.NotBefore.Unix()
+		date("nbf", t.NotBefore)
 	}
 	if !t.Expires.IsZero() {
-		payload["exp"] = t.Expires.Unix()
+		date("exp", t.Expires)
 	}
 	if t.Status != nil {
-		payload["status"] = map[string]any{"status_list": map[string]any{"idx": int64(t.Status.Index), "uri": t.Status.URI}}
-	}
-	if hides {
-		payload[nameAlgorithm] = "sha-256"
+		b := append(make([]byte, 0, 128), `{"status_list":{"idx":`...)
+		b = strconv.AppendUint(b, t.Status.Index, 10)
+		b, err := strict.AppendText(append(b, `,"uri":`...), t.Status.URI)
+		if err != nil {
+			return nil, notIssuable("%v", err)
+		}
+		payload = append(payload, member{name: "status", value: strict.Raw(append(b, "}}"...))})
 	}
 	if t.Holder != nil {
-		payload["cnf"] = map[string]any{"jwk": strict.Raw(t.Holder.BareJWK())}
+		b := append(append(make([]byte, 0, 256), `{"jwk":`...), t.Holder.BareJWK()...)
+		payload = append(payload, member{name: "cnf", value: strict.Raw(append(b, '}'))})
 	}
+	return payload, nil
 }
 
-// A concealer replaces what is [Hidden] by digests.
+// An encodedDigest is a SHA-256 in base64url.
+type encodedDigest [43]byte
+
+func encodeDigest(b []byte) (d encodedDigest) {
+	appendDigest(d[:0], crypto.SHA256, b)
+	return d
+}
+
+// A concealer writes claims with digests in place of what is [Hidden].
 type concealer struct {
-	rnd         io.Reader
-	decoys      int
-	disclosures []string
-	pool        [16 * saltSize]byte // random bytes
-	left        int                 // of pool that were not used yet
-	scratch     []byte              // for one disclosure at a time
+	rnd     io.Reader
+	decoys  int
+	shown   []byte // the disclosures, each followed by ~
+	count   int    // of them
+	pool    [16 * saltSize]byte
+	left    int             // random bytes of pool that were not used yet
+	scratch []byte          // for a disclosure; nil while one is being written
+	digests []encodedDigest // of the objects that are being written, the innermost last
 }
 
 // random returns n random bytes, to be used before the next call.
@@ -147,104 +170,204 @@ func (c *concealer) random(n int) ([]byte, error) {
 	return b, nil
 }
 
-// value returns v with digests in place of what is hidden inside of it.
-func (c *concealer) value(v any) (any, error) {
+// value appends v as JSON.
+func (c *concealer) value(dst []byte, v any) ([]byte, error) {
 	switch v := v.(type) {
 	case map[string]any:
-		return c.object(v)
+		return c.object(dst, v, nil)
 	case []any:
-		return c.array(v)
+		return c.array(dst, v)
 	}
-	return v, nil
+	dst, err := strict.AppendJSON(dst, v)
+	if err != nil {
+		return nil, notIssuable("%v", err)
+	}
+	return dst, nil
 }
 
-func (c *concealer) object(m map[string]any) (map[string]any, error) {
-	out := make(map[string]any, len(m)+8)
-	var digests []string
-	for _, name := range strict.Names(m) {
-		hidden, ok := m[name].(Hidden)
+// object appends an object of these members; of is the token whose payload it is, nil
+// for others.
+func (c *concealer) object(dst []byte, m map[string]any, of *Token) ([]byte, error) {
+	list := make([]member, 0, len(m)+10)
+	for name, v := range m {
+		list = append(list, member{name: name, value: v})
+	}
+	byName(list)
+	from := len(c.digests)
+	open := list[:0] // what is written as it is
+	for _, e := range list {
+		hidden, ok := e.value.(Hidden)
 		if !ok {
-			v, err := c.value(m[name])
-			if err != nil {
-				return nil, err
-			}
-			out[name] = v
+			open = append(open, e)
 			continue
 		}
-		d, err := c.disclose(name, false, hidden)
+		d, err := c.disclose(e.name, false, hidden)
 		if err != nil {
 			return nil, err
 		}
-		digests = append(digests, d)
+		c.digests = append(c.digests, d)
 	}
-	if digests == nil {
-		return out, nil
+	list = open
+	if len(c.digests) > from {
+		if err := c.decoy(); err != nil {
+			return nil, err
+		}
+		// In the order of the digests, which says nothing of the order of the claims
+		// (RFC 9901 section 4.2.4.1).
+		slices.SortFunc(c.digests[from:], func(a, b encodedDigest) int { return bytes.Compare(a[:], b[:]) })
+		list = append(list, member{name: nameDigests, value: c.digests[from:]})
 	}
+	if of != nil {
+		var err error
+		if list, err = of.register(list); err != nil {
+			return nil, err
+		}
+		if hides(m) {
+			list = append(list, member{name: nameAlgorithm, text: "sha-256"})
+		}
+	}
+	byName(list)
+	dst, err := c.members(dst, list)
+	c.digests = c.digests[:from]
+	return dst, err
+}
+
+// hides reports whether anything in v is [Hidden].
+func hides(v any) bool {
+	switch v := v.(type) {
+	case Hidden:
+		return true
+	case []any:
+		return slices.ContainsFunc(v, hides)
+	case map[string]any:
+		for _, e := range v {
+			if hides(e) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// byName puts members into the order in which they are written, so that equal values
+// are written alike.
+func byName(list []member) {
+	slices.SortFunc(list, func(a, b member) int { return strings.Compare(a.name, b.name) })
+}
+
+// decoy adds digests that stand for nothing.
+func (c *concealer) decoy() error {
 	for range c.decoys {
 		b, err := c.random(2 * saltSize)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		sum := sha256.Sum256(b)
-		digests = append(digests, strict.Base64URL(sum[:]))
+		c.digests = append(c.digests, encodeDigest(b))
 	}
-	// In the order of the digests, which says nothing of the order of the claims
-	// (RFC 9901 section 4.2.4.1).
-	slices.Sort(digests)
-	out[nameDigests] = strict.Raw(`["` + strings.Join(digests, `","`) + `"]`)
-	return out, nil
+	return nil
 }
 
-func (c *concealer) array(list []any) ([]any, error) {
-	out := make([]any, len(list))
+// members appends an object of these members.
+func (c *concealer) members(dst []byte, list []member) ([]byte, error) {
+	dst = append(dst, '{')
 	for i, e := range list {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		var err error
+		if dst, err = strict.AppendText(dst, e.name); err != nil {
+			return nil, notIssuable("%v", err)
+		}
+		dst = append(dst, ':')
+		if dst, err = c.member(dst, e); err != nil {
+			return nil, err
+		}
+	}
+	return append(dst, '}'), nil
+}
+
+// member appends the value of a member.
+func (c *concealer) member(dst []byte, m member) ([]byte, error) {
+	var err error
+	switch v := m.value.(type) {
+	case []encodedDigest:
+		return appendDigests(dst, v), nil
+	case nil:
+		if m.text != "" {
+			dst, err = strict.AppendText(dst, m.text)
+		} else {
+			dst, err = strict.AppendInt(dst, m.number)
+		}
+		if err != nil {
+			return nil, notIssuable("%v", err)
+		}
+		return dst, nil
+	}
+	return c.value(dst, m.value)
+}
+
+// appendDigests appends an array of digests.
+func appendDigests(dst []byte, digests []encodedDigest) []byte {
+	dst = append(dst, '[')
+	for i := range digests {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(append(append(dst, '"'), digests[i][:]...), '"')
+	}
+	return append(dst, ']')
+}
+
+func (c *concealer) array(dst []byte, list []any) ([]byte, error) {
+	dst = append(dst, '[')
+	for i, e := range list {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
 		hidden, ok := e.(Hidden)
 		if !ok {
-			v, err := c.value(e)
-			if err != nil {
+			var err error
+			if dst, err = c.value(dst, e); err != nil {
 				return nil, err
 			}
-			out[i] = v
 			continue
 		}
 		d, err := c.disclose("", true, hidden)
 		if err != nil {
 			return nil, err
 		}
-		out[i] = map[string]any{nameSlot: d}
+		dst = append(append(append(dst, `{"...":"`...), d[:]...), `"}`...)
 	}
-	return out, nil
+	return append(dst, ']'), nil
 }
 
 // disclose makes the disclosure of a claim with this name, or of an array element,
 // and returns its digest (RFC 9901 section 4.2).
-func (c *concealer) disclose(name string, element bool, h Hidden) (string, error) {
-	v, err := c.value(h.Value)
-	if err != nil {
-		return "", err
-	}
+func (c *concealer) disclose(name string, element bool, h Hidden) (encodedDigest, error) {
+	b := append(c.scratch[:0], `["`...)
+	c.scratch = nil // one inside of this one has its own
 	salt, err := c.random(saltSize)
 	if err != nil {
-		return "", err
+		return encodedDigest{}, err
 	}
-	b := append(c.scratch[:0], `["`...)
 	b = append(strict.AppendBase64URL(b, salt), `",`...)
 	if !element {
 		if b, err = strict.AppendText(b, name); err != nil {
-			return "", notIssuable("%v", err)
+			return encodedDigest{}, notIssuable("%v", err)
 		}
 		b = append(b, ',')
 	}
-	if b, err = strict.AppendJSON(b, v); err != nil {
-		return "", notIssuable("%v", err)
+	if b, err = c.value(b, h.Value); err != nil {
+		return encodedDigest{}, err
 	}
 	b = append(b, ']')
-	end := len(b)
-	b = strict.AppendBase64URL(b, b) // behind what it encodes, in the same memory
+	from := len(c.shown)
+	c.shown = strict.AppendBase64URL(c.shown, b)
+	d := encodeDigest(c.shown[from:])
+	c.shown = append(c.shown, '~')
+	c.count++
 	c.scratch = b
-	text := string(b[end:])
-	c.disclosures = append(c.disclosures, text)
-	return digest(crypto.SHA256, text), nil
+	return d, nil
 }
 
 // ToBeSigned returns the exact bytes that the signature will cover. They hold the
@@ -261,22 +384,17 @@ func (d *Draft) Sign(rnd io.Reader, s keys.Signer, now time.Time) (string, error
 	if err := keys.CheckSigner(s, keys.Credential, now); err != nil {
 		return "", err
 	}
-	b, err := d.jose.Sign(rnd, s)
+	sig, err := d.jose.Signature(rnd, s)
 	if err != nil {
 		return "", err
 	}
-	size := len(b) + 1
-	for _, text := range d.disclosures {
-		size += len(text) + 1
-	}
 	var out strings.Builder
-	out.Grow(size)
-	out.Write(b)
+	out.Grow(len(d.ToBeSigned()) + 1 + len(sig) + 1 + len(d.shown))
+	out.Write(d.ToBeSigned())
+	out.WriteByte('.')
+	out.WriteString(sig)
 	out.WriteByte('~')
-	for _, text := range d.disclosures {
-		out.WriteString(text)
-		out.WriteByte('~')
-	}
+	out.Write(d.shown)
 	return out.String(), nil
 }
 

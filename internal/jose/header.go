@@ -57,31 +57,34 @@ func (h Header) encode(alg keys.Algorithm) ([]byte, error) {
 	if h.Type == "" {
 		return nil, errors.New("jose: Header.Type is not set")
 	}
-	m := map[string]any{"alg": string(alg), "typ": h.Type}
-	if h.KeyID != "" {
-		m["kid"] = h.KeyID
-	}
-	if len(h.X5C) > 0 {
-		chain := make([]any, len(h.X5C))
-		for i, der := range h.X5C {
-			chain[i] = base64.StdEncoding.EncodeToString(der)
-		}
-		m["x5c"] = chain
-	}
+	b := append(make([]byte, 0, 128), `{"alg":"`...)
+	b = append(append(b, alg...), '"')
 	if h.Key != nil {
-		jwk, err := headerLimits.Object(h.Key.JWK())
-		if err != nil {
-			return nil, fmt.Errorf("jose: the key's own JWK: %w", err)
+		b = append(append(b, `,"jwk":`...), h.Key.JWK()...)
+	}
+	var err error
+	text := func(name, s string) {
+		if s != "" && err == nil {
+			b, err = strict.AppendText(append(b, name...), s)
 		}
-		m["jwk"] = jwk
 	}
-	if h.KeyAttestation != "" {
-		m["key_attestation"] = h.KeyAttestation
-	}
-	b, err := strict.AppendJSON(nil, m)
+	text(`,"key_attestation":`, h.KeyAttestation)
+	text(`,"kid":`, h.KeyID)
+	text(`,"typ":`, h.Type)
 	if err != nil {
 		return nil, fmt.Errorf("jose: write header: %w", err)
 	}
+	if len(h.X5C) > 0 {
+		b = append(b, `,"x5c":[`...)
+		for i, der := range h.X5C {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = append(base64.StdEncoding.AppendEncode(append(b, '"'), der), '"')
+		}
+		b = append(b, ']')
+	}
+	b = append(b, '}')
 	if len(b) > maxHeader {
 		return nil, fmt.Errorf("%w: a header of %d bytes", ErrTooLarge, len(b))
 	}
@@ -224,11 +227,7 @@ func Key(jwk strict.Value) (*keys.PublicKey, error) {
 	if jwk.Kind() != strict.Object {
 		return nil, fmt.Errorf("%w: a jwk that is no object", ErrMalformed)
 	}
-	b, err := strict.AppendJSON(nil, jwk)
-	if err != nil {
-		return nil, fmt.Errorf("%w: jwk: %v", ErrMalformed, err)
-	}
-	pub, err := keys.ParseJWK(b)
+	pub, err := keys.JWKOf(jwk)
 	if errors.Is(err, keys.ErrPrivate) || errors.Is(err, keys.ErrUnsupportedKey) {
 		return nil, err
 	}

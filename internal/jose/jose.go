@@ -8,8 +8,8 @@
 // that the caller made or will read with package strict. Encrypted content:
 // [Encrypt] and [Decrypt].
 //
-// That library is no longer kept up and has a known fault (SECURITY.md), so it makes
-// and checks signatures over bytes: signed tokens and their headers are taken apart
+// That library is no longer kept up and has a known fault (SECURITY.md), so it
+// checks signatures over bytes: signed tokens and their headers are taken apart
 // and put together here, and it never sees one. An encrypted token it sees after
 // everything in it was read and bounded here. Algorithm, key and type are arguments of
 // the caller; what a header says of them must agree and decides nothing. Refused
@@ -25,7 +25,6 @@
 package jose
 
 import (
-	"crypto"
 	"errors"
 	"fmt"
 	"io"
@@ -65,12 +64,9 @@ var (
 // MaxToken is the most bytes of a token unless the caller allows another number.
 const MaxToken = 64 << 10
 
-// verifiers and signers are those of the library, one for each algorithm we
-// accept. They hold no key and can be used from several goroutines.
-var (
-	verifiers = map[keys.Algorithm]jws.Verifier{}
-	signers   = map[keys.Algorithm]jws.Signer{}
-)
+// verifiers are those of the library, one for each algorithm we accept. They hold no
+// key and can be used from several goroutines.
+var verifiers = map[keys.Algorithm]jws.Verifier{}
 
 func init() {
 	for ours, theirs := range map[keys.Algorithm]jwa.SignatureAlgorithm{
@@ -80,11 +76,7 @@ func init() {
 		if err != nil {
 			panic("jose: internal error: " + err.Error())
 		}
-		s, err := jws.NewSigner(theirs)
-		if err != nil {
-			panic("jose: internal error: " + err.Error())
-		}
-		verifiers[ours], signers[ours] = v, s
+		verifiers[ours] = v
 	}
 }
 
@@ -110,13 +102,22 @@ func verify(alg keys.Algorithm, pub keys.PublicKey, message, signature []byte) e
 	return nil
 }
 
-// sign makes one signature over the bytes message.
+// sign makes one signature over the bytes message. Signers are devices that answer
+// as [crypto.Signer] says, so that there is nothing for the library to do.
 func sign(rnd io.Reader, s keys.Signer, alg keys.Algorithm, message []byte) ([]byte, error) {
-	signer, ok := signers[alg]
-	if !ok {
+	if _, ok := verifiers[alg]; !ok {
 		return nil, fmt.Errorf("%w: a key for %q", ErrAlgorithm, alg)
 	}
-	sig, err := signer.Sign(message, device{s, rnd, alg})
+	digest := message // of EdDSA, which hashes it itself
+	if h := alg.Hash(); h != 0 {
+		w := h.New()
+		w.Write(message)
+		digest = w.Sum(make([]byte, 0, maxHash))
+	}
+	sig, err := s.Sign(rnd, digest, alg.Hash())
+	if err == nil && alg != keys.EdDSA {
+		sig, err = fixedLength(sig, alg.SignatureSize()/2)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("jose: sign: %v", err)
 	}
@@ -127,36 +128,29 @@ func sign(rnd io.Reader, s keys.Signer, alg keys.Algorithm, message []byte) ([]b
 	return sig, nil
 }
 
-// A device is a signer with the caller's source of randomness, whose answers are
-// looked at before the library works on them: it would panic on numbers that are
-// longer than the curve's.
-type device struct {
-	keys.Signer
-	rnd io.Reader
-	alg keys.Algorithm
-}
+// maxHash is the most bytes of a hash that is signed: SHA-384.
+const maxHash = 48
 
-// Sign implements [crypto.Signer].
-func (d device) Sign(_ io.Reader, digest []byte, _ crypto.SignerOpts) ([]byte, error) {
-	sig, err := d.Signer.Sign(d.rnd, digest, d.alg.Hash())
-	if err != nil || d.alg == keys.EdDSA {
-		return sig, err
-	}
+// fixedLength is an ECDSA signature in ASN.1 as RFC 7518 section 3.4 has it: r and s
+// in size bytes each.
+func fixedLength(sig []byte, size int) ([]byte, error) {
 	var sequence cryptobyte.String
 	whole := cryptobyte.String(sig)
 	if !whole.ReadASN1(&sequence, cbasn1.SEQUENCE) || !whole.Empty() {
 		return nil, errors.New("the signer returned no ASN.1 signature")
 	}
-	for range 2 {
+	out := make([]byte, 2*size)
+	for end := size; end <= 2*size; end += size {
 		var n []byte // without leading zeros; negative numbers are not read
-		if !sequence.ReadASN1Integer(&n) || len(n) > d.alg.SignatureSize()/2 || len(n) == 1 && n[0] == 0 {
+		if !sequence.ReadASN1Integer(&n) || len(n) > size || len(n) == 1 && n[0] == 0 {
 			return nil, errors.New("the signer returned a number outside the curve's")
 		}
+		copy(out[end-len(n):end], n)
 	}
 	if !sequence.Empty() {
 		return nil, errors.New("the signer returned no ASN.1 signature")
 	}
-	return sig, nil
+	return out, nil
 }
 
 // cut quotes and shortens a word that came from outside.

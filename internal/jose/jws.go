@@ -39,16 +39,24 @@ func (d *Draft) ToBeSigned() []byte { return d.toBeSigned }
 // was made for. Sign asks for no purpose and does not check the signature it was
 // given.
 func (d *Draft) Sign(rnd io.Reader, s keys.Signer) ([]byte, error) {
-	if !s.Key().Public.Equal(d.pub) {
-		return nil, fmt.Errorf("jose: sign: a draft for %v, a signer of %v", d.pub, s.Key().Public)
-	}
-	sig, err := sign(rnd, s, d.pub.Algorithm(), d.toBeSigned)
+	sig, err := d.Signature(rnd, s)
 	if err != nil {
 		return nil, err
 	}
-	b := make([]byte, 0, len(d.toBeSigned)+1+len(sig)*4/3+2)
-	b = append(append(b, d.toBeSigned...), '.')
-	return strict.AppendBase64URL(b, sig), nil
+	b := make([]byte, 0, len(d.toBeSigned)+1+len(sig))
+	return append(append(append(b, d.toBeSigned...), '.'), sig...), nil
+}
+
+// Signature is Sign that returns what comes after [Draft.ToBeSigned] and a point.
+func (d *Draft) Signature(rnd io.Reader, s keys.Signer) (string, error) {
+	if !s.Key().Public.Equal(d.pub) {
+		return "", fmt.Errorf("jose: sign: a draft for %v, a signer of %v", d.pub, s.Key().Public)
+	}
+	sig, err := sign(rnd, s, d.pub.Algorithm(), d.toBeSigned)
+	if err != nil {
+		return "", err
+	}
+	return strict.Base64URL(sig), nil
 }
 
 // Sign is NewDraft and Sign in one step.

@@ -175,45 +175,69 @@ func (v Value) Date() (time.Time, error) {
 // JSON reads one JSON value that fills b.
 func (l Limits) JSON(b []byte) (Value, error) { return l.JSONText(string(b)) }
 
-// Next is JSON that takes what it read off l.Items, for several texts under one
-// bound. After an error there is nothing left of it.
-func (l *Limits) Next(b []byte) (Value, error) {
-	v, left, err := l.read(string(b))
-	if l.Items = left; left == 0 {
-		l.Items = -1 // used up, and not unset
-	}
-	return v, err
-}
-
 // JSONText is JSON for a string, whose memory the value shares.
 func (l Limits) JSONText(s string) (Value, error) {
-	v, _, err := l.read(s)
+	r := Reader{limits: l}
+	return r.Next(s)
+}
+
+// A Reader reads several texts under one bound. The values share memory.
+type Reader struct {
+	limits Limits
+	failed bool
+	free   []Value // of no value yet
+}
+
+// Reader returns a Reader for about so many texts. The limits of bytes and depth are
+// those of each text, that of items is for all of them together.
+func (l Limits) Reader(texts int) *Reader {
+	const usual = 4 // items of a text
+	return &Reader{limits: l, free: make([]Value, 0, usual*min(texts, 64))}
+}
+
+// Next is [Limits.JSONText] that takes what it read off what is left. After an error
+// there is nothing left.
+func (r *Reader) Next(s string) (Value, error) {
+	v, err := r.next(s)
+	r.failed = r.failed || err != nil
 	return v, err
 }
 
-// read reads one value and returns how many items are left.
-func (l Limits) read(s string) (v Value, left int, err error) {
-	if l.Bytes <= 0 || l.Depth <= 0 || l.Items == 0 {
-		return Value{}, 0, errors.New("strict: Limits are not set")
-	}
-	if len(s) > l.Bytes {
-		return Value{}, 0, fmt.Errorf("%w: %d bytes of JSON, at most %d", ErrTooLarge, len(s), l.Bytes)
-	}
-	if !utf8.ValidString(s) {
-		return Value{}, 0, fmt.Errorf("%w: not UTF-8", ErrMalformed)
+func (r *Reader) next(s string) (Value, error) {
+	l := &r.limits
+	switch {
+	case r.failed:
+		return Value{}, fmt.Errorf("%w: after an error", ErrTooLarge)
+	case l.Bytes <= 0 || l.Depth <= 0 || l.Items == 0:
+		return Value{}, errors.New("strict: Limits are not set")
+	case len(s) > l.Bytes:
+		return Value{}, fmt.Errorf("%w: %d bytes of JSON, at most %d", ErrTooLarge, len(s), l.Bytes)
+	case !utf8.ValidString(s):
+		return Value{}, fmt.Errorf("%w: not UTF-8", ErrMalformed)
 	}
 	p := parser{s: s, items: l.Items, outer: l.Depth - 1}
 	// One comma fewer than elements, mostly: the stack seldom grows.
-	p.values = make([]Value, 0, min(strings.Count(s, ",")+1, 1024))
+	n := min(strings.Count(s, ",")+1, 1024)
+	if cap(r.free) < n {
+		r.free = make([]Value, 0, n)
+	}
+	p.values = r.free[:0:n]
 	p.space()
-	if v, err = p.value(l.Depth); err != nil {
-		return Value{}, 0, err
+	v, err := p.value(l.Depth)
+	if err != nil {
+		return Value{}, err
 	}
 	p.space()
 	if p.at != len(s) {
-		return Value{}, 0, fmt.Errorf("%w: bytes after the JSON value", ErrMalformed)
+		return Value{}, fmt.Errorf("%w: bytes after the JSON value", ErrMalformed)
 	}
-	return v, p.items, nil
+	if l.Items = p.items; p.items == 0 {
+		l.Items = -1 // used up, and not unset
+	}
+	if len(v.list) <= n {
+		r.free = r.free[len(v.list):len(v.list):cap(r.free)] // the rest is nobody's
+	}
+	return v, nil
 }
 
 // Object is JSON for a text that must be an object.
@@ -325,7 +349,7 @@ func (p *parser) array(depth int) (Value, error) {
 // object takes the stack itself, since nothing follows it.
 func (p *parser) take(from, depth int) []Value {
 	if depth == p.outer {
-		return p.values
+		return slices.Clip(p.values)
 	}
 	list := slices.Clone(p.values[from:])
 	p.values = p.values[:from]
@@ -352,7 +376,7 @@ func (p *parser) object(depth int) (Value, error) {
 	}
 	var seen nameSet
 	if p.names == nil {
-		p.names = make([]string, 0, cap(p.values))
+		p.names = make([]string, 0, cap(p.values)-len(p.values))
 	}
 	for {
 		p.space()

@@ -155,13 +155,36 @@ func TestWriteIsRead(t *testing.T) {
 	}
 }
 
-// TestNext shares one bound between texts.
-func TestNext(t *testing.T) {
-	l := strict.Limits{Bytes: 100, Depth: 3, Items: 5}
+// TestReader shares one bound between texts.
+func TestReader(t *testing.T) {
+	r := strict.Limits{Bytes: 100, Depth: 3, Items: 5}.Reader(4)
 	for i, want := range []error{nil, nil, strict.ErrTooLarge, strict.ErrTooLarge} {
 		text := []string{"[1,2]", "[1]", "1", "1"}[i]
-		if _, err := l.Next([]byte(text)); !errors.Is(err, want) {
+		if _, err := r.Next(text); !errors.Is(err, want) {
 			t.Errorf("text %d: %v, want %v", i, err, want)
+		}
+	}
+}
+
+// TestReaderSharesMemory: what was read stays what it is while more is read, however
+// much that is.
+func TestReaderSharesMemory(t *testing.T) {
+	long := "[" + strings.TrimSuffix(strings.Repeat("[1,{\"a\":[2]}],", 700), ",") + "]"
+	texts := []string{`["a",1]`, `{"x":[1,2,3],"y":{"z":"w"}}`, long, `[]`, `1`, `[[1],[2,[3,4]],5]`, `["b"]`, `{"x":{"x":{"x":[1,2]}}}`, long}
+	for _, expected := range []int{0, 1, len(texts), 1000} {
+		r := strict.Limits{Bytes: 1 << 20, Depth: 8, Items: 1 << 20}.Reader(expected)
+		var values []strict.Value
+		for _, text := range texts {
+			v, err := r.Next(text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			values = append(values, v)
+		}
+		for i, v := range values {
+			if b, err := strict.AppendJSON(nil, v); err != nil || string(b) != texts[i] {
+				t.Errorf("text %d of a reader for %d is now %.100s, %v", i, expected, b, err)
+			}
 		}
 	}
 }

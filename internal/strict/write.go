@@ -153,13 +153,13 @@ func appendFloat(dst []byte, f float64) ([]byte, error) {
 
 // AppendText appends s in quotation marks. It must be UTF-8.
 func AppendText(dst []byte, s string) ([]byte, error) {
+	if plain(s) {
+		return append(append(append(dst, '"'), s...), '"'), nil
+	}
 	if !utf8.ValidString(s) {
 		return nil, errors.New("strict: text that is not UTF-8")
 	}
 	dst = append(dst, '"')
-	if !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == '"' || r == '\\' }) {
-		return append(append(dst, s...), '"'), nil
-	}
 	for i := range len(s) {
 		switch c := s[i]; {
 		case c == '"' || c == '\\':
@@ -173,6 +173,16 @@ func AppendText(dst []byte, s string) ([]byte, error) {
 		}
 	}
 	return append(dst, '"'), nil
+}
+
+// plain reports whether s is ASCII that stands in quotation marks as it is.
+func plain(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c == '"' || c == '\\' || c >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
 }
 
 var base64url = base64.RawURLEncoding.Strict()
