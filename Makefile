@@ -15,14 +15,17 @@ RACE := ./keys/... ./audit/... ./trust/... ./store/... ./issuance/... ./verifica
 help:            ## show this list
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: .*##/ -/'
 
-build:           ## build the programs into bin/
+web:             ## make the scanner page, which the verifier has inside (needs npm)
+	@scripts/web.sh
+
+build: web       ## build the programs into bin/
 	@mkdir -p $(BIN)
 	$(GO) build -o $(BIN)/ ./cmd/...
 
 demo: build      ## set up an issuer, issue from real registers, revoke, check offline
 	@scripts/demo.sh
 
-test: setup-test lint build test-go test-race ## everything the project promises
+test: setup-test web lint build test-go test-race ## everything the project promises
 	@scripts/demo.sh --quiet
 	@echo "make test: all passed"
 

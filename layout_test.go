@@ -32,7 +32,7 @@ var layers = []string{
 	// Above this line: no network, no database, no cgo.
 	"qr/image internal/vectors internal/cli internal/pgtest internal/faultproxy internal/fetch internal/redistest internal/web internal/chrometest",
 	"registry/csvfile registry/samplecountry registry/sqltable store store/once store/desk internal/docpdf",
-	"keys/keystest registry/registrytest store/storetest backup internal/officetest api/issuer api/verifier web/console work/worktest",
+	"keys/keystest registry/registrytest store/storetest backup internal/officetest api/issuer api/verifier web/console work/worktest web/scanner",
 	"cmd/issuer cmd/verifier bench proof cmd/wallet-cli web/scanner/wasm",
 	"interop",
 }

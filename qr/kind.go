@@ -201,3 +201,23 @@ func link(text string) bool {
 	}
 	return slices.Contains(plainSchemes, scheme) || scheme != "" && strings.HasPrefix(rest, "//")
 }
+
+// Choose takes the code that can be checked out of the texts of all codes in one picture,
+// and tells how many were left aside. A certificate has a second code beside it that
+// leads to a page of help; two that can be checked are one too many, since nobody could
+// say which of them a verdict is about. A single code is taken whatever it is.
+func Choose(codes []string) (text string, ignored int, ok bool) {
+	if len(codes) == 1 {
+		return codes[0], 0, true
+	}
+	for _, c := range codes {
+		if !Recognise(c).Readable() {
+			continue
+		}
+		if ok {
+			return "", 0, false
+		}
+		text, ok = c, true
+	}
+	return text, max(0, len(codes)-1), ok
+}

@@ -94,3 +94,26 @@ func TestKindsAreDistinct(t *testing.T) {
 		t.Errorf("%d different kinds of %d", n, len(qr.Kinds()))
 	}
 }
+
+func TestChoose(t *testing.T) {
+	const help = "https://check.example/"
+	for _, tt := range []struct {
+		name    string
+		codes   []string
+		text    string
+		ignored int
+		ok      bool
+	}{
+		{"one code", []string{help}, help, 0, true},
+		{"a certificate beside its help", []string{help, "HC1:6BF"}, "HC1:6BF", 1, true},
+		{"two certificates", []string{"HC1:6BF", help, "HC1:NCF"}, "", 0, false},
+		{"two of no use", []string{help, "hello"}, "", 1, false},
+		{"none", nil, "", 0, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if text, ignored, ok := qr.Choose(tt.codes); text != tt.text || ok != tt.ok || ok && ignored != tt.ignored {
+				t.Errorf("choose: %q, %d, %v", text, ignored, ok)
+			}
+		})
+	}
+}

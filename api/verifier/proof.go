@@ -46,29 +46,15 @@ func ReadProof(b []byte) Proof {
 	case err != nil:
 		in.Refused = credential.Reject(credential.UnknownFormat, "%v", err)
 	default:
-		in.choose()
+		var ok bool
+		var text string
+		if text, in.Ignored, ok = qr.Choose(codes); !ok {
+			in.Refused = credential.Reject(credential.SeveralCodes, "%d different codes in the picture", len(codes))
+			break
+		}
+		in.Data = []byte(text)
 	}
 	return in
-}
-
-// choose takes the code that can be checked. A certificate has a second code
-// beside it that leads to a page of help; two that can be checked are one too
-// many, since nobody could say which of them the verdict is about.
-func (in *Proof) choose() {
-	var readable []string
-	for _, c := range in.Codes {
-		if qr.Recognise(c).Readable() {
-			readable = append(readable, c)
-		}
-	}
-	switch {
-	case len(in.Codes) == 1:
-		in.Data = []byte(in.Codes[0])
-	case len(readable) == 1:
-		in.Data, in.Ignored = []byte(readable[0]), len(in.Codes)-1
-	default:
-		in.Refused = credential.Reject(credential.SeveralCodes, "%d different codes in the picture", len(in.Codes))
-	}
 }
 
 // foreign names files that people give and we do not read.

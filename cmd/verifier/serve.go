@@ -24,6 +24,7 @@ import (
 	"github.com/sanad-id/sanad/oid4vp"
 	"github.com/sanad-id/sanad/store/once"
 	"github.com/sanad-id/sanad/trust"
+	"github.com/sanad-id/sanad/web/scanner"
 )
 
 func (p *program) serveCommand() *cobra.Command {
@@ -82,10 +83,16 @@ func (p *program) serve(cmd *cobra.Command, cfg Config, devHTTP bool) error {
 	if err != nil {
 		return err
 	}
+	page, err := scanner.Routes(d.trust.currentFile)
+	if errors.Is(err, scanner.ErrNotBuilt) {
+		cli.Say(cmd, "verifier: note: no scanner page at /scanner/: %v", err)
+	} else if err != nil {
+		return err
+	}
 	server, err := web.Listen(ctx, web.Config{
 		Addr: cfg.Listen, TLSCert: cfg.TLSCert, TLSKey: cfg.TLSKey, DevHTTP: devHTTP, Private: cfg.Private, Log: log, Redis: redis,
 		Proxies: proxies, Metrics: metrics, Ready: service.Ready(),
-	}, service.Routes())
+	}, append(service.Routes(), page...))
 	if err != nil {
 		return err
 	}
@@ -204,7 +211,16 @@ type trustFolder struct {
 	looked  time.Time
 	seen    string
 	bundle  *trust.Bundle
+	file    []byte // of it
 	problem string
+}
+
+// currentFile is the file of the bundle in use, nil if there is none.
+func (f *trustFolder) currentFile() []byte {
+	f.current()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.file
 }
 
 func (f *trustFolder) current() (*trust.Bundle, string) {
@@ -217,7 +233,7 @@ func (f *trustFolder) current() (*trust.Bundle, string) {
 	f.looked = now
 	if seen := folderState(f.dir); seen != f.seen || f.bundle == nil {
 		f.seen = seen
-		f.bundle, f.problem = openTrust(f.dir)
+		f.bundle, f.file, f.problem = openTrust(f.dir)
 	}
 	return f.bundle, f.problem
 }
@@ -238,22 +254,22 @@ func folderState(dir string) string {
 	return text
 }
 
-func openTrust(dir string) (*trust.Bundle, string) {
+func openTrust(dir string) (*trust.Bundle, []byte, string) {
 	if _, err := os.Stat(dir); err != nil {
-		return nil, fmt.Sprintf("no trust bundle was imported; `verifier --dir %s trust import FILE` does it", dir)
+		return nil, nil, fmt.Sprintf("no trust bundle was imported; `verifier --dir %s trust import FILE` does it", dir)
 	}
 	state, err := trust.NewDirMemory(dir).Load()
 	switch {
 	case err != nil:
-		return nil, err.Error()
+		return nil, nil, err.Error()
 	case !state.Trusted():
-		return nil, fmt.Sprintf("no trust bundle was imported; `verifier --dir %s trust import FILE` does it", dir)
+		return nil, nil, fmt.Sprintf("no trust bundle was imported; `verifier --dir %s trust import FILE` does it", dir)
 	case state.Damaged:
-		return nil, "the imported trust bundle was changed or removed; import it again"
+		return nil, nil, "the imported trust bundle was changed or removed; import it again"
 	}
 	b, err := state.Open()
 	if err != nil {
-		return nil, err.Error()
+		return nil, nil, err.Error()
 	}
-	return b, ""
+	return b, state.Bundle, ""
 }

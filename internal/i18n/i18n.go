@@ -28,19 +28,11 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"golang.org/x/text/feature/plural"
-	"golang.org/x/text/language"
-	"golang.org/x/text/unicode/bidi"
 )
 
 // tags are the languages we have, English first: it is what remains when nothing
 // suits.
-var tags = []language.Tag{
-	language.English, language.French, language.Portuguese, language.Swahili, language.Bengali, language.Arabic,
-}
-
-var matcher = language.NewMatcher(tags)
+var tags = []string{"en", "fr", "pt", "sw", "bn", "ar"}
 
 // Areas returns the names of the catalogues beside the shared one.
 func Areas() []string { return slices.Clone(areas) }
@@ -78,9 +70,9 @@ var catalogs = sync.OnceValue(func() []map[string]string {
 	var all []map[string]string
 	for _, tag := range tags {
 		c := map[string]string{}
-		read(c, tag.String()+".json")
+		read(c, tag+".json")
 		for _, area := range areas {
-			read(c, area+"."+tag.String()+".json")
+			read(c, area+"."+tag+".json")
 		}
 		all = append(all, c)
 	}
@@ -113,7 +105,7 @@ func Languages() []Language {
 // environment ("fr_FR.UTF-8"). What is none of these is passed over.
 func For(preferences ...string) Language {
 	const most = 256 // bytes; longer ones are no preference of a person
-	var wanted []language.Tag
+	var wanted []string
 	for _, p := range preferences {
 		if len(p) > most {
 			continue
@@ -122,19 +114,13 @@ func For(preferences ...string) Language {
 			p, _, _ = strings.Cut(p, ".") // the character set of a locale
 			p, _, _ = strings.Cut(p, "@") // and its variant
 		}
-		if list, _, err := language.ParseAcceptLanguage(strings.ReplaceAll(p, "_", "-")); err == nil {
-			wanted = append(wanted, list...)
-		}
+		wanted = append(wanted, strings.ReplaceAll(p, "_", "-"))
 	}
-	_, index, confidence := matcher.Match(wanted...)
-	if confidence == language.No {
-		return Language{}
-	}
-	return Language{index: index}
+	return Language{index: best(wanted)}
 }
 
 // Tag returns the language tag (BCP 47), such as "bn".
-func (l Language) Tag() string { return tags[l.index].String() }
+func (l Language) Tag() string { return tags[l.index] }
 
 // Name returns the name of the language in itself.
 func (l Language) Name() string { return l.lookup("language.name") }
@@ -221,12 +207,7 @@ func (l Language) fill(sentence string, args map[string]string) string {
 }
 
 // runsLeft reports whether a value has letters that are written from right to left.
-func runsLeft(value string) bool {
-	return strings.ContainsFunc(value, func(r rune) bool {
-		p, _ := bidi.LookupRune(r)
-		return p.Class() == bidi.R || p.Class() == bidi.AL
-	})
-}
+func runsLeft(value string) bool { return strings.ContainsFunc(value, leftward) }
 
 // Pick returns the label that suits the language best out of labels by language
 // tag, as types, claims and issuers carry them: the language itself, one that its
@@ -236,20 +217,7 @@ func (l Language) Pick(labels map[string]string) string {
 	if s, ok := labels[l.Tag()]; ok {
 		return s
 	}
-	var have []language.Tag
-	var texts []string
-	for _, name := range slices.Sorted(maps.Keys(labels)) {
-		tag, err := language.Parse(name)
-		if err != nil {
-			continue
-		}
-		have, texts = append(have, tag), append(texts, labels[name])
-	}
-	if len(have) == 0 {
-		return ""
-	}
-	_, i, _ := language.NewMatcher(have).Match(tags[l.index], language.English)
-	return texts[i]
+	return labels[l.nearest(slices.Sorted(maps.Keys(labels)))]
 }
 
 // Count returns the sentence for key in the form for the number n, which fills
@@ -260,26 +228,11 @@ func (l Language) Count(key string, n int) string { return l.CountText(key, n, n
 // CountText is Count for a sentence with other holes beside {n}, filled from args
 // as Text does.
 func (l Language) CountText(key string, n int, args map[string]string) string {
-	form := plural.Cardinal.MatchPlural(l.format(), n, 0, 0, 0, 0)
-	sentence := strings.ReplaceAll(l.lookup(key+"."+formName[form]), "{n}", l.Quantity(n))
+	sentence := strings.ReplaceAll(l.lookup(key+"."+l.plural(n)), "{n}", l.Quantity(n))
 	if len(args) == 0 {
 		return sentence
 	}
 	return l.fill(sentence, args)
-}
-
-// formName is what a plural form is called in a key.
-var formName = map[plural.Form]string{
-	plural.Zero: "zero", plural.One: "one", plural.Two: "two", plural.Few: "few", plural.Many: "many", plural.Other: "other",
-}
-
-// format is the language as CLDR is asked for its numbers. Portuguese without a
-// country means Brazil there; our catalogue is written for the other countries.
-func (l Language) format() language.Tag {
-	if tags[l.index] == language.Portuguese {
-		return language.EuropeanPortuguese
-	}
-	return tags[l.index]
 }
 
 // Number returns n in the digits of the language, without marks between them:

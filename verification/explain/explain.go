@@ -57,6 +57,8 @@ type Why struct {
 type Row struct {
 	Label string `json:"label"`
 	Value string `json:"value"`
+	// Kind is that of the claim: "date", "photo" and so on, empty for most.
+	Kind string `json:"kind,omitempty"`
 	// Partial tells that there is more to the value than can be shown.
 	Partial bool `json:"partial,omitempty"`
 }
@@ -130,7 +132,7 @@ func (w words) claims(p *Page, r verification.Report, sensitive bool) {
 			p.Face = portrait(c.Value)
 		}
 		value, changed := visible.Clean(w.value(c))
-		p.Claims = append(p.Claims, Row{Label: label, Value: value, Partial: changed})
+		p.Claims = append(p.Claims, Row{Label: label, Value: value, Kind: c.Kind, Partial: changed})
 	}
 }
 

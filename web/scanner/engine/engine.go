@@ -8,7 +8,7 @@
 // [Engine.Restore].
 //
 // Left to others: pictures (the page reads codes with its camera), storing, the words of
-// buttons (catalogue area scan, [Words]).
+// buttons (the page reads the catalogues of area scan as they are).
 package engine
 
 import (
@@ -235,13 +235,4 @@ func (e *Engine) moment() time.Time {
 		}
 	}
 	return now
-}
-
-// Words are the page's own sentences in one language, by key without "scan.".
-func Words(l i18n.Language) map[string]string {
-	words := map[string]string{"language": l.Tag(), "direction": l.Direction(), "name": l.Name()}
-	for _, key := range i18n.Keys("scan") {
-		words[strings.TrimPrefix(key, "scan.")] = l.Text(key, nil)
-	}
-	return words
 }

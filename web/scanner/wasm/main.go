@@ -6,7 +6,7 @@
 //	sanad(operation, ...arguments) -> text of a JSON document
 //
 // which never throws: what goes wrong is {"error": "..."}. The operations are those of
-// package engine: restore, memory, import, check, trust, words.
+// package engine: restore, memory, import, check, choose, trust; the second argument is always the language.
 package main
 
 import (
@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/sanad-id/sanad/internal/i18n"
+	"github.com/sanad-id/sanad/qr"
 	"github.com/sanad-id/sanad/trust"
 	"github.com/sanad-id/sanad/verification"
 	"github.com/sanad-id/sanad/web/scanner/engine"
@@ -92,10 +93,15 @@ func run(e *engine.Engine, args []js.Value) (any, error) {
 			return nil, err
 		}
 		return e.Check(input, words, text(3) == "sensitive")
+	case "choose":
+		var codes []string
+		if err := json.Unmarshal([]byte(text(2)), &codes); err != nil {
+			return nil, err
+		}
+		chosen, ignored, _ := qr.Choose(codes)
+		return map[string]any{"text": chosen, "ignored": ignored}, nil
 	case "trust":
 		return e.Trust(words), nil
-	case "words":
-		return engine.Words(words), nil
 	}
 	return nil, fmt.Errorf("no operation %.32q", text(0))
 }

@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# Makes the scanner page: web/scanner/dist, from which the verifier embeds it. The reader
+# of codes is zxing-wasm (npm, as the lock file of web/ says), unchanged. Without npm
+# there is no page, and the programs say so; nothing else needs it.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+page=web/scanner/page dist=web/scanner/dist zxing=web/node_modules/zxing-wasm
+if [ ! -f "$zxing/dist/iife/reader/index.js" ]; then
+  if ! command -v npm >/dev/null || ! (cd web && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error >/dev/null); then
+    echo "no npm: the programs are built without the scanner page (make web)" >&2
+    exit 0
+  fi
+fi
+new=$(mktemp -d "$PWD/web/scanner/.dist-XXXXXX")
+trap 'rm -rf "$new"' EXIT
+mkdir "$new/words"
+cp "$page"/* "$new/"
+for file in internal/i18n/catalog/scan.*.json; do
+  name=${file##*/scan.}
+  cp "$file" "$new/words/$name"
+done
+# Without inlining the program is a tenth smaller, and a check takes no longer that a
+# person would notice.
+GOOS=js GOARCH=wasm CGO_ENABLED=0 go build -trimpath -gcflags=all=-l -ldflags='-s -w' -o "$new/sanad.wasm" ./web/scanner/wasm
+cp "$(go env GOROOT)/lib/wasm/wasm_exec.js" "$new/"
+cp "$zxing/dist/iife/reader/index.js" "$new/zxing.js"
+cp "$zxing/dist/reader/zxing_reader.wasm" "$new/"
+cp "$zxing/LICENSE" "$new/zxing-LICENSE.txt"
+(
+  cd "$new"
+  list=$(find . -type f ! -name sw.js ! -name '*LICENSE*' | sed 's#^\./##' | LC_ALL=C sort)
+  version=$( (cat sw.js; echo "$list" | xargs sha256sum) | sha256sum | cut -c1-16)
+  names=$(echo "$list" | sed 's/.*/"&"/' | paste -sd, -)
+  sed -i "s/@VERSION@/$version/; s#@FILES@#[\"./\",\"settings.json\",$names]#" sw.js
+  for file in *.wasm *.js; do gzip -9 -n -k "$file"; done
+)
+cp "$dist/README" "$new/"
+chmod -R u=rwX,go=rX "$new"
+rm -rf "$dist"
+mv "$new" "$dist"

@@ -1,0 +1,30 @@
+// The service worker: what the page consists of is fetched once and then served from
+// this device, also after a cold start without a network. Trust files are never kept
+// here: the page asks for them, judges them, and remembers the last good one itself.
+const version = "@VERSION@";
+const files = @FILES@;
+
+addEventListener("install", (event) => {
+  event.waitUntil((async () => {
+    const cache = await caches.open(version);
+    await cache.addAll(files.map((f) => new Request(f, { cache: "no-cache" })));
+    await skipWaiting();
+  })());
+});
+
+addEventListener("activate", (event) => {
+  event.waitUntil((async () => {
+    for (const name of await caches.keys()) if (name !== version) await caches.delete(name);
+    await clients.claim();
+  })());
+});
+
+addEventListener("fetch", (event) => {
+  const url = new URL(event.request.url);
+  if (event.request.method !== "GET" || url.origin !== location.origin) return;
+  event.respondWith((async () => {
+    const cache = await caches.open(version);
+    const kept = await cache.match(event.request, { ignoreSearch: true });
+    return kept ?? fetch(event.request);
+  })());
+});
