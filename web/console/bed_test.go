@@ -152,11 +152,11 @@ func (b *bed) person(office string, roles ...staff.Role) staff.Operator {
 // as is a browser in which a new operator of an office is signed in without passkey.
 func (b *bed) as(office string, roles ...staff.Role) *browser {
 	b.t.Helper()
-	return b.signIn(b.person(office, roles...))
+	return b.browserOf(b.person(office, roles...))
 }
 
-// signIn is a browser in which this operator is signed in.
-func (b *bed) signIn(op staff.Operator) *browser {
+// browserOf is a browser in which this operator is signed in.
+func (b *bed) browserOf(op staff.Operator) *browser {
 	b.t.Helper()
 	w := b.visitor()
 	w.Operator = op
@@ -285,6 +285,16 @@ func (l *auditLog) Note(ctx context.Context, n issuance.Note) error {
 	}
 	l.notes = append(l.notes, n)
 	return nil
+}
+
+// fail makes each note fail with err, or none if it is nil.
+func (l *auditLog) fail(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.fault = nil
+	if err != nil {
+		l.fault = func(context.Context, issuance.Note) error { return err }
+	}
 }
 
 // all are the notes so far.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/alexedwards/scs/v2"
+	"github.com/go-webauthn/webauthn/webauthn"
 
 	"github.com/sanad-id/sanad/internal/web"
 	"github.com/sanad-id/sanad/staff"
@@ -44,6 +45,9 @@ type Config struct {
 	Desk *desk.DB
 	// Limits are how long sessions last. Optional.
 	Limits Limits
+	// DeviceBound are roles whose passkeys must not leave their device, so that no cloud
+	// account signs anybody in. Optional.
+	DeviceBound []staff.Role
 	// Help is a line that says whom to ask, such as a telephone number. Optional.
 	Help string
 	// Zone is the time zone in which times are shown. Optional; UTC if nil.
@@ -61,6 +65,7 @@ type Config struct {
 type Console struct {
 	cfg      Config
 	sessions *scs.SessionManager
+	passkeys *webauthn.WebAuthn
 	cross    *http.CrossOriginProtection
 	policy   string
 	routes   []route
@@ -123,6 +128,9 @@ func New(c Config) (*Console, error) {
 	}, "; ")
 	n.sessions = n.newSessions()
 	var err error
+	if n.passkeys, err = n.newPasskeys(); err != nil {
+		return nil, fmt.Errorf("console: %v", err)
+	}
 	if n.pages, err = parsePages(); err != nil {
 		return nil, err
 	}

@@ -48,6 +48,14 @@ var faults = []struct {
 	{staff.ErrChangedPayload, http.StatusConflict, "console.fault.changed"},
 	{staff.ErrProposalOver, http.StatusConflict, "console.fault.over"},
 	{staff.ErrNotApproved, http.StatusConflict, "console.fault.not_approved"},
+	{staff.ErrLastPasskey, http.StatusConflict, "staff.fault.last_passkey"},
+	{staff.ErrManyPasskeys, http.StatusConflict, "staff.fault.many_passkeys"},
+	{staff.ErrLastAdministrator, http.StatusConflict, "staff.fault.last_administrator"},
+	{errNoLink, http.StatusNotFound, "staff.fault.no_link"},
+	{errRefused, http.StatusUnauthorized, "staff.fault.refused"},
+	{errManyTries, http.StatusTooManyRequests, "staff.fault.many_tries"},
+	{errSyncable, http.StatusForbidden, "staff.fault.syncable"},
+	{errTaken, http.StatusConflict, "staff.fault.taken"},
 	{errCrossed, http.StatusForbidden, "console.fault.crossed"},
 }
 
@@ -56,6 +64,10 @@ func (c *Console) fault(w http.ResponseWriter, r *request, err error) error {
 	switch {
 	case err == nil:
 		return nil
+	case errors.Is(err, errSignedOut) && r.route.JSON:
+		return c.faultPage(w, r, http.StatusUnauthorized, "staff.fault.signed_out")
+	case errors.Is(err, errStale) && r.route.JSON:
+		return c.faultPage(w, r, http.StatusUnauthorized, "console.confirm.why")
 	case errors.Is(err, errSignedOut):
 		return c.toSignIn(w, r)
 	case errors.Is(err, errStale):
@@ -85,8 +97,11 @@ func (c *Console) fault(w http.ResponseWriter, r *request, err error) error {
 	return c.faultPage(w, r, http.StatusInternalServerError, "console.fault.ours")
 }
 
-// faultPage draws the page of a refusal.
+// faultPage draws the page of a refusal, or answers a script with its sentence.
 func (c *Console) faultPage(w http.ResponseWriter, r *request, status int, key string) error {
+	if r.route.JSON {
+		return web.JSON(w, status, map[string]string{"code": key, "text": r.Lang.Text(key, nil)})
+	}
 	return c.render(w, r, status, "fault", struct{ Key, Request string }{key, web.RequestID(r.Context())})
 }
 

@@ -3,6 +3,7 @@ package console
 import (
 	"bytes"
 	"embed"
+	"encoding/base64"
 	"fmt"
 	"html/template"
 	"io/fs"
@@ -202,6 +203,7 @@ func functionsFor(l i18n.Language, zone *time.Location) template.FuncMap {
 		},
 		"iso":  func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 		"join": strings.Join,
+		"b64":  base64.RawURLEncoding.EncodeToString,
 	}
 }
 

@@ -14,6 +14,7 @@ func (c *Console) table() ([]route, error) {
 	var all []route
 	for _, part := range [][]route{
 		c.frameRoutes(),
+		c.signInRoutes(),
 	} {
 		all = append(all, part...)
 	}
@@ -38,6 +39,8 @@ type route struct {
 	Nav string
 	// Bare rows need neither session nor database, and know nobody.
 	Bare bool
+	// JSON rows are asked by scripts; their refusals are JSON.
+	JSON bool
 	// Serve answers.
 	Serve func(w http.ResponseWriter, r *request) error
 }

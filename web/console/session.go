@@ -147,6 +147,15 @@ func (c *Console) begin(w http.ResponseWriter, r *request, op staff.Operator) er
 	return c.save(w, r)
 }
 
+// freshen notes that the passkey was used now. The session goes on under a new token.
+func (c *Console) freshen(w http.ResponseWriter, r *request) error {
+	if err := c.sessions.RenewToken(r.Context()); err != nil {
+		return away("sessions", err)
+	}
+	c.put(r.Context(), keyFresh, c.now())
+	return c.save(w, r)
+}
+
 // end removes the session and returns errSignedOut.
 func (c *Console) end(w http.ResponseWriter, r *request) error {
 	if err := c.sessions.Destroy(r.Context()); err != nil {
