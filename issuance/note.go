@@ -26,9 +26,9 @@ type Note struct {
 	Digest [32]byte
 }
 
-// noteID are ids that say nothing: letters, digits and a few signs, as the console and
-// this package make them.
-var noteID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.:/-]{0,127}$`)
+// noteID are ids that say nothing: letters, digits and a few signs, as the console,
+// this package and accounts of a machine have them.
+var noteID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.:@/-]{0,127}$`)
 
 // noteAction is a code.
 var noteAction = regexp.MustCompile(`^[a-z][a-z0-9_.]{0,63}$`)

@@ -86,6 +86,46 @@ type Config struct {
 
 	// Serve is how `issuer serve` serves wallets and the public. Optional.
 	Serve ServeConfig `yaml:"serve,omitempty"`
+
+	// Console is the console of the office, a part of `issuer serve`. Optional.
+	Console ConsoleConfig `yaml:"console,omitempty"`
+}
+
+// ConsoleConfig is the console of the office.
+type ConsoleConfig struct {
+	// Enabled serves it, under /console/. Optional.
+	Enabled bool `yaml:"enabled,omitempty"`
+
+	// Origin is where browsers find it, such as https://registry.example. Passkeys are
+	// bound to its host for good. Optional; that of issuer.url if empty. Plain http on
+	// localhost only, with --dev-http.
+	Origin string `yaml:"origin,omitempty"`
+
+	// Desk is where people, passkeys, sessions and work are kept: the path of a file, or
+	// the URL of a PostgreSQL database. Optional; the database of store if that is
+	// PostgreSQL, else desk.db beside it. Back it up: passkeys are in it.
+	Desk string `yaml:"desk,omitempty"`
+
+	// Help stands at the foot of every page: whom to ask. Optional.
+	Help string `yaml:"help,omitempty"`
+
+	// TimeZone is that in which times are shown, such as Asia/Dhaka. Optional; UTC.
+	TimeZone string `yaml:"time_zone,omitempty"`
+
+	// Idle is how long a clerk or an auditor may do nothing before they are signed out.
+	// Optional; 30 minutes if zero.
+	Idle Duration `yaml:"idle,omitempty"`
+
+	// IdleShort is that of approvers, heads of office and administrators. Optional; 15
+	// minutes if zero.
+	IdleShort Duration `yaml:"idle_short,omitempty"`
+
+	// Absolute is how long a session lasts whatever is done. Optional; 12 hours if zero.
+	Absolute Duration `yaml:"absolute,omitempty"`
+
+	// DeviceBound are roles whose passkeys must not leave their device, so that no cloud
+	// account signs anybody in: security keys. Optional.
+	DeviceBound []string `yaml:"device_bound,omitempty"`
 }
 
 // ServeConfig is how `issuer serve` serves.
@@ -444,6 +484,15 @@ func readConfig(path string) (Config, error) {
 	if !store.IsPostgres(c.Serve.Once) {
 		c.Serve.Once = beside(dir, c.Serve.Once)
 	}
+	if c.Console.Desk == "" {
+		c.Console.Desk = deskName
+		if store.IsPostgres(c.Store) {
+			c.Console.Desk = c.Store
+		}
+	}
+	if !store.IsPostgres(c.Console.Desk) {
+		c.Console.Desk = beside(dir, c.Console.Desk)
+	}
 	for _, p := range []*string{
 		&c.Keystore, &c.KeyPassphraseFile, &c.StorePasswordFile, &c.StoreOwnerPasswordFile,
 		&c.Serve.TLSCert, &c.Serve.TLSKey, &c.Serve.RedisPasswordFile, &c.Serve.Published, &c.Serve.WalletProviders, &c.Serve.KeyAttesters,
@@ -532,6 +581,7 @@ func (c *Config) check() error {
 	need(c.Keys.VerifyFor >= c.Keys.SignFor, "keys.verify_for must not be shorter than keys.sign_for")
 	c.Audit.check(need)
 	c.Serve.check(need, c.Sources)
+	c.Console.check(need)
 	for name, s := range c.Sources {
 		need((s.CSV != "") != (s.SQL.Database != ""), "sources.%s must name either a csv file or the database of a sql table", name)
 		need(s.SQL.Database != "" || s.SQL == SQLConfig{}, "sources.%s.sql must name a database", name)

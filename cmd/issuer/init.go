@@ -28,6 +28,7 @@ const (
 	settingsName   = "issuer.yaml"
 	storeName      = "issuer.db"
 	onceName       = "once.db"
+	deskName       = "desk.db"
 	keystoreName   = "keystore.sanad"
 	passphraseName = "secrets/passphrase"
 	rootsName      = "roots"

@@ -44,6 +44,9 @@ the rights that it needs, also if there is nothing else to do.`,
 			if err := prepareOnce(cmd.Context(), cfg); err != nil {
 				return err
 			}
+			if err := preparePeople(cmd.Context(), cfg); err != nil {
+				return err
+			}
 			view := map[string]any{"store": cfg.Store, "migrated": older}
 			return p.Print(cmd, view, func(w io.Writer) {
 				if older {

@@ -28,6 +28,7 @@ import (
 	"github.com/sanad-id/sanad/oid4vci"
 	"github.com/sanad-id/sanad/store"
 	"github.com/sanad-id/sanad/store/once"
+	"github.com/sanad-id/sanad/web/console"
 )
 
 func (p *program) serveCommand() *cobra.Command {
@@ -88,11 +89,23 @@ func (p *program) serve(cmd *cobra.Command, cfg Config, ks *keys.File, devHTTP b
 	if err != nil {
 		return err
 	}
-	server, err := web.Listen(ctx, w, e.Routes())
+	routes := e.Routes()
+	pages, err := p.openConsole(cmd, cfg, d, devHTTP, log)
+	if err != nil {
+		return err
+	}
+	if pages != nil {
+		defer pages.close()
+		routes = append(routes, pages.Routes()...)
+	}
+	server, err := web.Listen(ctx, w, routes)
 	if err != nil {
 		return err
 	}
 	cli.Say(cmd, "serving %s at %s", address(cfg), server.URL())
+	if pages != nil {
+		cli.Say(cmd, "console at %s%s/", pages.origin, console.Base)
+	}
 	if url := server.PrivateURL(); url != "" {
 		cli.Say(cmd, "figures at %s/metrics", url)
 	}
