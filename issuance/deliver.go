@@ -27,6 +27,10 @@ type Delivery struct {
 	// Supersede revokes the credential that the record holds, if any, with all its
 	// forms, in the same step: the phone was lost.
 	Supersede bool
+	// Follows is the credential that an earlier delivery to the same wallet brought, or
+	// became a part of. Optional; if set, nothing is issued once that one is revoked or
+	// another has taken its place: who was once allowed to fetch is not for good.
+	Follows string
 	// Actor is the account that asks, for the audit log.
 	Actor string
 }
@@ -56,11 +60,27 @@ func (s *Service) Deliver(ctx context.Context, d Delivery) (*Issued, error) {
 		return nil, err
 	}
 	r := Request{Programme: d.Programme, Record: d.Record, Idempotency: d.Idempotency, Supersede: d.Supersede, Actor: d.Actor}
-	issued, err := s.issue(ctx, r, issueOptions{choose: copies(f.Name, d.Holders), joins: true})
+	if d.Follows != "" {
+		// The programme may allow a record several; otherwise this is looked at again when
+		// the intent is stored.
+		old, err := s.cfg.Store.Credential(ctx, d.Follows)
+		if err != nil {
+			return nil, fmt.Errorf("follow %s: %w", clip(d.Follows), err)
+		}
+		if old.State == Revoked {
+			return nil, refuseEnded(0, d.Follows)
+		}
+	}
+	issued, err := s.issue(ctx, r, issueOptions{choose: copies(f.Name, d.Holders), joins: true, follows: d.Follows})
 	if err != nil {
 		return nil, err
 	}
 	return &issued, nil
+}
+
+// refuseEnded is the refusal of what follows a credential that has ended.
+func refuseEnded(line int, id string) *RecordError {
+	return refuseHeld(line, CodeEnded, id, "what the wallet got before has ended:", ErrFinal)
 }
 
 // walletForm is the wallet form of this name; without one, the only one.

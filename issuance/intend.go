@@ -134,6 +134,8 @@ func (s *Service) screen(tx Tx, o *order, all []*candidate) error {
 			c.refused = refuse(c.line, CodeDuplicate, "the record is in this batch before")
 		case ok && o.batch != "" && h.Batch == o.batch:
 			c.refused = refuseHeld(c.line, CodeDuplicate, h.ID, "the record is in this batch before, as", ErrActiveExists)
+		case o.follows != "" && h.ID != o.follows:
+			c.refused = refuseEnded(c.line, o.follows)
 		case ok && h.ID == o.replaces:
 		case ok && o.supersede:
 			c.held = h.ID

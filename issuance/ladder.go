@@ -66,6 +66,7 @@ type order struct {
 	supersede    bool
 	joins        bool     // become a part of the credential that the record holds
 	replaces     string   // the one credential to supersede, or empty
+	follows      string   // the one that the record must hold still, or empty
 	idempotency  [32]byte // zero if none
 
 	// hold is asked first in every transaction; optional. It stops who works on
@@ -122,6 +123,7 @@ type issueOptions struct {
 	choose   choice
 	replaces string // the one credential to supersede, or empty
 	joins    bool   // become a part of the credential that the record holds, if any
+	follows  string // the one that the record must hold still, or empty
 }
 
 // A choice gives a candidate its forms, or refuses it.
@@ -148,7 +150,7 @@ func (s *Service) issue(ctx context.Context, r Request, with issueOptions) (Issu
 	if err != nil {
 		return Issued{}, err
 	}
-	o.actor, o.supersede, o.replaces, o.joins = r.Actor, r.Supersede, with.replaces, with.joins
+	o.actor, o.supersede, o.replaces, o.joins, o.follows = r.Actor, r.Supersede, with.replaces, with.joins, with.follows
 	if r.Idempotency != "" {
 		o.idempotency = keyedHash(s.idempotencySecret, r.Idempotency)
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -128,9 +129,30 @@ func TestDeliverToPaper(t *testing.T) {
 		if got := b.slotsOf(paper.ID); !slices.Equal(got, []byte{1, 1, 1, 1}) {
 			t.Errorf("revoked: slots %v", got)
 		}
+		// What follows it comes to nothing, now and once the record holds another.
+		follow := delivery(t, 1, 5, 1)
+		follow.Follows = paper.ID
+		ended := func(when string) {
+			t.Helper()
+			_, err := b.service.Deliver(t.Context(), follow)
+			if e, ok := errors.AsType[*issuance.RecordError](err); !ok || e.Code() != issuance.CodeEnded || e.Credential != paper.ID || !errors.Is(err, issuance.ErrFinal) {
+				t.Errorf("%s: %v, want that it has ended", when, err)
+			}
+		}
+		ended("after the revocation")
 		// The record is free: what comes next is a new credential.
-		if i := b.deliver(delivery(t, 1, 6, 1)); i.Credential.ID == paper.ID || i.Part != "" {
-			t.Errorf("after the revocation: %s, part %q", i.Credential.ID, i.Part)
+		next := b.deliver(delivery(t, 1, 6, 1))
+		if next.Credential.ID == paper.ID || next.Part != "" {
+			t.Errorf("after the revocation: %s, part %q", next.Credential.ID, next.Part)
+		}
+		ended("after another was issued")
+		follow.Follows = next.Credential.ID
+		if i := b.deliver(follow); i.Credential.ID != next.Credential.ID {
+			t.Errorf("follows %s with %s", next.Credential.ID, i.Credential.ID)
+		}
+		follow.Follows = strings.Repeat("0", 26)
+		if _, err := b.service.Deliver(t.Context(), follow); !errors.Is(err, issuance.ErrNoCredential) {
+			t.Errorf("following one that never was: %v", err)
 		}
 	})
 }

@@ -14,7 +14,8 @@ type RecordError struct {
 	// Problems are what is wrong with it, at least one.
 	Problems []programme.Problem
 	// Credential is the one that stands in the way, for the codes
-	// "already_issued", "in_progress", "suspended", "duplicate_id" and "repeated".
+	// "already_issued", "in_progress", "suspended", "ended", "duplicate_id"
+	// and "repeated".
 	Credential string
 
 	reason error
@@ -30,6 +31,9 @@ const (
 	// CodeSuspended: the record holds a credential that is suspended, to which nothing
 	// is added.
 	CodeSuspended = "suspended"
+	// CodeEnded: what a wallet was given before is revoked, or another has taken its
+	// place, so that it gets no more by the same right.
+	CodeEnded = "ended"
 	// CodeDuplicate: the record was in the same batch before.
 	CodeDuplicate = "duplicate_id"
 	// CodeRepeated: the request was made before and has issued a credential.

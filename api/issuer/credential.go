@@ -268,24 +268,58 @@ func digestKeys(holders []keys.PublicKey) []byte {
 
 // issue climbs the ladder. A grant that supersedes does so once.
 func (e *Endpoints) issue(ctx context.Context, g *grant, f configuration, record registry.Record, holders []keys.PublicKey, name, grantID string) (*issuance.Issued, error) {
-	d := issuance.Delivery{Programme: f.programme.ID, Record: record, Form: f.form.Name, Holders: holders, Actor: g.Allowed.Actor, Idempotency: name}
-	if g.Allowed.Supersede {
+	d := issuance.Delivery{
+		Programme: f.programme.ID, Record: record, Form: f.form.Name, Holders: holders, Actor: g.Allowed.Actor, Idempotency: name, Follows: g.Brought[f.id],
+	}
+	if g.Allowed.Supersede && d.Follows == "" {
 		sum := sha256.Sum256([]byte(grantID))
 		first := d
 		first.Idempotency, first.Supersede = "oid4vci grant "+hex.EncodeToString(sum[:])+" "+f.id, true
 		issued, err := e.cfg.Office.Deliver(ctx, first)
 		if refused, ok := errors.AsType[*issuance.RecordError](err); !ok || refused.Code() != issuance.CodeRepeated {
-			return issued, e.notIssued(err)
+			return e.brought(ctx, grantID, f.id, issued, err)
 		}
 	}
 	// A name that the ladder knows is that of a request whose answer was lost.
 	for again := 1; ; again++ {
 		issued, err := e.cfg.Office.Deliver(ctx, d)
 		if refused, ok := errors.AsType[*issuance.RecordError](err); !ok || refused.Code() != issuance.CodeRepeated || again == maxAttempts {
-			return issued, e.notIssued(err)
+			return e.brought(ctx, grantID, f.id, issued, err)
 		}
 		d.Idempotency = name + " again " + strconv.Itoa(again)
 	}
+}
+
+// brought notes in the grant what it brought, before the wallet gets it.
+func (e *Endpoints) brought(ctx context.Context, grantID, id string, issued *issuance.Issued, err error) (*issuance.Issued, error) {
+	if err != nil {
+		return nil, e.notIssued(err)
+	}
+	for range 10 {
+		g, v, err := e.grant(ctx, grantID)
+		if err != nil {
+			return nil, expiredToken(err)
+		}
+		if g.Brought[id] == issued.Credential.ID {
+			return issued, nil
+		}
+		if g.Brought == nil {
+			g.Brought = map[string]string{}
+		}
+		g.Brought[id] = issued.Credential.ID
+		next := v
+		if next.Data, err = e.seal(v.Kind, grantID, g); err != nil {
+			return nil, err
+		}
+		err = fromOnce(e.cfg.Once.Swap(ctx, e.now(), v, next))
+		if err == nil {
+			return issued, nil
+		}
+		if !errors.Is(err, once.ErrChanged) {
+			return nil, expiredToken(err)
+		}
+	}
+	return nil, unavailable("grant", errors.New("changed all the time"))
 }
 
 // notIssued tells a refusal from what may go better later.

@@ -33,6 +33,9 @@ type grant struct {
 	Client, Key, Instance string
 	// Details are those of the token response, if it has any.
 	Details []oid4vci.AuthorizationDetail `json:",omitempty"`
+	// Brought are the credentials that it brought, by configuration. Once one has ended,
+	// by a revocation or because a new phone took its place, the grant brings no more.
+	Brought map[string]string `json:",omitempty"`
 }
 
 // granted is what tokens of the grant allow, in the words of oid4vci.

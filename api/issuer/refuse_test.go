@@ -459,6 +459,68 @@ func TestSupersede(t *testing.T) {
 	}
 }
 
+// refresh renews the tokens of a wallet.
+func (w *wallet) refresh() {
+	w.Helper()
+	w.tokens(w.send(formPost("/oauth/token", url.Values{"grant_type": {"refresh_token"}, "refresh_token": {string(w.token.RefreshToken)}})))
+}
+
+// TestEndedGrant: who may fetch a credential may renew its copies, until it is revoked or
+// another phone's takes its place. A new offer works as always.
+func TestEndedGrant(t *testing.T) {
+	everywhere(t, func(t *testing.T, e engine) {
+		for _, tt := range []struct {
+			name string
+			end  func(b *bed, id string)
+		}{
+			{"revoked", func(b *bed, id string) {
+				_, err := b.offices[0].service.Revoke(t.Context(), id, issuance.Lost, "tester")
+				b.must(err)
+			}},
+			{"revoked, and issued again to another phone", func(b *bed, id string) {
+				_, err := b.offices[0].service.Revoke(t.Context(), id, issuance.Lost, "tester")
+				b.must(err)
+				w := b.wallet()
+				w.signIn(b.offer(1))
+				w.fetch(1)
+			}},
+			{"superseded by another phone", func(b *bed, _ string) {
+				w := b.wallet()
+				w.signIn(b.offer(1, func(r *issuer.OfferRequest) { r.Supersede = true }))
+				w.fetch(1)
+				w.refresh()
+				w.fetch(1) // its own grant goes on
+			}},
+		} {
+			t.Run(tt.name, func(t *testing.T) {
+				b := newBed(t, e)
+				w := b.wallet()
+				w.signIn(b.offer(1))
+				w.fetch(1)
+				w.refresh()
+				w.fetch(2)
+				var id string
+				for _, c := range b.credentials() {
+					if c.PartOf == "" {
+						id = c.ID
+					}
+				}
+				tt.end(b, id)
+				before := len(b.credentials())
+				w.refresh()
+				if a := w.send(w.ask(w.request(1))); a.code() != oid4vci.CredentialRequestDenied {
+					t.Errorf("the old phone: %v", a)
+				}
+				if n := len(b.credentials()); n != before {
+					t.Errorf("%d credentials more", n-before)
+				}
+				w.signIn(b.offer(1, func(r *issuer.OfferRequest) { r.Supersede = true }))
+				w.fetch(1)
+			})
+		}
+	})
+}
+
 // TestP08AuditFirst: while the audit log cannot be written nothing is changed by any
 // endpoint, what is public is served, and afterwards everything works as if nothing had
 // happened.
