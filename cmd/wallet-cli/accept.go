@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
@@ -66,12 +67,12 @@ func (p *program) accept(cmd *cobra.Command, w *wallet.Wallet, arg string, o acc
 		return err
 	}
 	showProposal(cmd.ErrOrStderr(), proposal, words)
-	yes, err := p.agreed(cmd, "Accept?")
+	yes, err := p.agreed(cmd, words.Text("wallet.ask.accept", nil))
 	if err != nil {
 		return err
 	}
 	if !yes {
-		cli.Say(cmd, "Nothing was accepted.")
+		cli.Say(cmd, "%s", words.Text("wallet.done.not_accepted", nil))
 		return cli.Exit(statusDeclined)
 	}
 	grant, err := p.grant(cmd, a, proposal, o)
@@ -249,32 +250,33 @@ func sameServer(page, to string) (string, error) {
 
 // showProposal shows what the person decides about.
 func showProposal(out io.Writer, p *wallet.Proposal, words i18n.Language) {
-	fmt.Fprintf(out, "Offer from  %s\n", party(p.Issuer, words))
+	fact(out, words, "offer", party(p.Issuer, words)...)
 	for _, c := range p.Credentials {
-		fmt.Fprintf(out, "You get     %s\n", name(words, c.Names, c.Type))
+		fact(out, words, "get", name(words, c.Names, c.Type))
 		var labels []string
 		for _, claim := range c.Claims {
 			labels = append(labels, name(words, claim.Labels, claim.Path))
 		}
 		if len(labels) > 0 {
-			fmt.Fprintf(out, "It says     %s\n", strings.Join(labels, ", "))
+			fact(out, words, "says", words.List(labels))
 		}
 	}
 }
 
 // party is who somebody is, and on whose word.
-func party(p wallet.Party, words i18n.Language) string {
+func party(p wallet.Party, words i18n.Language) []string {
+	anchor := map[string]string{"anchor": cli.Visible(p.Anchor)}
 	switch p.Vouched {
 	case wallet.ByBundle:
-		return fmt.Sprintf("%s, %s\n            known by the trust bundle of %s", name(words, p.Names, p.ID), cli.Visible(p.ID), cli.Visible(p.Anchor))
+		return []string{name(words, p.Names, p.ID) + ", " + cli.Visible(p.ID), words.Text("wallet.said.bundle", anchor)}
 	case wallet.ByCertificate:
-		return fmt.Sprintf("%s, %s\n            certified by %s", name(words, p.Names, p.ID), cli.Visible(p.ID), cli.Visible(p.Anchor))
+		return []string{name(words, p.Names, p.ID) + ", " + cli.Visible(p.ID), words.Text("wallet.said.certificate", anchor)}
 	}
-	said := ""
+	unknown := words.Text("wallet.said.unknown", nil)
 	if n := words.Pick(p.Said); n != "" {
-		said = fmt.Sprintf("; it calls itself %q", cli.Visible(n))
+		unknown += "; " + named(words, "calls", strconv.Quote(n))
 	}
-	return fmt.Sprintf("%s\n            UNKNOWN: nobody vouches for it%s", cli.Visible(p.ID), said)
+	return []string{cli.Visible(p.ID), unknown}
 }
 
 // name is what something is called in the person's language.

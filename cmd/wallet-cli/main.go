@@ -106,40 +106,41 @@ func (p *program) language() (i18n.Language, error) {
 	return i18n.Language{}, p.Misused(fmt.Errorf("--lang %q is not one of %s", p.lang, strings.Join(names, ", ")))
 }
 
-// advice is what to do about a refusal.
+// advice names what to do about a refusal: the sentence wallet.advice.NAME. Why it was
+// refused is wallet.refused.REFUSAL.
 var advice = map[wallet.Refusal]string{
-	wallet.BadLink:               "copy the whole link, in quotes, or scan the code again",
-	wallet.UnsafeAddress:         "do not use this link; a server on your own machine needs --dev-http",
-	wallet.BadMessage:            "try again later, or tell the other side",
-	wallet.PeerRefused:           "the link may have been used or be too old, or the code be wrong; ask for a new one",
-	wallet.OtherIssuer:           "do not use this offer: ask the office for a new one",
-	wallet.MetadataSigner:        "if you trust the authority behind it: wallet-cli trust root FILE",
-	wallet.UnknownIssuer:         "import the trust bundle that names it (wallet-cli trust import FILE), or give --allow-unknown if you are sure",
-	wallet.NotUsable:             "ask the office for a credential in the form dc+sd-jwt",
-	wallet.WeakServer:            "tell the office: its server does not protect tokens",
-	wallet.NeedsTxCode:           "give --tx-code and type the code that the office gave you, if it gave you one; else leave it out",
-	wallet.NeedsSignIn:           "give --browser, or --claim-code if the office gave you a code",
-	wallet.OtherAnswer:           "start again from the offer; if it happens again, do not go on",
-	wallet.NotAsIssued:           "tell the office; nothing was kept",
-	wallet.OtherKey:              "tell the office; nothing was kept",
-	wallet.OtherType:             "tell the office; nothing was kept",
-	wallet.OtherCredentialIssuer: "tell the office; nothing was kept",
-	wallet.BadSignature:          "update your trust data (wallet-cli trust import FILE); if it stays, tell the office. Nothing was kept",
-	wallet.BadDates:              "check the clock of this machine; nothing was kept",
-	wallet.BadType:               "tell the office; nothing was kept",
-	wallet.UnsignedRequest:       "do not answer: nobody can know who asks",
-	wallet.ForgedRequest:         "do not answer, and tell whoever you thought was asking",
-	wallet.UnknownVerifier:       "do not answer unless the verifier gets a certificate of an authority that you trust",
-	wallet.OldRequest:            "ask the verifier for a new link, and check the clock of this machine",
-	wallet.OtherWallet:           "ask the verifier for a new link",
-	wallet.OtherAddress:          "do not answer: it would go to somebody else",
-	wallet.PlainAnswer:           "tell the verifier: answers have to be encrypted",
-	wallet.OverAsking:            "do not answer: it asks for more than it may; tell the authority that registered it",
-	wallet.NothingToShow:         "wallet-cli list shows what you hold",
-	wallet.Expired:               "ask the office for a new one",
-	wallet.Revoked:               "ask the office why, and for a new one",
-	wallet.Suspended:             "ask the office why, and when it will stand again",
-	wallet.BadChoice:             "see the request without --yes for what can be chosen",
+	wallet.BadLink:               "copy_link",
+	wallet.UnsafeAddress:         "unsafe",
+	wallet.BadMessage:            "later",
+	wallet.PeerRefused:           "new_link",
+	wallet.OtherIssuer:           "new_offer",
+	wallet.MetadataSigner:        "trust_root",
+	wallet.UnknownIssuer:         "trust_import",
+	wallet.NotUsable:             "other_form",
+	wallet.WeakServer:            "weak_server",
+	wallet.NeedsTxCode:           "tx_code",
+	wallet.NeedsSignIn:           "sign_in",
+	wallet.OtherAnswer:           "start_again",
+	wallet.NotAsIssued:           "tell_office",
+	wallet.OtherKey:              "tell_office",
+	wallet.OtherType:             "tell_office",
+	wallet.OtherCredentialIssuer: "tell_office",
+	wallet.BadSignature:          "update_trust",
+	wallet.BadDates:              "clock",
+	wallet.BadType:               "tell_office",
+	wallet.UnsignedRequest:       "do_not_answer",
+	wallet.ForgedRequest:         "warn",
+	wallet.UnknownVerifier:       "certificate",
+	wallet.OldRequest:            "new_request",
+	wallet.OtherWallet:           "fresh_link",
+	wallet.OtherAddress:          "elsewhere",
+	wallet.PlainAnswer:           "encrypt",
+	wallet.OverAsking:            "over_asking",
+	wallet.NothingToShow:         "list",
+	wallet.Expired:               "renew",
+	wallet.Revoked:               "ask_why",
+	wallet.Suspended:             "ask_when",
+	wallet.BadChoice:             "look_again",
 }
 
 // refused ends a command with the status of a refusal, if err is one.
@@ -148,8 +149,14 @@ func (p *program) refused(cmd *cobra.Command, err error) error {
 	if !ok {
 		return err
 	}
-	cli.Say(cmd, "wallet-cli: error: refused: %s", cli.Visible(r.Error()))
-	cli.Say(cmd, "wallet-cli: hint: %s", advice[r.Reason])
+	words, err := p.language()
+	if err != nil {
+		return err
+	}
+	// The code stays as it is, for whoever asks for help.
+	cli.Say(cmd, "wallet-cli: error: %s", words.Text("wallet.said.refused", map[string]string{"reason": cli.Visible(r.Error())}))
+	cli.Say(cmd, "%s", words.Text("wallet.refused."+string(r.Reason), nil))
+	cli.Say(cmd, "wallet-cli: hint: %s", words.Text("wallet.advice."+advice[r.Reason], nil))
 	if p.JSON {
 		if err := cli.PrintJSON(cmd.OutOrStdout(), map[string]any{"refused": r.Reason, "detail": r.Detail}); err != nil {
 			return err

@@ -58,9 +58,9 @@ func (p *program) present(cmd *cobra.Command, w *wallet.Wallet, arg string, with
 	if p.yes && q.Verifier.Vouched == wallet.ByNobody && !p.unknown {
 		return p.Misused(cli.Hint(errors.New("nobody vouches for this verifier"), "import the root that certifies it (wallet-cli trust root FILE), or give --allow-unknown if you are sure"))
 	}
-	question := "Show this?"
+	question := words.Text("wallet.ask.show", nil)
 	if !q.Possible {
-		question = "Your wallet cannot answer. Tell the verifier that it gets nothing?"
+		question = words.Text("wallet.ask.decline", nil)
 	}
 	yes, err := p.agreed(cmd, question)
 	if err != nil {
@@ -76,7 +76,7 @@ func (p *program) present(cmd *cobra.Command, w *wallet.Wallet, arg string, with
 		if !q.Possible {
 			return chooseErr
 		}
-		cli.Say(cmd, "Nothing was shown.")
+		cli.Say(cmd, "%s", words.Text("wallet.done.not_shown", nil))
 		return cli.Exit(statusDeclined)
 	}
 	next, err := a.Present(cmd.Context(), q, choices)
@@ -84,9 +84,9 @@ func (p *program) present(cmd *cobra.Command, w *wallet.Wallet, arg string, with
 		return err
 	}
 	return p.Print(cmd, map[string]any{"presented": choices, "verifier": q.Verifier, "redirect_uri": next}, func(out io.Writer) {
-		fmt.Fprintln(out, "Shown.")
+		fmt.Fprintln(out, words.Text("wallet.done.shown", nil))
 		if next != "" {
-			fmt.Fprintf(out, "Go on at %s\n", cli.Visible(next))
+			fmt.Fprintln(out, words.Text("wallet.done.go_on", map[string]string{"address": cli.Visible(next)}))
 		}
 	})
 }
@@ -122,24 +122,25 @@ func choose(q *wallet.Inquiry, with []string) ([]wallet.Choice, error) {
 
 // showInquiry shows the five facts.
 func showInquiry(out io.Writer, q *wallet.Inquiry, choices []wallet.Choice, words i18n.Language) {
-	fmt.Fprintf(out, "Who asks    %s\n", party(q.Verifier, words))
-	fmt.Fprintf(out, "Why         %s\n", first(cli.Visible(words.Pick(q.Purpose)), "it does not say"))
-	kept := "it does not say"
+	silent := words.Text("wallet.said.silent", nil)
+	fact(out, words, "who", party(q.Verifier, words)...)
+	fact(out, words, "why", first(cli.Visible(words.Pick(q.Purpose)), silent))
+	kept := silent
 	if q.Kept != nil {
-		kept = "not at all"
+		kept = words.Text("wallet.said.not_kept", nil)
 		if days := int(*q.Kept / (24 * time.Hour)); days > 0 {
-			kept = fmt.Sprintf("%d days, it says", days)
+			kept = words.Count("wallet.days", days)
 		}
 	}
-	fmt.Fprintf(out, "Kept for    %s\n", kept)
+	fact(out, words, "kept", kept)
 	for _, ask := range q.Asks {
 		i := slices.IndexFunc(choices, func(c wallet.Choice) bool { return c.Query == ask.Query })
 		can := ""
 		if ask.Optional {
-			can = " (optional: --with " + cli.Visible(ask.Query) + ")"
+			can = " (" + named(words, "optional", ask.Query) + ")"
 		}
 		if len(ask.Options) == 0 {
-			fmt.Fprintf(out, "What        %s%s: nothing in this wallet answers that\n", cli.Visible(strings.Join(ask.Types, " or ")), can)
+			fact(out, words, "what", cli.Visible(strings.Join(ask.Types, " / "))+can+": "+words.Text("wallet.said.nothing_answers", nil))
 			continue
 		}
 		o := ask.Options[0]
@@ -148,20 +149,36 @@ func showInquiry(out io.Writer, q *wallet.Inquiry, choices []wallet.Choice, word
 				o = other
 			}
 		}
-		fmt.Fprintf(out, "What        %s%s\n", name(words, o.Names, o.Type), can)
+		lines := []string{name(words, o.Names, o.Type) + can}
 		for _, c := range o.Claims {
-			fmt.Fprintf(out, "            - %s\n", name(words, c.Labels, c.Path))
+			lines = append(lines, "- "+name(words, c.Labels, c.Path))
 		}
 		for _, c := range o.Optional {
-			mark := "not shown: --with " + cli.Visible(c.Path)
+			mark := named(words, "not_shown", c.Path)
 			if i >= 0 && slices.Contains(choices[i].With, c.Path) {
-				mark = "shown, as you wish"
+				mark = words.Text("wallet.said.chosen", nil)
 			}
-			fmt.Fprintf(out, "            - %s (optional, %s)\n", name(words, c.Labels, c.Path), mark)
+			lines = append(lines, fmt.Sprintf("- %s (%s)", name(words, c.Labels, c.Path), mark))
 		}
 		if o.Fresh == 0 {
-			fmt.Fprintln(out, "            Every copy was shown before: verifiers that compare notes can tell that it is the same one.")
+			lines = append(lines, words.Text("wallet.said.shown_before", nil))
 		}
+		fact(out, words, "what", lines...)
+	}
+}
+
+// named is a sentence with a name in it.
+func named(words i18n.Language, key, name string) string {
+	return words.Text("wallet.said."+key, map[string]string{"name": cli.Visible(name)})
+}
+
+// fact writes a fact with its label; further lines stand below the first.
+func fact(out io.Writer, words i18n.Language, label string, lines ...string) {
+	const width = 12
+	head := cli.Pad(words.Text("wallet.fact."+label, nil), width)
+	for _, line := range lines {
+		fmt.Fprintf(out, "%s%s\n", head, line)
+		head = strings.Repeat(" ", width)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/sanad-id/sanad/internal/i18n"
 	"github.com/sanad-id/sanad/wallet"
 )
 
@@ -21,8 +22,10 @@ func TestScripts(t *testing.T) {
 // is no advice for one that is gone.
 func TestEveryRefusalHasAdvice(t *testing.T) {
 	for _, r := range wallet.Refusals() {
-		if advice[r] == "" {
-			t.Errorf("%s: no advice", r)
+		for _, key := range []string{"wallet.advice." + advice[r], "wallet.refused." + string(r)} {
+			if !i18n.Has(key) {
+				t.Errorf("%s: no sentence %s", r, key)
+			}
 		}
 	}
 	if len(advice) != len(wallet.Refusals()) {
