@@ -94,6 +94,25 @@ func NeedChallenge() *Error {
 	return NewError(UseAttestationChallenge, ErrNoNonce, "a proof with a fresh challenge is needed")
 }
 
+// ChallengeResponse is the body of the answer of the challenge endpoint (client
+// attestation draft-10 section 6.1). It must not be cached.
+func ChallengeResponse(challenge string) ([]byte, error) {
+	if challenge == "" {
+		return nil, errors.New("oid4vci: an empty challenge")
+	}
+	return write(map[string]any{"attestation_challenge": challenge})
+}
+
+// ReadChallengeResponse reads the answer of the challenge endpoint.
+func ReadChallengeResponse(status int, body []byte) (string, error) {
+	if status < 200 || status > 299 {
+		return "", ReadError(status, body)
+	}
+	in := readObject(smallLimits, body, "challenge response", InvalidRequest)
+	challenge := in.mustText("attestation_challenge", maxJTI)
+	return challenge, in.err
+}
+
 // one returns the only value of a header field.
 func one(values []string, code Code, what string) (string, error) {
 	if len(values) == 0 {

@@ -148,6 +148,9 @@ type bed struct {
 	metrics  []*web.Metrics
 	private  []string
 
+	limited bool      // by the default rates
+	people  *web.Rate // and this one
+
 	mu     sync.Mutex
 	events map[string]int
 }
@@ -204,8 +207,14 @@ const instance = "xa-office test"
 
 func newBed(t testing.TB, e engine, change ...func(*issuer.Config)) *bed {
 	t.Helper()
+	return (&bed{TB: t, clock: &clock{}, registry: &register{}, logs: &lockedBuffer{}, events: map[string]int{}}).start(e, change...)
+}
+
+// start starts the replicas.
+func (b *bed) start(e engine, change ...func(*issuer.Config)) *bed {
+	t := b.TB
+	t.Helper()
 	dir := t.TempDir()
-	b := &bed{TB: t, clock: &clock{}, registry: &register{}, logs: &lockedBuffer{}, events: map[string]int{}}
 	var err error
 	cost := keys.Cost{Time: 1, Memory: 8, Threads: 1}
 	b.keys, err = cost.CreateFile(filepath.Join(dir, "keystore.sanad"), []byte("a passphrase for tests"), rand.Reader)
@@ -296,7 +305,12 @@ func (b *bed) serve(o *office, values *once.DB, change []func(*issuer.Config)) *
 	metrics := web.NewMetrics()
 	rates := web.DefaultRates()
 	for name := range rates {
-		rates[name] = web.Rate{Requests: 1_000_000, Per: time.Second, Burst: 1_000_000}
+		if !b.limited {
+			rates[name] = web.Rate{Requests: 1_000_000, Per: time.Second, Burst: 1_000_000}
+		}
+	}
+	if b.people != nil {
+		rates["people"] = *b.people
 	}
 	s, err := web.Listen(context.Background(), web.Config{
 		Addr: "127.0.0.1:0", DevHTTP: true, Private: "127.0.0.1:0", Log: log, Rates: rates, Metrics: metrics,

@@ -131,7 +131,7 @@ func (e *Endpoints) requester(r *http.Request, path, clientID string) (*requeste
 	}
 	var err error
 	q.attestation, err = oid4vci.CheckClientAttestation(attestations, r.Header.Values(oid4vci.ClientAttestationPoPHeader), q.dpop, oid4vci.AttestationExpect{
-		Audience: e.cfg.Issuer, ClientID: clientID, Now: e.now(), MaxAge: proofAge, Algorithms: algorithms, Attesters: a.Attesters,
+		Audience: e.cfg.Issuer, ClientID: clientID, Now: e.now(), MaxAge: proofAge, Algorithms: algorithms, Attesters: a.Attesters, NeedChallenge: a.NeedChallenge,
 	})
 	if err != nil {
 		return nil, err
@@ -139,6 +139,11 @@ func (e *Endpoints) requester(r *http.Request, path, clientID string) (*requeste
 	q.id = q.attestation.ClientID
 	if q.attestation.Replay == [sha256.Size]byte{} {
 		return q, nil // the DPoP proof was both
+	}
+	if c := q.attestation.Challenge; c != "" {
+		if _, ok := e.checkNonce(attestationChallenge, c); !ok {
+			return nil, oid4vci.NeedChallenge()
+		}
 	}
 	return q, e.first(r.Context(), q.attestation.Replay, q.attestation.Until,
 		oid4vci.NewError(oid4vci.InvalidClient, oid4vci.ErrRepeated, "the proof of possession was used before"))
@@ -180,6 +185,35 @@ func (e *Endpoints) giveNonce(w http.ResponseWriter) error {
 	return nil
 }
 
+// giveChallenge puts a fresh challenge for client attestations into the answer (client
+// attestation draft-10 section 6.2), if somebody may attest.
+func (e *Endpoints) giveChallenge(w http.ResponseWriter) error {
+	if e.cfg.Attestation.Attesters == nil {
+		return nil
+	}
+	n, err := e.newNonce(attestationChallenge)
+	if err != nil {
+		return err
+	}
+	w.Header().Set(oid4vci.ClientAttestationChallengeHeader, n)
+	return nil
+}
+
+// challenge answers with a challenge for client attestations (section 6.1 there). Anybody
+// may ask: nothing is stored.
+func (e *Endpoints) challenge(w http.ResponseWriter, _ *http.Request) error {
+	n, err := e.newNonce(attestationChallenge)
+	if err != nil {
+		return err
+	}
+	b, err := oid4vci.ChallengeResponse(n)
+	if err != nil {
+		return err
+	}
+	web.Write(w, http.StatusOK, oid4vci.JSONType, b)
+	return nil
+}
+
 // digestTxCode is what is kept of a transaction code. It is sealed with the code of the
 // offer, and as short as it is it is no secret from whoever has that.
 func digestTxCode(code, tx oid4vci.Secret) []byte {
@@ -192,7 +226,7 @@ const maxGuesses = 5
 
 // token answers a token request (RFC 6749 section 3.2, OpenID4VCI section 6).
 func (e *Endpoints) token(w http.ResponseWriter, r *http.Request) error {
-	if err := e.giveNonce(w); err != nil {
+	if err := errors.Join(e.giveNonce(w), e.giveChallenge(w)); err != nil {
 		return err
 	}
 	values, err := web.Form(r)

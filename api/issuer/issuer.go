@@ -74,6 +74,10 @@ type Attestation struct {
 	// Attesters finds the keys of wallet providers; attestations are not looked at if it
 	// is nil.
 	Attesters oid4vci.TrustedKeys
+	// NeedChallenge also refuses proofs of possession without a challenge of ours, which
+	// the challenge endpoint gives. Otherwise one may be left out; each proof works once
+	// in any case. Optional.
+	NeedChallenge bool
 }
 
 // Lifetimes are how long things work. Zero means the default.
@@ -120,6 +124,8 @@ type Config struct {
 	Issuer string
 	// Names is the issuer's name by language tag.
 	Names map[string]string
+	// Logo is the issuer's picture, an SVG or PNG file, for wallets to show. Optional.
+	Logo Document
 	// DevHTTP allows an Issuer with http on this machine, and cookies without TLS.
 	// Optional.
 	DevHTTP bool
@@ -213,7 +219,7 @@ func New(c Config) (*Endpoints, error) {
 		return nil, errors.New("issuer: Config.Keys is not set")
 	case c.EncryptionRequired && len(c.EncryptionKeys) == 0:
 		return nil, errors.New("issuer: Config.EncryptionRequired without EncryptionKeys")
-	case c.Attestation.Required && c.Attestation.Attesters == nil:
+	case (c.Attestation.Required || c.Attestation.NeedChallenge) && c.Attestation.Attesters == nil:
 		return nil, errors.New("issuer: Config.Attestation is required of nobody who could attest")
 	}
 	if err := (oid4vci.Reader{LoopbackHTTP: c.DevHTTP}).CheckIdentifier(c.Issuer); err != nil {

@@ -154,6 +154,11 @@ func (e *Endpoints) issuerMetadata(c *catalogue) oid4vci.IssuerMetadata {
 		DeferredEndpoint: e.url(pathDeferred), NotificationEndpoint: e.url(pathNotification),
 		BatchSize: c.batch, Display: display(e.cfg.Names),
 	}
+	if e.cfg.Logo.Content != nil {
+		for i := range m.Display {
+			m.Display[i].Logo = &oid4vci.Image{URI: e.url(pathLogo), AltText: m.Display[i].Name}
+		}
+	}
 	if len(e.cfg.EncryptionKeys) > 0 {
 		encryptions := []jose.Encryption{jose.A128GCM, jose.A256GCM}
 		m.RequestEncryption = &oid4vci.RequestEncryption{Encryptions: encryptions, Required: e.cfg.EncryptionRequired}
@@ -224,7 +229,7 @@ func (e *Endpoints) serverMetadata(c *catalogue) oid4vci.ServerMetadata {
 	}
 	if e.cfg.Attestation.Attesters != nil {
 		m.ClientAuth = append(m.ClientAuth, oid4vci.AttestClient, oid4vci.AttestClientDPoP)
-		m.AttestationAlgorithms, m.PoPAlgorithms = algorithms, algorithms
+		m.AttestationAlgorithms, m.PoPAlgorithms, m.ChallengeEndpoint = algorithms, algorithms, e.url(pathChallenge)
 	}
 	return m
 }
@@ -291,6 +296,12 @@ func (e *Endpoints) serveKeys(path string) web.Handler {
 		}
 		return d.answer(w, r)
 	}
+}
+
+// serveLogo answers with the issuer's picture. A browser that opens it runs nothing in it.
+func (e *Endpoints) serveLogo(w http.ResponseWriter, r *http.Request) error {
+	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; sandbox")
+	return e.cfg.Logo.answer(w, r)
 }
 
 func notFound() error {

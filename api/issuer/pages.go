@@ -45,7 +45,7 @@ type pageView struct {
 // pages are the routes that browsers visit.
 func (e *Endpoints) pages() []web.Route {
 	page := func(method, name, path string, h web.Handler) web.Route {
-		r := web.Route{Method: method, Pattern: e.path + path, Name: name, Handler: e.browser(h), Rate: rateGuess}
+		r := web.Route{Method: method, Pattern: e.path + path, Name: name, Handler: e.browser(h), Rate: ratePeople}
 		if method == http.MethodPost {
 			r.MaxBody, r.Media = 4<<10, []string{web.MediaForm}
 		}

@@ -17,6 +17,7 @@ const (
 	pathUpstream     = "/oauth/upstream/"
 	pathCallback     = "/oauth/callback"
 	pathToken        = "/oauth/token"
+	pathChallenge    = "/oauth/challenge"
 	pathNonce        = "/oid4vci/nonce"
 	pathCredential   = "/oid4vci/credential"
 	pathDeferred     = "/oid4vci/deferred"
@@ -24,6 +25,7 @@ const (
 	pathStatus       = "/status/"
 	pathType         = "/type/"
 	pathTrust        = "/trust/bundle.trust"
+	pathLogo         = "/logo"
 )
 
 // Names of the documents of [Config.Keys]. They are paths below the issuer's URL, but for
@@ -44,8 +46,11 @@ func Events() []string {
 
 // Rates that the routes name; see [web.Rate].
 const (
-	rateRead  = "light"
-	rateGuess = "heavy"
+	rateRead = "light"
+	// ratePeople is for the steps by which people get credentials. Whole offices and
+	// mobile networks come from one address: what keeps guesses away is that each code is
+	// long or may be tried five times.
+	ratePeople = "people"
 )
 
 // Caches may keep public files for a minute: a revocation waits no longer in them.
@@ -59,27 +64,35 @@ func (e *Endpoints) Routes() []web.Route {
 	wellKnown := func(name string) string { return "/.well-known/" + name + e.path }
 	at := func(server oid4vci.Server, name, path string, size int64, h web.Handler, media ...string) web.Route {
 		return web.Route{
-			Method: http.MethodPost, Pattern: e.path + path, Name: name, Handler: e.oauth(server, h), MaxBody: size, Media: media, AnyOrigin: true,
+			Method: http.MethodPost, Pattern: e.path + path, Name: name, Handler: e.oauth(server, h), MaxBody: size, Media: media, AnyOrigin: true, Rate: ratePeople,
 		}
 	}
 	const form, credential = 64 << 10, 2 * oid4vci.MaxCredentialRequest
-	par := at(oid4vci.AuthorizationServer, "par", pathPAR, form, e.par, web.MediaForm)
-	token := at(oid4vci.AuthorizationServer, "token", pathToken, form, e.token, web.MediaForm)
-	par.Rate, token.Rate = rateGuess, rateGuess
 	offer := public("offer", e.path+pathOffer+"{ref}", e.serveOffer)
-	offer.Cache, offer.Rate = web.NoStore, rateGuess
+	offer.Cache, offer.Rate = web.NoStore, ratePeople
 	routes := []web.Route{
 		public("issuer_metadata", wellKnown(oid4vci.IssuerWellKnown), e.serveMetadata),
 		public("server_metadata", wellKnown(oid4vci.ServerWellKnown), e.serveServerMetadata),
 		public("issuer_keys", wellKnown("jwt-vc-issuer"), e.serveKeys(PathIssuerKeys)),
 		public("jwks", e.path+PathJWKS, e.serveKeys(PathJWKS)),
 		public("type_metadata", e.path+pathType+"{vct...}", e.serveType),
-		offer, par, token,
+		offer,
+		at(oid4vci.AuthorizationServer, "par", pathPAR, form, e.par, web.MediaForm),
+		at(oid4vci.AuthorizationServer, "token", pathToken, form, e.token, web.MediaForm),
 		at(oid4vci.ResourceServer, "nonce", pathNonce, 4<<10, e.nonce, web.MediaJSON, web.MediaForm),
 		at(oid4vci.ResourceServer, "credential", pathCredential, credential, e.credential, oid4vci.JSONType, oid4vci.JWTType),
 		at(oid4vci.ResourceServer, "deferred", pathDeferred, credential, e.deferred, oid4vci.JSONType, oid4vci.JWTType),
 		at(oid4vci.ResourceServer, "notification", pathNotification, form, e.notification, oid4vci.JSONType),
 	}
+	if e.cfg.Attestation.Attesters != nil {
+		routes = append(routes, at(oid4vci.AuthorizationServer, "attestation_challenge", pathChallenge, 4<<10, e.challenge, web.MediaJSON, web.MediaForm))
+	}
+	if e.cfg.Logo.Content != nil {
+		routes = append(routes, public("logo", e.path+pathLogo, e.serveLogo))
+	}
+	routes = append(routes, web.Route{
+		Method: http.MethodGet, Pattern: e.path + "/openapi.json", Name: "openapi", Handler: openAPI, Rate: rateRead, Cache: publicFor, AnyOrigin: true,
+	})
 	// did:web with a path has its document below that path.
 	if e.path == "" {
 		routes = append(routes, public("did", PathDID, e.serveKeys(PathDID)))

@@ -127,6 +127,8 @@ func (e *Endpoints) secret() (oid4vci.Secret, error) { return oid4vci.NewSecret(
 const (
 	holderNonce = "c_nonce"
 	dpopNonce   = "dpop"
+	// attestationChallenge is what client attestations call a nonce.
+	attestationChallenge = "attestation"
 )
 
 // nonceSize is that of a nonce before its encoding: end, randomness, authentication.

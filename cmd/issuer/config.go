@@ -200,6 +200,11 @@ type ServeConfig struct {
 	// AttestationRequired refuses wallets that nobody attests. Optional.
 	AttestationRequired bool `yaml:"attestation_required,omitempty"`
 
+	// AttestationChallenge also refuses attested wallets whose proof has no challenge of
+	// this server, which keeps proofs made in advance away. Optional; wallets that know
+	// the standard's later drafts fetch one anyway.
+	AttestationChallenge bool `yaml:"attestation_challenge,omitempty"`
+
 	// KeyAttesters is a file with root certificates (PEM) of those who may attest where
 	// wallets keep their keys. Optional.
 	KeyAttesters string `yaml:"key_attesters,omitempty"`
@@ -288,6 +293,10 @@ type IssuerConfig struct {
 
 	// Country is the ISO 3166 code of two letters.
 	Country string `yaml:"country"`
+
+	// Logo is a picture for wallets to show beside the name: an SVG or PNG file of up to
+	// 64 KiB. Optional.
+	Logo string `yaml:"logo,omitempty"`
 
 	// URL is where the public finds status lists. It stands in every credential
 	// and can never change for those issued. It need not be online for offline
@@ -496,7 +505,7 @@ func readConfig(path string) (Config, error) {
 	for _, p := range []*string{
 		&c.Keystore, &c.KeyPassphraseFile, &c.StorePasswordFile, &c.StoreOwnerPasswordFile,
 		&c.Serve.TLSCert, &c.Serve.TLSKey, &c.Serve.RedisPasswordFile, &c.Serve.Published, &c.Serve.WalletProviders, &c.Serve.KeyAttesters,
-		&c.Serve.Login.ClientSecretFile,
+		&c.Serve.Login.ClientSecretFile, &c.Issuer.Logo,
 	} {
 		*p = beside(dir, *p)
 	}
@@ -644,6 +653,7 @@ func (c *ServeConfig) check(need func(ok bool, format string, args ...any), sour
 		}
 	}
 	need(!c.AttestationRequired || c.WalletProviders != "", "serve.attestation_required needs serve.wallet_providers")
+	need(!c.AttestationChallenge || c.WalletProviders != "", "serve.attestation_challenge needs serve.wallet_providers")
 	l := c.Login
 	need(l.Issuer == "" || l.ClientID != "" && l.RecordClaim != "", "serve.login needs client_id and record_claim")
 	need(l.Issuer != "" || l.ClientID == "" && l.RecordClaim == "", "serve.login needs issuer")

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/netip"
 	"net/url"
@@ -251,7 +253,10 @@ func (p *program) endpointsConfig(cfg Config, ks *keys.File, office issuer.Offic
 	if c.Attestation.Attesters, err = attesters(s.WalletProviders, p.Now); err != nil {
 		return c, fmt.Errorf("serve.wallet_providers: %w", err)
 	}
-	c.Attestation.Required = s.AttestationRequired
+	c.Attestation.Required, c.Attestation.NeedChallenge = s.AttestationRequired, s.AttestationChallenge
+	if c.Logo, err = readLogo(cfg.Issuer.Logo); err != nil {
+		return c, fmt.Errorf("issuer.logo: %w", err)
+	}
 	if c.Login, err = upstream(cfg); err != nil {
 		return c, err
 	}
@@ -336,6 +341,31 @@ func keyDocuments(ctx context.Context, cfg Config, ks *keys.File, now time.Time)
 	document, err := did.WebDocument(name, all, now)
 	documents[issuer.PathDID] = issuer.Document{Type: did.MediaType, Content: document}
 	return documents, err
+}
+
+// readLogo reads the issuer's picture.
+func readLogo(path string) (issuer.Document, error) {
+	if path == "" {
+		return issuer.Document{}, nil
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return issuer.Document{}, err
+	}
+	defer f.Close()
+	const most = 64 << 10
+	b, err := io.ReadAll(io.LimitReader(f, most+1))
+	switch {
+	case err != nil:
+		return issuer.Document{}, err
+	case len(b) > most:
+		return issuer.Document{}, fmt.Errorf("more than %d bytes", most)
+	case bytes.HasPrefix(b, []byte("\x89PNG\r\n\x1a\n")):
+		return issuer.Document{Type: "image/png", Content: b}, nil
+	case bytes.Contains(b[:min(len(b), 1024)], []byte("<svg")):
+		return issuer.Document{Type: "image/svg+xml", Content: b}, nil
+	}
+	return issuer.Document{}, errors.New("neither an SVG nor a PNG file")
 }
 
 // attesters trusts keys whose certificate leads to one of the roots in a file.

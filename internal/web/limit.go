@@ -32,11 +32,13 @@ func (r Rate) check() error {
 
 // DefaultRates are rates for a server whose settings state none: "default" for most
 // requests, "heavy" for those that cost much or let a client guess, "light" for
-// public files, "staff" for an office whose people share an address.
+// public files, "people" for steps that many people behind one address take at once,
+// "staff" for an office whose people share an address.
 func DefaultRates() map[string]Rate {
 	return map[string]Rate{
 		DefaultRate: {Requests: 120, Per: time.Minute, Burst: 60},
 		"heavy":     {Requests: 30, Per: time.Minute, Burst: 15},
+		"people":    {Requests: 1200, Per: time.Minute, Burst: 300},
 		"light":     {Requests: 600, Per: time.Minute, Burst: 300},
 		"staff":     {Requests: 1200, Per: time.Minute, Burst: 400},
 	}
