@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"runtime/pprof"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,7 +24,8 @@ import (
 
 func (p *program) batchCommand() *cobra.Command {
 	var o order
-	var profile, join string
+	var on paperOrder
+	var pdf, profile, join string
 	var shared bool
 	c := &cobra.Command{
 		Use: "batch --programme P --out OUT", Short: "Issue for every record of a source", Args: cobra.NoArgs,
@@ -46,6 +48,7 @@ credential_id, form and text.
 Exit status: 0 all issued, 3 finished with some records refused, 4 stopped half-way.`,
 		Example: `  issuer batch --dir office --programme birth-certificate --source births.csv --out certificates
   issuer batch --dir office --programme farmer-card --source farmers --out cards --form svg --form text
+  issuer batch --dir office --programme birth-certificate --source births.csv --out certificates --pdf births.pdf
   issuer batch --programme farmer-card --source farmers --out part-1 --form csv --shared
   issuer batch --programme farmer-card --source farmers --out part-2 --form csv --join 01KA…`,
 		RunE: p.office(readWrite, func(cmd *cobra.Command, app *app, _ []string) error {
@@ -57,6 +60,20 @@ Exit status: 0 all issued, 3 finished with some records refused, 4 stopped half-
 			supply, err := o.open(cmd, app)
 			if err != nil {
 				return err
+			}
+			var paper *paper
+			if pdf != "" {
+				if paper, err = app.paper(supply.programme, on); err != nil {
+					return err
+				}
+				// The file is printed from the codes of the folder, so that a batch that was
+				// interrupted loses nothing.
+				if !cmd.Flags().Changed("form") {
+					supply.kinds = nil
+				}
+				if !slices.Contains(supply.kinds, issuance.FileCSV) {
+					supply.kinds = append(supply.kinds, issuance.FileCSV)
+				}
 			}
 			request := issuance.BatchRequest{
 				Programme: supply.programme.ID, Source: supply.source, Folder: o.out, Kinds: supply.kinds, Draw: draw, Supersede: o.supersede,
@@ -79,10 +96,24 @@ Exit status: 0 all issued, 3 finished with some records refused, 4 stopped half-
 			if err := errors.Join(err, notes.close()); err != nil {
 				return explainBatch(err)
 			}
-			return p.batchResult(cmd, result, o.out, notes.count)
+			err = p.batchResult(cmd, result, o.out, notes.count)
+			if pdf == "" || result.Outcome == issuance.Stopped {
+				return err
+			}
+			prog, e := app.service.Programme(cmd.Context(), result.Batch.Programme, result.Batch.Version)
+			if e != nil {
+				return e
+			}
+			printed, e := paper.batch(cmd.Context(), prog, o.out, pdf, bar.printed)
+			if e != nil {
+				return cli.Hint(e, "everything is issued; `issuer print --programme %s --pdf %s %s` prints it", supply.programme.ID, pdf, o.out)
+			}
+			return errors.Join(err, p.says(cmd, printed, pdf))
 		}),
 	}
 	o.flags(c, issuance.FileText, issuance.FilePNG, issuance.FileSVG, issuance.FileCSV)
+	on.flags(c)
+	c.Flags().StringVar(&pdf, "pdf", "", "print all certificates into one `FILE` when the batch is done; without --form the folder gets their codes as csv")
 	c.Flags().BoolVar(&shared, "shared", false, "begin a batch that other machines can join, or go on with this folder's part of it")
 	c.Flags().StringVar(&join, "join", "", "take part in the shared batch with this `ID`")
 	c.MarkFlagsMutuallyExclusive("shared", "join")
@@ -233,6 +264,15 @@ func (b *progress) report(p issuance.Progress) {
 		line += ", " + p.Remaining.Round(time.Second).String() + " to go"
 	}
 	cli.Say(b.cmd, "%s", line)
+}
+
+// printed is called while certificates are printed.
+func (b *progress) printed(n int) {
+	if time.Since(b.last) < 10*time.Second {
+		return
+	}
+	b.last = time.Now()
+	cli.Say(b.cmd, "%d certificates printed", n)
 }
 
 func (b *progress) done() {

@@ -19,6 +19,7 @@ import (
 
 	"github.com/sanad-id/sanad/audit"
 	"github.com/sanad-id/sanad/internal/cli"
+	"github.com/sanad-id/sanad/internal/docpdf"
 	"github.com/sanad-id/sanad/internal/fetch"
 	"github.com/sanad-id/sanad/oid4vci"
 	"github.com/sanad-id/sanad/registry/sqltable"
@@ -89,6 +90,9 @@ type Config struct {
 
 	// Console is the console of the office, a part of `issuer serve`. Optional.
 	Console ConsoleConfig `yaml:"console,omitempty"`
+
+	// Paper says how certificates are printed. Optional.
+	Paper PaperConfig `yaml:"paper,omitempty"`
 }
 
 // ConsoleConfig is the console of the office.
@@ -126,6 +130,38 @@ type ConsoleConfig struct {
 	// DeviceBound are roles whose passkeys must not leave their device, so that no cloud
 	// account signs anybody in: security keys. Optional.
 	DeviceBound []string `yaml:"device_bound,omitempty"`
+}
+
+// PaperConfig is how certificates are printed.
+type PaperConfig struct {
+	// Languages are one or two languages of labels and dates: en, fr, pt, sw, bn or ar. The
+	// first decides which way the page runs. Optional; English.
+	Languages []string `yaml:"languages,omitempty"`
+
+	// Layouts says for programmes as what they are printed: sheet, card or strip, or the
+	// path of a layout file. Optional; sheet.
+	Layouts map[string]string `yaml:"layouts,omitempty"`
+
+	// Help is the address of the page that explains how to check, at most 53 characters.
+	// It is printed as a small code. Optional; there is none.
+	Help string `yaml:"help,omitempty"`
+
+	// Fonts are folders with TrueType fonts for scripts that the program has none for.
+	// It has Latin, Cyrillic, Greek, Arabic, Bengali, Devanagari, Ethiopic, Khmer and Lao.
+	// Optional.
+	Fonts []string `yaml:"fonts,omitempty"`
+}
+
+// check applies the rules that YAML cannot.
+func (c *PaperConfig) check(need func(ok bool, format string, args ...any)) {
+	_, err := paperLanguages(c.Languages, nil)
+	need(err == nil, "paper.languages: %v", err)
+	need(len(c.Help) <= docpdf.HelpLength, "paper.help has %d characters; a small code has room for %d", len(c.Help), docpdf.HelpLength)
+	u, err := url.Parse(c.Help)
+	need(c.Help == "" || err == nil && u.Scheme == "https" && u.Host != "" && u.User == nil, "paper.help must be an https address")
+	for id, name := range c.Layouts {
+		need(name != "", "paper.layouts.%s must name a layout", id)
+	}
 }
 
 // ServeConfig is how `issuer serve` serves.
@@ -509,6 +545,14 @@ func readConfig(path string) (Config, error) {
 	} {
 		*p = beside(dir, *p)
 	}
+	for i, folder := range c.Paper.Fonts {
+		c.Paper.Fonts[i] = beside(dir, folder)
+	}
+	for id, name := range c.Paper.Layouts {
+		if _, ok := docpdf.LayoutNamed(name); !ok {
+			c.Paper.Layouts[id] = beside(dir, name)
+		}
+	}
 	if c.Journal != noJournal {
 		c.Journal = beside(dir, c.Journal)
 	}
@@ -591,6 +635,7 @@ func (c *Config) check() error {
 	c.Audit.check(need)
 	c.Serve.check(need, c.Sources)
 	c.Console.check(need)
+	c.Paper.check(need)
 	for name, s := range c.Sources {
 		need((s.CSV != "") != (s.SQL.Database != ""), "sources.%s must name either a csv file or the database of a sql table", name)
 		need(s.SQL.Database != "" || s.SQL == SQLConfig{}, "sources.%s.sql must name a database", name)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -16,17 +17,27 @@ import (
 
 func (p *program) issueCommand() *cobra.Command {
 	var o order
+	var on paperOrder
 	var record, idempotency string
 	var show bool
 	c := &cobra.Command{
 		Use: "issue --programme P --record ID --out OUT", Short: "Issue for one record", Args: cobra.NoArgs,
 		Example: `  issuer issue --dir office --programme birth-certificate --source births.csv --record B-07-2019-00000123 --out certificates
   issuer issue --dir office --programme farmer-card --record F0700000042 --out cards --show
+  issuer issue --dir office --programme farmer-card --record F0700000042 --out cards --form pdf --layout card --paper-language bn,en
   issuer issue --dir office --programme farmer-card --record F0700000042 --out cards --supersede   # the card was lost`,
 		RunE: p.office(readWrite, func(cmd *cobra.Command, app *app, _ []string) error {
 			supply, err := o.open(cmd, app)
 			if err != nil {
 				return err
+			}
+			print := slices.Contains(supply.kinds, filePDF)
+			var paper *paper
+			if print {
+				supply.kinds = slices.DeleteFunc(supply.kinds, func(k issuance.FileKind) bool { return k == filePDF })
+				if paper, err = app.paper(supply.programme, on); err != nil {
+					return err // before anything is issued
+				}
 			}
 			rec, err := supply.source.Lookup(cmd.Context(), record)
 			if err != nil {
@@ -44,6 +55,13 @@ func (p *program) issueCommand() *cobra.Command {
 			files, err := writeForms(o.out, supply.kinds, supply.programme.Form, issued)
 			if err != nil {
 				return err
+			}
+			if print {
+				file, err := paper.write(cmd, o.out, supply.programme, issued)
+				if err != nil {
+					return err
+				}
+				files = append(files, file)
 			}
 			view := struct {
 				credentialView
@@ -66,7 +84,8 @@ func (p *program) issueCommand() *cobra.Command {
 			return nil
 		}),
 	}
-	o.flags(c, issuance.FileText, issuance.FilePNG, issuance.FileSVG)
+	o.flags(c, issuance.FileText, issuance.FilePNG, issuance.FileSVG, filePDF)
+	on.flags(c)
 	c.Flags().StringVar(&record, "record", "", "the record's id in its registry (required)")
 	c.Flags().BoolVar(&show, "show", false, "draw the code in the terminal too (on standard error)")
 	c.Flags().StringVar(&idempotency, "idempotency-key", "", "your own name for this request: repeating it never makes a second credential")

@@ -116,9 +116,9 @@ func (c *Certificate) check() error {
 // other name that of a form. It returns nil if there is none.
 func (c *Certificate) code(form string) *Code {
 	switch form {
-	case "", mainForm:
+	case "", MainForm:
 		return &c.Codes[0]
-	case narrowForm:
+	case NarrowForm:
 		if len(c.Codes) > 1 {
 			return &c.Codes[len(c.Codes)-1]
 		}
@@ -132,10 +132,11 @@ func (c *Certificate) code(form string) *Code {
 	return nil
 }
 
-// Names of forms in layouts.
+// Names of codes in layouts, beside those of forms: the first code of a programme, and the
+// last of several.
 const (
-	mainForm   = "main"
-	narrowForm = "narrow"
+	MainForm   = "main"
+	NarrowForm = "narrow"
 )
 
 // String is the number.

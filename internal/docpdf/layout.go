@@ -20,7 +20,8 @@ var layoutFiles embed.FS
 
 // Limits on layout files.
 const (
-	maxLayout = 64 << 10
+	// MaxLayout is the largest layout file, in bytes.
+	MaxLayout = 64 << 10
 	maxBlocks = 100
 	maxPages  = 4
 	maxPaper  = 1200 // mm
@@ -152,8 +153,8 @@ func LayoutNamed(name string) (*Layout, bool) {
 // ParseLayout reads a layout file (YAML). Keys that are not known are errors.
 func ParseLayout(b []byte) (*Layout, error) {
 	switch {
-	case len(b) > maxLayout:
-		return nil, fmt.Errorf("%w: %d bytes, at most %d", ErrLayout, len(b), maxLayout)
+	case len(b) > MaxLayout:
+		return nil, fmt.Errorf("%w: %d bytes, at most %d", ErrLayout, len(b), MaxLayout)
 	case !utf8.Valid(b):
 		return nil, fmt.Errorf("%w: not UTF-8", ErrLayout)
 	case bytes.ContainsAny(b, "&*"):
@@ -174,6 +175,20 @@ func ParseLayout(b []byte) (*Layout, error) {
 		return nil, fmt.Errorf("%w: %w", ErrLayout, err)
 	}
 	return &l, nil
+}
+
+// Forms are the codes that a certificate must have to be printed: [MainForm],
+// [NarrowForm] or names of forms, each once.
+func (l *Layout) Forms() []string {
+	var forms []string
+	for _, page := range l.Pages {
+		for _, b := range page {
+			if !b.Optional && !slices.Contains(forms, b.Form) {
+				forms = append(forms, b.Form)
+			}
+		}
+	}
+	return forms
 }
 
 func (l *Layout) check() error {
@@ -259,7 +274,7 @@ func (b *Block) check(width, height float64) error {
 		return fmt.Errorf("%s: align: %q is none of start, middle, end", b.Put, clip(b.Align))
 	}
 	if b.Form == "" {
-		b.Form = mainForm
+		b.Form = MainForm
 	}
 	if !formPattern.MatchString(b.Form) || len(b.Form) > 40 {
 		return fmt.Errorf("%s: form: %q is no name of a code", b.Put, clip(b.Form))

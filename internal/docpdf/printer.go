@@ -42,12 +42,17 @@ func (p *Printer) Render(w io.Writer, c Certificate) ([]Note, error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
-	d := p.Document(w, Info{Title: c.title(), Language: c.Languages[0], Made: c.Issued})
+	d := p.Document(w, c.Info())
 	notes, err := d.Add(c)
 	if err != nil {
 		return nil, err
 	}
 	return notes, d.Close()
+}
+
+// Info is what a document says of itself that begins with this certificate.
+func (c *Certificate) Info() Info {
+	return Info{Title: c.title(), Language: c.Languages[0], Made: c.Issued}
 }
 
 // title is what a reader shows as the name of the file: no name of a person.

@@ -30,6 +30,8 @@ type found struct {
 	// top right.
 	corner [3]point
 	module float64 // pixels a module
+	size   int     // modules a side
+	read   []bool  // modules as they were read, true for dark, row by row
 }
 
 type point struct{ x, y float64 }
@@ -118,6 +120,13 @@ func readSeveral(bits *gozxing.BitMatrix) (fs []found) {
 }
 
 func decodeAt(d *common.DetectorResult) (found, error) {
+	size := d.GetBits().GetWidth() // the decoder changes the bits
+	read := make([]bool, 0, size*size)
+	for y := range size {
+		for x := range size {
+			read = append(read, d.GetBits().Get(x, y))
+		}
+	}
 	res, err := decoder.NewDecoder().Decode(d.GetBits(), nil)
 	if err != nil {
 		return found{}, err
@@ -125,7 +134,7 @@ func decodeAt(d *common.DetectorResult) (found, error) {
 	if res.GetText() == "" {
 		return found{}, errors.New("empty code")
 	}
-	f := found{text: res.GetText()}
+	f := found{text: res.GetText(), size: size, read: read}
 	for i, c := range d.GetPoints()[:3] {
 		f.corner[i] = point{c.GetX(), c.GetY()}
 		if fp, ok := c.(*detector.FinderPattern); ok {

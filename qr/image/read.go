@@ -51,7 +51,10 @@ func Read(b []byte) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	texts := find(img)
+	var texts []string
+	for _, f := range find(img) {
+		texts = append(texts, f.text)
+	}
 	if len(texts) == 0 {
 		return nil, ErrNoCode
 	}
@@ -339,7 +342,7 @@ func (p plane) inverted() plane {
 // first, and stops at the first that shows any. Small pictures are enlarged in
 // four ways, each of which reads some blurred or noisy codes that the others do
 // not (found by trial on 720 degraded pictures of versions 10 to 25).
-func find(img stdimage.Image) []string {
+func find(img stdimage.Image) []found {
 	r := img.Bounds()
 	pixels := float64(r.Dx() * r.Dy())
 	seen := map[int]bool{}
@@ -349,8 +352,8 @@ func find(img stdimage.Image) []string {
 			continue
 		}
 		seen[k] = true
-		if texts := reduce(img, k).codes(); len(texts) > 0 {
-			return texts
+		if all := reduce(img, k).codes(); len(all) > 0 {
+			return scaled(all, float64(k))
 		}
 	}
 	const most = 5e6 // pixels of an enlarged picture
@@ -365,27 +368,40 @@ func find(img stdimage.Image) []string {
 		func() plane { return p.soften().smooth(max(2, k-1)) },
 		func() plane { return p.enlarge(2).soften() },
 	} {
-		if texts := clearer().codes(); len(texts) > 0 {
-			return texts
+		larger := clearer()
+		if all := larger.codes(); len(all) > 0 {
+			return scaled(all, float64(p.w)/float64(larger.w))
 		}
 	}
 	return nil
 }
 
-// codes returns the different texts found in the plane or its negative.
-func (p plane) codes() []string {
-	if texts := p.darkCodes(); len(texts) > 0 {
-		return texts
+// scaled are codes of a picture that was reduced so many times, where they stand in the
+// picture itself.
+func scaled(all []found, k float64) []found {
+	for i := range all {
+		for j, c := range all[i].corner {
+			all[i].corner[j] = point{c.x * k, c.y * k}
+		}
+		all[i].module *= k
+	}
+	return all
+}
+
+// codes returns the codes of different texts found in the plane or its negative.
+func (p plane) codes() []found {
+	if all := p.darkCodes(); len(all) > 0 {
+		return all
 	}
 	return p.inverted().darkCodes()
 }
 
 // darkCodes reads one code after the other, each time painting over what it has
 // read, so that codes close to each other are not mixed up.
-func (p plane) darkCodes() []string {
+func (p plane) darkCodes() []found {
 	const most = 8
 	p.pix = bytes.Clone(p.pix)
-	var texts []string
+	var all []found
 	for range most {
 		round := p.round()
 		if len(round) == 0 {
@@ -393,10 +409,10 @@ func (p plane) darkCodes() []string {
 		}
 		for _, f := range round {
 			p.blank(f)
-			if !slices.Contains(texts, f.text) {
-				texts = append(texts, f.text)
+			if !slices.ContainsFunc(all, func(o found) bool { return o.text == f.text }) {
+				all = append(all, f)
 			}
 		}
 	}
-	return texts
+	return all
 }
