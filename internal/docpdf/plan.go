@@ -394,17 +394,31 @@ func (p *plan) photo(b *Block, a area) {
 	})
 }
 
-// pictogram draws a phone in front of a code, which needs no language.
+// pictogram draws a phone with a code in its finder, which needs no language. It has
+// nothing that a reader could take for the corner of a code.
 func (p *part) pictogram(a area) {
 	u := min(a.w/8, a.h/12)
 	x, y := a.x+(a.w-8*u)/2, a.y
 	p.rect(x, y, 8*u, 12*u, u/2)
-	p.rect(x+u, y+1.6*u, 6*u, 7.6*u, u/4)
-	p.stroke(x+3.2*u, y+10.6*u, x+4.8*u, y+10.6*u, u*0.7, "")
-	for _, at := range [][2]float64{{1.8, 3}, {4.6, 3}, {1.8, 5.8}} {
-		p.rect(x+(at[0]+0.2)*u, y+(at[1]+0.2)*u, 1.4*u, 1.4*u, u*0.4)
-		p.stroke(x+(at[0]+0.65)*u, y+(at[1]+0.9)*u, x+(at[0]+1.15)*u, y+(at[1]+0.9)*u, u*0.5, "")
+	p.stroke(x+3.2*u, y+10.8*u, x+4.8*u, y+10.8*u, u*0.6, "")
+	for _, c := range [][2]float64{{1.2, 2.2}, {6.8, 2.2}, {1.2, 8.2}, {6.8, 8.2}} {
+		in, down := 1.3, 1.3
+		if c[0] > 4 {
+			in = -in
+		}
+		if c[1] > 5 {
+			down = -down
+		}
+		p.stroke(x+c[0]*u, y+c[1]*u, x+(c[0]+in)*u, y+c[1]*u, u*0.35, "")
+		p.stroke(x+c[0]*u, y+c[1]*u, x+c[0]*u, y+(c[1]+down)*u, u*0.35, "")
 	}
-	p.stroke(x+4.7*u, y+6.2*u, x+5.6*u, y+6.2*u, u*0.6, "")
-	p.stroke(x+5.4*u, y+7.2*u, x+6.4*u, y+7.2*u, u*0.6, "")
+	for row, cells := range []string{"x.xx", ".x.x", "xx.x", "x.x."} {
+		for col, cell := range cells {
+			if cell == 'x' {
+				from := x + (2.2+0.9*float64(col))*u
+				at := y + (3.9+0.9*float64(row))*u
+				p.stroke(from, at, from+0.9*u, at, u*0.9, "")
+			}
+		}
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/go-text/typesetting/bidi"
 	"github.com/go-text/typesetting/di"
 	"github.com/go-text/typesetting/font"
+	"github.com/go-text/typesetting/font/opentype"
 	"github.com/go-text/typesetting/language"
 	"github.com/go-text/typesetting/shaping"
 	"golang.org/x/image/math/fixed"
@@ -21,6 +22,15 @@ const maxText = 600
 // em is the size at which texts are shaped: lengths are thousandths of the font size,
 // whatever size is chosen afterwards.
 const em = 1000
+
+// The height of a line is that of its letters and no more than the font asks for: fonts of
+// scripts with marks on marks ask for more than most words need. In thousandths of the
+// font size.
+const (
+	lineGap      = 100
+	leastAscent  = 950
+	leastDescent = 270
+)
 
 // direction marks, which say how a paragraph runs whatever its first letter.
 const (
@@ -118,6 +128,10 @@ func (t *typesetter) shape(text, lang string, way way) *paragraph {
 			if r.Level%2 == 1 {
 				in.Direction = di.DirectionRTL
 			}
+			switch in.Script {
+			case language.Latin, language.Greek, language.Cyrillic:
+				in.FontFeatures = withoutLigatures
+			}
 			out := t.shaper.Shape(in)
 			p.runs, p.levels = append(p.runs, out), append(p.levels, int(r.Level))
 		}
@@ -125,6 +139,10 @@ func (t *typesetter) shape(text, lang string, way way) *paragraph {
 	p.missing = t.missing
 	return p
 }
+
+// withoutLigatures leaves letters apart that need not be joined, so that each is found
+// in the file as itself.
+var withoutLigatures = []shaping.FontFeature{{Tag: opentype.MustNewTag("liga"), Value: 0}, {Tag: opentype.MustNewTag("clig"), Value: 0}}
 
 // A way is how a paragraph runs.
 type way int
@@ -188,8 +206,8 @@ func (p *paragraph) line(runs shaping.Line) line {
 		r.RecomputeAdvance()
 		runs[i] = r
 		l.width += fromFixed(r.Advance)
-		l.ascent = max(l.ascent, fromFixed(r.LineBounds.Ascent))
-		l.descent = max(l.descent, -fromFixed(r.LineBounds.Descent))
+		l.ascent = max(l.ascent, min(fromFixed(r.LineBounds.Ascent), max(fromFixed(r.GlyphBounds.Ascent)+lineGap, leastAscent)))
+		l.descent = max(l.descent, min(-fromFixed(r.LineBounds.Descent), max(-fromFixed(r.GlyphBounds.Descent)+lineGap, leastDescent)))
 	}
 	l.runs = reorder(runs, levels)
 	return l

@@ -75,6 +75,9 @@ func (s Scan) Advice(dpi float64) []Remedy {
 // inch.
 func (s Scan) Millimetres(dpi float64) float64 { return s.Module * 25.4 / dpi }
 
+// maxInspected is how many codes of a picture are looked for twice.
+const maxInspected = 6
+
 // Inspect looks at the codes in a picture of a print, PNG or JPEG, in the order in
 // which they were found. A print that cannot be read at all is [ErrNoCode].
 func Inspect(b []byte) ([]Scan, error) {
@@ -87,6 +90,15 @@ func Inspect(b []byte) ([]Scan, error) {
 		return nil, ErrNoCode
 	}
 	grey := reduce(img, 1)
+	// Of several codes the small ones can be lost at the scale at which a large one was
+	// found: look at the rest of the picture as it is.
+	if b := img.Bounds(); len(all) < maxInspected && b.Dx()*b.Dy() > 2_500_000 {
+		rest := plane{w: grey.w, h: grey.h, pix: slices.Clone(grey.pix)}
+		for _, f := range all {
+			rest.blank(f)
+		}
+		all = append(all, rest.darkCodes()...)
+	}
 	scans := make([]Scan, len(all))
 	for i, f := range all {
 		scans[i] = grey.inspect(f)
