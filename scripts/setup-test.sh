@@ -14,6 +14,7 @@ command -v redis-server >/dev/null || wanted+=(redis-server)
 [ -x /usr/lib/chromium/chromium ] || command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null ||
   wanted+=(chromium)
 compgen -G '/usr/share/fonts/*/noto/NotoSansBengali-Regular.*' >/dev/null || wanted+=(fonts-noto-core)
+command -v pdftoppm >/dev/null || wanted+=(poppler-utils) # printed certificates, as other programs read them
 command -v node >/dev/null || wanted+=(nodejs) # other people's implementations (interop/)
 command -v npm >/dev/null || wanted+=(npm)
 # npm_packages installs the peers of interop/ and axe-core, exactly those of the lock file, unless

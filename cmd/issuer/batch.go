@@ -100,6 +100,10 @@ Exit status: 0 all issued, 3 finished with some records refused, 4 stopped half-
 			if pdf == "" || result.Outcome == issuance.Stopped {
 				return err
 			}
+			if result.Batch.Issued == 0 {
+				cli.Say(cmd, "nothing was issued, so there is nothing to print")
+				return err
+			}
 			prog, e := app.service.Programme(cmd.Context(), result.Batch.Programme, result.Batch.Version)
 			if e != nil {
 				return e
