@@ -26,9 +26,8 @@ var layers = []string{
 	"credential/cwt credential/sdjwt credential/status programme/crosswalk",
 	"trust programme",
 	"issuance verification oid4vci oid4vp",
-	"batchwork fsck wallet verification/explain",
+	"batchwork fsck wallet verification/explain work",
 	"web/scanner/engine",
-	"fsck wallet verification/explain work",
 	// Above this line: no network, no database, no cgo.
 	"qr/image internal/vectors internal/cli internal/pgtest internal/faultproxy internal/fetch internal/redistest internal/web internal/chrometest",
 	"registry/csvfile registry/samplecountry registry/sqltable store store/once store/desk internal/docpdf",

@@ -36,25 +36,41 @@ func (d *Desk) act(ctx context.Context, i Item, e Event, also func(*Change)) (It
 	}
 	e.Item = i.ID
 	if fresh {
-		return i, d.cfg.Store.AddItem(ctx, i, e)
+		err = d.cfg.Store.AddItem(ctx, i, e)
+	} else {
+		c := Change{Item: i, Event: e}
+		if also != nil {
+			also(&c)
+		}
+		err = d.cfg.Store.SaveItem(ctx, c)
+		i.Rev++
 	}
-	c := Change{Item: i, Event: e}
-	if also != nil {
-		also(&c)
-	}
-	err = d.cfg.Store.SaveItem(ctx, c)
-	i.Rev++
+	d.ended(ctx, &i, e, err)
 	return i, err
 }
 
-// note writes a deed into the audit log.
+// ended notes how a deed ended. If that cannot be written the log says that it was
+// intended, which is so; the item says the rest.
+func (d *Desk) ended(ctx context.Context, i *Item, e Event, err error) {
+	phase := Ended
+	if err != nil {
+		phase = Broken
+	}
+	_ = d.notePhase(context.WithoutCancel(ctx), i, e, phase)
+}
+
+// note writes into the audit log what is about to be done.
 func (d *Desk) note(ctx context.Context, i *Item, e Event) error {
+	return d.notePhase(ctx, i, e, Intended)
+}
+
+func (d *Desk) notePhase(ctx context.Context, i *Item, e Event, phase Phase) error {
 	sum, err := d.cfg.Issuer.Pseudonym(ctx, i.Programme, i.Record)
 	if err != nil {
 		return err
 	}
 	n := Note{
-		Deed: e.Deed, Item: i.ID, Actor: e.Actor, Programme: i.Programme, Credential: i.Credential, Record: sum, Reason: e.Reason,
+		Phase: phase, Deed: e.Deed, Item: i.ID, Actor: e.Actor, Programme: i.Programme, Credential: i.Credential, Record: sum, Reason: e.Reason,
 	}
 	if i.Kind.Signs() {
 		n.Digest = i.Shown

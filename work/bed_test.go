@@ -261,10 +261,12 @@ func (s *service) deeds(n int) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var all []string
-	for _, note := range s.notes[max(0, len(s.notes)-n):] {
-		all = append(all, string(note.Deed))
+	for _, note := range s.notes {
+		if note.Phase == work.Intended {
+			all = append(all, string(note.Deed))
+		}
 	}
-	return strings.Join(all, " ")
+	return strings.Join(all[max(0, len(all)-n):], " ")
 }
 
 // bed is a desk of two districts, North and South, and a head office that sees all.

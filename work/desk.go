@@ -37,13 +37,23 @@ type Issuer interface {
 	Suspend(ctx context.Context, id string, r issuance.Reason, actor string) (issuance.Credential, error)
 	Resume(ctx context.Context, id, actor string) (issuance.Credential, error)
 	// Note writes a deed into the audit log and returns once it stands there. Without
-	// it nothing is done.
+	// the first one nothing is done.
 	Note(ctx context.Context, n Note) error
 }
 
-// A Note is a deed for the audit log, noted before it is done. It names no record and
-// no person.
+// A Phase says when a deed is noted.
+type Phase string
+
+// The phases: before it is done, and how it ended.
+const (
+	Intended Phase = "intended"
+	Ended    Phase = "done"
+	Broken   Phase = "failed"
+)
+
+// A Note is a deed for the audit log. It names no record and no person.
 type Note struct {
+	Phase      Phase
 	Deed       Deed
 	Item       string
 	Actor      string

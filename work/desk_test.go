@@ -78,6 +78,23 @@ func TestIssueOne(t *testing.T) {
 	if got, want := b.service.deeds(9), "taken asked approved opened offered printed"; got != want {
 		t.Errorf("noted %q, want %q", got, want)
 	}
+	// Every deed that was intended is noted as done, too.
+	open := map[work.Deed]int{}
+	for _, n := range b.service.notes {
+		switch n.Phase {
+		case work.Intended:
+			open[n.Deed]++
+		case work.Ended:
+			open[n.Deed]--
+		default:
+			t.Errorf("%s is noted as %s", n.Deed, n.Phase)
+		}
+	}
+	for deed, n := range open {
+		if n != 0 {
+			t.Errorf("%s is noted %d times too few as done", deed, n)
+		}
+	}
 	lines, err := b.Timeline(ctx, clerk, b.see(clerk, 1))
 	b.must(err)
 	var deeds []string

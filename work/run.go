@@ -435,10 +435,13 @@ func (d *Desk) OfferFor(ctx context.Context, by staff.Operator, ref, form string
 		return Offer{}, ErrBusy
 	}
 	i := Item{Kind: Issue, Programme: c.Programme.ID, Record: c.Record.ID, Credential: held.ID}
-	if err := d.note(ctx, &i, Event{Deed: DeedOffered, Actor: by.ID}); err != nil {
+	e := Event{Deed: DeedOffered, Actor: by.ID}
+	if err := d.note(ctx, &i, e); err != nil {
 		return Offer{}, err
 	}
-	return d.cfg.Offers.Offer(ctx, OfferRequest{Programme: i.Programme, Form: form, Record: i.Record, Code: code, Actor: by.ID})
+	o, err := d.cfg.Offers.Offer(ctx, OfferRequest{Programme: i.Programme, Form: form, Record: i.Record, Code: code, Actor: by.ID})
+	d.ended(ctx, &i, e, err)
+	return o, err
 }
 
 // Sweep erases prints that nobody printed in time and items that are long over, and

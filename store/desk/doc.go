@@ -5,7 +5,8 @@
 // here and not in the issuer's store.
 //
 // Start with [Open]. Each part has a file: staff.go (people, passkeys, invitations),
-// session.go (web sessions, ceremonies), proposal.go (four eyes). Tables of a part are
+// session.go (web sessions, ceremonies), proposal.go (four eyes), work.go and
+// work_index.go (items, prints, the index of the search). Tables of a part are
 // a numbered file in migrations/, the same for both databases.
 //
 // Whatever works once (an invitation, a ceremony, an approval) is decided by the
