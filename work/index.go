@@ -496,6 +496,13 @@ func (d *Desk) findIn(ctx context.Context, office staff.Office, p *programme.Pro
 	return nil
 }
 
+// Numbers finds credentials by the number on their paper; optional for an [Issuer].
+type Numbers interface {
+	// WithNumber returns the credentials of a programme with a document number (see
+	// [issuance.DocumentNumber]), mostly one. It may read through all of them.
+	WithNumber(ctx context.Context, programmeID, number string) ([]issuance.Credential, error)
+}
+
 // ErrNoSource: the programme has no registry here.
 var ErrNoSource = errors.New("work: the programme has no registry here")
 
@@ -506,6 +513,18 @@ func (d *Desk) queries(ctx context.Context, p *programme.Programme, s Search) []
 			return [][][]int64{{{pseudonymKey(c.Record)}}}
 		}
 		return nil
+	}
+	if number, ok := issuance.ParseDocumentNumber(s.Text); ok && s.After == 0 {
+		if by, has := d.cfg.Issuer.(Numbers); has {
+			var found [][][]int64
+			list, err := by.WithNumber(ctx, p.ID, number)
+			for _, c := range list {
+				found = append(found, [][]int64{{pseudonymKey(c.Record)}})
+			}
+			if err == nil && len(found) > 0 {
+				return found
+			}
+		}
 	}
 	if s.After == 0 && strings.ContainsFunc(s.Text, func(r rune) bool { return r >= '0' && r <= '9' }) {
 		return [][][]int64{{{d.idKey(s.Text)}}, d.nameWords(s.Text)}
@@ -539,6 +558,19 @@ func (r *reader) found(rec registry.Record, n int64) Found {
 	}
 	return f
 }
+
+// Describe returns the record of an item, to show whom it is about. It returns
+// [ErrNoRecord] if the registry has it no more, or not for this office.
+func (d *Desk) Describe(ctx context.Context, by staff.Operator, i *Item) (Found, error) {
+	rec, p, err := d.lookup(ctx, by.Office, i.Programme, i.Record)
+	if err != nil {
+		return Found{}, err
+	}
+	return d.newReader(p, nil).found(rec, 0), nil
+}
+
+// Describe returns what a list says of the record of a case.
+func (c *Case) Describe(d *Desk) Found { return d.newReader(c.Programme, nil).found(c.Record, 0) }
 
 // rank puts what is written as it was typed before what only sounds like it.
 func (r *reader) rank(found []Found, text string) {

@@ -17,6 +17,7 @@ import (
 	"github.com/sanad-id/sanad/internal/web"
 	"github.com/sanad-id/sanad/staff"
 	"github.com/sanad-id/sanad/store/desk"
+	"github.com/sanad-id/sanad/work"
 )
 
 // Base is the path of the console below the origin.
@@ -54,6 +55,8 @@ type Config struct {
 	Zone *time.Location
 	// Audit is the issuer's audit log.
 	Audit Audit
+	// Work is the daily work on records. Optional; without it there are no pages for it.
+	Work *work.Desk
 	// Log gets what goes wrong.
 	Log *slog.Logger
 	// Now is the clock. Optional; [time.Now] if nil.

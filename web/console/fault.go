@@ -9,6 +9,7 @@ import (
 
 	"github.com/sanad-id/sanad/internal/web"
 	"github.com/sanad-id/sanad/staff"
+	"github.com/sanad-id/sanad/work"
 )
 
 // An awayError says that something we rest on is out of reach. Nothing was decided and
@@ -57,6 +58,19 @@ var faults = []struct {
 	{errSyncable, http.StatusForbidden, "staff.fault.syncable"},
 	{errTaken, http.StatusConflict, "staff.fault.taken"},
 	{errCrossed, http.StatusForbidden, "console.fault.crossed"},
+
+	{work.ErrNoItem, http.StatusNotFound, "console.fault.not_found"},
+	{work.ErrNoRecord, http.StatusNotFound, "console.fault.not_found"},
+	{work.ErrNoPrint, http.StatusNotFound, "work.fault.no_print"},
+	{work.ErrOwn, http.StatusForbidden, "console.fault.own_proposal"},
+	{work.ErrChanged, http.StatusConflict, "work.fault.changed"},
+	{work.ErrMoved, http.StatusConflict, "work.fault.moved"},
+	{work.ErrState, http.StatusConflict, "work.fault.state"},
+	{work.ErrBusy, http.StatusConflict, "work.fault.busy"},
+	{work.ErrTooLate, http.StatusConflict, "work.fault.late"},
+	{work.ErrNotAllowed, http.StatusConflict, "work.fault.not_allowed"},
+	{work.ErrReason, http.StatusUnprocessableEntity, "work.fault.reason"},
+	{work.ErrComment, http.StatusUnprocessableEntity, "work.fault.comment"},
 }
 
 // fault answers an error with a page.

@@ -68,7 +68,7 @@ func (v *view) SignedIn() bool { return v.Operator.ID != "" }
 // parsePages reads each page with the layout and the parts around it.
 func parsePages() (map[string]*template.Template, error) {
 	functions := functionsFor(i18n.Language{}, time.UTC)
-	base, err := template.New("layout").Funcs(functions).ParseFS(pageFiles, "page/layout.html", "page/parts.html")
+	base, err := template.New("layout").Funcs(functions).ParseFS(pageFiles, "page/layout.html", "page/parts.html", "page/work_parts.html")
 	if err != nil {
 		return nil, fmt.Errorf("console: %w", err)
 	}
@@ -79,7 +79,7 @@ func parsePages() (map[string]*template.Template, error) {
 	pages := map[string]*template.Template{}
 	for _, file := range names {
 		name := strings.TrimSuffix(path.Base(file), ".html")
-		if name == "layout" || name == "parts" {
+		if name == "layout" || strings.HasSuffix(name, "parts") {
 			continue
 		}
 		t, err := base.Clone()

@@ -15,6 +15,7 @@ func (c *Console) table() ([]route, error) {
 	for _, part := range [][]route{
 		c.frameRoutes(),
 		c.signInRoutes(),
+		c.queueRoutes(), c.searchRoutes(), c.recordRoutes(), c.changeRoutes(),
 	} {
 		all = append(all, part...)
 	}

@@ -1,0 +1,446 @@
+package console
+
+import (
+	"encoding/base64"
+	"html/template"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/text/language"
+
+	"github.com/sanad-id/sanad/credential"
+	"github.com/sanad-id/sanad/internal/i18n"
+	"github.com/sanad-id/sanad/issuance"
+	"github.com/sanad-id/sanad/programme"
+	"github.com/sanad-id/sanad/qr/image"
+	"github.com/sanad-id/sanad/staff"
+	"github.com/sanad-id/sanad/verification/explain"
+	"github.com/sanad-id/sanad/work"
+)
+
+// recordRoutes are a record, what it would become and what is asked for it.
+func (c *Console) recordRoutes() []route {
+	if c.cfg.Work == nil {
+		return nil
+	}
+	return []route{
+		get("record", "/records/{ref}", staff.ViewRecord, c.record),
+		post("record_take", "/records/{ref}/take", staff.ProposeIssue, c.take),
+		post("record_ask", "/records/{ref}/ask", staff.ProposeIssue, c.ask),
+		post("record_issue", "/records/{ref}/issue", staff.Issue, c.ask),
+		post("record_offer", "/records/{ref}/offer", staff.Offer, c.offerRecord),
+	}
+}
+
+// claimView is a claim in the words of a language.
+type claimView struct {
+	Label, Value string
+	// Lang is the language of the value where it is known.
+	Lang string
+}
+
+// formView is a form of a sheet: what it discloses and how large it is.
+type formView struct {
+	Name    string
+	Wallet  bool
+	Claims  []claimView
+	Version int
+	Bytes   int
+	// Most is the largest version that the form allows, Full how much of that is used in
+	// per cent.
+	Most, Full int
+	// Picture is the code, as a data URL.
+	Picture template.URL
+}
+
+// sheetView is a sheet as pages show it.
+type sheetView struct {
+	Title           string
+	Kind            work.Kind
+	Claims          []claimView
+	Forms           []formView
+	Issued, Expires time.Time
+	Notes           []noteView
+	// Shown is the hash of what is shown, for the form that agrees to it.
+	Shown string
+}
+
+// noteView is a value that the programme lets be left out, or what is wrong with one.
+type noteView struct {
+	Label, Column, Code string
+}
+
+// sheetView tells a sheet in the words of the operator's language.
+func (c *Console) sheetView(r *request, s *work.Sheet) (*sheetView, error) {
+	words := newClaimWords(r, s.Programme)
+	v := &sheetView{
+		Title: r.Lang.Pick(s.Programme.Labels), Kind: s.Kind, Claims: words.rows(s.Claims()), Issued: s.Issued, Expires: s.Expires,
+		Notes: words.problems(s.Notes), Shown: base64.RawURLEncoding.EncodeToString(s.Shown[:]),
+	}
+	for _, f := range s.Forms {
+		own := formView{Name: f.Form.Name, Wallet: f.Form.Wallet(), Claims: words.rows(f.Claims), Version: f.Version, Bytes: len(f.Token), Most: f.Form.MaxVersion}
+		if !own.Wallet {
+			own.Full = 100 * own.Version / max(own.Most, 1)
+			code, err := image.Draw(f.Text, image.Level(f.Form.Level))
+			if err != nil {
+				return nil, away("drawing", err)
+			}
+			own.Picture = picture(code)
+		}
+		v.Forms = append(v.Forms, own)
+	}
+	return v, nil
+}
+
+// picture is a code as a data URL, which needs no address of its own.
+func picture(code *image.Code) template.URL {
+	return template.URL("data:image/svg+xml;base64," + base64.StdEncoding.EncodeToString(code.SVG())) //nolint:gosec // of our own making
+}
+
+// claimWords are the words that a programme has for its claims.
+type claimWords struct {
+	r      *request
+	p      *programme.Programme
+	fields map[string]credential.TypeField
+}
+
+func newClaimWords(r *request, p *programme.Programme) claimWords {
+	w := claimWords{r: r, p: p, fields: map[string]credential.TypeField{}}
+	for _, f := range p.CredentialType().Fields {
+		w.fields[f.Name] = f
+	}
+	return w
+}
+
+// rows are claims in words. A name in a second script gets the language that the
+// credential names for it.
+func (w claimWords) rows(claims credential.Claims) []claimView {
+	local := ""
+	for _, c := range claims {
+		if f := w.claim(c.Name); f != nil && f.Person && f.Kind == programme.KindLanguage {
+			if tag, err := language.Parse(explain.Plain(c.Value)); err == nil {
+				local = tag.String()
+			}
+		}
+	}
+	rows := make([]claimView, 0, len(claims))
+	for _, c := range claims {
+		row := claimView{Label: c.Name, Value: w.value(c)}
+		if f := w.claim(c.Name); f != nil {
+			row.Label = w.r.Lang.Pick(f.Labels)
+			if f.Person && f.Key == secondName {
+				row.Lang = local
+			}
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+// secondName is the key of secondaryFullName in Claim 169.
+const secondName = 19
+
+func (w claimWords) claim(name string) *programme.Claim {
+	i := slices.IndexFunc(w.p.Claims, func(c programme.Claim) bool { return c.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return &w.p.Claims[i]
+}
+
+// value is a claim's value in words, as verifiers show it.
+func (w claimWords) value(c credential.Claim) string {
+	f := w.fields[c.Name]
+	coded := func(v any) string {
+		text := explain.Plain(v)
+		if words := w.r.Lang.Pick(f.Values[text]); words != "" {
+			return words
+		}
+		return text
+	}
+	switch v := c.Value.(type) {
+	case bool:
+		if v {
+			return w.r.Lang.Text("label.yes", nil)
+		}
+		return w.r.Lang.Text("label.no", nil)
+	case []any:
+		all := make([]string, len(v))
+		for i, e := range v {
+			all[i] = coded(e)
+		}
+		return w.r.Lang.List(all)
+	case string:
+		if d, ok := day(v); ok && f.Kind == string(programme.KindDate) {
+			return w.r.Lang.Date(d)
+		}
+	case int64:
+		if d, ok := day(strconv.FormatInt(v, 10)); ok && f.Kind == string(programme.KindDate) {
+			return w.r.Lang.Date(d)
+		}
+	}
+	return coded(c.Value)
+}
+
+// day reads a date in either of the spellings of Claim 169.
+func day(s string) (time.Time, bool) {
+	for _, layout := range []string{"20060102", time.DateOnly} {
+		if t, err := time.Parse(layout, s); err == nil {
+			return t, true
+		}
+	}
+	return time.Time{}, false
+}
+
+// problems are notes and refusals in words.
+func (w claimWords) problems(list []programme.Problem) []noteView {
+	var all []noteView
+	for _, p := range list {
+		v := noteView{Column: p.Column, Code: p.Code}
+		if f := w.claim(p.Claim); f != nil {
+			v.Label = w.r.Lang.Pick(f.Labels)
+		}
+		all = append(all, v)
+	}
+	return all
+}
+
+// credentialView is a credential as pages show it.
+type credentialView struct {
+	issuance.Credential
+	Number string
+	// Parts are how many copies in wallets share its fate.
+	Parts int
+	// CanSuspend says that its programme has suspension.
+	CanSuspend bool
+	ReasonKey  string
+}
+
+// caseView is a case as pages show it.
+type caseView struct {
+	*work.Case
+	Title       string
+	Names       []nameView
+	Born        string
+	Credentials []credentialView
+	Twins       []foundView
+	Problems    []noteView
+	// Wallet says that the programme has a form for wallets, Locked that something is
+	// open that has to end first.
+	Wallet, Locked bool
+}
+
+func (c *Console) caseView(r *request, cs *work.Case) *caseView {
+	f := cs.Describe(c.cfg.Work)
+	v := &caseView{Case: cs, Title: r.Lang.Pick(cs.Programme.Labels), Names: names(f), Born: f.Born, Locked: cs.Open != nil}
+	for _, k := range slices.Backward(cs.Credentials) {
+		if k.PartOf == "" {
+			v.Credentials = append(v.Credentials, credentialView{k, issuance.DocumentNumber(k.ID), len(cs.Parts(k.ID)), cs.Programme.Status.Suspend, reasonOf(k.Reason)})
+		}
+	}
+	for _, t := range cs.Twins {
+		v.Twins = append(v.Twins, newFoundView(r, t))
+	}
+	if cs.Refused != nil {
+		v.Problems = newClaimWords(r, cs.Programme).problems(cs.Refused.Problems)
+	}
+	v.Wallet = slices.ContainsFunc(cs.Programme.Forms, func(f programme.Form) bool { return f.Wallet() })
+	return v
+}
+
+// names are the names of a record with the language of their script, where one tells
+// the other.
+func names(f work.Found) []nameView {
+	var all []nameView
+	for _, n := range f.Names {
+		all = append(all, nameView{n, scriptLanguage(n)})
+	}
+	return all
+}
+
+// scriptLanguage is the language for a text in a script that one of the console's
+// languages is written in and no other of its neighbours: enough for a screen reader to
+// choose a voice.
+func scriptLanguage(s string) string {
+	for _, r := range s {
+		switch {
+		case r >= 0x0980 && r < 0x0a00:
+			return "bn"
+		case r >= 0x0600 && r < 0x0700:
+			return "ar"
+		case r >= 0x0900 && r < 0x0980:
+			return "hi"
+		}
+	}
+	return ""
+}
+
+// lineView is a line of a timeline in words.
+type lineView struct {
+	work.Line
+	Key string
+	// By is the name of whoever did it, "" if no person did.
+	By string
+	// ReasonKey is the key of the reason's sentence.
+	ReasonKey string
+}
+
+// lines is the timeline of a case.
+func (c *Console) lines(r *request, cs *work.Case) ([]lineView, error) {
+	all, err := c.cfg.Work.Timeline(r.Context(), r.Operator, cs)
+	if err != nil {
+		return nil, workError(err)
+	}
+	var views []lineView
+	for _, l := range slices.Backward(all) {
+		v := lineView{Line: l, Key: "work.deed." + strings.ReplaceAll(l.Deed, ".", "_"), By: c.nameOf(r, l.Actor)}
+		if l.Reason != "" {
+			v.ReasonKey = reasonKey(l.Reason)
+		}
+		views = append(views, v)
+	}
+	return views, nil
+}
+
+// reasonOf is the key of a credential's reason, "" if there is none.
+func reasonOf(r issuance.Reason) string {
+	if r == "" {
+		return ""
+	}
+	return reasonKey(string(r))
+}
+
+// reasonKey is the key of the sentence for a reason or a problem.
+func reasonKey(code string) string {
+	if code == string(issuance.Other) {
+		code = "other_reason" // "other" would be a plural form
+	}
+	for _, prefix := range []string{"work.reason.", "work.problem.", "work.code."} {
+		if key := prefix + code; i18n.Has(key) {
+			return key
+		}
+	}
+	return "work.problem.refused"
+}
+
+// recordPage is what page/record.html shows.
+type recordPage struct {
+	Case  *caseView
+	Sheet *sheetView
+	Lines []lineView
+	// Reasons are those for which a credential is replaced.
+	Reasons []option
+}
+
+// record shows a record and what it would become.
+func (c *Console) record(w http.ResponseWriter, r *request) error { return c.drawRecord(w, r, nil) }
+
+func (c *Console) drawRecord(w http.ResponseWriter, r *request, f *form) error {
+	cs, err := c.cfg.Work.Case(r.Context(), r.Operator, r.PathValue("ref"))
+	if err != nil {
+		return workError(err)
+	}
+	data := recordPage{Case: c.caseView(r, cs), Reasons: reasons(r)}
+	if cs.Sheet != nil {
+		if data.Sheet, err = c.sheetView(r, cs.Sheet); err != nil {
+			return err
+		}
+	}
+	if data.Lines, err = c.lines(r, cs); err != nil {
+		return err
+	}
+	return c.renderForm(w, r, http.StatusOK, "record", f, data)
+}
+
+// reasons are the reasons that an operator may give, in words.
+func reasons(r *request) []option {
+	var all []option
+	for _, reason := range issuance.Reasons() {
+		all = append(all, option{Value: string(reason), Label: r.Lang.Text(reasonKey(string(reason)), nil)})
+	}
+	return all
+}
+
+// take puts a record among those to be checked.
+func (c *Console) take(w http.ResponseWriter, r *request) error {
+	ref := r.PathValue("ref")
+	if _, err := c.cfg.Work.Take(r.Context(), r.Operator, ref); err != nil {
+		return workError(err)
+	}
+	return c.seeOther(w, r, "/records/"+ref, "work.notice.taken")
+}
+
+// ask asks for approval, or issues at once where one person is enough.
+func (c *Console) ask(w http.ResponseWriter, r *request) error {
+	f, err := r.readForm()
+	if err != nil {
+		return err
+	}
+	shown, ok := readDigest(f.Get("shown"))
+	if !ok {
+		return work.ErrChanged
+	}
+	a := work.Ask{Ref: r.PathValue("ref"), Shown: shown, Reason: issuance.Reason(f.Get("reason"))}
+	cs, err := c.cfg.Work.Case(r.Context(), r.Operator, a.Ref)
+	if err != nil {
+		return workError(err)
+	}
+	if cs.Sheet != nil && cs.Sheet.Kind == work.Replace && a.Reason == "" {
+		f.fail("reason", "work.reason.missing")
+		return c.drawRecord(w, r, f)
+	}
+	if !cs.TwoPersons && r.route.Action != staff.Issue {
+		return work.ErrState // signing needs the passkey, and another address
+	}
+	i, err := c.cfg.Work.Ask(r.Context(), r.Operator, a)
+	if err != nil {
+		return workError(err)
+	}
+	notice := "work.notice.asked"
+	if i.State == work.Agreed {
+		if i, err = c.runNow(r, i); err != nil {
+			return workError(err)
+		}
+		notice = "work.notice.approved"
+	}
+	return c.seeOther(w, r, "/items/"+i.ID, notice)
+}
+
+// offerPage is what page/offer.html shows.
+type offerPage struct {
+	Link    template.URL
+	Text    string
+	Code    string
+	Picture template.URL
+	Expires time.Time
+	Back    string
+}
+
+// offerRecord hands out an offer for a credential that is active.
+func (c *Console) offerRecord(w http.ResponseWriter, r *request) error {
+	f, err := r.readForm()
+	if err != nil {
+		return err
+	}
+	ref := r.PathValue("ref")
+	o, err := c.cfg.Work.OfferFor(r.Context(), r.Operator, ref, f.Get("form"), f.Get("code") != "")
+	if err != nil {
+		return workError(err)
+	}
+	return c.drawOffer(w, r, o, "/records/"+ref)
+}
+
+// drawOffer shows an offer. It is shown once: the page is the answer to the form and is
+// kept by nobody.
+func (c *Console) drawOffer(w http.ResponseWriter, r *request, o work.Offer, back string) error {
+	code, err := image.Draw(o.Link, image.M)
+	if err != nil {
+		return away("drawing", err)
+	}
+	return c.render(w, r, http.StatusOK, "offer", offerPage{
+		Link: template.URL(o.Link), Text: o.Link, Code: o.Code, Picture: picture(code), Expires: o.Expires, Back: Base + back, //nolint:gosec // of our own making
+	})
+}
