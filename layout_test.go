@@ -177,8 +177,9 @@ var waysOut = map[string][]string{
 }
 
 // atHome are the packages that may have one beside internal/fetch: those that start
-// databases, proxies and a browser for tests, and are imported by tests only.
-var atHome = []string{"internal/fetch", "internal/pgtest", "internal/faultproxy", "internal/redistest", "internal/chrometest"}
+// databases, proxies and a browser for tests, and are imported by tests only; and bench,
+// which asks servers of its own.
+var atHome = []string{"internal/fetch", "internal/pgtest", "internal/faultproxy", "internal/redistest", "internal/chrometest", "bench"}
 
 // TestOneWayOut: who asks other machines goes through internal/fetch, which knows
 // where it must not go (promise P25).

@@ -64,6 +64,8 @@ type File struct {
 	mu   sync.RWMutex
 	raw  []byte // the file as it was last read or written
 	held content
+	// tried are the signers of held that were tried, by their key.
+	tried map[ID]Signer
 }
 
 var _ Keystore = (*File)(nil)
@@ -79,6 +81,11 @@ type content struct {
 type entry struct {
 	key     Key
 	private func() []byte // PKCS #8
+}
+
+// same reports whether both are what was read, or written, at one time.
+func (c content) same(other content) bool {
+	return len(c.entries) == len(other.entries) && (len(c.entries) == 0 || &c.entries[0] == &other.entries[0])
 }
 
 // find returns the place of a key, or -1.
@@ -219,7 +226,7 @@ func (f *File) load() error {
 	if err != nil {
 		return err
 	}
-	f.raw, f.held = raw, held
+	f.raw, f.held, f.tried = raw, held, nil
 	return nil
 }
 
@@ -262,7 +269,7 @@ func (f *File) change(ctx context.Context, edit func(*content) error) error {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.raw, f.held = raw, held
+	f.raw, f.held, f.tried = raw, held, nil
 	return nil
 }
 
@@ -279,11 +286,15 @@ func (f *File) Keys(ctx context.Context) ([]Key, error) {
 	return all, nil
 }
 
-// Signer implements [Keystore]. It tries the key before it returns.
+// Signer implements [Keystore]. It tries the key before it returns, once for each
+// content of the file.
 func (f *File) Signer(ctx context.Context, id ID) (Signer, error) {
 	held, err := f.snapshot(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if s, ok := f.signer(held, id); ok {
+		return s, nil
 	}
 	i := held.find(id)
 	if i < 0 {
@@ -301,7 +312,29 @@ func (f *File) Signer(ctx context.Context, id ID) (Signer, error) {
 	if err != nil {
 		return nil, err
 	}
+	f.keep(held, id, s)
 	return s, nil
+}
+
+// signer returns a signer that was tried since the file had this content.
+func (f *File) signer(held content, id ID) (Signer, bool) {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	s, ok := f.tried[id]
+	return s, ok && f.held.same(held)
+}
+
+// keep keeps a signer that was tried as long as the file has this content.
+func (f *File) keep(held content, id ID, s Signer) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.held.same(held) {
+		return
+	}
+	if f.tried == nil {
+		f.tried = map[ID]Signer{}
+	}
+	f.tried[id] = s
 }
 
 // current returns the key as it was last read or written.

@@ -96,7 +96,7 @@ func openPool(path, mode string, conns int, pragmas ...string) (*sql.DB, error) 
 		return nil, fmt.Errorf("store: %v", err)
 	}
 	db.SetMaxOpenConns(conns)
-	db.SetMaxIdleConns(4)
+	db.SetMaxIdleConns(16) // opening one takes longer than a hundred reads
 	return db, nil
 }
 

@@ -59,6 +59,7 @@ type sqliteEngine struct {
 	path    string
 	known   os.FileInfo
 	readers *sql.DB
+	reading *sql.Stmt // selectValue on one of the readers
 
 	turn    sync.Mutex // of who writes; what follows belongs to that one
 	writers *sql.DB
@@ -71,6 +72,10 @@ type sqliteEngine struct {
 // see package store.
 var ownLocks = sync.OnceFunc(func() { _, _ = sqlite.OFDLocking(true) })
 
+// maxReaders is how many connections read at once. A read takes microseconds and waits
+// for nobody.
+const maxReaders = 8
+
 func openPool(path string, conns int, pragmas ...string) (*sql.DB, error) {
 	ownLocks()
 	q := url.Values{
@@ -82,7 +87,7 @@ func openPool(path string, conns int, pragmas ...string) (*sql.DB, error) {
 		return nil, err
 	}
 	db.SetMaxOpenConns(conns)
-	db.SetMaxIdleConns(4)
+	db.SetMaxIdleConns(conns) // opening one takes longer than a hundred reads
 	return db, nil
 }
 
@@ -121,7 +126,7 @@ func (e *sqliteEngine) open(ctx context.Context) (secret []byte, err error) {
 	if e.known, err = os.Stat(e.path); err != nil {
 		return nil, err
 	}
-	if e.readers, err = openPool(e.path, 0, "query_only(1)"); err != nil {
+	if e.readers, err = openPool(e.path, maxReaders, "query_only(1)"); err != nil {
 		return nil, err
 	}
 	if e.writers, err = openPool(e.path, 1, "wal_autocheckpoint(2000)"); err != nil {
@@ -139,6 +144,9 @@ func (e *sqliteEngine) open(ctx context.Context) (secret []byte, err error) {
 	}
 	if version != schemaVersion {
 		return nil, fmt.Errorf("it has schema version %d, this program knows %d", version, schemaVersion)
+	}
+	if e.reading, err = e.readers.PrepareContext(ctx, selectValue); err != nil {
+		return nil, sqliteError(err)
 	}
 	return secret, nil
 }
@@ -202,7 +210,7 @@ func (e *sqliteEngine) get(ctx context.Context, k Key) (*row, error) {
 		return nil, err
 	}
 	r := &row{}
-	err := e.readers.QueryRowContext(ctx, selectValue, string(k.Kind), k.Digest[:]).Scan(&r.expires, &r.data, &r.state, &r.guesses)
+	err := e.reading.QueryRowContext(ctx, string(k.Kind), k.Digest[:]).Scan(&r.expires, &r.data, &r.state, &r.guesses)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}
@@ -394,6 +402,9 @@ func (e *sqliteEngine) close() error {
 	var errs []error
 	for _, s := range e.stmts {
 		errs = append(errs, s.Close())
+	}
+	if e.reading != nil {
+		errs = append(errs, e.reading.Close())
 	}
 	if e.readers != nil {
 		errs = append(errs, e.readers.Close())
