@@ -27,6 +27,7 @@ import (
 	"github.com/sanad-id/sanad/api/issuer"
 	"github.com/sanad-id/sanad/internal/jose"
 	"github.com/sanad-id/sanad/internal/pgtest"
+	"github.com/sanad-id/sanad/internal/redistest"
 	"github.com/sanad-id/sanad/internal/web"
 	"github.com/sanad-id/sanad/issuance"
 	"github.com/sanad-id/sanad/keys"
@@ -147,6 +148,8 @@ type bed struct {
 	logs     *lockedBuffer
 	metrics  []*web.Metrics
 	private  []string
+	dir      string            // of what it has on disk
+	redis    *redistest.Server // nil without
 
 	limited bool      // by the default rates
 	people  *web.Rate // and this one
@@ -177,23 +180,28 @@ type engine struct {
 	name     string
 	replicas int
 	store    func(t testing.TB, dir string) (location, once string)
+	redis    bool // where requests are counted
 }
 
 var engines = []engine{
-	{"one replica on SQLite", 1, func(_ testing.TB, dir string) (string, string) {
-		return filepath.Join(dir, "issuer.db"), filepath.Join(dir, "once.db")
-	}},
-	{"two replicas on PostgreSQL", 2, func(t testing.TB, _ string) (string, string) {
-		owner, service := pgtest.New(t)
-		c, err := pgx.ParseConfig(service)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := once.Prepare(context.Background(), owner, once.Options{ServiceRole: c.User}); err != nil {
-			t.Fatal(err)
-		}
-		return owner, service
-	}},
+	{"one replica on SQLite", 1, onSQLite, false},
+	{"two replicas on PostgreSQL", 2, onPostgres, false},
+}
+
+func onSQLite(_ testing.TB, dir string) (location, values string) {
+	return filepath.Join(dir, "issuer.db"), filepath.Join(dir, "once.db")
+}
+
+func onPostgres(t testing.TB, _ string) (location, values string) {
+	owner, service := pgtest.New(t)
+	c, err := pgx.ParseConfig(service)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := once.Prepare(context.Background(), owner, once.Options{ServiceRole: c.User}); err != nil {
+		t.Fatal(err)
+	}
+	return owner, service
 }
 
 // everywhere runs f on each engine.
@@ -215,6 +223,7 @@ func (b *bed) start(e engine, change ...func(*issuer.Config)) *bed {
 	t := b.TB
 	t.Helper()
 	dir := t.TempDir()
+	b.dir = dir
 	var err error
 	cost := keys.Cost{Time: 1, Memory: 8, Threads: 1}
 	b.keys, err = cost.CreateFile(filepath.Join(dir, "keystore.sanad"), []byte("a passphrase for tests"), rand.Reader)
@@ -234,6 +243,9 @@ func (b *bed) start(e engine, change ...func(*issuer.Config)) *bed {
 	t.Cleanup(front.Close)
 	b.url = front.URL
 	location, values := e.store(t, dir)
+	if e.redis {
+		b.redis = redistest.New(t)
+	}
 	for i := range e.replicas {
 		open := store.Open
 		if i == 0 {
@@ -312,9 +324,11 @@ func (b *bed) serve(o *office, values *once.DB, change []func(*issuer.Config)) *
 	if b.people != nil {
 		rates["people"] = *b.people
 	}
-	s, err := web.Listen(context.Background(), web.Config{
-		Addr: "127.0.0.1:0", DevHTTP: true, Private: "127.0.0.1:0", Log: log, Rates: rates, Metrics: metrics,
-	}, endpoints.Routes())
+	config := web.Config{Addr: "127.0.0.1:0", DevHTTP: true, Private: "127.0.0.1:0", Log: log, Rates: rates, Metrics: metrics}
+	if b.redis != nil {
+		config.Redis = b.redis.URL()
+	}
+	s, err := web.Listen(context.Background(), config, endpoints.Routes())
 	b.must(err)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)

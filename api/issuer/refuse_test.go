@@ -9,8 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -340,104 +338,6 @@ func TestRefreshReplay(t *testing.T) {
 	})
 }
 
-// TestP10Endpoints: of many who redeem a code, a nonce or a transaction at once, on
-// all replicas, one succeeds.
-func TestP10Endpoints(t *testing.T) {
-	everywhere(t, func(t *testing.T, e engine) {
-		b := newBed(t, e)
-		clients := count(32, 64)
-		for n := range count(2, 50) {
-			w := b.wallet()
-			made := b.offer(n)
-			o := w.accept(made.Link)
-			w.cNonce()
-			race := func(what string, try func(w *wallet) bool) {
-				t.Helper()
-				var won atomic.Int32
-				var wg sync.WaitGroup
-				for range clients {
-					wg.Go(func() {
-						mine := *w
-						if try(&mine) {
-							won.Add(1)
-						}
-					})
-				}
-				wg.Wait()
-				if won.Load() != 1 {
-					t.Errorf("P10 %s %d: %d of %d succeeded, want 1", what, n, won.Load(), clients)
-				}
-			}
-			race("VCI-02 code", func(mine *wallet) bool {
-				a := mine.send(formPost("/oauth/token", redeem(o, "")))
-				if a.status == http.StatusOK {
-					b.mu.Lock()
-					defer b.mu.Unlock()
-					w.tokens(a)
-				}
-				return a.status == http.StatusOK
-			})
-			r := w.request(1)
-			race("VCI-07 proof", func(mine *wallet) bool { return mine.send(mine.ask(r)).status == http.StatusOK })
-		}
-	})
-}
-
-// TestP11Endpoint: 64 wallets that guess at once get five guesses between them.
-func TestP11Endpoint(t *testing.T) {
-	everywhere(t, func(t *testing.T, e engine) {
-		b := newBed(t, e)
-		made := b.offer(1, func(r *issuer.OfferRequest) { r.TxCode = sixDigits })
-		first := b.wallet()
-		o := first.accept(made.Link)
-		first.cNonce()
-		var wg sync.WaitGroup
-		for range 64 {
-			wg.Go(func() {
-				w := *first
-				if a := w.send(formPost("/oauth/token", redeem(o, flip(made.TxCode)))); a.code() != oid4vci.InvalidGrant {
-					t.Errorf("a wrong code: %v", a)
-				}
-			})
-		}
-		wg.Wait()
-		if n := b.happened("wrong_tx_code"); n != 5 {
-			t.Errorf("P11 %d guesses were looked at, want 5", n)
-		}
-		if a := first.send(formPost("/oauth/token", redeem(o, made.TxCode))); a.code() != oid4vci.InvalidGrant {
-			t.Errorf("P11 the right code too late: %v", a)
-		}
-	})
-}
-
-// TestP12LostAnswers: a wallet that lost the answer asks again, with a fresh nonce and
-// the same keys, and there is one credential.
-func TestP12LostAnswers(t *testing.T) {
-	everywhere(t, func(t *testing.T, e engine) {
-		b := newBed(t, e)
-		for n := range count(2, 100) {
-			w := b.wallet()
-			w.signIn(b.offer(n))
-			for range 3 {
-				w.check(w.fetch(2), n, 2)
-			}
-			r := w.request(3) // other keys: one more
-			if a := w.send(w.ask(r)); a.code() != oid4vci.CredentialRequestDenied {
-				t.Errorf("P12 other keys with the same token: %v", a)
-			}
-			var active int
-			for _, c := range b.credentials() {
-				if c.Record == b.offices[0].service.Pseudonym("licence", recordID(n)) && c.State == issuance.Active && c.PartOf == "" {
-					active++
-				}
-			}
-			if active != 1 {
-				t.Errorf("P12 %d active credentials for one grant, want 1", active)
-			}
-		}
-	})
-}
-
 // TestSupersede: a new phone's offer ends the old phone's credential, once.
 func TestSupersede(t *testing.T) {
 	b := newBed(t, engines[0])
@@ -626,55 +526,4 @@ func TestP29ReadsOutliveWrites(t *testing.T) {
 	if a := w.send(formPost("/oauth/token", url.Values{"grant_type": {string(oid4vci.PreAuthorizedCode)}, "pre-authorized_code": {"c"}})); a.status != http.StatusServiceUnavailable {
 		t.Errorf("P29 a write: %v, want 503", a)
 	}
-}
-
-// TestP21P22Canaries: many wallets at once get what is theirs and nothing else, some
-// giving up half way, and no person is in the log or in the figures.
-func TestP21P22Canaries(t *testing.T) {
-	everywhere(t, func(t *testing.T, e engine) {
-		b := newBed(t, e)
-		n := count(24, 2000)
-		var wg sync.WaitGroup
-		slots := make(chan struct{}, 8)
-		for i := range n {
-			w := b.wallet()
-			made := b.offer(i)
-			slots <- struct{}{}
-			wg.Go(func() {
-				defer func() { <-slots }()
-				w.signIn(made)
-				c := w.fetch(1)
-				for j := range n {
-					if j != i && disclosed(c.Credentials[0], canary(j)) {
-						t.Errorf("P21 wallet %d got person %d", i, j)
-					}
-				}
-				if !disclosed(c.Credentials[0], canary(i)) {
-					t.Errorf("P21 wallet %d did not get its person", i)
-				}
-				if a := w.send(w.ask(w.request(9))); a.status < 400 {
-					t.Errorf("a request that must fail: %v", a)
-				}
-			})
-		}
-		wg.Wait()
-		written := b.logs.String()
-		for _, private := range b.private {
-			a := b.wallet().get(private + "/metrics")
-			if a.status != http.StatusOK || !strings.Contains(string(a.body), "sanad_http_requests_total") {
-				t.Errorf("figures: %d", a.status)
-			}
-			written += string(a.body)
-		}
-		for i := range n {
-			for _, text := range []string{canary(i), recordID(i)} {
-				if strings.Contains(written, text) {
-					t.Errorf("P22 %q is in the log or in the figures", text)
-				}
-			}
-		}
-		if !strings.Contains(written, `"route":"credential"`) {
-			t.Error("the log says nothing; the test tests little")
-		}
-	})
 }
