@@ -154,6 +154,9 @@ type Job struct {
 	Kinds     []issuance.FileKind `json:"kinds"`
 	Supersede bool                `json:"supersede"`
 
+	// Alone says that one process works on it: its source cannot be cut into parts.
+	Alone bool `json:"alone"`
+
 	State State `json:"state"`
 	Why   Why   `json:"why"`
 
@@ -199,6 +202,8 @@ type Order struct {
 	Source, Name string
 	Kinds        []issuance.FileKind
 	Supersede    bool
+	// Alone is that of [Job]: an office's share of a source of the settings.
+	Alone bool
 }
 
 // New makes a job that is to be checked.
@@ -213,7 +218,7 @@ func New(o Order, now time.Time) (Job, error) {
 	}
 	return Job{
 		ID: rand.Text(), Office: o.Office, Programme: o.Programme, Requester: o.Requester, Source: o.Source, Name: cleanName(o.Name),
-		Kinds: o.Kinds, Supersede: o.Supersede, State: Checking, Made: now, Changed: now,
+		Kinds: o.Kinds, Supersede: o.Supersede, Alone: o.Alone, State: Checking, Made: now, Changed: now,
 	}, nil
 }
 

@@ -80,6 +80,9 @@ type Config struct {
 	// is empty. What it returns is closed if it can be. A [*SourceError] says what is
 	// wrong with it.
 	Open func(ctx context.Context, j Job, path string, p *programme.Programme) (Table, error)
+	// Share says which records of the source the job's office works on; optional, all if
+	// nil or if its Sees is nil.
+	Share func(ctx context.Context, j Job) (Share, error)
 	// Draw and Sync are those of [issuance.BatchRequest]; Sync is optional.
 	Draw func(k issuance.FileKind, f programme.Form, text string) ([]byte, error)
 	Sync func(folder string) error
@@ -279,7 +282,7 @@ func (r *Runner) do(ctx context.Context, j Job) {
 	work := workCheck
 	if j.State == Running {
 		work = workRun
-		if r.cfg.Shared && j.Batch != "" {
+		if r.shared(j) && j.Batch != "" {
 			work += "/" + r.cfg.Node // everybody takes part, but each node once
 		}
 	}
@@ -402,16 +405,25 @@ func (r *Runner) open(ctx context.Context, j Job, p *programme.Programme) (Table
 			return nil, nil, &SourceError{FilesGone, err}
 		}
 	}
+	var share Share
+	if r.cfg.Share != nil {
+		var err error
+		if share, err = r.cfg.Share(ctx, j); err != nil {
+			return nil, nil, err
+		}
+	}
 	t, err := r.cfg.Open(ctx, j, path, p)
+	if err == nil {
+		t, err = limit(t, j, share)
+	}
 	if err != nil {
 		return nil, nil, err
 	}
-	return t, func() {
-		if c, ok := t.(interface{ Close() error }); ok {
-			_ = c.Close()
-		}
-	}, nil
+	return t, func() { _ = closeTable(t) }, nil
 }
+
+// shared reports whether several processes work on a job.
+func (r *Runner) shared(j Job) bool { return r.cfg.Shared && !j.Alone }
 
 // maxRecords is how many records a job may have.
 func (r *Runner) maxRecords(j Job) int64 {
@@ -547,7 +559,7 @@ func (r *Runner) run(ctx context.Context, j Job) error {
 	var result issuance.Result
 	err := r.cfg.Issuer(ctx, func(s Issuer) (err error) {
 		result, err = r.issue(ctx, s, j)
-		if err == nil && result.Batch.State == issuance.BatchFinished && r.cfg.Shared {
+		if err == nil && result.Batch.State == issuance.BatchFinished && r.shared(j) {
 			err = r.complete(ctx, s, j, result.Batch.ID)
 		}
 		return err
@@ -633,7 +645,7 @@ func (r *Runner) request(ctx context.Context, j Job, src registry.Source, folder
 		Version: j.Version, Fingerprint: j.Fingerprint, Chunk: r.cfg.Chunk, Total: j.Dry.Records, Sync: r.cfg.Sync,
 		Progress: r.reporter(ctx, j.ID, Running),
 	}
-	if r.cfg.Shared {
+	if r.shared(j) {
 		if request.Join = j.Batch; j.Batch == "" {
 			request.Shared = true
 		}
@@ -645,7 +657,7 @@ func (r *Runner) request(ctx context.Context, j Job, src registry.Source, folder
 // and faster, takes part in another folder.
 func (r *Runner) part(j Job) string {
 	name := partPrefix + "1"
-	if r.cfg.Shared {
+	if r.shared(j) {
 		name = partPrefix + r.cfg.Node
 		if j.Batch != "" && otherBatch(r.cfg.Folder.of(j.ID, name), j.Batch) {
 			name += "-" + j.Batch

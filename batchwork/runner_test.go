@@ -17,6 +17,7 @@ import (
 	"github.com/sanad-id/sanad/internal/officetest"
 	"github.com/sanad-id/sanad/issuance"
 	"github.com/sanad-id/sanad/programme"
+	"github.com/sanad-id/sanad/registry"
 )
 
 // TestBatchFromUploadToFiles is acceptance check 3 of the console: an import with 37
@@ -433,5 +434,54 @@ func TestSweepErases(t *testing.T) {
 	}
 	if err := b.folder.Manifest(finished.ID, &bytes.Buffer{}); !errors.Is(err, batchwork.ErrErased) {
 		t.Errorf("the manifest of an erased job: %v", err)
+	}
+}
+
+// TestAnOfficeIssuesForItsOwn: records of another office in an upload are named and not
+// issued for; of a source of the settings they are not even seen.
+func TestAnOfficeIssuesForItsOwn(t *testing.T) {
+	const n = 30
+	b := newBed(t, newMemory())
+	mine := func(r registry.Record) bool { return r.Line%2 == 0 } // row 1 stands in line 2
+	share := func(c *batchwork.Config) {
+		c.Share = func(context.Context, batchwork.Job) (batchwork.Share, error) {
+			return batchwork.Share{Sees: mine, Name: "odd rows"}, nil
+		}
+		c.Shared = true
+		from := c.Open
+		path := filepath.Join(t.TempDir(), "source.csv")
+		b.must(os.WriteFile(path, []byte(table(n, nil)), 0o600))
+		c.Open = func(ctx context.Context, j batchwork.Job, upload string, p *programme.Programme) (batchwork.Table, error) {
+			if j.Source != "" {
+				upload = path
+			}
+			return from(ctx, j, upload, p)
+		}
+	}
+	b.start(b.runner("one", share))
+	upload := b.awaitState(b.upload(table(n, nil)).ID, batchwork.Checked)
+	if want := (batchwork.Counts{Records: n, Good: n / 2, Faulty: n / 2}); upload.Dry != want {
+		t.Errorf("the upload: %+v, want %+v", upload.Dry, want)
+	}
+	b.must(b.folder.Faults(upload.ID, func(l batchwork.FaultLine) error {
+		if l.Code != batchwork.OtherOffice || l.Row%2 != 0 {
+			t.Errorf("%+v", l)
+		}
+		return nil
+	}))
+	source, err := batchwork.New(batchwork.Order{
+		Office: "north", Programme: "farmer-card", Requester: "op-1", Source: "farmers", Alone: true, Kinds: []issuance.FileKind{issuance.FileText, issuance.FileCSV},
+	}, b.office.Clock.Now())
+	b.must(err)
+	b.must(b.store.AddJob(t.Context(), source))
+	source = b.awaitState(source.ID, batchwork.Checked)
+	if want := (batchwork.Counts{Records: n / 2, Good: n / 2}); source.Dry != want {
+		t.Errorf("the source: %+v, want %+v", source.Dry, want)
+	}
+	b.do(source.ID, batchwork.Propose, "op-1")
+	b.do(source.ID, batchwork.Approve, "op-2")
+	b.awaitState(source.ID, batchwork.Finished)
+	if got := b.active(); got != n/2 {
+		t.Errorf("%d credentials, want %d", got, n/2)
 	}
 }

@@ -44,6 +44,9 @@ type Config struct {
 	Names map[string]string
 	// Desk keeps people, passkeys, sessions and proposals.
 	Desk *desk.DB
+	// Manage is what batches, programmes, sources, trust, keys and figures rest on.
+	// Optional.
+	Manage Manage
 	// Limits are how long sessions last. Optional.
 	Limits Limits
 	// DeviceBound are roles whose passkeys must not leave their device, so that no cloud

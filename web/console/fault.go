@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 
+	"github.com/sanad-id/sanad/batchwork"
 	"github.com/sanad-id/sanad/internal/web"
 	"github.com/sanad-id/sanad/staff"
 	"github.com/sanad-id/sanad/work"
@@ -71,6 +72,11 @@ var faults = []struct {
 	{work.ErrNotAllowed, http.StatusConflict, "work.fault.not_allowed"},
 	{work.ErrReason, http.StatusUnprocessableEntity, "work.fault.reason"},
 	{work.ErrComment, http.StatusUnprocessableEntity, "work.fault.comment"},
+	{batchwork.ErrOwn, http.StatusForbidden, "console.fault.own_proposal"},
+	{batchwork.ErrState, http.StatusConflict, "console.fault.changed"},
+	{batchwork.ErrMoved, http.StatusConflict, "console.fault.changed"},
+	{batchwork.ErrTerms, http.StatusConflict, "console.fault.changed"},
+	{errBusy, http.StatusConflict, "console.fault.changed"},
 }
 
 // fault answers an error with a page.

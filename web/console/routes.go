@@ -16,6 +16,7 @@ func (c *Console) table() ([]route, error) {
 		c.frameRoutes(),
 		c.signInRoutes(),
 		c.queueRoutes(), c.searchRoutes(), c.recordRoutes(), c.changeRoutes(),
+		c.manageRoutes(),
 	} {
 		all = append(all, part...)
 	}

@@ -29,3 +29,6 @@ window.addEventListener('pageshow', () => {
 
 // Forms that need the passkey bring their own module.
 if (document.querySelector('form[data-passkey]')) import('./passkey.js');
+
+// Progress that is shown while it happens.
+if (document.querySelector('[data-live]')) import('./live.js');

@@ -1,0 +1,446 @@
+package console_test
+
+import (
+	"archive/zip"
+	"bytes"
+	"context"
+	"encoding/csv"
+	"fmt"
+	"io"
+	"log/slog"
+	"mime/multipart"
+	"net/http"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sanad-id/sanad/audit"
+	"github.com/sanad-id/sanad/batchwork"
+	"github.com/sanad-id/sanad/internal/officetest"
+	"github.com/sanad-id/sanad/issuance"
+	"github.com/sanad-id/sanad/programme"
+	"github.com/sanad-id/sanad/registry"
+	"github.com/sanad-id/sanad/registry/csvfile"
+	"github.com/sanad-id/sanad/staff"
+	"github.com/sanad-id/sanad/web/console"
+)
+
+// A shop is a console over a real issuer, with batches.
+type shop struct {
+	*bed
+	office *officetest.Office
+	runner *batchwork.Runner
+	path   string
+}
+
+// newShop makes one. Nothing is done in the background before start.
+func newShop(t *testing.T, change ...func(*console.Config)) *shop {
+	t.Helper()
+	s := &shop{office: officetest.New(t, officetest.Options{ListSize: 1 << 12}), path: filepath.Join(t.TempDir(), "batches")}
+	folder, err := batchwork.OpenFolder(s.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := func(c *console.Config) {
+		s.runner, err = batchwork.NewRunner(batchwork.Config{
+			Store: c.Desk, Folder: folder, Worker: "one", Node: "one", Poll: 20 * time.Millisecond, Chunk: 20,
+			Log: slog.New(slog.DiscardHandler), Limits: batchwork.Limits{Bytes: 64 << 10, FileRecords: 1000},
+			Sync: func(string) error { return nil }, Now: c.Now,
+			Issuer: func(_ context.Context, do func(batchwork.Issuer) error) error { return do(s.office.Service) },
+			Draw:   func(issuance.FileKind, programme.Form, string) ([]byte, error) { return []byte("<svg/>"), nil },
+			Share: func(ctx context.Context, j batchwork.Job) (batchwork.Share, error) {
+				o, err := c.Desk.Office(ctx, j.Office)
+				return batchwork.Share{Name: o.ID, Sees: func(r registry.Record) bool { return o.Sees(j.Programme, r.Value) }}, err
+			},
+			Open: func(_ context.Context, _ batchwork.Job, path string, p *programme.Programme) (batchwork.Table, error) {
+				src, err := csvfile.Open(path, csvfile.Options{IDColumn: p.Records.IDColumn})
+				if err != nil {
+					return nil, &batchwork.SourceError{Why: batchwork.Unreadable, Err: err}
+				}
+				return src, nil
+			},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Audit = s.office.Service
+		c.Manage = console.Manage{Batches: s.runner, Programmes: s.office.Service}
+	}
+	s.bed = newBed(t, append([]func(*console.Config){set}, change...)...)
+	return s
+}
+
+// start lets the runner run.
+func (s *shop) start() {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.runner.Run(ctx)
+	}()
+	s.t.Cleanup(func() {
+		cancel()
+		<-done
+	})
+}
+
+// upload sends a file as the form of a browser does.
+func (w *browser) upload(text string, pairs ...string) answer {
+	w.b.t.Helper()
+	var b bytes.Buffer
+	m := multipart.NewWriter(&b)
+	for i := 0; i+1 < len(pairs); i += 2 {
+		_ = m.WriteField(pairs[i], pairs[i+1])
+	}
+	f, err := m.CreateFormFile("file", `C:\lists\farmers.csv`)
+	if err != nil {
+		w.b.t.Fatal(err)
+	}
+	_, _ = io.WriteString(f, text)
+	_ = m.Close()
+	return w.do(http.MethodPost, "/batches", m.FormDataContentType(), b.Bytes())
+}
+
+// farmers is a file of n records of the district, of which some lack a name.
+func farmers(n int, district string, nameless ...int) string {
+	var s strings.Builder
+	s.WriteString("id,name,village,district\n")
+	for i := 1; i <= n; i++ {
+		name := fmt.Sprintf("Nurjahan Canary %d", i)
+		for _, bad := range nameless {
+			if bad == i {
+				name = ""
+			}
+		}
+		fmt.Fprintf(&s, "F%07d,%s,Jessore,%s\n", i, name, district)
+	}
+	return s.String()
+}
+
+func (s *shop) job(id string) batchwork.Job {
+	s.t.Helper()
+	j, err := s.desk.Job(s.t.Context(), id)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return j
+}
+
+func (s *shop) await(id string, state batchwork.State) batchwork.Job {
+	s.t.Helper()
+	for end := time.Now().Add(40 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		j := s.job(id)
+		if j.State == state {
+			return j
+		}
+		if time.Now().After(end) {
+			s.t.Fatalf("the job does not become %s: %+v", state, j)
+		}
+	}
+}
+
+var batchPath = regexp.MustCompile(`^/console/batches/([A-Z2-7]{26})$`)
+
+// begin uploads a good file and returns the id of its job.
+func (s *shop) begin(w *browser, text string) string {
+	s.t.Helper()
+	a := w.upload(text, "programme", "farmer-card", "source", "", "kind", "svg")
+	m := batchPath.FindStringSubmatch(a.to())
+	if a.status != http.StatusSeeOther || m == nil {
+		s.t.Fatalf("upload: %d to %q\n%s", a.status, a.to(), a.body)
+	}
+	return m[1]
+}
+
+var digestField = regexp.MustCompile(`name="digest" value="([0-9a-f]{64})"`)
+
+func (a answer) digest(t *testing.T) string {
+	t.Helper()
+	m := digestField.FindStringSubmatch(a.body)
+	if m == nil {
+		t.Fatalf("no digest in %d\n%s", a.status, a.body)
+	}
+	return m[1]
+}
+
+// TestBatchInTheConsole goes the whole way as two people do, without scripts: upload,
+// faults, agreement, issue, downloads.
+func TestBatchInTheConsole(t *testing.T) {
+	s := newShop(t)
+	s.start()
+	clerk, head := s.as("north", staff.Clerk), s.as("north", staff.Head)
+	id := s.begin(clerk, farmers(60, "N1", 7, 33))
+	s.await(id, batchwork.Checked)
+	page := clerk.get("/batches/" + id)
+	for _, want := range []string{"A value is missing that the certificate needs", "F0000007", "Ask to issue <bdi>58</bdi>", "farmers.csv", "faults.csv"} {
+		if !strings.Contains(page.body, want) {
+			t.Errorf("the page of a checked batch lacks %q", want)
+		}
+	}
+	if strings.Contains(page.body, "Canary") || strings.Contains(page.body, `C:\`) {
+		t.Error("the page shows a value of a record, or a path")
+	}
+	faults := clerk.get("/batches/" + id + "/faults.csv")
+	rows, err := csv.NewReader(strings.NewReader(strings.TrimPrefix(faults.body, "\ufeff"))).ReadAll()
+	if err != nil || len(rows) != 3 || rows[1][0] != "7" || rows[1][1] != "8" || rows[1][3] != "name" || rows[1][5] != "missing" || rows[2][0] != "33" {
+		t.Errorf("the list of faults: %q, %v", rows, err)
+	}
+	if got := faults.header.Get("Content-Disposition"); !regexp.MustCompile(`^attachment; filename="batch-[a-z2-7]{8}-faults\.csv"$`).MatchString(got) {
+		t.Errorf("OUT-04: the download is called %q", got)
+	}
+	if got := faults.header.Get("Cache-Control"); got != "no-store" {
+		t.Errorf("OUT-07: the download may be kept: %q", got)
+	}
+	if a := clerk.post("/batches/" + id + "/propose"); a.status != http.StatusSeeOther {
+		t.Fatalf("propose: %d\n%s", a.status, a.body)
+	}
+	shown := head.get("/batches/" + id)
+	if !strings.Contains(shown.body, "Agree and issue <bdi>58</bdi>") {
+		t.Error("the head is not asked")
+	}
+	if a := head.post("/batches/"+id+"/approve", "digest", shown.digest(t)); a.status != http.StatusSeeOther {
+		t.Fatalf("approve: %d\n%s", a.status, a.body)
+	}
+	j := s.await(id, batchwork.Finished)
+	if j.Done.Good != 58 || j.Approver != head.Operator.ID || j.Requester != clerk.Operator.ID {
+		t.Errorf("finished: %+v", j)
+	}
+	manifest := clerk.get("/batches/" + id + "/manifest.csv")
+	if rows, err := csv.NewReader(strings.NewReader(manifest.body)).ReadAll(); err != nil || len(rows) < 60 {
+		t.Errorf("the manifest has %d rows, %v", len(rows), err)
+	}
+	packed := clerk.get("/batches/" + id + "/files.zip")
+	z, err := zip.NewReader(strings.NewReader(packed.body), int64(len(packed.body)))
+	if err != nil || len(z.File) < 58 {
+		t.Errorf("the archive: %v", err)
+	}
+	s.checkAudited(id, clerk.Operator.ID, head.Operator.ID)
+	for _, lang := range []string{"bn", "ar"} {
+		clerk.Header.Set("Accept-Language", lang)
+		for _, path := range []string{"/batches", "/batches/new", "/batches/" + id} {
+			if a := clerk.get(path); a.status != 200 || strings.Contains(a.body, "manage.") || strings.Contains(a.body, "{") {
+				t.Errorf("%s in %s: %d, or a key or a hole is left", path, lang, a.status)
+			}
+		}
+	}
+	if strings.Contains(s.log.String(), "Canary") {
+		t.Error("the log holds a value of a record")
+	}
+}
+
+// checkAudited looks for every deed of the two people, before and after.
+func (s *shop) checkAudited(job string, clerk, head string) {
+	s.t.Helper()
+	size, err := s.office.DB.AuditSize(s.t.Context())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	var got []string
+	for line, err := range s.office.DB.AuditEntries(s.t.Context(), size) {
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		if bytes.Contains(line, []byte("Canary")) {
+			s.t.Error("the audit log holds a value of a record")
+		}
+		_, e, err := audit.ParseEntry(line)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		if e.Kind == audit.OperatorIntended || e.Kind == audit.OperatorDone {
+			who := map[string]string{clerk: "clerk", head: "head"}[e.Actor]
+			got = append(got, who+" "+e.Reason+" "+strings.TrimPrefix(string(e.Kind), "operator.")+strings.TrimPrefix(e.Detail, job))
+		}
+	}
+	for _, want := range []string{
+		"clerk batch.propose", "clerk batch.download", "head batch.approve",
+	} {
+		intended, done := 0, 0
+		for _, g := range got {
+			if strings.HasPrefix(g, want+" intended") {
+				intended++
+			}
+			if strings.HasPrefix(g, want+" done") {
+				done++
+			}
+		}
+		if intended == 0 || intended != done {
+			s.t.Errorf("%s: %d intended and %d done in %q", want, intended, done, got)
+		}
+	}
+}
+
+// TestBatchOfAnotherOffice: to another office a batch is not there, whatever it asks
+// for, and records of another office are not issued for (ATT IDOR).
+func TestBatchOfAnotherOffice(t *testing.T) {
+	s := newShop(t)
+	s.start()
+	clerk := s.as("north", staff.Clerk)
+	id := s.begin(clerk, farmers(4, "S1"))
+	if j := s.await(id, batchwork.Checked); j.Dry.Faulty != 4 {
+		t.Errorf("records of another district: %+v", j.Dry)
+	}
+	good := s.begin(clerk, farmers(4, "N2"))
+	if j := s.await(good, batchwork.Checked); j.Dry.Good != 4 {
+		t.Errorf("records of the own district: %+v", j.Dry)
+	}
+	stranger := s.as("south", staff.Head)
+	nothing := stranger.get("/batches/AAAAAAAAAAAAAAAAAAAAAAAAAA")
+	for _, path := range []string{"", "/events", "/faults.csv", "/notes.csv", "/manifest.csv", "/files.zip"} {
+		if a := stranger.get("/batches/" + good + path); a.status != http.StatusNotFound || withoutID(a.body) != withoutID(nothing.body) {
+			t.Errorf("GET %s: %d, and not what is said of a batch that is not there", path, a.status)
+		}
+	}
+	for _, d := range []string{"recheck", "propose", "decline", "approve", "pause", "resume", "cancel"} {
+		if a := stranger.post("/batches/"+good+"/"+d, "digest", strings.Repeat("0", 64)); a.status != http.StatusNotFound {
+			t.Errorf("POST %s: %d, want 404", d, a.status)
+		}
+	}
+	if a := stranger.get("/batches"); strings.Contains(a.body, good) {
+		t.Error("the batch is in the list of another office")
+	}
+	if j := s.job(good); j.State != batchwork.Checked {
+		t.Errorf("a stranger has moved it: %+v", j)
+	}
+}
+
+var requestIDs = regexp.MustCompile(`<bdi>[A-Za-z0-9_-]{16,}</bdi>|value="/console[^"]*"`)
+
+func withoutID(page string) string { return requestIDs.ReplaceAllString(page, "") }
+
+// TestBatchApprovalRefuses spoils one thing at a time of a good approval (four eyes).
+func TestBatchApprovalRefuses(t *testing.T) {
+	s := newShop(t)
+	clerk, approver := s.as("north", staff.Clerk, staff.Approver), s.as("north", staff.Approver)
+	ready := func() (string, string) {
+		id := s.begin(clerk, farmers(3, "N1"))
+		j := s.job(id)
+		j.Dry, j.Version, j.Fingerprint = batchwork.Counts{Records: 3, Good: 3}, 1, "sha256:x"
+		j, err := j.Do(batchwork.Find, "", s.clock())
+		if err == nil {
+			_, err = s.desk.SaveJob(t.Context(), j)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a := clerk.post("/batches/" + id + "/propose"); a.status != http.StatusSeeOther {
+			t.Fatalf("propose: %d\n%s", a.status, a.body)
+		}
+		return id, approver.get("/batches/" + id).digest(t)
+	}
+	tests := []struct {
+		name   string
+		by     *browser
+		spoil  func(id string, digest *string)
+		status int
+	}{
+		{"by who asked", clerk, func(string, *string) {}, http.StatusForbidden},
+		{"by a clerk", s.as("north", staff.Clerk), func(string, *string) {}, http.StatusForbidden},
+		{"by an auditor", s.as("north", staff.Auditor), func(string, *string) {}, http.StatusForbidden},
+		{"of something else", approver, func(_ string, d *string) { *d = strings.Repeat("ab", 32) }, http.StatusConflict},
+		{"of nothing", approver, func(_ string, d *string) { *d = "" }, http.StatusConflict},
+		{"the counts were changed", approver, func(id string, _ *string) {
+			j := s.job(id)
+			j.Dry.Good = 2
+			if _, err := s.desk.SaveJob(t.Context(), j); err != nil {
+				t.Fatal(err)
+			}
+		}, http.StatusConflict},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			id, digest := ready()
+			tt.spoil(id, &digest)
+			if a := tt.by.post("/batches/"+id+"/approve", "digest", digest); a.status != tt.status {
+				t.Errorf("%d, want %d", a.status, tt.status)
+			}
+			if j := s.job(id); j.State != batchwork.Proposed {
+				t.Errorf("the job is %s", j.State)
+			}
+		})
+	}
+	t.Run("twice", func(t *testing.T) {
+		id, digest := ready()
+		if a := approver.post("/batches/"+id+"/approve", "digest", digest); a.status != http.StatusSeeOther {
+			t.Fatalf("a good approval: %d\n%s", a.status, a.body)
+		}
+		if a := approver.post("/batches/"+id+"/approve", "digest", digest); a.status != http.StatusForbidden && a.status != http.StatusConflict {
+			t.Errorf("the second time: %d", a.status)
+		}
+	})
+}
+
+// TestBatchUploadRefuses: what is wrong with an upload is said beside its field, and
+// nothing is kept.
+func TestBatchUploadRefuses(t *testing.T) {
+	s := newShop(t)
+	clerk := s.as("north", staff.Clerk)
+	good := []string{"programme", "farmer-card", "source", ""}
+	tests := []struct {
+		name, text string
+		pairs      []string
+		status     int
+		says       string
+	}{
+		{"no file", "", good, http.StatusUnprocessableEntity, "Choose a file that is not empty"},
+		{"a programme that is not there", farmers(1, "N1"), []string{"programme", "nothing", "source", ""}, http.StatusUnprocessableEntity, "Choose one"},
+		{"a source that is not there", farmers(1, "N1"), []string{"programme", "farmer-card", "source", "/etc/passwd"}, http.StatusUnprocessableEntity, "Choose one"},
+		{"more bytes than may be", strings.Repeat("x", 70<<10), good, http.StatusUnprocessableEntity, "too large"},
+		{"a hole in a field", farmers(1, "N1"), []string{"programme", "farmer-card\x00", "source", ""}, http.StatusBadRequest, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			a := clerk.upload(tt.text, tt.pairs...)
+			if a.status != tt.status || !strings.Contains(a.body, tt.says) {
+				t.Errorf("%d, want %d and %q\n%s", a.status, tt.status, tt.says, a.body)
+			}
+		})
+	}
+	if a := clerk.do(http.MethodPost, "/batches", "application/x-www-form-urlencoded", []byte("programme=farmer-card")); a.status != http.StatusUnsupportedMediaType {
+		t.Errorf("a form without a file: %d", a.status)
+	}
+	jobs, err := s.desk.Jobs(t.Context(), batchwork.Query{})
+	if err != nil || len(jobs) != 0 {
+		t.Errorf("refused uploads are kept: %v, %v", jobs, err)
+	}
+	if a := s.as("north", staff.Auditor).upload(farmers(1, "N1"), good...); a.status != http.StatusForbidden {
+		t.Errorf("an auditor uploads: %d", a.status)
+	}
+}
+
+// TestBatchEvents: progress arrives as it happens, and the stream ends with the state.
+func TestBatchEvents(t *testing.T) {
+	s := newShop(t)
+	clerk := s.as("north", staff.Clerk)
+	id := s.begin(clerk, farmers(5, "N1"))
+	got := make(chan string, 1)
+	go func() { got <- clerk.get("/batches/" + id + "/events").body }()
+	time.Sleep(100 * time.Millisecond)
+	s.start()
+	select {
+	case body := <-got:
+		for _, want := range []string{"event: progress\ndata: {", `"state":"checking"`, "event: moved\ndata: {", `"state":"checked"`} {
+			if !strings.Contains(body, want) {
+				t.Errorf("the stream lacks %q:\n%s", want, body)
+			}
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("the stream does not end")
+	}
+	// Without scripts the page asks again by itself, as long as something happens.
+	for state, want := range map[batchwork.State]bool{batchwork.Checking: true, batchwork.Checked: false} {
+		j := s.job(id)
+		if j.State != state {
+			j2 := s.begin(clerk, farmers(2, "N1"))
+			if a := clerk.get("/batches/" + j2); strings.Contains(a.body, `http-equiv="refresh"`) != want && s.job(j2).State == state {
+				t.Errorf("a page of a batch that is %s: refresh %t", state, !want)
+			}
+			continue
+		}
+		if a := clerk.get("/batches/" + id); strings.Contains(a.body, `http-equiv="refresh"`) != want {
+			t.Errorf("the page of a batch that is %s: refresh %t", state, !want)
+		}
+	}
+}
