@@ -28,7 +28,7 @@ func (c *Console) queueRoutes() []route {
 		get("item", "/items/{id}", staff.ViewRecord, c.item),
 		post("item_approve", "/items/{id}/approve", staff.ApproveIssue, c.approve),
 		post("item_return", "/items/{id}/return", staff.ApproveIssue, c.sendBack),
-		post("item_refuse", "/items/{id}/refuse", staff.ApproveIssue, c.refuse),
+		post("item_refuse", "/items/{id}/refuse", staff.ApproveIssue, c.turnDown),
 		post("item_withdraw", "/items/{id}/withdraw", staff.ProposeIssue, c.withdraw),
 		post("item_issue", "/items/{id}/issue", staff.Issue, c.issue),
 		post("item_recheck", "/items/{id}/recheck", staff.SolveProblem, c.recheck),
@@ -326,7 +326,7 @@ func (c *Console) sendBack(w http.ResponseWriter, r *request) error {
 	return c.decline(w, r, "work.notice.returned", c.cfg.Work.Return)
 }
 
-func (c *Console) refuse(w http.ResponseWriter, r *request) error {
+func (c *Console) turnDown(w http.ResponseWriter, r *request) error {
 	return c.decline(w, r, "work.notice.refused", c.cfg.Work.Refuse)
 }
 

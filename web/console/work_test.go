@@ -18,8 +18,8 @@ import (
 	"github.com/sanad-id/sanad/registry"
 	"github.com/sanad-id/sanad/registry/csvfile"
 	"github.com/sanad-id/sanad/staff"
-	"github.com/sanad-id/sanad/work"
 	"github.com/sanad-id/sanad/web/console"
+	"github.com/sanad-id/sanad/work"
 )
 
 // births is the programme of these tests.
