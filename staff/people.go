@@ -2,7 +2,9 @@ package staff
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base32"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -244,3 +246,15 @@ var (
 
 // MaxPasskeys is how many a person can have.
 const MaxPasskeys = 10
+
+// NewInvitation makes a link of this kind for an operator to be named: what its address
+// ends in, which is not kept, and what is.
+func NewInvitation(kind InvitationKind, now time.Time) (secret string, link Invitation) {
+	var b [32]byte
+	rand.Read(b[:])
+	secret = base64.RawURLEncoding.EncodeToString(b[:])
+	return secret, Invitation{Digest: InvitationDigest(secret), Kind: kind, Made: now, Expires: now.Add(kind.Lifetime())}
+}
+
+// InvitationDigest is what an invitation is found by.
+func InvitationDigest(secret string) [sha256.Size]byte { return sha256.Sum256([]byte(secret)) }

@@ -2,9 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -98,7 +95,7 @@ Roles are clerk, approver, head, auditor and administrator. Administrators and a
 				if standings[staff.Active] == 0 && len(op.Roles) == 1 && op.Roles[0] == staff.Administrator {
 					kind = staff.FirstLink
 				}
-				secret, link := newLink(kind, p.Now())
+				secret, link := staff.NewInvitation(kind, p.Now())
 				err = a.deed(ctx, staff.ChangePerson, op.ID, func() error { return db.Invite(ctx, op, link) })
 				if err != nil {
 					return err
@@ -130,14 +127,6 @@ func officeName(name string) string {
 		return string(r[:staff.MaxName])
 	}
 	return name
-}
-
-// newLink makes an invitation and the secret that its address ends in.
-func newLink(kind staff.InvitationKind, now time.Time) (string, staff.Invitation) {
-	var b [32]byte
-	rand.Read(b[:])
-	secret := base64.RawURLEncoding.EncodeToString(b[:])
-	return secret, staff.Invitation{Digest: sha256.Sum256([]byte(secret)), Kind: kind, Made: now, Expires: now.Add(kind.Lifetime())}
 }
 
 func (p *program) printLink(cmd *cobra.Command, cfg Config, op staff.Operator, secret string, link staff.Invitation) error {
@@ -254,7 +243,7 @@ The link works once, for one day, and removes all older passkeys of the person.`
 				if op.Standing == staff.Invited {
 					kind = staff.InviteLink
 				}
-				secret, link := newLink(kind, p.Now())
+				secret, link := staff.NewInvitation(kind, p.Now())
 				if err := a.deed(ctx, staff.ChangePerson, op.ID, func() error { return db.Relink(ctx, op.ID, link) }); err != nil {
 					return err
 				}

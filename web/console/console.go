@@ -160,13 +160,15 @@ type Row struct {
 	Name, Method, Pattern string
 	Action                staff.Action
 	Fresh                 bool
+	// Media are what bodies it takes.
+	Media []string
 }
 
 // Table lists every route.
 func (c *Console) Table() []Row {
 	all := make([]Row, len(c.routes))
 	for i, r := range c.routes {
-		all[i] = Row{r.Name, r.Method, r.Pattern, r.Action, r.Fresh}
+		all[i] = Row{r.Name, r.Method, r.Pattern, r.Action, r.Fresh, r.Media}
 	}
 	return all
 }

@@ -180,7 +180,7 @@ func (c *Console) signIn(w http.ResponseWriter, r *request) error {
 	}
 	parsed, err := protocol.ParseCredentialRequestResponseBytes(a.Response)
 	if err != nil || !c.ours(parsed.Response.CollectedClientData) {
-		return c.refuse(r, err)
+		return c.refuseKey(r, err)
 	}
 	var who holder
 	find := func(_, handle []byte) (webauthn.User, error) {
@@ -198,7 +198,7 @@ func (c *Console) signIn(w http.ResponseWriter, r *request) error {
 	}
 	_, key, err := c.passkeys.ValidatePasskeyLogin(find, *s, parsed)
 	if err != nil {
-		return c.refuse(r, err)
+		return c.refuseKey(r, err)
 	}
 	if err := c.used(r, who.op, key); err != nil {
 		return err
@@ -225,9 +225,9 @@ func (c *Console) guess(r *request, h holder, id []byte) error {
 	return nil
 }
 
-// refuse hides why a passkey was refused, but for what the person can do something
+// refuseKey hides why a passkey was refused, but for what the person can do something
 // about. The library's reasons name no one and go into the log.
-func (c *Console) refuse(r *request, err error) error {
+func (c *Console) refuseKey(r *request, err error) error {
 	if a, ok := errors.AsType[*awayError](err); ok {
 		return a
 	}
@@ -285,7 +285,7 @@ func (c *Console) askConfirm(w http.ResponseWriter, r *request) error {
 	}
 	options, s, err := c.passkeys.BeginMediatedLogin(h, protocol.MediationDefault, webauthn.WithUserVerification(protocol.VerificationRequired))
 	if err != nil {
-		return c.refuse(r, err) // no passkey that is good
+		return c.refuseKey(r, err) // no passkey that is good
 	}
 	return c.offer(w, r, forConfirm, r.Operator.ID, s, options.Response)
 }
@@ -298,7 +298,7 @@ func (c *Console) confirm(w http.ResponseWriter, r *request) error {
 	}
 	parsed, err := protocol.ParseCredentialRequestResponseBytes(a.Response)
 	if err != nil || !c.ours(parsed.Response.CollectedClientData) {
-		return c.refuse(r, err)
+		return c.refuseKey(r, err)
 	}
 	h, err := c.holder(r.Context(), r.Operator)
 	if err != nil {
@@ -309,7 +309,7 @@ func (c *Console) confirm(w http.ResponseWriter, r *request) error {
 	}
 	key, err := c.passkeys.ValidateLogin(h, *s, parsed)
 	if err != nil {
-		return c.refuse(r, err)
+		return c.refuseKey(r, err)
 	}
 	if err := c.used(r, r.Operator, key); err != nil {
 		return err
@@ -346,13 +346,13 @@ func (c *Console) register(r *request, kind string, op staff.Operator) (staff.Pa
 	}
 	parsed, err := protocol.ParseCredentialCreationResponseBytes(a.Response)
 	if err != nil || !c.ours(parsed.Response.CollectedClientData) {
-		return staff.Passkey{}, c.refuse(r, err)
+		return staff.Passkey{}, c.refuseKey(r, err)
 	}
 	// We ask for no attestation. What comes all the same may say that it attests itself;
 	// certificates are not looked at, so none are taken.
 	statement := parsed.Response.AttestationObject
 	if _, chain := statement.AttStatement["x5c"]; chain || statement.Format != "none" && statement.Format != "packed" {
-		return staff.Passkey{}, c.refuse(r, errRefused)
+		return staff.Passkey{}, c.refuseKey(r, errRefused)
 	}
 	h, err := c.holder(r.Context(), op)
 	if err != nil {
@@ -360,7 +360,7 @@ func (c *Console) register(r *request, kind string, op staff.Operator) (staff.Pa
 	}
 	key, err := c.passkeys.CreateCredential(h, *s, parsed)
 	if err != nil {
-		return staff.Passkey{}, c.refuse(r, err)
+		return staff.Passkey{}, c.refuseKey(r, err)
 	}
 	if key.Flags.BackupEligible && slices.ContainsFunc(op.Roles, func(role staff.Role) bool { return slices.Contains(c.cfg.DeviceBound, role) }) {
 		return staff.Passkey{}, errSyncable

@@ -1,8 +1,6 @@
 package console_test
 
 import (
-	"crypto/rand"
-	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -47,16 +45,9 @@ func newKey() virtual.Credential {
 func (b *bed) invite(office string, kind staff.InvitationKind, roles ...staff.Role) (staff.Operator, string) {
 	b.t.Helper()
 	op := staff.Operator{ID: staff.NewID("op"), Name: "Badru", Office: office, Roles: roles, Made: b.clock()}
-	secret, link := newLink(kind, b.clock())
+	secret, link := staff.NewInvitation(kind, b.clock())
 	must(b.t, b.desk.Invite(b.t.Context(), op, link))
 	return op, secret
-}
-
-func newLink(kind staff.InvitationKind, now time.Time) (string, staff.Invitation) {
-	var raw [32]byte
-	rand.Read(raw[:])
-	secret := base64.RawURLEncoding.EncodeToString(raw[:])
-	return secret, staff.Invitation{Digest: sha256.Sum256([]byte(secret)), Kind: kind, Made: now, Expires: now.Add(kind.Lifetime())}
 }
 
 // asked is the answer to the beginning of a ceremony.
@@ -572,7 +563,7 @@ func TestLinksLookTheSame(t *testing.T) {
 	}
 	_, late := b.invite("north", staff.FirstLink, staff.Clerk)
 	b.later(25 * time.Hour)
-	made, _ := newLink(staff.InviteLink, b.clock())
+	made, _ := staff.NewInvitation(staff.InviteLink, b.clock())
 	strip := func(a answer) string { // the request id and the way back differ
 		body, _, _ := strings.Cut(a.body, "<p class=\"soft\">")
 		_, body, _ = strings.Cut(body, "<main")

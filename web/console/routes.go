@@ -17,6 +17,7 @@ func (c *Console) table() ([]route, error) {
 		c.signInRoutes(),
 		c.queueRoutes(), c.searchRoutes(), c.recordRoutes(), c.changeRoutes(),
 		c.manageRoutes(),
+		c.peopleRoutes(),
 	} {
 		all = append(all, part...)
 	}

@@ -2,7 +2,6 @@ package console
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"net/http"
@@ -78,7 +77,7 @@ func (c *Console) invited(r *request) (digest [32]byte, link staff.Invitation, o
 	if _, err := base64.RawURLEncoding.DecodeString(secret); err != nil || len(secret) != 43 {
 		return digest, link, op, errNoLink
 	}
-	digest = sha256.Sum256([]byte(secret))
+	digest = staff.InvitationDigest(secret)
 	link, op, err = c.cfg.Desk.Invitation(r.Context(), digest, c.now())
 	if errors.Is(err, desk.ErrNone) {
 		return digest, link, op, errNoLink
