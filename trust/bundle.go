@@ -129,6 +129,9 @@ type Verifier struct {
 	// Asks is what it may ask for: wallets refuse when it asks for more. Optional; it
 	// is not limited if nil.
 	Asks []Asked
+	// Keys are those that sign its questions for live codes (package credential/cwt): its
+	// own for challenges, and that of the authority which prints its posters. Optional.
+	Keys []keys.PublicKey
 }
 
 // Asked is what a registered verifier may ask for of one type.

@@ -334,6 +334,9 @@ func TestSignRefuses(t *testing.T) {
 		{"a verifier that may ask for far too much", func(_ *country, c *trust.Content) {
 			c.Verifiers[0].Asks = []trust.Asked{{Type: "urn:x", Claims: slices.Repeat([]string{"a"}, 257)}}
 		}, trust.ErrContent},
+		{"a verifier with more keys than it needs", func(_ *country, n *trust.Content) {
+			n.Verifiers[0].Keys = slices.Repeat(n.Verifiers[0].Keys[:1], 5)
+		}, trust.ErrContent},
 		{"a verifier twice", func(_ *country, c *trust.Content) { c.Verifiers = append(c.Verifiers, c.Verifiers[0]) }, trust.ErrContent},
 		{"an authority without its key", func(_ *country, c *trust.Content) { c.Issuers[0].Authority = &trust.Authority{} }, trust.ErrContent},
 		{"no root", func(_ *country, c *trust.Content) { c.Roots = nil }, trust.ErrRootChain},

@@ -201,6 +201,9 @@ func (c Content) lint(now time.Time) faults {
 		f.id("verifier", v.ID)
 		f.texts("verifier "+v.ID, v.Names, 200)
 		f.asks(v)
+		if len(v.Keys) > maxVerifierKeys {
+			f.add("verifier %.80q has more than %d keys", v.ID, maxVerifierKeys)
+		}
 	}
 	if len(c.Issuers) > maxIssuers || len(c.Types) > maxTypes || len(c.Status) > maxLists ||
 		len(c.Messages) > maxMessages || len(c.Verifiers) > maxVerifiers {

@@ -145,7 +145,7 @@ func (c *country) content(t testing.TB) trust.Content {
 		Messages: []trust.Message{{ID: "outage-1", Text: map[string]string{"en": "The registry is re-issuing cards."}}},
 		Verifiers: []trust.Verifier{{ID: "xx-bank-12", Names: map[string]string{"en": "Bank, branch 12"}, Asks: []trust.Asked{
 			{Type: "urn:xx:birth:1", Claims: []string{"name", "address"}},
-		}}},
+		}, Keys: []keys.PublicKey{newSigner(t, keys.Request).Key().Public}}},
 		Algorithms: keys.Algorithms(), MinimumVersion: "0.1.0",
 	}
 }

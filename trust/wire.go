@@ -33,7 +33,10 @@ const (
 	maxLists       = 10_000
 	maxMessages    = 100
 	maxVerifiers   = 50_000
-	maxAlgorithms  = 16
+	// maxVerifierKeys is the most keys of one verifier: its own, the next, and that of
+	// who prints its posters.
+	maxVerifierKeys = 4
+	maxAlgorithms   = 16
 )
 
 // Errors about the form of a file.
@@ -91,6 +94,7 @@ type wireVerifier struct {
 	ID    string            `cbor:"1,keyasint"`
 	Names map[string]string `cbor:"2,keyasint"`
 	Asks  []wireAsked       `cbor:"3,keyasint,omitempty"`
+	Keys  []cbor.RawMessage `cbor:"4,keyasint,omitempty"`
 }
 
 type wireAsked struct {
@@ -183,6 +187,12 @@ func (c Content) marshal() ([]byte, error) {
 		one := wireVerifier{ID: v.ID, Names: v.Names}
 		for _, a := range v.Asks {
 			one.Asks = append(one.Asks, wireAsked(a))
+		}
+		for _, k := range v.Keys {
+			if k.IsZero() {
+				return nil, fmt.Errorf("verifier %.80q: no key", v.ID)
+			}
+			one.Keys = append(one.Keys, k.COSEKey())
 		}
 		w.Verifiers = append(w.Verifiers, one)
 	}
@@ -306,6 +316,12 @@ func (w *wireBundle) content() (Content, error) {
 		one := Verifier{ID: v.ID, Names: v.Names}
 		for _, a := range v.Asks {
 			one.Asks = append(one.Asks, Asked(a))
+		}
+		for _, raw := range v.Keys {
+			// One of a kind that only a newer release knows signs nothing for us.
+			if k, err := keys.ParseCOSEKey(raw); err == nil {
+				one.Keys = append(one.Keys, k)
+			}
 		}
 		c.Verifiers = append(c.Verifiers, one)
 	}

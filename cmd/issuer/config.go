@@ -21,6 +21,7 @@ import (
 	"github.com/sanad-id/sanad/internal/cli"
 	"github.com/sanad-id/sanad/internal/docpdf"
 	"github.com/sanad-id/sanad/internal/fetch"
+	"github.com/sanad-id/sanad/keys"
 	"github.com/sanad-id/sanad/oid4vci"
 	"github.com/sanad-id/sanad/registry/sqltable"
 	"github.com/sanad-id/sanad/store"
@@ -415,19 +416,34 @@ type VerifierConfig struct {
 	// Asks is what it may ask for: claims by type, such as "address.locality", or
 	// "address" for all of it. Optional; it may ask for anything if absent.
 	Asks map[string][]string `yaml:"asks,omitempty"`
+
+	// Keys are files with the public keys (JWK, PEM or COSE_Key) that sign its posters
+	// and its questions for live codes. Optional.
+	Keys []string `yaml:"keys,omitempty"`
 }
 
 // registered is the verifiers as a bundle shows them.
-func (t TrustConfig) registered() []trust.Verifier {
+func (t TrustConfig) registered() ([]trust.Verifier, error) {
 	var all []trust.Verifier
 	for _, id := range slices.Sorted(maps.Keys(t.Verifiers)) {
 		v := trust.Verifier{ID: id, Names: t.Verifiers[id].Names}
 		for _, typeID := range slices.Sorted(maps.Keys(t.Verifiers[id].Asks)) {
 			v.Asks = append(v.Asks, trust.Asked{Type: typeID, Claims: t.Verifiers[id].Asks[typeID]})
 		}
+		for _, name := range t.Verifiers[id].Keys {
+			b, err := os.ReadFile(name)
+			if err != nil {
+				return nil, fmt.Errorf("verifier %q: %w", id, err)
+			}
+			key, err := keys.ParsePublicKey(b)
+			if err != nil {
+				return nil, fmt.Errorf("verifier %q: key %s: %w", id, name, err)
+			}
+			v.Keys = append(v.Keys, key)
+		}
 		all = append(all, v)
 	}
-	return all
+	return all, nil
 }
 
 // KeysConfig says how long signing keys serve.
@@ -551,6 +567,11 @@ func readConfig(path string) (Config, error) {
 	for id, name := range c.Paper.Layouts {
 		if _, ok := docpdf.LayoutNamed(name); !ok {
 			c.Paper.Layouts[id] = beside(dir, name)
+		}
+	}
+	for _, v := range c.Trust.Verifiers {
+		for i := range v.Keys {
+			v.Keys[i] = beside(dir, v.Keys[i])
 		}
 	}
 	if c.Journal != noJournal {

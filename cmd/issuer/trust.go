@@ -135,10 +135,14 @@ func (a *app) bundleKeys(cmd *cobra.Command, now time.Time) ([]keys.PublicKey, e
 // publish makes the next bundle, keeps it under trust/ and returns it, also as a
 // verifier reads it.
 func (a *app) publish(cmd *cobra.Command, edit func(*issuance.TrustRequest)) (*trust.Bundle, []byte, error) {
+	verifiers, err := a.cfg.Trust.registered()
+	if err != nil {
+		return nil, nil, cli.Hint(err, "give the public key that the verifier sent, as JWK, PEM or COSE_Key")
+	}
 	r := issuance.TrustRequest{
 		Names: a.cfg.Issuer.Names, Country: a.cfg.Issuer.Country, Jurisdiction: a.cfg.Issuer.Country,
 		RefreshAfter: time.Duration(a.cfg.Trust.RefreshBy), OldAfter: time.Duration(a.cfg.Trust.OldAfter), Actor: a.actor,
-		Verifiers: a.cfg.Trust.registered(),
+		Verifiers: verifiers,
 	}
 	edit(&r)
 	p, err := a.service.PublishTrust(cmd.Context(), r)

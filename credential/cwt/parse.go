@@ -64,8 +64,11 @@ func parseMessage(b []byte, paths bool) (*Parsed, error) {
 	if err != nil {
 		return nil, reject(err)
 	}
-	if isKeyBinding(m.Protected.Type) {
+	switch typ := m.Protected.Type; {
+	case isKeyBinding(typ):
 		return parsePresented(m, paths)
+	case typ == int64(typQuestion):
+		return nil, credential.Reject(credential.UnsupportedFormat, "a question of a verifier, which a wallet answers")
 	}
 	return parse(m, paths)
 }
