@@ -2,6 +2,7 @@ package issuance
 
 import (
 	"crypto/sha256"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"time"
@@ -57,6 +58,41 @@ func (d draftedCode) sign(rnd io.Reader, o *order, at time.Time, stored [sha256.
 		return SignedForm{}, fmt.Errorf("encode: %w", err)
 	}
 	return SignedForm{Form: d.form, Token: token, Text: text}, nil
+}
+
+// draftedCard is a CWT for a holder's key.
+type draftedCard struct {
+	*cwt.Draft
+	form string
+}
+
+// draftCard fixes copy number j of a candidate.
+func (s *Service) draftCard(o *order, c *candidate, j int, ref *credential.StatusRef) (drafted, *RecordError) {
+	f := c.which[j]
+	t := c.content.Token(f.Name)
+	t.Issuer, t.IssuedAt, t.Status, t.Holder, t.Rand = s.cfg.Issuer, c.cred.IssuedAt, ref, &c.holders[j], s.cfg.Rand
+	t.Expires = earlier(t.Expires, c.cred.Expires)
+	d, err := cwt.NewDraft(t, o.key.Public)
+	if err != nil {
+		return nil, refuse(c.line, CodeLint, err.Error())
+	}
+	if err := s.cfg.Fits(f, d.LiveCharacters()); err != nil {
+		return nil, refuse(c.line, programme.CodeTooBig, err.Error())
+	}
+	return draftedCard{d, f.Name}, nil
+}
+
+// sign makes the text of a card, which is that of the message in base64url: cards
+// travel to wallets and are no codes.
+func (d draftedCard) sign(rnd io.Reader, o *order, at time.Time, stored [sha256.Size]byte) (SignedForm, error) {
+	token, err := d.Sign(rnd, o.signer, at)
+	if err != nil {
+		return SignedForm{}, err
+	}
+	if err := cwt.Check(token, o.key.Public, stored); err != nil {
+		return SignedForm{}, fmt.Errorf("key %s: %w: %w", o.key.ID(), ErrSelfCheck, err)
+	}
+	return SignedForm{Form: d.form, Token: token, Text: base64.RawURLEncoding.EncodeToString(token)}, nil
 }
 
 // draftedWallet is an SD-JWT VC.

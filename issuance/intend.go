@@ -207,8 +207,11 @@ func (s *Service) draft(o *order, c *candidate) {
 		slot := c.cred.Forms[j].Slot
 		ref := &credential.StatusRef{URI: slot.List, Index: slot.Index}
 		draft := s.draftCode
-		if f.Wallet() {
+		switch f.Kind {
+		case programme.FormSDJWT:
 			draft = s.draftWallet
+		case programme.FormCWT:
+			draft = s.draftCard
 		}
 		d, refused := draft(o, c, j, ref)
 		if refused != nil {

@@ -109,7 +109,7 @@ func (s *Service) AddProgramme(ctx context.Context, text []byte, actor string) (
 // there is one under each vct.
 func (s *Service) checkTypes(p *programme.Programme, rows []ProgrammeRow) error {
 	for _, f := range p.Forms {
-		if !f.Wallet() {
+		if f.Kind != programme.FormSDJWT {
 			continue
 		}
 		own, err := p.TypeMetadata(f.Name)
@@ -145,7 +145,7 @@ func (s *Service) typeMetadata(vct string, rows []ProgrammeRow) ([]byte, error) 
 			return nil, err
 		}
 		for _, f := range p.Forms {
-			if f.Wallet() && f.VCT == vct {
+			if f.Kind == programme.FormSDJWT && f.VCT == vct {
 				return p.TypeMetadata(f.Name)
 			}
 		}

@@ -84,7 +84,7 @@ type Image struct{ URI, AltText string }
 // A Configuration is one kind of credential that the issuer hands out.
 type Configuration struct {
 	ID string
-	// Format is [SDJWTFormat] for those that we carry. Of other formats only the
+	// Format is [SDJWTFormat] or [CWTFormat] for those that we carry. Of other formats only the
 	// members that all have are read.
 	Format string
 	// Type is the vct.
@@ -232,9 +232,12 @@ func (e RequestEncryption) members() (map[string]any, error) {
 	}, nil
 }
 
+// typed reports whether a format is one that we carry; their type stands in vct.
+func typed(format string) bool { return format == SDJWTFormat || format == CWTFormat }
+
 func (c Configuration) members() (map[string]any, error) {
-	if c.Format != SDJWTFormat || c.Type == "" {
-		return nil, fmt.Errorf("oid4vci: format %q with type %q, want %s and a vct", c.Format, c.Type, SDJWTFormat)
+	if !typed(c.Format) || c.Type == "" {
+		return nil, fmt.Errorf("oid4vci: format %q with type %q, want %s or %s and a vct", c.Format, c.Type, SDJWTFormat, CWTFormat)
 	}
 	out := map[string]any{"format": c.Format, "vct": c.Type}
 	put(out, "scope", c.Scope)
@@ -456,7 +459,7 @@ func readConfiguration(all *object, i int) Configuration {
 	if c.ID == "" || len(c.ID) > maxName {
 		in.fail(ErrMalformed, "a credential configuration without a usable id")
 	}
-	if c.Format == SDJWTFormat {
+	if typed(c.Format) {
 		c.Type = in.mustText("vct", maxURL)
 	}
 	if proofs, ok := in.at("proof_types_supported"); ok {
@@ -471,7 +474,7 @@ func readConfiguration(all *object, i int) Configuration {
 	}
 	// Section 12.2.4: where keys are bound, there is a way to prove them. (Examples of
 	// other formats in the text leave it out.)
-	if c.Format == SDJWTFormat && c.Bindings != nil && in.v.Get("proof_types_supported").Kind() == strict.None {
+	if typed(c.Format) && c.Bindings != nil && in.v.Get("proof_types_supported").Kind() == strict.None {
 		in.fail(ErrMissing, "a credential configuration that binds keys and names no proof types")
 	}
 	if about, ok := in.at("credential_metadata"); ok {

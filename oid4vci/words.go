@@ -71,6 +71,9 @@ const (
 const (
 	// SDJWTFormat: OpenID4VCI appendix A.3.1.
 	SDJWTFormat = "dc+sd-jwt"
+	// CWTFormat is a CWT bound to the holder's key (SD-CWT), in base64url without padding.
+	// It is our own: no profile names one yet. Its type stands in vct.
+	CWTFormat = "sd-cwt"
 	// JWKBinding: a credential names the holder's key as JWK (section 12.2.4).
 	JWKBinding = "jwk"
 	// DetailType is the type of authorization_details (section 5.1.1).

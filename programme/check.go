@@ -60,9 +60,10 @@ type Report struct {
 // A FormReport says what sizes of code a form needs.
 type FormReport struct {
 	Name string `json:"name"`
-	// Kind is [FormQR] or [FormSDJWT].
+	// Kind is [FormQR], [FormSDJWT] or [FormCWT].
 	Kind string `json:"kind"`
-	// Longest is the most characters of a code or a wallet credential.
+	// Longest is the most characters of a code, of a live code that shows everything, or
+	// of an SD-JWT VC.
 	Longest int `json:"longest"`
 
 	// Level is the error correction of a code.
@@ -92,8 +93,10 @@ func (p *Programme) FormReports() []FormReport {
 
 func (p *Programme) formReport(f Form) FormReport {
 	r := FormReport{Name: f.Name, Kind: f.Kind}
-	if !f.Wallet() {
+	if f.Kind != FormSDJWT {
 		r.Level, r.Versions = f.Level, map[int]int{}
+	}
+	if !f.Wallet() {
 		return r
 	}
 	r.VCT, r.Copies = f.VCT, f.Copies
@@ -221,8 +224,11 @@ func (c *checker) record(r registry.Record) error {
 				continue
 			}
 			measure := c.measure
-			if f.Wallet() {
+			switch f.Kind {
+			case FormSDJWT:
 				measure = c.measureWallet
+			case FormCWT:
+				measure = c.measureCard
 			}
 			s, err := measure(content, f)
 			switch {
@@ -238,7 +244,7 @@ func (c *checker) record(r registry.Record) error {
 			sample = append(sample, s)
 			report := &c.Forms[i]
 			report.Longest = max(report.Longest, s.Characters)
-			if f.Wallet() {
+			if f.Kind == FormSDJWT {
 				continue
 			}
 			report.Versions[s.Version]++
@@ -286,6 +292,22 @@ func (c *checker) measure(content Content, f Form) (SampleForm, error) {
 	}
 	version, _ := f.Version(len(text))
 	return SampleForm{Form: f.Name, Characters: len(text), Version: version, Claims: content.Claims(f.Name), NotBefore: t.NotBefore, Expires: t.Expires}, nil
+}
+
+// measureCard makes a card as it would be issued, with throw-away keys, and measures
+// the live code that shows all of it.
+func (c *checker) measureCard(content Content, f Form) (SampleForm, error) {
+	t := content.Token(f.Name)
+	holder := c.signer.Key().Public // as long as a holder's own
+	t.Issuer, t.IssuedAt, t.Holder, t.Rand = c.options.Issuer, c.options.Now, &holder, c.options.Rand
+	t.Status = &credential.StatusRef{URI: c.options.StatusURI, Index: 1<<20 - 1}
+	draft, err := cwt.NewDraft(t, c.signer.Key().Public)
+	if err != nil {
+		return SampleForm{}, err
+	}
+	n := draft.LiveCharacters()
+	version, _ := f.Version(n)
+	return SampleForm{Form: f.Name, Characters: n, Version: version, Claims: content.Claims(f.Name), NotBefore: t.NotBefore, Expires: t.Expires}, nil
 }
 
 // measureWallet makes a wallet form as it would be issued, with throw-away keys.

@@ -163,7 +163,7 @@ func (f *file) carryNamed(form *Form, a at) {
 	case name == "" || i < 0 && !f.complete():
 	case i < 0:
 		f.faultAt(a, "there is no claim %q%s", clip(name), meant(name, p.claimNames()))
-	case p.Claims[i].NeverQR && !form.Wallet():
+	case p.Claims[i].NeverQR && form.Kind != FormSDJWT:
 		f.faultAt(a, "the claim %q is never_qr, and this form is a code", name)
 	case slices.Contains(form.carried, i):
 		f.faultAt(a, "%q stands here a second time; remove one", name)

@@ -22,18 +22,26 @@ type Content struct {
 	issued             time.Time // the moment of issue that was assumed
 }
 
-// Token returns what the code with this name says, for credential/cwt. Issuer,
-// IssuedAt and Status are left to whoever issues it. It panics if the programme
-// has no such form.
+// Token returns what the code or the card with this name says, for credential/cwt.
+// Issuer, IssuedAt and Status are left to whoever issues it, and Holder of a card. It
+// panics if the programme has no such form.
 func (c Content) Token(form string) cwt.Token {
 	f := c.form(form)
 	t := cwt.Token{Type: c.programme.Type, NotBefore: c.notBefore, Expires: c.expires}
+	card := f.Kind == FormCWT
+	if card {
+		t.Expires, t.Decoys = c.walletExpires(f), f.Decoys
+	}
 	for _, i := range f.carried {
 		v := c.values[i]
 		if v == nil {
 			continue
 		}
-		if claim := &c.programme.Claims[i]; claim.Person {
+		claim := &c.programme.Claims[i]
+		if card && !slices.Contains(f.Shown, claim.Name) {
+			v = cwt.Hidden{Value: v}
+		}
+		if claim.Person {
 			t.Person = put(t.Person, claim.Key, v, len(f.carried))
 		} else {
 			t.Fields = put(t.Fields, claim.Key, v, len(f.carried))
@@ -121,7 +129,7 @@ func (c Content) Claims(form string) credential.Claims {
 	for _, i := range f.carried {
 		if v := c.values[i]; v != nil {
 			claim := &c.programme.Claims[i]
-			if f.Wallet() {
+			if f.Kind == FormSDJWT {
 				v = claim.json(v)
 			}
 			list = append(list, credential.Claim{Key: claim.Key, Name: claim.Name, Value: v})

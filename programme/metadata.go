@@ -11,14 +11,14 @@ import (
 // TypeMetadata describes the wallet form with this name as SD-JWT VC section 5 wants
 // it, for wallets and verifiers that look it up under its vct: the names of the type
 // and of its claims in every language, which claims every credential has, and which
-// the holder can leave out. It panics if the programme has no such wallet form.
+// the holder can leave out. It panics if the programme has no such wallet form, or one of another kind.
 //
 // The same programme gives the same bytes each time, since credentials state their
 // hash (vct#integrity).
 func (p *Programme) TypeMetadata(form string) ([]byte, error) {
 	f, ok := p.Form(form)
-	if !ok || !f.Wallet() {
-		panic(fmt.Sprintf("programme: internal error: %s has no wallet form %q", p.ID, form))
+	if !ok || f.Kind != FormSDJWT {
+		panic(fmt.Sprintf("programme: internal error: %s has no SD-JWT VC %q", p.ID, form))
 	}
 	claims := make([]any, len(f.carried))
 	for n, i := range f.carried {

@@ -10,8 +10,8 @@ import (
 
 // Words for what a holder may leave out of a wallet form.
 const (
-	shownAlways = "always" // shown whenever the credential is
-	shownChosen = "hidden" // shown if the holder agrees; also if nothing is said
+	shownAlways = "always" // shown whenever the credential is; also if nothing is said of a card
+	shownChosen = "hidden" // shown if the holder agrees; also if nothing is said of an SD-JWT VC
 	shownNever  = "never"  // not in the wallet form at all
 )
 
@@ -22,8 +22,14 @@ type disclosedAt struct {
 	word string
 }
 
-// maxDecoys is the most decoys of a form: more only make it longer.
-const maxDecoys = 32
+const (
+	// maxDecoys is the most decoys of a form: more only make it longer.
+	maxDecoys = 32
+	// maxCardDecoys is the same for a card, whose decoys are shown on a screen.
+	maxCardDecoys = 16
+	// liveVersion is the largest version of a live code that cameras read off a phone.
+	liveVersion = 20
+)
 
 func (f *file) readForms(n *yaml.Node, path string) {
 	f.entries(n, path, func(key string, k, v *yaml.Node, path string) {
@@ -55,16 +61,20 @@ func (f *file) readForm(name string, n *yaml.Node, path string) (Form, formAt) {
 	kind := field{"kind", false, func(n *yaml.Node, path string) {}}
 	for k, v := range pairs(n) {
 		if n.Kind == yaml.MappingNode && k.Value == kind.key {
-			form.Kind = f.choice(v, join(path, kind.key), FormQR, FormSDJWT)
+			form.Kind = f.choice(v, join(path, kind.key), FormQR, FormSDJWT, FormCWT)
 		}
 	}
-	if form.Kind == FormSDJWT {
+	if form.Wallet() {
 		form.Level, form.VCT, form.Copies = "", f.p.Type, 1
+		own, decoys := field{"vct", false, func(n *yaml.Node, path string) { form.VCT = f.vct(n, path) }}, int64(maxDecoys)
+		if form.Kind == FormCWT {
+			form.Level, form.MaxVersion, decoys = "L", liveVersion, maxCardDecoys
+			own = field{"max_version", false, func(n *yaml.Node, path string) { form.MaxVersion = int(f.integer(n, path, 1, liveVersion)) }}
+		}
 		f.object(n, path, []field{
-			kind, claims,
-			{"vct", false, func(n *yaml.Node, path string) { form.VCT = f.vct(n, path) }},
+			kind, claims, own,
 			{"disclosure", false, func(n *yaml.Node, path string) { where.disclosure = f.disclosure(n, path) }},
-			{"decoys", false, func(n *yaml.Node, path string) { form.Decoys = int(f.integer(n, path, 0, maxDecoys)) }},
+			{"decoys", false, func(n *yaml.Node, path string) { form.Decoys = int(f.integer(n, path, 0, decoys)) }},
 			{"copies", false, func(n *yaml.Node, path string) { form.Copies = int(f.integer(n, path, 1, MaxCopies)) }},
 			{"validity", false, func(n *yaml.Node, path string) {
 				f.object(n, path, []field{{"for", true, func(n *yaml.Node, path string) { f.term(n, path, &form.Validity) }}})
@@ -114,7 +124,7 @@ func (f *file) connectWallet(form *Form, where formAt) {
 	}
 	if where.all {
 		for i := range p.Claims {
-			if words[p.Claims[i].Name] != shownNever {
+			if words[p.Claims[i].Name] != shownNever && !(p.Claims[i].NeverQR && form.Kind == FormCWT) {
 				form.carry(p, i)
 			}
 		}
@@ -127,17 +137,22 @@ func (f *file) connectWallet(form *Form, where formAt) {
 			f.faultAt(d.at, "is never shown, and claims names it; one of the two is wrong")
 		case !carried && d.word != shownNever && d.word != "":
 			f.faultAt(d.at, "is not among the claims of this form")
-		case d.word == shownAlways:
+		case d.word == shownAlways && form.Kind == FormSDJWT:
 			form.Shown = append(form.Shown, d.name)
 		}
 	}
 	for _, name := range form.Claims {
-		if sdjwt.Reserved(name) {
+		// Each claim that can be left out makes a card's code larger, so that they are
+		// named.
+		if form.Kind == FormCWT && words[name] != shownChosen {
+			form.Shown = append(form.Shown, name)
+		}
+		if form.Kind == FormSDJWT && sdjwt.Reserved(name) {
 			f.faultAt(where.at, "carries the claim %q, a name that an SD-JWT VC keeps for itself; give the claim another name, or leave it out with disclosure: {%s: never}", name, name)
 		}
 	}
 	for i := range p.Forms {
-		if other := &p.Forms[i]; other != form && other.Wallet() && other.VCT == form.VCT && other.Name < form.Name {
+		if other := &p.Forms[i]; other != form && other.Kind == form.Kind && other.VCT == form.VCT && other.Name < form.Name {
 			f.faultAt(where.at, "has the same vct as the form %q; wallets could not tell them apart", other.Name)
 		}
 	}

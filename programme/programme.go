@@ -82,6 +82,8 @@ const (
 	FormQR = "qr"
 	// FormSDJWT is an SD-JWT VC for wallets, bound to the holder's key.
 	FormSDJWT = "sd-jwt"
+	// FormCWT is a CWT for wallets, bound to the holder's key: what a live code shows.
+	FormCWT = "cwt"
 )
 
 // MaxCopies is the most copies of a wallet form that are made at once.
@@ -92,20 +94,21 @@ const MaxCopies = 16
 type Form struct {
 	// Name is "qr" for the main code; others are chosen freely, such as "strip".
 	Name string
-	// Kind is [FormQR] or [FormSDJWT].
+	// Kind is [FormQR], [FormSDJWT] or [FormCWT].
 	Kind string
 	// Claims are the names of the claims that it carries.
 	Claims []string
 
-	// Level is the error correction level of a code: "L", "M" or "Q".
+	// Level is the error correction level of a code: "L", "M" or "Q". Live codes have L.
 	Level string
-	// MaxVersion is the largest QR version that a code may need.
+	// MaxVersion is the largest QR version that a code may need; for [FormCWT] that of
+	// a live code which shows everything.
 	MaxVersion int
 	// Photo says that a code carries the portrait.
 	Photo bool
 
 	// VCT is the type of a wallet form as wallets and verifiers ask for it: that of
-	// the programme, or an https URL at which its description stands.
+	// the programme, or for [FormSDJWT] an https URL at which its description stands.
 	VCT string
 	// Shown are those of Claims that a wallet always shows; the holder may leave
 	// out all others.
@@ -124,7 +127,7 @@ type Form struct {
 }
 
 // Wallet reports whether the form is made for a holder's wallet and not for paper.
-func (f Form) Wallet() bool { return f.Kind == FormSDJWT }
+func (f Form) Wallet() bool { return f.Kind == FormSDJWT || f.Kind == FormCWT }
 
 // Validity says when a credential begins and ceases to be valid.
 type Validity struct {

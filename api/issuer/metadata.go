@@ -110,6 +110,9 @@ func (e *Endpoints) makeCatalogue(ctx context.Context) (*catalogue, error) {
 			}
 			c.configurations = append(c.configurations, configuration{ConfigurationID(p.ID, f.Name), p, f})
 			c.batch = max(c.batch, f.Copies)
+			if f.Kind != programme.FormSDJWT {
+				continue // trust bundles describe its type
+			}
 			b, err := p.TypeMetadata(f.Name)
 			if err != nil {
 				return nil, err
@@ -168,8 +171,12 @@ func (e *Endpoints) issuerMetadata(c *catalogue) oid4vci.IssuerMetadata {
 		m.ResponseEncryption = &oid4vci.ResponseEncryption{Encryptions: encryptions, Required: e.cfg.EncryptionRequired}
 	}
 	for _, f := range c.configurations {
+		format := oid4vci.SDJWTFormat
+		if f.form.Kind == programme.FormCWT {
+			format = oid4vci.CWTFormat
+		}
 		m.Configurations = append(m.Configurations, oid4vci.Configuration{
-			ID: f.id, Format: oid4vci.SDJWTFormat, Type: f.form.VCT, Scope: f.id, SigningAlgorithms: names(algorithms),
+			ID: f.id, Format: format, Type: f.form.VCT, Scope: f.id, SigningAlgorithms: names(algorithms),
 			Bindings: []string{oid4vci.JWKBinding}, Proofs: e.proofTypes(), Display: display(f.programme.Labels), Claims: claims(f),
 		})
 	}

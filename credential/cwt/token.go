@@ -79,6 +79,7 @@ type statusList struct {
 type Draft struct {
 	cose        *cose.Draft
 	disclosures [][]byte
+	signature   int // its size
 }
 
 // NewDraft checks that the token may be issued and fixes the exact bytes that the
@@ -126,7 +127,7 @@ func NewDraft(t Token, issuerKey keys.PublicKey) (*Draft, error) {
 	if n := len(d.ToBeSigned()) + size; n > MaxSize {
 		return nil, fmt.Errorf("%w: the token takes %d bytes, a code holds %d", ErrNotIssuable, n, MaxSize)
 	}
-	return &Draft{d, c.disclosures}, nil
+	return &Draft{d, c.disclosures, issuerKey.Algorithm().SignatureSize()}, nil
 }
 
 // keyID is the hint that finds the key: the first 8 bytes of the SHA-256 of its
@@ -158,6 +159,20 @@ func (d *Draft) ToBeSigned() []byte { return d.cose.ToBeSigned() }
 
 // Hash is the SHA-256 of ToBeSigned: what an issuer stores before it signs.
 func (d *Draft) Hash() [sha256.Size]byte { return sha256.Sum256(d.ToBeSigned()) }
+
+// liveRoom is what a key-binding token adds to a card, for a verifier whose name has 24
+// letters and a nonce of 16 bytes.
+const liveRoom = 150
+
+// LiveCharacters is how many characters a live code may have that shows all of a card,
+// as Base45 of what does not compress.
+func (d *Draft) LiveCharacters() int {
+	n := len(d.ToBeSigned()) + d.signature + liveRoom
+	for _, disclosure := range d.disclosures {
+		n += len(disclosure) + 3
+	}
+	return (n*3 + 1) / 2
+}
 
 // Sign signs the draft with the signer of its key, which must be a credential key
 // that may sign at the time now. It returns the token with COSE tag 18 and does
