@@ -58,7 +58,7 @@ func (a *Agent) newPending(g *Grant, o Offered) (*Pending, error) {
 	}
 	w := &Pending{
 		Held: Held{
-			ID: id, Issuer: g.p.meta.Issuer, Configuration: o.Configuration, Format: oid4vci.SDJWTFormat, Type: o.Type,
+			ID: id, Issuer: g.p.meta.Issuer, Configuration: o.Configuration, Format: o.Format, Type: o.Type,
 			Names: o.Names, IssuerNames: issuer, Labels: map[string]map[string]string{}, Accepted: a.now(),
 		},
 		Token: string(g.token.AccessToken), Session: g.session.der, ClientID: g.client, Anchor: g.p.Issuer.Anchor,

@@ -219,6 +219,8 @@ const (
 	Revoked Refusal = "revoked"
 	// Suspended: the issuer's list says that the credential does not stand at present.
 	Suspended Refusal = "suspended"
+	// NotACard: only cards can be shown as live codes.
+	NotACard Refusal = "not_a_card"
 	// BadChoice: what was chosen is not what was asked for.
 	BadChoice Refusal = "bad_choice"
 )
@@ -229,7 +231,7 @@ func Refusals() []Refusal {
 		BadLink, UnsafeAddress, BadMessage, PeerRefused,
 		OtherIssuer, MetadataSigner, UnknownIssuer, NotUsable, WeakServer, NeedsTxCode, NeedsSignIn, OtherAnswer, NotAsIssued, OtherKey,
 		OtherType, OtherCredentialIssuer, BadSignature, BadDates, BadType,
-		UnsignedRequest, ForgedRequest, UnknownVerifier, OldRequest, OtherWallet, OtherAddress, PlainAnswer, OverAsking, NothingToShow, Expired, Revoked, Suspended,
+		UnsignedRequest, ForgedRequest, UnknownVerifier, OldRequest, OtherWallet, OtherAddress, PlainAnswer, OverAsking, NothingToShow, NotACard, Expired, Revoked, Suspended,
 		BadChoice,
 	}
 }

@@ -19,6 +19,9 @@ import (
 // of the type that was asked for, and was signed by the issuer that was asked. What it
 // returns can be kept.
 func (a *Agent) check(ctx context.Context, h Held, came []string) (*Held, error) {
+	if h.Card() {
+		return a.checkCards(ctx, h, came)
+	}
 	if len(came) > len(h.Copies) {
 		return nil, refuse(BadMessage, "%d credentials for %d keys", len(came), len(h.Copies))
 	}

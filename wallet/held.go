@@ -31,7 +31,10 @@ type Held struct {
 	Names       map[string]string            `json:"names,omitempty"`
 	IssuerNames map[string]string            `json:"issuer_names,omitempty"`
 	Labels      map[string]map[string]string `json:"labels,omitempty"`
-	Accepted    time.Time                    `json:"accepted"`
+	// ClaimNames are the names of the claims of a card by their paths (cwt.Path), which
+	// are numbers.
+	ClaimNames map[string]string `json:"claim_names,omitempty"`
+	Accepted   time.Time         `json:"accepted"`
 	// Copies are the credentials; at least one.
 	Copies []Copy `json:"copies"`
 }

@@ -33,6 +33,7 @@ type Proposal struct {
 // Offered is one credential of a proposal.
 type Offered struct {
 	Configuration string            `json:"configuration"`
+	Format        string            `json:"format"`
 	Type          string            `json:"type"`
 	Names         map[string]string `json:"names,omitempty"`
 	Claims        []OfferedClaim    `json:"claims,omitempty"`
@@ -192,10 +193,10 @@ func (a *Agent) signedMetadata(token, id string) (*oid4vci.IssuerMetadata, Party
 func (p *Proposal) choose() error {
 	for _, id := range p.offer.Configurations {
 		c, ok := p.meta.Configuration(id)
-		if !ok || c.Format != oid4vci.SDJWTFormat || c.Type == "" || !provable(c) {
+		if !ok || c.Format != oid4vci.SDJWTFormat && c.Format != oid4vci.CWTFormat || c.Type == "" || !provable(c) {
 			continue
 		}
-		o := Offered{Configuration: id, Type: c.Type, Names: names(c.Display)}
+		o := Offered{Configuration: id, Format: c.Format, Type: c.Type, Names: names(c.Display)}
 		for _, claim := range c.Claims {
 			o.Claims = append(o.Claims, OfferedClaim{oid4vp.PathText(claim.Path), names(claim.Display)})
 		}

@@ -303,6 +303,9 @@ func (a *Agent) match(q *Inquiry) error {
 	}
 	var of []oid4vp.Credential
 	for _, h := range all {
+		if h.Card() {
+			continue // OpenID4VP does not ask for cards
+		}
 		i := h.Fresh()
 		p, err := sdjwt.Parse(h.Copies[i].Credential)
 		if err != nil || p.Problem != nil {

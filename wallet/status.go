@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	"github.com/sanad-id/sanad/credential"
-	"github.com/sanad-id/sanad/credential/sdjwt"
 	"github.com/sanad-id/sanad/credential/status"
 	"github.com/sanad-id/sanad/internal/jose"
 	"github.com/sanad-id/sanad/keys"
@@ -46,11 +45,11 @@ func (a *Agent) Status(ctx context.Context, h Held) error {
 
 // statusOf is what the list says about one copy. Lists are those that were fetched.
 func (a *Agent) statusOf(ctx context.Context, h Held, text string, lists map[string]*status.List) error {
-	p, err := sdjwt.Parse(text)
-	if err != nil || p.Problem != nil {
-		return errors.Join(err, p.Problem)
+	v, err := h.says(text)
+	if err != nil {
+		return err
 	}
-	ref := p.Credential.Status
+	ref := v.Status
 	if ref == nil {
 		return nil
 	}

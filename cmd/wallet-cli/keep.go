@@ -6,18 +6,14 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/sanad-id/sanad/credential"
-	"github.com/sanad-id/sanad/credential/sdjwt"
 	"github.com/sanad-id/sanad/internal/cli"
 	"github.com/sanad-id/sanad/internal/durable"
-	"github.com/sanad-id/sanad/oid4vp"
-	"github.com/sanad-id/sanad/qr/image"
 	"github.com/sanad-id/sanad/verification"
 	"github.com/sanad-id/sanad/wallet"
 )
@@ -78,8 +74,8 @@ func views(all []wallet.Held, now time.Time) []view {
 				v.Fresh++
 			}
 		}
-		if parsed, err := sdjwt.Parse(h.Copies[0].Credential); err == nil && parsed.Problem == nil {
-			v.Expires = parsed.Credential.Expires
+		if said, err := h.Says(0); err == nil {
+			v.Expires = said.Expires
 			v.Expired = !v.Expires.IsZero() && !now.Before(v.Expires)
 		}
 		list = append(list, v)
@@ -144,19 +140,19 @@ func (p *program) showCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			parsed, err := sdjwt.Parse(h.Copies[0].Credential)
+			said, err := h.Says(0)
 			if err != nil {
 				return err
 			}
 			status := "not_asked"
-			if !offline && parsed.Problem == nil {
+			if !offline {
 				if status, err = p.status(cmd.Context(), w, h); err != nil {
 					return err
 				}
 			}
 			claims := map[string]any{}
 			var order []string
-			for _, f := range parsed.Credential.Fields {
+			for _, f := range said.Fields {
 				claims[f.Name], order = verification.Plain(f.Value), append(order, f.Name)
 			}
 			v := views([]wallet.Held{h}, p.Now())[0]
@@ -195,73 +191,6 @@ func (p *program) status(ctx context.Context, w *wallet.Wallet, h wallet.Held) (
 		return string(credential.StatusUnavailable), nil //nolint:nilerr // that the list is out of reach says nothing about the credential
 	}
 	return "good", nil
-}
-
-func (p *program) qrCommand() *cobra.Command {
-	var claims []string
-	var file string
-	c := &cobra.Command{
-		Use: "qr ID", Short: "Show a credential as a code, without a proof that you hold it", Args: cobra.ExactArgs(1),
-		Long: `qr draws a code with the claims that you name and those that are always shown. Whoever scans it can check the issuer's
-signature, but not that you are the holder: a copy of the code is as good. Nothing is counted as shown to anybody in particular.`,
-		Example: "  wallet-cli qr 01ng --claims name,class\n  wallet-cli qr 01ng --claims name --out code.png",
-		RunE: p.with(func(cmd *cobra.Command, w *wallet.Wallet, args []string) error {
-			h, err := get(w, args[0])
-			if err != nil {
-				return err
-			}
-			text, err := static(h, claims)
-			if err != nil {
-				return err
-			}
-			code, err := image.Draw(text, image.L)
-			if errors.Is(err, image.ErrTooLong) {
-				return cli.Hint(fmt.Errorf("%d characters are too many for a code", len(text)), "name fewer --claims, or ask the office for the code on paper, which is made for that")
-			} else if err != nil {
-				return err
-			}
-			h.Copies[h.Fresh()].Shown++
-			if err := w.Put(h); err != nil {
-				return err
-			}
-			if err := w.Note(wallet.Entry{At: p.Now().UTC(), Deed: wallet.Presented, Credential: h.ID, Type: h.Type, Party: "qr", Claims: append([]string{}, claims...)}); err != nil {
-				return err
-			}
-			if file != "" {
-				b, err := code.PNG(4)
-				if err != nil {
-					return err
-				}
-				return durable.Replace(file, b, 0o600)
-			}
-			return p.Print(cmd, map[string]string{"text": text}, func(out io.Writer) { fmt.Fprint(out, code.Terminal()) })
-		}),
-	}
-	c.Flags().StringSliceVar(&claims, "claims", nil, "the `CLAIMS` to show, by their paths (default: only those that are always shown)")
-	c.Flags().StringVar(&file, "out", "", "write a PNG picture into `FILE`")
-	return c
-}
-
-// static is a presentation without a proof by the holder.
-func static(h wallet.Held, claims []string) (string, error) {
-	text := h.Copies[h.Fresh()].Credential
-	parsed, err := sdjwt.Parse(text)
-	if err != nil {
-		return "", err
-	}
-	var paths []sdjwt.Path
-	for _, want := range claims {
-		i := slices.IndexFunc(parsed.Disclosures, func(d sdjwt.Path) bool { return oid4vp.PathText(d) == want })
-		if i < 0 {
-			var all []string
-			for _, d := range parsed.Disclosures {
-				all = append(all, oid4vp.PathText(d))
-			}
-			return "", cli.Hint(fmt.Errorf("the credential has no claim %q to choose", want), "one of: %s", strings.Join(all, ", "))
-		}
-		paths = append(paths, parsed.Disclosures[i])
-	}
-	return sdjwt.Present(text, paths...)
 }
 
 func (p *program) logCommand() *cobra.Command {

@@ -137,6 +137,7 @@ var advice = map[wallet.Refusal]string{
 	wallet.PlainAnswer:           "encrypt",
 	wallet.OverAsking:            "over_asking",
 	wallet.NothingToShow:         "list",
+	wallet.NotACard:              "card",
 	wallet.Expired:               "renew",
 	wallet.Revoked:               "ask_why",
 	wallet.Suspended:             "ask_when",
