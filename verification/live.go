@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -235,13 +236,14 @@ func (m *Memory) forget(now time.Time) {
 const entrySize = sha256.Size + 8
 
 // MarshalBinary is the memory for a program that ends between two codes: digests with
-// their times, in no order.
+// their times, in the order of the digests.
 func (m *Memory) MarshalBinary() ([]byte, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	b := make([]byte, 0, len(m.seen)*entrySize)
-	for d, at := range m.seen {
-		b = binary.BigEndian.AppendUint64(append(b, d[:]...), uint64(at.Unix()))
+	byDigest := func(a, b [sha256.Size]byte) int { return bytes.Compare(a[:], b[:]) }
+	for _, d := range slices.SortedFunc(maps.Keys(m.seen), byDigest) {
+		b = binary.BigEndian.AppendUint64(append(b, d[:]...), uint64(m.seen[d].Unix()))
 	}
 	return b, nil
 }

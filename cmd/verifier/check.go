@@ -20,6 +20,7 @@ type checkOptions struct {
 	moment         time.Time // of at; zero for now
 	words          i18n.Language
 	request        request
+	counter        counterOptions
 	all            bool
 }
 
@@ -39,12 +40,19 @@ func (p *program) checkCommand() *cobra.Command {
 Of several files it is the worst. 2 is a wrong command line, 1 an internal error.
 
 What a wallet shows proves its holder only to the one who asked: name yourself and your request as they were sent to the
-wallet, with --audience and --nonce. Without them it counts as a copy that anyone may have.`,
+wallet, with --audience and --nonce. Without them it counts as a copy that anyone may have.
+
+A live code is checked by the clock of this computer. With --poster nothing is taken but a code made for the counter of that poster, with
+--challenge nothing but the answer to the question that ` + "`verifier challenge`" + ` asked. A copy that is made out to somebody is checked for the
+names that you give with --as. What was accepted is remembered for two minutes, so that it is not accepted twice.`,
 		Example: `  verifier check --trust office.trust certificate.png
   verifier check certificate.jpg strip.jpg
   verifier check --json - < code.txt
   verifier check --trust office.trust --at 2026-11-12T09:00:00Z code.txt
   verifier check --key issuer.jwk code.txt
+  verifier check --challenge question.json answer.png
+  verifier check --poster counter.png live.png
+  verifier check --as "Janata Bank Jessore" copy.png
   verifier check --audience x509_hash:Uvo3... --nonce n-0S6_WzA2Mj presentation.txt`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if err := cobra.MinimumNArgs(1)(cmd, args); err != nil {
@@ -59,6 +67,7 @@ wallet, with --audience and --nonce. Without them it counts as a copy that anyon
 	c.Flags().StringVar(&o.request.audience, "audience", "", "require a proof by the holder that was made for this `NAME`")
 	c.Flags().StringVar(&o.request.nonce, "nonce", "", "require that proof to answer the request with this `VALUE`")
 	c.Flags().StringVar(&o.at, "at", "", "judge at this `TIME` (RFC 3339), for tests and disputes")
+	o.counter.flags(c)
 	c.Flags().BoolVar(&o.all, "all", false, "also show what is marked as sensitive")
 	return c
 }
@@ -91,6 +100,12 @@ func (p *program) check(cmd *cobra.Command, o checkOptions, names []string) erro
 	k, err := p.know(cmd, o)
 	if err != nil {
 		return err
+	}
+	if k.config.Counter, err = p.counter(cmd, o.counter); err != nil {
+		return err
+	}
+	if o.moment.IsZero() {
+		defer p.remember(cmd, &k.config.Counter)()
 	}
 	if k.config.TrustProblem != "" && !p.JSON {
 		cli.Say(cmd, "verifier: note: %s", cli.Visible(k.config.TrustProblem))

@@ -2,10 +2,13 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"encoding/base64"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	stdimage "image"
 	"image/color"
@@ -34,16 +37,36 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"verifier": main})
+	testscript.Main(m, map[string]func(){"verifier": mainAt})
+}
+
+// mainAt is main by the clock of the script, which is that of the computer unless it
+// says something else.
+func mainAt() {
+	now := time.Now
+	if v := os.Getenv("TEST_NOW"); v != "" {
+		at, err := time.Parse(time.RFC3339, v)
+		if err != nil {
+			panic(err)
+		}
+		now = func() time.Time { return at }
+	}
+	os.Exit(newProgram(now).run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
 // TestScripts runs the commands as people do. Each script finds the files that
 // makeFixtures describes in its folder.
 func TestScripts(t *testing.T) {
-	files := makeFixtures(t)
+	holder := newSigner(t, keys.Holder)
+	files := makeFixturesFor(t, holder)
 	testscript.Run(t, testscript.Params{
-		Dir:  "testdata/script",
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
+		Dir: "testdata/script",
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits": exits,
+			"answers": func(ts *testscript.TestScript, neg bool, args []string) {
+				answers(ts, neg, args, files["card.bin"], holder)
+			},
+		},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("XDG_CONFIG_HOME", filepath.Join(env.WorkDir, "config"))
@@ -56,6 +79,24 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 	})
+}
+
+// answers is a phone that answers a question: answers STATE TIME FILE
+func answers(ts *testscript.TestScript, neg bool, args []string, card []byte, holder keys.Signer) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: answers STATE TIME FILE")
+	}
+	var q askedQuestion
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[0])), &q))
+	nonce, err := base64.RawURLEncoding.DecodeString(q.Nonce)
+	ts.Check(err)
+	at, err := time.Parse(time.RFC3339, args[1])
+	ts.Check(err)
+	b, err := cwt.Bind(rand.Reader, card, cwt.Proof{Audience: q.Verifier, IssuedAt: at, Nonce: nonce}, holder)
+	ts.Check(err)
+	text, err := qr.Encode(b)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[2]), []byte(text), 0o600))
 }
 
 // exits runs a command and compares its exit status: exits 20 verifier check x
@@ -172,6 +213,9 @@ func listOf(t *testing.T, at time.Time, values map[uint64]byte) []status.Snapsho
 //	issued.sdjwt      the card for a phone, as it was issued; shown.sdjwt: three claims of it,
 //	                  proven at 09:00 on 2026-11-12 to x509_hash:gate for the request n-1
 //	revoked.sdjwt altered.sdjwt (a claim taken out after) cut.sdjwt
+//	card.bin          the card for a phone, as it was issued; live.txt live.png: shown to whoever
+//	                  is there at 09:00 on 2026-11-12; bank.txt: to bank.xa-12 then; copy.txt: made
+//	                  out to Janata Bank Jessore until 2026-12-12. The date of birth is left out.
 //	nasty.txt         a good card whose name holds terminal sequences
 //	two.png           two different certificates; help.png: one with a help code
 //	blank.png half.png link.png link.txt garbage.bin issuer.jwk issuer.pem stranger.jwk
@@ -258,6 +302,7 @@ func makeFixturesFor(t *testing.T, holder keys.Signer) map[string][]byte {
 	files["nasty.txt"] = []byte(text(must[[]byte](t)(cose.Sign1(rand.Reader, issuer, cose.Header{KeyID: id.Bytes()}, payload))))
 
 	shownByWallets(t, files, issuer, holder)
+	shownLive(t, files, issuer, holder)
 
 	second := picture(text(issue(issuer, card(5))))
 	files["two.png"] = beside(t, files["good.png"], second)
@@ -276,6 +321,28 @@ func makeFixturesFor(t *testing.T, holder keys.Signer) map[string][]byte {
 	files["issuer.jwk"], files["issuer.pem"] = issuer.Key().Public.JWK(), issuer.Key().Public.PEM()
 	files["issuer.cose"], files["stranger.jwk"] = issuer.Key().Public.COSEKey(), stranger.Key().Public.JWK()
 	return files
+}
+
+// shownLive makes a card and live codes of 09:00 on 2026-11-12.
+func shownLive(t *testing.T, files map[string][]byte, issuer, holder keys.Signer) {
+	t.Helper()
+	key := holder.Key().Public
+	d := must[*cwt.Draft](t)(cwt.NewDraft(cwt.Token{
+		Issuer: "agri.xa", Type: farmer, IssuedAt: asOf.AddDate(0, -1, 0), Expires: asOf.AddDate(3, 0, 0), Holder: &key,
+		Status: &credential.StatusRef{URI: lists, Index: 3},
+		Person: map[int64]any{4: "Rahima Begum", 8: cwt.Hidden{Value: "19840418"}}, Fields: map[int64]any{1: 3},
+	}, issuer.Key().Public))
+	card := must[[]byte](t)(d.Sign(rand.Reader, issuer, asOf))
+	at := asOf.Add(3 * time.Hour)
+	show := func(p cwt.Proof) []byte {
+		b := must[[]byte](t)(cwt.Bind(rand.Reader, must[[]byte](t)(cwt.Present(card)), p, holder))
+		return []byte(must[string](t)(qr.Encode(b)))
+	}
+	files["card.bin"] = card
+	files["live.txt"] = show(cwt.Proof{Audience: cwt.AudienceInPerson, IssuedAt: at})
+	files["live.png"] = must[[]byte](t)(must[*image.Code](t)(image.Draw(string(files["live.txt"]), image.L)).PNG(4))
+	files["bank.txt"] = show(cwt.Proof{Audience: "bank.xa-12", IssuedAt: at})
+	files["copy.txt"] = show(cwt.Proof{Audience: "Janata Bank Jessore", IssuedAt: at, Expires: asOf.AddDate(0, 1, 0)})
 }
 
 // shownByWallets makes what wallets show.

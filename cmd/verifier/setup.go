@@ -175,7 +175,7 @@ func (p *program) csr(ctx context.Context, ks *keys.File, cfg Config, country st
 }
 
 func (p *program) keysCommand() *cobra.Command {
-	return cli.Group("keys", "Look after the key that signs requests", "", p.keysList(), p.keysCSR(), p.keysImportChain())
+	return cli.Group("keys", "Look after the key that signs requests", "", p.keysList(), p.keysPublic(), p.keysCSR(), p.keysImportChain())
 }
 
 // openKeys reads the settings and opens the keystore; key is the one that signs.
