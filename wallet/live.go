@@ -29,6 +29,9 @@ type CardClaim struct {
 	path cwt.Path
 }
 
+// birthDate is what Claim 169 calls the date of birth, which it writes without hyphens.
+const birthDate = "dateOfBirth"
+
 // Card reports whether the credential is a card.
 func (h *Held) Card() bool { return h.Format == oid4vci.CWTFormat }
 
@@ -71,8 +74,12 @@ func (h *Held) CardClaims(i int) ([]CardClaim, error) {
 			if name == "" {
 				name = "field_" + strconv.FormatInt(c.Key, 10)
 			}
+			value := c.Value
+			if s, ok := value.(string); ok && part.key == cwt.ClaimPerson && c.Name == birthDate && len(s) == len("20060102") {
+				value = s[:4] + "-" + s[4:6] + "-" + s[6:] // as everywhere else
+			}
 			all = append(all, CardClaim{
-				Name: name, Labels: h.Labels[name], Value: c.Value, path: path,
+				Name: name, Labels: h.Labels[name], Value: value, path: path,
 				Optional: slices.ContainsFunc(p.Disclosures, func(d cwt.Path) bool { return len(d) >= 2 && slices.Equal(d[:2], path) }),
 			})
 		}

@@ -9,6 +9,16 @@
 // -260). [Parse] shows what a token says to people who look into one; it proves
 // nothing.
 //
+// A token that names a holder's key is an SD-CWT as draft-ietf-spice-sd-cwt-08 has it
+// (as of 16 May 2026; draft.go has every number that may still change). What is
+// [Hidden] in it the holder may leave out: a wallet chooses with [Present] and signs
+// with [Bind], which makes the key-binding token that a live code shows. A verifier
+// asks for one with a [Question]. Where we differ from the draft: sub is not written,
+// although section 7 asks for it, because a name that every verifier sees would link
+// what is shown to them (tokens are read with and without); digests are SHA-256;
+// claims in headers (RFC 9597) and encrypted disclosures are refused as what we
+// cannot judge; and claims nest no deeper than 8, where the draft allows 16.
+//
 // Left to others: the text of a code (package qr), which keys to trust (package
 // trust, through [IssuerKeys]), whether the credential was revoked (package
 // credential/status), and dates, rights and the verdict (package verification).
