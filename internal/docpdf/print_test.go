@@ -52,6 +52,7 @@ func TestMixedDirections(t *testing.T) {
 		{"Arabic with a number, in a Latin line", "Name: محمد 12 سنة end", []string{"Name:", "سنة", "12", "محمد", "end"}},
 		{"Latin in an Arabic line", "رقم B-07 من 2026 تمام", []string{"تمام", "2026", "من", "B-07", "رقم"}},
 		{"brackets in an Arabic line", "عبد (b. 1960) محمد", []string{"محمد", "1960", "عبد"}},
+		{"two scripts in an Arabic line", "اسم Rafiq রফিক هنا", []string{"هنا", "Rafiq", "রফিক", "اسم"}},
 		{"Bengali and Arabic", "রফিক محمد علي ইসলাম", []string{"রফিক", "علي", "محمد", "ইসলাম"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
