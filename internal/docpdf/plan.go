@@ -2,6 +2,7 @@ package docpdf
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	stdimage "image/jpeg"
 	"math"
@@ -21,6 +22,7 @@ import (
 type plan struct {
 	c       *Certificate
 	set     *typesetter
+	small   *helpCode
 	words   i18n.Language
 	mirror  bool
 	number  int // of the certificate in its document
@@ -34,7 +36,7 @@ func (d *Document) plan(c *Certificate) (*plan, error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
-	p := &plan{c: c, set: d.set, words: c.Languages[0], number: d.count}
+	p := &plan{c: c, set: d.set, small: &d.small, words: c.Languages[0], number: d.count}
 	p.mirror = p.words.Direction() == "rtl"
 	for i, blocks := range c.Layout.Pages {
 		p.current = i
@@ -321,6 +323,11 @@ func (p *plan) code(b *Block, a area, text string, level image.Level, alt string
 	if err != nil {
 		return fmt.Errorf("docpdf: code %q: %w", b.Form, err)
 	}
+	return p.place(b, a, c, alt)
+}
+
+// place puts a code at the start of its area.
+func (p *plan) place(b *Block, a area, c *image.Code, alt string) error {
 	side := c.Size() + 2*image.QuietZone
 	room := min(a.w, a.h) / mm
 	dots := int(math.Floor(room/(float64(side)*dot) + 1e-9))
@@ -344,23 +351,38 @@ func (p *plan) code(b *Block, a area, text string, level image.Level, alt string
 	return nil
 }
 
-// help puts the code with the address of the checker page.
+// help puts the code with the address of the checker page, which is the same on
+// thousands of sheets.
 func (p *plan) help(b *Block, a area) error {
-	c, err := image.Draw(p.c.Help, image.M)
-	if err == nil && c.Version() > maxHelp {
-		c, err = image.Draw(p.c.Help, image.L)
+	h := p.small
+	if h.code == nil || h.text != p.c.Help {
+		c, err := drawSmall(p.c.Help)
+		if err != nil {
+			return err
+		}
+		h.text, h.code = p.c.Help, c
 	}
-	if err != nil {
-		return fmt.Errorf("docpdf: help code: %w", err)
+	return p.place(b, a, h.code, p.words.Text("paper.alt.help", map[string]string{"address": visible.Text(p.c.Help)}))
+}
+
+// A helpCode is the last help code that was drawn.
+type helpCode struct {
+	text string
+	code *image.Code
+}
+
+// drawSmall draws a code of version 3 at most, as robust as that allows.
+func drawSmall(text string) (*image.Code, error) {
+	for _, level := range []image.Level{image.M, image.L} {
+		c, err := image.Draw(text, level)
+		if err != nil && !errors.Is(err, image.ErrTooLong) {
+			return nil, fmt.Errorf("docpdf: help code: %w", err)
+		}
+		if err == nil && c.Version() <= maxHelp {
+			return c, nil
+		}
 	}
-	if c.Version() > maxHelp {
-		return fmt.Errorf("%w: the address of the checker page has %d characters; a small code has room for %d", ErrTooDense, len(p.c.Help), HelpLength)
-	}
-	level := image.M
-	if m, err := image.Draw(p.c.Help, image.M); err == nil && m.Version() > maxHelp {
-		level = image.L
-	}
-	return p.code(b, a, p.c.Help, level, p.words.Text("paper.alt.help", map[string]string{"address": visible.Text(p.c.Help)}))
+	return nil, fmt.Errorf("%w: the address of the checker page has %d characters; a small code has room for %d", ErrTooDense, len(text), HelpLength)
 }
 
 // maxHelp is the version of the largest help code.

@@ -84,6 +84,7 @@ type Document struct {
 	out   *joiner
 	flush *bufio.Writer
 	part  *part
+	small helpCode
 	count int
 	err   error
 }
