@@ -18,7 +18,7 @@ import (
 func TestSentencesAndSources(t *testing.T) {
 	const root = "../.."
 	literal := regexp.MustCompile("[\"`](" + strings.Join(i18n.Areas(), "|") + `)\.([a-z0-9_]+\.?)*["` + "`]")
-	notKey := regexp.MustCompile(`\.(go|html|css|js|json|yaml|svg|db|pdf|csv)$`)
+	notKey := regexp.MustCompile(`\.(go|html|css|js|json|yaml|svg|db|pdf|csv|age)$`)
 	named := map[string]string{}
 	for _, dir := range []string{"web", "staff", "work", "batchwork", "cmd", "internal/docpdf", "store/desk"} {
 		err := filepath.WalkDir(filepath.Join(root, dir), func(path string, d fs.DirEntry, err error) error {
