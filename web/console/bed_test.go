@@ -297,6 +297,13 @@ func (l *auditLog) fail(err error) {
 	}
 }
 
+// failWith asks fault before each note; nil for none.
+func (l *auditLog) failWith(fault func(context.Context, issuance.Note) error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.fault = fault
+}
+
 // all are the notes so far.
 func (l *auditLog) all() []issuance.Note {
 	l.mu.Lock()

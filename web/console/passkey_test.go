@@ -84,7 +84,7 @@ func (d *device) create(t *testing.T, q asked) string {
 }
 
 // get answers a question with the device's passkey.
-func (d *device) get(t *testing.T, q asked) string {
+func (d *device) get(t testing.TB, q asked) string {
 	t.Helper()
 	options, err := virtual.ParseAssertionOptions(string(q.Options))
 	must(t, err)
