@@ -26,7 +26,7 @@ var layers = []string{
 	"credential/cwt credential/sdjwt credential/status programme/crosswalk",
 	"trust programme",
 	"issuance verification oid4vci oid4vp",
-	"batchwork fsck wallet verification/explain work",
+	"batchwork figures fsck wallet verification/explain work",
 	"web/scanner/engine",
 	// Above this line: no network, no database, no cgo.
 	"qr/image internal/vectors internal/cli internal/pgtest internal/faultproxy internal/fetch internal/redistest internal/web internal/chrometest",

@@ -36,6 +36,10 @@ type ListOutlook struct {
 	News int
 }
 
+// Taken is how many of its entries are given out, Places how many it has.
+func (l ListOutlook) Taken() int  { return int(l.Next) } //nolint:gosec // a list is small
+func (l ListOutlook) Places() int { return int(l.Size) } //nolint:gosec // a list is small
+
 // A ChangeOutlook is one credential form of which verifiers will say something else.
 type ChangeOutlook struct {
 	Credential, Programme, Form string

@@ -101,8 +101,14 @@ func (db *DB) AuditSize(ctx context.Context) (int64, error) {
 // without their line breaks. An error ends the sequence, such as that there are
 // fewer. It reads block by block and holds up no writer.
 func (db *DB) AuditEntries(ctx context.Context, size int64) iter.Seq2[[]byte, error] {
+	return db.AuditEntriesFrom(ctx, 0, size)
+}
+
+// AuditEntriesFrom is [DB.AuditEntries] without the first of them. The number must be a
+// size that the log once had ([DB.AuditSize]).
+func (db *DB) AuditEntriesFrom(ctx context.Context, first, size int64) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
-		for first := int64(0); first < size; {
+		for first := first; first < size; {
 			var count int64
 			var entries string
 			err := db.read(ctx, selectBlock, []any{first}, func(scan func(...any) error) error {

@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"maps"
 	"mime/multipart"
 	"net/http"
 	"slices"
@@ -180,8 +179,10 @@ func (c *Console) batchForm(r *request) (batchForm, error) {
 		}
 	}
 	f.Sources = []option{{Value: "", Label: r.Lang.Text("manage.batch.from.file", nil)}}
-	for _, name := range slices.Sorted(maps.Keys(c.cfg.Manage.SourceNames)) {
-		f.Sources = append(f.Sources, option{Value: name, Label: r.Lang.Text("manage.batch.from.source", map[string]string{"source": name})})
+	if c.cfg.Manage.Sources != nil {
+		for _, s := range c.cfg.Manage.Sources.Sources() {
+			f.Sources = append(f.Sources, option{Value: s.Name, Label: r.Lang.Text("manage.batch.from.source", map[string]string{"source": s.Name})})
+		}
 	}
 	for _, k := range kindsOfFiles {
 		f.Kinds = append(f.Kinds, option{Value: string(k), Label: r.Lang.Text("manage.batch.kind."+string(k), nil)})

@@ -201,6 +201,7 @@ func functionsFor(l i18n.Language, zone *time.Location) template.FuncMap {
 			args, err := holes(l, m.Pairs, func(s string) string { return s })
 			return l.Text(m.Key, args), err
 		},
+		"age":  l.Age,
 		"iso":  func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 		"join": strings.Join,
 		"b64":  base64.RawURLEncoding.EncodeToString,
