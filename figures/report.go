@@ -36,7 +36,7 @@ type Line struct {
 
 // A ProgrammeLine is what happened to certificates of one programme in one office.
 type ProgrammeLine struct {
-	Office, Programme, Name                                        string
+	Office, Programme, Name                                       string
 	Issued, Wallet, Replaced, Revoked, Suspended, Resumed, Failed int64
 }
 

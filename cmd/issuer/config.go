@@ -111,6 +111,15 @@ type ConsoleConfig struct {
 	// PostgreSQL, else desk.db beside it. Back it up: passkeys are in it.
 	Desk string `yaml:"desk,omitempty"`
 
+	// Batches is the private folder of what is uploaded for batches and of what they
+	// make. With several servers it is one that all of them see. Optional; batches beside
+	// this file.
+	Batches string `yaml:"batches,omitempty"`
+
+	// KeepBatches is how long those files are kept after a batch is over. Optional; 30
+	// days if zero.
+	KeepBatches Duration `yaml:"keep_batches,omitempty"`
+
 	// Help stands at the foot of every page: whom to ask. Optional.
 	Help string `yaml:"help,omitempty"`
 
@@ -554,8 +563,11 @@ func readConfig(path string) (Config, error) {
 	if !store.IsPostgres(c.Console.Desk) {
 		c.Console.Desk = beside(dir, c.Console.Desk)
 	}
+	if c.Console.Batches == "" {
+		c.Console.Batches = "batches"
+	}
 	for _, p := range []*string{
-		&c.Keystore, &c.KeyPassphraseFile, &c.StorePasswordFile, &c.StoreOwnerPasswordFile,
+		&c.Console.Batches, &c.Keystore, &c.KeyPassphraseFile, &c.StorePasswordFile, &c.StoreOwnerPasswordFile,
 		&c.Serve.TLSCert, &c.Serve.TLSKey, &c.Serve.RedisPasswordFile, &c.Serve.Published, &c.Serve.WalletProviders, &c.Serve.KeyAttesters,
 		&c.Serve.Login.ClientSecretFile, &c.Issuer.Logo,
 	} {

@@ -110,12 +110,21 @@ func (p *program) openConsole(cmd *cobra.Command, cfg Config, d *desk, devHTTP b
 	for _, r := range s.DeviceBound {
 		c.DeviceBound = append(c.DeviceBound, staff.Role(r))
 	}
+	m := &managers{p: p, cmd: cmd, d: d, people: db}
+	if c.Manage, err = m.open(log); err != nil {
+		return nil, err
+	}
 	served, err := console.New(c)
 	if err != nil {
 		return nil, cli.Hint(err, "console.origin in the settings says where browsers find the console")
 	}
 	ctx, cancel := context.WithCancel(cmd.Context())
 	ended := make(chan struct{})
+	issued := make(chan struct{})
+	go func() {
+		defer close(issued)
+		c.Manage.Batches.Run(ctx)
+	}()
 	go func() {
 		defer close(ended)
 		for ctx.Err() == nil {
@@ -125,7 +134,7 @@ func (p *program) openConsole(cmd *cobra.Command, cfg Config, d *desk, devHTTP b
 			sleep(ctx, time.Minute)
 		}
 	}()
-	return &pages{served, c.Origin, db, func() { cancel(); <-ended }}, nil
+	return &pages{served, c.Origin, db, func() { cancel(); <-ended; <-issued }}, nil
 }
 
 // consoleOrigin is where browsers find the console.

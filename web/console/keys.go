@@ -129,7 +129,7 @@ func (c *Console) proposeKeys(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	return c.propose(w, r, staff.ChangeKeys, keysPath, "key-"+string(p), payload)
+	return c.askSecond(w, r, staff.ChangeKeys, keysPath, "key-"+string(p), payload)
 }
 
 // keysDecision shows what would be done to which key.

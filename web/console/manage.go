@@ -224,8 +224,8 @@ func (c *Console) carryOut(w http.ResponseWriter, r *request, a staff.Action, pa
 	return c.seeOther(w, r, d.Path[len(Base):], "manage.decision.done.carry_out")
 }
 
-// propose stores a proposal and leads to its page.
-func (c *Console) propose(w http.ResponseWriter, r *request, a staff.Action, path, subject string, payload []byte) error {
+// askSecond stores a proposal and leads to its page.
+func (c *Console) askSecond(w http.ResponseWriter, r *request, a staff.Action, path, subject string, payload []byte) error {
 	p, err := staff.Propose(a, subject, payload, r.Operator, c.now())
 	if err != nil {
 		return err

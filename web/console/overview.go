@@ -115,7 +115,7 @@ func (c *Console) overview(w http.ResponseWriter, r *request) error {
 	if v.Report, err = c.report(r, from, to); err != nil {
 		return err
 	}
-	if v.Waiting, err = c.waiting(r); err != nil {
+	if v.Waiting, err = c.waitingNow(r); err != nil {
 		return err
 	}
 	rtl := r.Lang.Direction() == "rtl"
@@ -281,8 +281,8 @@ func (c *Console) batchFigures(r *request, rep *figures.Report) error {
 	return nil
 }
 
-// waiting are the things that wait for somebody now.
-func (c *Console) waiting(r *request) ([]figures.Line, error) {
+// waitingNow are the things that wait for somebody now.
+func (c *Console) waitingNow(r *request) ([]figures.Line, error) {
 	office := r.Office.ID
 	if r.seesAll() {
 		office = ""

@@ -228,7 +228,7 @@ func (c *Console) proposeProgramme(w http.ResponseWriter, r *request) error {
 		f.fail("text", "manage.programme.raise", "n", known[len(known)-1].Version+1)
 		return c.renderForm(w, r, http.StatusOK, "programme_change", f, data)
 	}
-	return c.propose(w, r, staff.ChangeProgramme, changePath, "programme-"+p.ID, []byte(text))
+	return c.askSecond(w, r, staff.ChangeProgramme, changePath, "programme-"+p.ID, []byte(text))
 }
 
 // programmeDecision shows what would change.

@@ -1,0 +1,223 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sanad-id/sanad/batchwork"
+	"github.com/sanad-id/sanad/figures"
+	"github.com/sanad-id/sanad/issuance"
+	"github.com/sanad-id/sanad/keys"
+	"github.com/sanad-id/sanad/programme"
+	"github.com/sanad-id/sanad/registry"
+	"github.com/sanad-id/sanad/registry/csvfile"
+	"github.com/sanad-id/sanad/staff"
+	"github.com/sanad-id/sanad/store"
+	people "github.com/sanad-id/sanad/store/desk"
+	"github.com/sanad-id/sanad/web/console"
+)
+
+// managers is the issuer as the pages of managers see it: batches, programmes, sources,
+// trust, keys and figures.
+type managers struct {
+	p      *program
+	cmd    *cobra.Command
+	d      *desk
+	people *people.DB
+}
+
+// open makes what those pages rest on. Batches run when the runner does.
+func (m *managers) open(log *slog.Logger) (console.Manage, error) {
+	cfg := m.d.cfg
+	folder, err := batchwork.OpenFolder(cfg.Console.Batches)
+	if err != nil {
+		return console.Manage{}, err
+	}
+	runner, err := batchwork.NewRunner(batchwork.Config{
+		Store: m.people, Folder: folder, Worker: rand.Text(), Node: node(), Issuer: m.issuer, Open: m.table, Share: m.share, Draw: draw, Sync: syncFolder,
+		Shared: store.IsPostgres(cfg.Store), Keep: time.Duration(cfg.Console.KeepBatches), Chunk: chunk, Log: log, Now: m.p.Now,
+	})
+	if err != nil {
+		return console.Manage{}, err
+	}
+	return console.Manage{Batches: runner, Programmes: m, Sources: m, Trust: m, Keys: m, Figures: m}, nil
+}
+
+// node names this machine among those that share batches.
+func node() string {
+	name, err := os.Hostname()
+	name = regexp.MustCompile(`[^A-Za-z0-9-]+`).ReplaceAllString(name, "-")
+	if name = strings.Trim(name, "-"); err != nil || name == "" {
+		return "node"
+	}
+	return name[:min(len(name), 63)]
+}
+
+// issuer gives the open issuer to a batch.
+func (m *managers) issuer(_ context.Context, do func(batchwork.Issuer) error) error {
+	return m.d.with(readWrite, func(a *app) error { return do(a.service) })
+}
+
+// table opens the source of a batch: an upload, or a source of the settings.
+func (m *managers) table(ctx context.Context, j batchwork.Job, path string, p *programme.Programme) (batchwork.Table, error) {
+	if path == "" {
+		t, err := m.OpenSource(ctx, j.Source, p)
+		if err != nil {
+			return nil, &batchwork.SourceError{Why: batchwork.Away, Err: err}
+		}
+		return t, nil
+	}
+	t, err := csvfile.Open(path, csvfile.Options{IDColumn: p.Records.IDColumn})
+	switch {
+	case errors.Is(err, csvfile.ErrIDColumn):
+		return nil, &batchwork.SourceError{Why: batchwork.NoIDColumn, Err: errors.New("the id column is missing")}
+	case err != nil:
+		return nil, &batchwork.SourceError{Why: batchwork.Unreadable, Err: errors.New("not a table that can be read")}
+	}
+	return t, nil
+}
+
+// share says which records an office works on.
+func (m *managers) share(ctx context.Context, j batchwork.Job) (batchwork.Share, error) {
+	o, err := m.people.Office(ctx, j.Office)
+	if err != nil {
+		return batchwork.Share{}, err
+	}
+	if o.Column == "" {
+		return batchwork.Share{}, nil
+	}
+	sees := func(r registry.Record) bool { return o.Sees(j.Programme, r.Value) }
+	return batchwork.Share{Sees: sees, Name: fmt.Sprintf("%q %q", o.Column, o.Values)}, nil
+}
+
+// Programmes implements [console.Programmes].
+func (m *managers) Programmes(ctx context.Context) ([]*programme.Programme, error) {
+	return m.d.Programmes(ctx)
+}
+
+// ProgrammeVersions implements [console.Programmes].
+func (m *managers) ProgrammeVersions(ctx context.Context, id string) (all []issuance.ProgrammeRow, err error) {
+	err = m.d.with(readOnly, func(a *app) error {
+		all, err = a.service.ProgrammeVersions(ctx, id)
+		return err
+	})
+	return all, err
+}
+
+// AddProgramme implements [console.Programmes].
+func (m *managers) AddProgramme(ctx context.Context, text []byte, actor string) (p *programme.Programme, err error) {
+	err = m.d.with(readWrite, func(a *app) error {
+		p, err = a.service.AddProgramme(ctx, text, actor)
+		return err
+	})
+	return p, err
+}
+
+// Sources implements [console.Sources].
+func (m *managers) Sources() []console.SourceInfo {
+	var all []console.SourceInfo
+	for _, name := range slices.Sorted(maps.Keys(m.d.cfg.Sources)) {
+		s := m.d.cfg.Sources[name]
+		all = append(all, console.SourceInfo{
+			Name: name, Database: s.SQL.Database != "", Table: strings.TrimPrefix(s.SQL.Schema+"."+s.SQL.Table, "."), IDColumn: s.IDColumn,
+		})
+	}
+	return all
+}
+
+// OpenSource implements [console.Sources]. A name is one of the settings and never a
+// path.
+func (m *managers) OpenSource(ctx context.Context, name string, p *programme.Programme) (batchwork.Table, error) {
+	s, ok := m.d.cfg.Sources[name]
+	if !ok {
+		return nil, fmt.Errorf("no such source in the settings")
+	}
+	if s.IDColumn == "" {
+		s.IDColumn = p.Records.IDColumn
+	}
+	return openRegistry(ctx, s)
+}
+
+// Outlook implements [console.Trust].
+func (m *managers) Outlook(ctx context.Context, most int) (o issuance.Outlook, err error) {
+	err = m.d.with(readWrite, func(a *app) error {
+		o, err = a.service.Outlook(ctx, most)
+		return err
+	})
+	return o, err
+}
+
+// Publish implements [console.Trust]. What it writes carries the account of the server;
+// the operator's own entries stand around it.
+func (m *managers) Publish(ctx context.Context, _ string) error {
+	if out := m.d.cfg.Serve.Published; out != "" {
+		_, err := (&publisher{program: m.p, cmd: m.cmd, out: out, with: m.d.with}).round(ctx)
+		return err
+	}
+	return m.d.with(readWrite, func(a *app) error {
+		lifetime := time.Duration(a.cfg.Trust.StatusListLifetime)
+		_, err := a.service.PublishStatus(ctx, issuance.StatusRequest{
+			Lifetime: lifetime, TTL: lifetime / 7, KeepFor: min(keepFor, lifetime/4), Actor: a.actor,
+		})
+		if err != nil {
+			return err
+		}
+		_, err = a.currentBundle(m.cmd)
+		return err
+	})
+}
+
+// Keys implements [console.Keys].
+func (m *managers) Keys(ctx context.Context) ([]keys.Key, error) { return m.d.keys.Keys(ctx) }
+
+// PlanKey implements [console.Keys].
+func (m *managers) PlanKey(ctx context.Context, p keys.Purpose) (keys.Rotation, error) {
+	all, err := m.d.keys.Keys(ctx)
+	if err != nil {
+		return keys.Rotation{}, err
+	}
+	return keys.PlanRotation(all, p, m.p.Now(), time.Duration(m.d.cfg.Keys.PublishBefore))
+}
+
+// RotateKey implements [console.Keys].
+func (m *managers) RotateKey(ctx context.Context, p keys.Purpose, actor string) (r keys.Rotation, err error) {
+	err = m.d.with(readWrite, func(a *app) error {
+		r, err = a.service.RotateKey(ctx, a.keySpec(p), time.Duration(a.cfg.Keys.PublishBefore), actor)
+		return err
+	})
+	return r, err
+}
+
+// Figures implements [console.Figures].
+func (m *managers) Figures(ctx context.Context, from, to string) ([]figures.Count, error) {
+	err := m.d.with(readOnly, func(a *app) error {
+		name := m.d.cfg.Issuer.ID + " " + strconv.FormatInt(a.store.LogNo(), 10)
+		return figures.Follow(ctx, a.store, name, m.people, m.whose)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return m.people.Tally(ctx, from, to)
+}
+
+// whose says which office an entry of the audit log belongs to: that of the operator.
+// Who is no operator, such as the account of a command, belongs to none.
+func (m *managers) whose(ctx context.Context, actor, _ string) (string, error) {
+	op, err := m.people.Operator(ctx, actor)
+	if errors.Is(err, staff.ErrNoOperator) {
+		return "", nil
+	}
+	return op.Office, err
+}
