@@ -140,6 +140,14 @@ type ConsoleConfig struct {
 	// DeviceBound are roles whose passkeys must not leave their device, so that no cloud
 	// account signs anybody in: security keys. Optional.
 	DeviceBound []string `yaml:"device_bound,omitempty"`
+
+	// Approval is how many persons it takes to issue where the programme does not say: one
+	// or two. Optional; two.
+	Approval string `yaml:"approval,omitempty"`
+
+	// KeepWork is how long work that is over is kept, with the ids of its records. The audit
+	// log keeps what was done. Optional; 90 days if zero.
+	KeepWork Duration `yaml:"keep_work,omitempty"`
 }
 
 // PaperConfig is how certificates are printed.

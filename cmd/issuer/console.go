@@ -7,13 +7,16 @@ import (
 	"log/slog"
 	"net/url"
 	"slices"
+	"sync"
 	"time"
 	_ "time/tzdata" // offices name their time zone, and servers may not know it
 
 	"github.com/spf13/cobra"
 
+	"github.com/sanad-id/sanad/api/issuer"
 	"github.com/sanad-id/sanad/internal/cli"
 	"github.com/sanad-id/sanad/issuance"
+	"github.com/sanad-id/sanad/programme"
 	"github.com/sanad-id/sanad/staff"
 	"github.com/sanad-id/sanad/store"
 	people "github.com/sanad-id/sanad/store/desk"
@@ -37,6 +40,7 @@ func (c *ConsoleConfig) check(need func(ok bool, format string, args ...any)) {
 	for _, r := range c.DeviceBound {
 		need(slices.Contains(staff.Roles(), staff.Role(r)), "console.device_bound: there is no role %q", r)
 	}
+	need(c.Approval == "" || c.Approval == programme.ApprovalOne || c.Approval == programme.ApprovalTwo, "console.approval must be one or two")
 	need(c.Absolute == 0 || c.Absolute >= c.Idle && c.Absolute >= c.IdleShort, "console.absolute must not be shorter than idle")
 }
 
@@ -83,7 +87,7 @@ func (p *pages) close() {
 }
 
 // openConsole opens the console; nil if it is not enabled.
-func (p *program) openConsole(cmd *cobra.Command, cfg Config, d *desk, devHTTP bool, log *slog.Logger) (_ *pages, err error) {
+func (p *program) openConsole(cmd *cobra.Command, cfg Config, d *desk, offers *issuer.Endpoints, devHTTP bool, log *slog.Logger) (_ *pages, err error) {
 	s := cfg.Console
 	if !s.Enabled {
 		return nil, nil
@@ -114,27 +118,28 @@ func (p *program) openConsole(cmd *cobra.Command, cfg Config, d *desk, devHTTP b
 	if c.Manage, err = m.open(log); err != nil {
 		return nil, err
 	}
+	var office *workOffice
+	if c.Work, office, err = p.newWork(cfg, d, db, offers); err != nil {
+		return nil, err
+	}
 	served, err := console.New(c)
 	if err != nil {
 		return nil, cli.Hint(err, "console.origin in the settings says where browsers find the console")
 	}
 	ctx, cancel := context.WithCancel(cmd.Context())
-	ended := make(chan struct{})
-	issued := make(chan struct{})
-	go func() {
-		defer close(issued)
-		c.Manage.Batches.Run(ctx)
-	}()
-	go func() {
-		defer close(ended)
+	var ended sync.WaitGroup
+	ended.Go(func() { runWork(ctx, c.Work, log) })
+	ended.Go(func() { refreshIndexes(ctx, c.Work, office, log) })
+	ended.Go(func() { c.Manage.Batches.Run(ctx) })
+	ended.Go(func() {
 		for ctx.Err() == nil {
 			if _, err := db.Sweep(ctx, p.Now()); err != nil && ctx.Err() == nil {
 				log.WarnContext(ctx, "sessions that have expired are not swept", "err", err)
 			}
 			sleep(ctx, time.Minute)
 		}
-	}()
-	return &pages{served, c.Origin, db, func() { cancel(); <-ended; <-issued }}, nil
+	})
+	return &pages{served, c.Origin, db, func() { cancel(); ended.Wait() }}, nil
 }
 
 // consoleOrigin is where browsers find the console.

@@ -92,7 +92,7 @@ func (p *program) serve(cmd *cobra.Command, cfg Config, ks *keys.File, devHTTP b
 		return err
 	}
 	routes := e.Routes()
-	pages, err := p.openConsole(cmd, cfg, d, devHTTP, log)
+	pages, err := p.openConsole(cmd, cfg, d, e, devHTTP, log)
 	if err != nil {
 		return err
 	}

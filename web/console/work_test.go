@@ -233,7 +233,7 @@ func TestWorkDay(t *testing.T) {
 	wantStatus(t, clerk.post(ordered.to()+"/now"), 403)
 	wantStatus(t, clerk.post(ordered.to()+"/undo"), 303)
 	wantStatus(t, clerk.post(ordered.to()+"/undo"), 409)
-	ordered = wantStatus(t, clerk.post(change, "reason", "lost"), 303)
+	wantStatus(t, clerk.post(change, "reason", "lost"), 303)
 	o.Clock.Add(work.DefaultUndo)
 	if n, err := d.RunDue(t.Context()); n != 1 || err != nil {
 		t.Fatalf("%d done, %v", n, err)
