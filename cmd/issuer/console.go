@@ -108,6 +108,11 @@ func (p *program) openConsole(cmd *cobra.Command, cfg Config, d *desk, offers *i
 		Origin: consoleOrigin(cfg), Names: cfg.Issuer.Names, Desk: db, Audit: d, Help: s.Help, Log: log, Now: p.Now,
 		Limits: console.Limits{Idle: time.Duration(s.Idle), IdleShort: time.Duration(s.IdleShort), Absolute: time.Duration(s.Absolute)},
 	}
+	printer, err := newPrinter(cfg)
+	if err != nil {
+		return nil, err
+	}
+	c.Paper = &officePaper{printer, cfg, d}
 	if c.Zone, err = time.LoadLocation(s.TimeZone); err != nil {
 		return nil, err
 	}

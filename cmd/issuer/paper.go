@@ -19,6 +19,8 @@ import (
 	"github.com/sanad-id/sanad/internal/i18n"
 	"github.com/sanad-id/sanad/issuance"
 	"github.com/sanad-id/sanad/programme"
+	"github.com/sanad-id/sanad/web/console"
+	"github.com/sanad-id/sanad/work"
 )
 
 // filePDF is a printed certificate with all codes of a credential. A batch makes one
@@ -47,24 +49,97 @@ type paper struct {
 
 // paper is how certificates of a programme are printed.
 func (a *app) paper(p *programme.Programme, o paperOrder) (*paper, error) {
-	c := a.cfg.Paper
-	out := &paper{issuer: a.cfg.Issuer.Names, help: c.Help}
-	var err error
-	if out.printer, err = docpdf.New(docpdf.Config{Fonts: c.Fonts}); err != nil {
+	printer, err := newPrinter(a.cfg)
+	if err != nil {
+		return nil, err
+	}
+	return newPaper(a.cfg, printer, p, o)
+}
+
+// newPrinter has the fonts of the settings.
+func newPrinter(cfg Config) (*docpdf.Printer, error) {
+	printer, err := docpdf.New(docpdf.Config{Fonts: cfg.Paper.Fonts})
+	if err != nil {
 		return nil, cli.Hint(err, "paper.fonts of the settings names folders with TrueType fonts")
 	}
+	return printer, nil
+}
+
+func newPaper(cfg Config, printer *docpdf.Printer, p *programme.Programme, o paperOrder) (*paper, error) {
+	c := cfg.Paper
+	out := &paper{printer: printer, issuer: cfg.Issuer.Names, help: c.Help}
+	var err error
 	if out.layout, err = findLayout(first(o.layout, c.Layouts[p.ID], "sheet")); err != nil {
 		return nil, err
 	}
 	if out.languages, err = paperLanguages(o.languages, c.Languages); err != nil {
 		return nil, err
 	}
-	for _, form := range out.layout.Forms() {
-		if err := hasForm(p, form); err != nil {
-			return nil, cli.Hint(fmt.Errorf("layout %s: %w", out.layout.Name, err), "add the code to `forms` of the programme, or print with --layout sheet")
-		}
+	if err := hasForms(p, out.layout); err != nil {
+		return nil, cli.Hint(err, "add the code to `forms` of the programme, or print with --layout sheet")
 	}
 	return out, nil
+}
+
+// hasForms says whether a programme makes the codes that a layout needs.
+func hasForms(p *programme.Programme, l *docpdf.Layout) error {
+	for _, form := range l.Forms() {
+		if err := hasForm(p, form); err != nil {
+			return fmt.Errorf("layout %s: %w", l.Name, err)
+		}
+	}
+	return nil
+}
+
+// officePaper is the paper of the console.
+type officePaper struct {
+	*docpdf.Printer
+	cfg  Config
+	desk *desk
+}
+
+var _ console.Paper = (*officePaper)(nil)
+
+// of is the paper of a programme, version 0 being the newest.
+func (o *officePaper) of(ctx context.Context, id string, version int) (prog *programme.Programme, p *paper, err error) {
+	err = o.desk.with(readOnly, func(a *app) (err error) {
+		prog, err = a.service.Programme(ctx, id, version)
+		return err
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	p, err = newPaper(o.cfg, o.Printer, prog, paperOrder{})
+	return prog, p, err
+}
+
+// Layouts implements [console.Paper]: the usual one, and those of the program for
+// which the programme has the codes.
+func (o *officePaper) Layouts(ctx context.Context, id string) ([]*docpdf.Layout, error) {
+	prog, p, err := o.of(ctx, id, 0)
+	if err != nil {
+		return nil, err
+	}
+	all := []*docpdf.Layout{p.layout}
+	for _, l := range docpdf.Layouts() {
+		if l.Name != p.layout.Name && hasForms(prog, l) == nil {
+			all = append(all, l)
+		}
+	}
+	return all, nil
+}
+
+// Certificate implements [console.Paper].
+func (o *officePaper) Certificate(ctx context.Context, out work.Printout, codes []docpdf.Signed) (docpdf.Certificate, error) {
+	prog, p, err := o.of(ctx, out.Programme, out.Version)
+	if err != nil {
+		return docpdf.Certificate{}, err
+	}
+	c, err := docpdf.Fill(prog, codes)
+	if err == nil {
+		p.complete(out.Credential, &c)
+	}
+	return c, err
 }
 
 // first returns the first of these that is not empty.

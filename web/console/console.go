@@ -60,6 +60,8 @@ type Config struct {
 	Audit Audit
 	// Work is the daily work on records. Optional; without it there are no pages for it.
 	Work *work.Desk
+	// Paper prints certificates. Optional; without it there are no pages for it.
+	Paper Paper
 	// Log gets what goes wrong.
 	Log *slog.Logger
 	// Now is the clock. Optional; [time.Now] if nil.

@@ -18,6 +18,7 @@ func (c *Console) table() ([]route, error) {
 		c.queueRoutes(), c.searchRoutes(), c.recordRoutes(), c.changeRoutes(),
 		c.manageRoutes(),
 		c.peopleRoutes(),
+		c.printRoutes(),
 	} {
 		all = append(all, part...)
 	}

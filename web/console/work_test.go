@@ -117,6 +117,7 @@ func newWorkBed(t *testing.T, change ...func(*work.Config)) (*bed, *work.Desk, *
 			t.Fatal(err)
 		}
 		c.Work = d
+		c.Paper = testPaper{o, testPrinter()}
 	})
 	if err := d.Refresh(t.Context(), "births", nil); err != nil {
 		t.Fatal(err)
