@@ -26,6 +26,8 @@ const (
 	halfSigned   rule = "in use without a signature on record"
 	leftIntended rule = "intended after a sweep"
 	batchCount   rule = "a batch counts other than its credentials"
+	looseCopies  rule = "copies belong to no credential of their record"
+	otherFate    rule = "copies are usable when their credential is not, or the reverse"
 	// What the audit log says.
 	badLog      rule = "the audit log is broken"
 	forkedLog   rule = "the audit log does not continue a checkpoint"
@@ -33,6 +35,7 @@ const (
 	otherSlots  rule = "the slots are not those of the audit log"
 	notLogged   rule = "a credential that the audit log does not know"
 	badSequence rule = "the audit log tells of a change that is not allowed"
+	otherWhole  rule = "copies belong to another credential than the audit log says"
 	// What was published.
 	badPublished rule = "published, and not readable"
 	unlogged     rule = "published, and not in the audit log"
@@ -47,7 +50,7 @@ const (
 var rules = []rule{
 	notRecorded, notSigned, otherSlot, badReceived, badManifest, slotTwice, slotBeyond, slotValue, heldTwice, halfSigned, leftIntended,
 	batchCount, badLog, forkedLog, otherState, otherSlots, notLogged, badSequence, badPublished, unlogged, wentBack, notServed, lostRevoke, otherList,
-	otherCurrent,
+	otherCurrent, looseCopies, otherFate, otherWhole,
 }
 
 // A violation is one rule broken once.
@@ -88,6 +91,9 @@ type checker struct {
 	published []*published
 	byDigest  map[[32]byte]*published
 	acked     map[credID][]form // the slots of credentials in ledger.acks
+	// Of credentials that are copies for a wallet, made after the rest: what they belong
+	// to, by the database and by the log.
+	wholes, loggedWholes map[int32]credID
 }
 
 // credID is a credential id as it is written.
@@ -204,7 +210,7 @@ func (c *checker) report(r rule, format string, args ...any) {
 func check(ctx context.Context, s scene) ([]violation, error) {
 	c := &checker{
 		scene: s, counts: map[rule]int{}, byID: map[credID]int32{}, forms: map[digest]form{}, byURI: map[string]*list{}, acked: map[credID][]form{},
-		byDigest: map[[32]byte]*published{},
+		byDigest: map[[32]byte]*published{}, wholes: map[int32]credID{}, loggedWholes: map[int32]credID{},
 	}
 	for _, a := range s.acks {
 		c.acked[toID(a.id)] = nil
@@ -222,6 +228,7 @@ func check(ctx context.Context, s scene) ([]violation, error) {
 		}
 	}
 	c.compare()
+	c.compareCopies()
 	c.comparePublished()
 	if err := c.readExports(); err != nil {
 		return nil, fmt.Errorf("checker: %w", err)
@@ -261,6 +268,46 @@ func (c *checker) compare() {
 		}
 		live[k.record] = int32(i)
 	}
+}
+
+// compareCopies holds copies to the credential that they belong to.
+func (c *checker) compareCopies() {
+	for i, id := range c.wholes {
+		k := &c.creds[i]
+		at, found := c.byID[id]
+		if _, nested := c.wholes[at]; !found || nested || c.creds[at].record != k.record {
+			c.report(looseCopies, "%s belongs to %s", k.id, id)
+			continue
+		}
+		if c.loggedWholes[i] != id {
+			c.report(otherWhole, "%s belongs to %s, by the log to %.26q", k.id, id, c.loggedWholes[i])
+		}
+		if !k.state.follows(c.creds[at].state) {
+			c.report(otherFate, "%s is %s and %s, to which it belongs, %s", k.id, k.state, id, c.creds[at].state)
+		}
+	}
+	for i, id := range c.loggedWholes {
+		if _, known := c.wholes[i]; !known {
+			c.report(otherWhole, "%s belongs to %s by the log only", c.creds[i].id, id)
+		}
+	}
+}
+
+// loggedFates looks at copies and their credentials at the point of the log that was
+// reached.
+func (c *checker) loggedFates(n int64) {
+	for i, id := range c.loggedWholes {
+		if at, found := c.byID[id]; found && !c.creds[i].logged.follows(c.creds[at].logged) {
+			c.report(otherFate, "at entry %d %s is %s and %s, to which it belongs, %s", n, c.creds[i].id, c.creds[i].logged, id, c.creds[at].logged)
+		}
+	}
+}
+
+// follows reports whether copies may be in state s when their credential is in the
+// state of: once they are in use, what happens to it happens to them. Those that were
+// never released are revoked by themselves.
+func (s state) follows(of state) bool {
+	return s == of || s == intended || s == revoked && of != unknown
 }
 
 // texts are the details of violations, for a message.

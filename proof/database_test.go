@@ -94,14 +94,14 @@ func (c *checker) readLists(ctx context.Context, db database) error {
 }
 
 func (c *checker) readCredentials(ctx context.Context, db database) error {
-	const query = `SELECT credential_no, credential_id, record_ref, state, many, coalesce(batch_no, 0) FROM credential ORDER BY credential_no`
+	const query = `SELECT credential_no, credential_id, record_ref, state, many, coalesce(batch_no, 0), coalesce(part_of, '') FROM credential ORDER BY credential_no`
 	return each(ctx, db, query, func(scan func(...any) error) error {
 		var no int64
-		var id, name string
+		var id, name, whole string
 		var record []byte
 		var many int
 		k := cred{}
-		if err := scan(&no, &id, &record, &name, &many, &k.batch); err != nil {
+		if err := scan(&no, &id, &record, &name, &many, &k.batch, &whole); err != nil {
 			return err
 		}
 		k.id, k.record, k.state, k.many = toID(id), short(record), stateNames[name], many != 0
@@ -109,6 +109,9 @@ func (c *checker) readCredentials(ctx context.Context, db database) error {
 			c.report(heldTwice, "the id %s stands twice", id)
 		}
 		c.byID[k.id] = int32(len(c.creds))
+		if whole != "" {
+			c.wholes[int32(len(c.creds))] = toID(whole)
+		}
 		c.creds = append(c.creds, k)
 		return nil
 	})

@@ -16,7 +16,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/sanad-id/sanad/credential"
 	"github.com/sanad-id/sanad/credential/cwt"
+	"github.com/sanad-id/sanad/credential/sdjwt"
 	"github.com/sanad-id/sanad/qr"
 )
 
@@ -162,15 +164,40 @@ func (c *checker) token(from, id string, message []byte) (uri string, slot uint6
 	if !k.signed {
 		c.report(notSigned, "%s: %s is %s", from, id, k.state)
 	}
-	parsed, err := cwt.Parse(message)
-	if err != nil || parsed.Status == nil {
+	at, err := slotOf(message)
+	if err != nil {
 		c.report(badReceived, "%s: %v", from, err)
 		return "", 0
 	}
-	if parsed.Status.URI != c.lists[f.list].uri || parsed.Status.Index != uint64(f.slot) {
-		c.report(otherSlot, "%s: slot %d of %s", from, parsed.Status.Index, parsed.Status.URI)
+	if at.URI != c.lists[f.list].uri || at.Index != uint64(f.slot) {
+		c.report(otherSlot, "%s: slot %d of %s", from, at.Index, at.URI)
 	}
-	return parsed.Status.URI, parsed.Status.Index
+	return at.URI, at.Index
+}
+
+// slotOf is the slot that stands in a form: in a code, or in a copy for a wallet.
+func slotOf(message []byte) (*credential.StatusRef, error) {
+	var at *credential.StatusRef
+	if !bytes.ContainsRune(message, '~') || message[0] != 'e' {
+		parsed, err := cwt.Parse(message)
+		if err != nil {
+			return nil, err
+		}
+		at = parsed.Status
+	} else {
+		parsed, err := sdjwt.Parse(string(message))
+		if err == nil {
+			err = parsed.Problem
+		}
+		if err != nil {
+			return nil, err
+		}
+		at = parsed.Credential.Status
+	}
+	if at == nil {
+		return nil, errors.New("a form without a slot")
+	}
+	return at, nil
 }
 
 // folder looks at the folder of a batch.

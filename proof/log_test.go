@@ -306,6 +306,9 @@ func (c *checker) change(n int64, kind string, e *entry) {
 	}
 	if kind == "intended" {
 		k.byLog = slots
+		if whole, ok := strings.CutPrefix(e.Detail, "part of "); ok {
+			c.loggedWholes[at] = toID(whole)
+		}
 	} else if slots != k.byLog && (kind != "signed" || len(e.Slots) > 0) {
 		c.report(otherSlots, "entry %d names other slots of %s than its intent", n, k.id)
 	}
@@ -313,6 +316,7 @@ func (c *checker) change(n int64, kind string, e *entry) {
 
 // publication holds what was published to the state of its time.
 func (c *checker) publication(n int64, e *entry) {
+	c.loggedFates(n)
 	name, number := "trust", int64(0)
 	switch {
 	case strings.HasPrefix(e.Detail, "part "):

@@ -72,7 +72,11 @@ func (c *checker) showRevoked(p *published, shown map[string]*status.List) {
 func (p *published) read(file []byte) (map[string]*status.List, error) {
 	p.lists = map[string][32]byte{}
 	shown := map[string]*status.List{}
-	if token, err := status.ParseToken(file, 0); err == nil {
+	token, err := status.ParseToken(file, 0)
+	if err != nil {
+		token, err = status.ParseJWT(string(file), 0)
+	}
+	if err == nil {
 		p.name, p.date = token.URI, token.IssuedAt
 		p.lists[token.URI] = token.List.SHA256()
 		shown[token.URI] = token.List

@@ -50,6 +50,55 @@ func TestSlotsOnce(t *testing.T) {
 	})
 }
 
+// TestCopiesShareOneFate is P01 for wallets: persons get paper, and copies of it into
+// their wallets, from processes that are killed again and again. Then some of them are
+// revoked while lists are published. What was received is on record, no slot is used
+// twice, and copies are usable just as long as what they belong to, at every moment
+// that a list was published.
+func TestCopiesShareOneFate(t *testing.T) {
+	onEach(t, func(t *testing.T, engine string) {
+		d := newDesk(t, engine)
+		rnd := rand.New(rand.NewPCG(7, 4))
+		persons, n := count(90, 15_000), processes(engine)
+		const copies = 3
+		rounds, share := max(2, persons/400), persons/n
+		for begun := 0; ; begun++ {
+			var tasks []task
+			for i := range n {
+				tasks = append(tasks, task{First: 1 + i*share, Issue: share, Clients: 8, Copies: copies})
+			}
+			tasks[0].Publishers = 1
+			enough := never
+			if begun < rounds {
+				next := len(d.tokens) + rnd.IntN(2*persons*copies/rounds)
+				enough = func(l *ledger) bool { return len(l.tokens) > next }
+			}
+			if d.run(enough, tasks...) || t.Failed() {
+				break
+			}
+		}
+		wholes := d.wholes()
+		if len(wholes) < share*n*9/10 {
+			t.Errorf("%d persons of %d have copies in use; the test tests little", len(wholes), share*n)
+		}
+		revoke := wholes[:len(wholes)/3]
+		for round := 0; len(revoke) > 0 && !t.Failed(); round++ {
+			next := len(d.acks) + 1 + rnd.IntN(max(len(revoke)/3, 1))
+			d.run(func(l *ledger) bool { return round < 3 && len(l.acks) > next }, task{Revoke: revoke, Publishers: 2})
+			revoke = slices.DeleteFunc(revoke, func(id string) bool { return d.acked[id] })
+		}
+		d.run(never, task{Publishers: 2, Rounds: 2})
+		violations := d.check(true)
+		if left := d.wholes(); len(left) != len(wholes)-len(wholes)/3 {
+			t.Errorf("%d of %d persons have copies in use after a third was revoked", len(left), len(wholes))
+		}
+		if d.kills == 0 {
+			t.Error("nobody was killed; the test tests little")
+		}
+		proved(t, "P01", engine, fmt.Sprintf("wallets=%d copies=%d kills=%d", len(wholes), copies, d.kills), violations)
+	})
+}
+
 // TestRevocationsStay is P05: what was acknowledged as revoked is shown by every
 // list that is asked for afterwards, whoever of two publishers makes it, and
 // however often everybody is killed.

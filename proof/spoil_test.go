@@ -291,21 +291,64 @@ func TestCheckerFinds(t *testing.T) {
 	tested := map[rule]bool{}
 	for _, tt := range tests {
 		tested[tt.want] = true
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			f := good.copy(t)
-			tt.spoil(f)
-			found, err := check(t.Context(), f.scene)
-			if err != nil || !slices.Contains(broken(found), tt.want) {
-				t.Errorf("check: %v, want %q; found:%s", err, tt.want, texts(found))
-			}
-		})
+		good.finds(t, tt.name, tt.want, tt.spoil)
+	}
+	delivered := newDelivered(t)
+	for _, tt := range []struct {
+		name, statement string
+		want            rule
+	}{
+		{"copies of nobody", `UPDATE credential SET part_of = '01KAF3ZJ9Q4V8M2T6R0XWYB5CD' WHERE credential_no = ` + aCopy, looseCopies},
+		{"copies of somebody else", `UPDATE credential SET part_of = (SELECT credential_id FROM credential WHERE part_of IS NULL ORDER BY credential_no DESC LIMIT 1)
+			WHERE credential_no = ` + aCopy, looseCopies},
+		{"copies of copies", `UPDATE credential SET part_of = (SELECT credential_id FROM credential WHERE part_of IS NOT NULL ORDER BY credential_no DESC LIMIT 1)
+			WHERE credential_no = ` + aCopy, looseCopies},
+		{"copies that outlive their credential", `UPDATE credential SET state = 'revoked' WHERE credential_id = (SELECT part_of FROM credential WHERE credential_no = ` + aCopy + `)`, otherFate},
+		{"copies that stay suspended", `UPDATE credential SET state = 'suspended' WHERE credential_no = ` + aCopy, otherFate},
+		{"copies that were not revoked when a list was published", `UPDATE audit_block SET entries = replace(entries, (SELECT credential_id FROM credential WHERE part_of IS NOT NULL AND state = 'revoked'),
+			(SELECT credential_id FROM credential WHERE credential_no = ` + aCopy + `)) WHERE instr(entries, '"kind":"credential.revoked"') > 0`, otherFate},
+		{"copies that are none", `UPDATE credential SET part_of = NULL WHERE credential_no = ` + aCopy, otherWhole},
+		{"copies of another by the log", `UPDATE audit_block SET entries = replace(entries, '"detail":"part of 0', '"detail":"part of 1') WHERE instr(entries, '"detail":"part of 0') > 0`, otherWhole},
+		{"a copy of other bytes", `UPDATE credential_form SET signed = randomblob(32) WHERE credential_no = ` + aCopy, notRecorded},
+		{"the slot of a copy", `UPDATE credential_form SET slot_index = slot_index + 1 - 2 * (slot_index % 2) WHERE credential_no = ` + aCopy, otherSlot},
+	} {
+		tested[tt.want] = true
+		delivered.finds(t, tt.name, tt.want, func(f *fixture) { f.exec(tt.statement) })
 	}
 	for _, r := range rules {
 		if !tested[r] {
 			t.Errorf("nothing breaks the rule %q", r)
 		}
 	}
+}
+
+// finds spoils a copy of the scene and wants the rule that this breaks.
+func (f *fixture) finds(t *testing.T, name string, want rule, spoil func(*fixture)) {
+	t.Run(name, func(t *testing.T) {
+		t.Parallel()
+		spoiled := f.copy(t)
+		spoil(spoiled)
+		found, err := check(t.Context(), spoiled.scene)
+		if err != nil || !slices.Contains(broken(found), want) {
+			t.Errorf("check: %v, want %q; found:%s", err, want, texts(found))
+		}
+	})
+}
+
+// aCopy is the number of the first copies for a wallet.
+const aCopy = `(SELECT min(credential_no) FROM credential WHERE part_of IS NOT NULL AND state = 'active')`
+
+// newDelivered is a scene in which persons got copies into their wallets.
+func newDelivered(t *testing.T) *fixture {
+	d := newDesk(t, "sqlite")
+	d.run(never, task{First: 1, Issue: 6, Clients: 2, Copies: 2})
+	d.run(never, task{Revoke: d.wholes()[:1]})
+	d.run(never, task{Publishers: 1, Rounds: 1})
+	f := &fixture{t, scene{store: d.store, ledger: d.copy(), settled: true}}
+	if found, err := check(t.Context(), f.copy(t).scene); err != nil || len(found) > 0 || len(d.wholes()) != 5 {
+		t.Fatalf("the good scene: %v%s", err, texts(found))
+	}
+	return f
 }
 
 // swap exchanges the contents of two publications of a kind.

@@ -3,7 +3,11 @@ package proof
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	cryptorand "crypto/rand"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -39,6 +43,8 @@ type task struct {
 	// Issue for these many persons from number First on, each by a client of its
 	// own of so many.
 	First, Issue, Clients int
+	// Copies are delivered to a wallet of each of them, too.
+	Copies int
 	// Revoke are credentials to revoke.
 	Revoke []string
 	// Publishers publish lists into Out, Rounds times or, if 0, until everything
@@ -78,7 +84,7 @@ func (k *task) open(ctx context.Context, now func() time.Time) (*issuance.Servic
 
 func newService(db issuance.Store, ks *keys.File, now func() time.Time) (*issuance.Service, error) {
 	return issuance.New(issuance.Config{
-		Issuer: workerInstance, StatusBase: "https://example.org/status/", Store: db, Keys: ks, Secret: ks.Secret, Now: now,
+		Issuer: workerInstance, URL: "https://example.org", StatusBase: "https://example.org/status/", Store: db, Keys: ks, Secret: ks.Secret, Now: now,
 		ListSize: 1 << 17,
 	})
 }
@@ -114,6 +120,9 @@ func (k *task) work(ctx context.Context) error {
 		wg.Go(func() {
 			for n := range next {
 				w.issue(ctx, n)
+				if k.Copies > 0 {
+					w.deliver(ctx, n)
+				}
 			}
 		})
 	}
@@ -185,6 +194,35 @@ func (w *worker) issue(ctx context.Context, n int) {
 	}
 	for _, f := range i.Forms {
 		w.say("tok %s %s", i.Credential.ID, hex.EncodeToString(f.Token))
+	}
+}
+
+// deliver makes copies for a wallet of person n, once in the life of the issuer.
+func (w *worker) deliver(ctx context.Context, n int) {
+	holders := make([]keys.PublicKey, w.Copies)
+	for i := range holders {
+		secret, err := ecdsa.GenerateKey(elliptic.P256(), cryptorand.Reader)
+		if err == nil {
+			holders[i], err = keys.PublicKeyOf(&secret.PublicKey)
+		}
+		if err != nil {
+			w.fail(err)
+			return
+		}
+	}
+	i, err := w.s.Deliver(ctx, issuance.Delivery{
+		Programme: "farmer-card", Record: newRecord(n), Holders: holders, Idempotency: fmt.Sprint("wallet ", n), Actor: "worker",
+	})
+	refused, ok := errors.AsType[*issuance.RecordError](err)
+	switch {
+	case ok && (refused.Code() == issuance.CodeRepeated || refused.Code() == issuance.CodeInProgress):
+		return
+	case err != nil:
+		w.fail(err)
+		return
+	}
+	for _, f := range i.Forms {
+		w.say("tok %s %s", cmp.Or(i.Part, i.Credential.ID), hex.EncodeToString(f.Token))
 	}
 }
 
@@ -380,6 +418,15 @@ func (d *desk) listen(out io.Reader, heard func(*ledger)) {
 
 // active are the ids of credentials that are in use.
 func (d *desk) active() []string {
+	return d.ids(`SELECT credential_id FROM credential WHERE state = 'active' ORDER BY credential_no`)
+}
+
+// wholes are the ids of those of which copies are in use.
+func (d *desk) wholes() []string {
+	return d.ids(`SELECT DISTINCT part_of FROM credential WHERE state = 'active' AND part_of IS NOT NULL ORDER BY part_of`)
+}
+
+func (d *desk) ids(query string) []string {
 	d.t.Helper()
 	db, done, err := openOwn(d.t.Context(), d.store)
 	if err != nil {
@@ -387,7 +434,7 @@ func (d *desk) active() []string {
 	}
 	defer done()
 	var ids []string
-	err = each(d.t.Context(), db, `SELECT credential_id FROM credential WHERE state = 'active' ORDER BY credential_no`, func(scan func(...any) error) error {
+	err = each(d.t.Context(), db, query, func(scan func(...any) error) error {
 		var id string
 		err := scan(&id)
 		ids = append(ids, id)
