@@ -314,7 +314,20 @@ func (a *Agent) document(ctx context.Context, address, accept string, most int64
 	if answer.Status != 200 {
 		return answer, refuse(BadMessage, "status %d where a document was expected", answer.Status)
 	}
+	if !accepted(accept, answer.Type) {
+		return answer, refuse(BadMessage, "%.40q in place of %s", mediaType(answer.Type), accept)
+	}
 	return answer, nil
+}
+
+// accepted reports whether a content type is one of those that were asked for.
+func accepted(accept, contentType string) bool {
+	for one := range strings.SplitSeq(accept, ",") {
+		if mediaType(one) == mediaType(contentType) {
+			return true
+		}
+	}
+	return accept == ""
 }
 
 // resolver resolves the DIDs of verifiers.
