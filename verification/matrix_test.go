@@ -1,9 +1,12 @@
 package verification_test
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
+	"io/fs"
 	"math"
+	"slices"
 	"testing"
 	"time"
 
@@ -14,23 +17,50 @@ import (
 	"github.com/sanad-id/sanad/verification"
 )
 
-// TestFailsClosed is promise P13 as far as there are information sources by now:
-// each of them with each fault that it can have. No cell ends in valid, and each
-// gives its reason.
+// faults are those that promise P13 counts for every source.
+var faults = []string{"missing", "unreachable", "timeout", "stale", "malformed", "wrong signature", "wrong subject", "too large", "wrong type"}
+
+// noCell says why a source has no cell for a fault.
+var noCell = map[string]map[string]string{
+	"status list": {
+		"unreachable": "lists come in the bundle; those that are fetched fail as missing here (wallet, TestFailsClosed)",
+		"timeout":     "as unreachable",
+		"too large":   "a list is as large as the bundle allows, whose own cell this is; an index beyond a list is one",
+	},
+	"clock": {
+		"unreachable":     "the clock is the machine's",
+		"timeout":         "the clock is the machine's",
+		"wrong signature": "a clock signs nothing; signed dates that contradict it are a cell",
+		"wrong type":      "a clock gives a time and nothing else",
+	},
+	"type": {
+		"unreachable": "the rules for a type are part of the bundle",
+		"timeout":     "the rules for a type are part of the bundle",
+	},
+}
+
+// TestFailsClosed is promise P13 for what a verdict rests on: each source with each
+// fault that it can have. No cell ends in valid, and each gives its reason. Issuer and
+// type metadata and issuers' keys have theirs in package wallet, DID documents in did, the
+// key store in keys, policy files and what a running server loses in api/verifier. A
+// list of revoked certificates is read nowhere, so that it has no cells.
 //
 // A fault of the trust file leaves a verifier without a bundle, so that its cells
 // also name the error of package trust. A status list that cannot be opened is a
 // list that is not there.
 func TestFailsClosed(t *testing.T) {
-	cells := []struct {
+	type cell struct {
 		source, fault string
 		spoil         func(*testing.T, *scene) error // the error that the source gave
 		err           error
 		verdict       verification.Verdict
 		reason        credential.Reason
-	}{
+	}
+	cells := []cell{
 		// The trust bundle.
 		{"trust bundle", "missing", func(*testing.T, *scene) error { return trust.ErrNoBundle }, trust.ErrNoBundle, "undetermined", credential.NoTrust},
+		{"trust bundle", "unreachable", func(*testing.T, *scene) error { return fs.ErrPermission }, fs.ErrPermission, "undetermined", credential.NoTrust},
+		{"trust bundle", "timeout", func(*testing.T, *scene) error { return context.DeadlineExceeded }, context.DeadlineExceeded, "undetermined", credential.NoTrust},
 		{"trust bundle", "stale", func(_ *testing.T, s *scene) error {
 			s.content.OldAfter = asOf.Add(2 * day)
 			s.content.RefreshBy = asOf.Add(day)
@@ -154,7 +184,18 @@ func TestFailsClosed(t *testing.T) {
 		{"type", "wrong type", func(_ *testing.T, s *scene) error { s.token.Type = pension; return nil }, nil, "check_needed", credential.HolderNotProven},
 		{"type", "truncated", func(_ *testing.T, s *scene) error { s.token.Type = farmer[:len(farmer)-1]; return nil }, nil, "undetermined", credential.UnknownType},
 	}
+	for _, source := range []string{"trust bundle", "status list", "clock", "type"} {
+		for _, fault := range faults {
+			is := func(c cell) bool { return c.source == source && c.fault == fault }
+			if !slices.ContainsFunc(cells, is) && noCell[source][fault] == "" {
+				t.Errorf("P13 %s, %s: neither a cell nor a reason", source, fault)
+			}
+		}
+	}
 	for _, c := range cells {
+		if c.verdict == verification.Valid {
+			t.Errorf("P13 %s, %s may end in valid", c.source, c.fault)
+		}
 		t.Run("P13 "+c.source+", "+c.fault, func(t *testing.T) {
 			s := newScene(t)
 			err := c.spoil(t, s)
