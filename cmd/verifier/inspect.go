@@ -88,8 +88,15 @@ type inspection struct {
 	Fields   claimList      `json:"fields,omitempty"`
 	Health   claimList      `json:"health,omitempty"`
 	Other    claimList      `json:"other,omitempty"`
-	CBOR     string         `json:"cbor,omitempty"`
-	Payload  string         `json:"cbor_payload,omitempty"`
+	// Shown is what the holder's key signed around a CWT, Chosen where disclosures
+	// stand in it, and Withheld how many digests stay shut.
+	Shown    *shownView `json:"shown,omitempty"`
+	Chosen   []string   `json:"chosen,omitempty"`
+	Withheld int        `json:"withheld,omitempty"`
+	// Question is what a verifier asks, in place of a credential.
+	Question *questionView `json:"question,omitempty"`
+	CBOR     string        `json:"cbor,omitempty"`
+	Payload  string        `json:"cbor_payload,omitempty"`
 
 	code string // the text of the code, if there was one
 }
@@ -97,6 +104,24 @@ type inspection struct {
 type problem struct {
 	Reason credential.Reason `json:"reason"`
 	Detail string            `json:"detail,omitempty"`
+}
+
+type shownView struct {
+	For      string `json:"for"`
+	IssuedAt string `json:"issued_at,omitempty"`
+	Expires  string `json:"expires,omitempty"`
+	Nonce    string `json:"nonce,omitempty"`
+}
+
+type questionView struct {
+	Verifier string  `json:"verifier"`
+	Poster   bool    `json:"poster"`
+	IssuedAt string  `json:"issued_at"`
+	Expires  string  `json:"expires,omitempty"`
+	Type     string  `json:"type"`
+	Purpose  string  `json:"purpose,omitempty"`
+	Claims   []int64 `json:"person,omitempty"`
+	Fields   []int64 `json:"fields,omitempty"`
 }
 
 type statusView struct {
@@ -214,6 +239,10 @@ func inspectBytes(b []byte, diagnostic bool) inspection {
 	if diagnostic {
 		v.CBOR, v.Payload = diagnose(in.Message)
 	}
+	if q, err := cwt.ParseQuestion(in.Message); err == nil {
+		v.Question = &questionView{q.Verifier, q.Poster(), moment(q.IssuedAt), moment(q.Expires), q.Type, q.Purpose, q.Person, q.Fields}
+		return v
+	}
 	t, err := cwt.Parse(in.Message)
 	if err != nil {
 		v.refuse(err)
@@ -228,6 +257,13 @@ func inspectBytes(b []byte, diagnostic bool) inspection {
 	if t.Holder != nil {
 		v.Holder = t.Holder.ID().String()
 	}
+	if b := t.KeyBinding; b != nil {
+		v.Shown = &shownView{b.Audience, moment(b.IssuedAt), moment(b.Expires), hex.EncodeToString(b.Nonce)}
+	}
+	for _, path := range t.Disclosures {
+		v.Chosen = append(v.Chosen, path.String())
+	}
+	v.Withheld = t.Withheld
 	v.Person, v.Fields, v.Health, v.Other = list(t.Person), list(t.Fields), list(t.Health), list(t.Other)
 	return v
 }
@@ -341,6 +377,24 @@ func (v inspection) text(out io.Writer, total int) {
 		add("holder's proof", map[bool]string{true: "claims to be there", false: "none"}[*v.Proof])
 	}
 	add("can be hidden", v.hideable())
+	add("can be hidden", cli.Visible(strings.Join(v.Chosen, ", ")))
+	if v.Withheld > 0 {
+		add("left out", fmt.Sprintf("%d claims or decoys", v.Withheld))
+	}
+	if s := v.Shown; s != nil {
+		add("shown to", cli.Visible(s.For))
+		add("shown at", s.IssuedAt)
+		add("good until", s.Expires)
+		add("answers", s.Nonce)
+	}
+	if q := v.Question; q != nil {
+		add("asks", map[bool]string{true: "a poster of ", false: "a question of "}[q.Poster]+cli.Visible(q.Verifier))
+		add("asked at", q.IssuedAt)
+		add("until", q.Expires)
+		add("for", cli.Visible(q.Type))
+		add("why", cli.Visible(q.Purpose))
+		add("claims", strings.Trim(fmt.Sprint(q.Claims, q.Fields), "[]"))
+	}
 	rows(out, "  ", total, lines)
 	if len(v.Claims) > 0 {
 		fmt.Fprintf(out, "\nClaims\n")

@@ -33,7 +33,12 @@ func main() {
 
 // run is main without the process, so that a test can call it.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	p := &program{Program: cli.Program{Name: "wallet-cli", Now: time.Now}}
+	return runAt(ctx, time.Now, args, stdin, stdout, stderr)
+}
+
+// runAt is run by another clock.
+func runAt(ctx context.Context, now func() time.Time, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	p := &program{Program: cli.Program{Name: "wallet-cli", Now: now}}
 	return p.Run(ctx, p.commands(), args, stdin, stdout, stderr)
 }
 

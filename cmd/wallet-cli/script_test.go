@@ -1,21 +1,136 @@
 package main
 
 import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/sanad-id/sanad/credential/cwt"
 	"github.com/sanad-id/sanad/internal/i18n"
+	"github.com/sanad-id/sanad/keys"
+	"github.com/sanad-id/sanad/oid4vci"
+	"github.com/sanad-id/sanad/qr"
+	"github.com/sanad-id/sanad/qr/image"
 	"github.com/sanad-id/sanad/wallet"
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"wallet-cli": main})
+	testscript.Main(m, map[string]func(){"wallet-cli": mainAt})
 }
 
-// TestScripts runs the commands as people do.
+// mainAt is main by the clock of the script, which is that of the computer unless it
+// says something else.
+func mainAt() {
+	now := time.Now
+	if v := os.Getenv("TEST_NOW"); v != "" {
+		at, err := time.Parse(time.RFC3339, v)
+		if err != nil {
+			panic(err)
+		}
+		now = func() time.Time { return at }
+	}
+	os.Exit(runAt(context.Background(), now, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// TestScripts runs the commands as people do. Each finds a wallet with a card of
+// 2026-11-12 in the folder card, under the passphrase of the file pass.
 func TestScripts(t *testing.T) {
-	testscript.Run(t, testscript.Params{Dir: "testdata/script"})
+	testscript.Run(t, testscript.Params{
+		Dir:   "testdata/script",
+		Setup: func(env *testscript.Env) error { return makeCard(filepath.Join(env.WorkDir, "card")) },
+		Cmds:  map[string]func(*testscript.TestScript, bool, []string){"shows": shows},
+	})
+}
+
+// cardIssued is the day of the card.
+var cardIssued = time.Date(2026, 11, 12, 6, 0, 0, 0, time.UTC)
+
+// makeCard makes a wallet with a card.
+func makeCard(dir string) error {
+	w, err := wallet.Create(dir, []byte("correct horse battery"))
+	if err != nil {
+		return err
+	}
+	der, holder, err := wallet.NewKey()
+	if err != nil {
+		return err
+	}
+	secret, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return err
+	}
+	public, err := keys.PublicKeyOf(secret.Public())
+	if err != nil {
+		return err
+	}
+	issuer, err := keys.NewSigner(keys.Key{
+		Public: public, Purpose: keys.Credential, State: keys.Active, Published: cardIssued, SignFrom: cardIssued, SignUntil: cardIssued.AddDate(1, 0, 0),
+	}, secret)
+	if err != nil {
+		return err
+	}
+	key := holder.Key().Public
+	d, err := cwt.NewDraft(cwt.Token{
+		Issuer: "office.xa", Type: "urn:xa:card:1", IssuedAt: cardIssued, Expires: cardIssued.AddDate(1, 0, 0), Holder: &key,
+		Person: map[int64]any{4: "Amina Juma", 8: cwt.Hidden{Value: "19900102"}},
+	}, public)
+	if err != nil {
+		return err
+	}
+	token, err := d.Sign(rand.Reader, issuer, cardIssued)
+	if err != nil {
+		return err
+	}
+	err = w.Put(wallet.Held{
+		ID: "0123456789abcdef", Issuer: "https://office.example", Configuration: "card", Format: oid4vci.CWTFormat, Type: "urn:xa:card:1", Accepted: cardIssued,
+		ClaimNames: map[string]string{"169/4": "name", "169/8": "born"},
+		Copies:     []wallet.Copy{{Credential: base64.RawURLEncoding.EncodeToString(token), Key: der}},
+	})
+	return errors.Join(err, w.Close())
+}
+
+// shows compares what the code in a file says: shows FILE AUDIENCE TIME [CLAIMS]
+func shows(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 3 {
+		ts.Fatalf("usage: shows FILE AUDIENCE TIME [CLAIMS]")
+	}
+	b, err := os.ReadFile(ts.MkAbs(args[0]))
+	ts.Check(err)
+	text := strings.TrimSpace(string(b))
+	if image.IsPicture(b) {
+		codes, err := image.Read(b)
+		ts.Check(err)
+		text = codes[0]
+	}
+	message, err := qr.Decode(text)
+	ts.Check(err)
+	p, err := cwt.Parse(message)
+	ts.Check(err)
+	if p.KeyBinding == nil {
+		ts.Fatalf("shown without a proof")
+	}
+	var claims []string
+	for _, c := range p.Person {
+		claims = append(claims, c.Name)
+	}
+	got := []string{p.KeyBinding.Audience, p.KeyBinding.IssuedAt.Format(time.RFC3339)}
+	if e := p.KeyBinding.Expires; !e.IsZero() {
+		got = append(got, "until "+e.Format(time.RFC3339))
+	}
+	if got = append(got, claims...); !slices.Equal(got, args[1:]) {
+		ts.Fatalf("shows %q, want %q", got, args[1:])
+	}
 }
 
 // TestEveryRefusalHasAdvice: no refusal leaves a person without a next step, and there
