@@ -138,7 +138,9 @@ func TestLiveJourney(t *testing.T) {
 		}
 		return out.String(), errs.String()
 	}
-	walletCLI(0, "init")
+	if err := cheapWallet(path("wallet"), "correct horse battery"); err != nil {
+		t.Fatal(err)
+	}
 	_, said := walletCLI(2, "trust", "import", bundle)
 	_, fingerprint, _ := strings.Cut(said, `--fingerprint "`)
 	fingerprint, _, _ = strings.Cut(fingerprint, `"`)

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"filippo.io/age"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/sanad-id/sanad/credential/cwt"
@@ -56,9 +59,44 @@ func TestScripts(t *testing.T) {
 // cardIssued is the day of the card.
 var cardIssued = time.Date(2026, 11, 12, 6, 0, 0, 0, time.UTC)
 
+// cheapWallet makes an empty wallet whose passphrase costs nothing to try, for tests
+// that open it many times. A wallet that people make takes a second.
+func cheapWallet(dir, passphrase string) error {
+	for _, folder := range []string{"held", "log", "pending"} {
+		if err := os.MkdirAll(filepath.Join(dir, folder), 0o700); err != nil {
+			return err
+		}
+	}
+	key, err := age.GenerateX25519Identity()
+	if err != nil {
+		return err
+	}
+	to, err := age.NewScryptRecipient(passphrase)
+	if err != nil {
+		return err
+	}
+	to.SetWorkFactor(8)
+	var sealed bytes.Buffer
+	out, err := age.Encrypt(&sealed, to)
+	if err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintf(out, `{"sanad_wallet":1,"identity":%q}`, key); err != nil {
+		return err
+	}
+	if err := out.Close(); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, "wallet.age"), sealed.Bytes(), 0o600)
+}
+
 // makeCard makes a wallet with a card.
 func makeCard(dir string) error {
-	w, err := wallet.Create(dir, []byte("correct horse battery"))
+	const passphrase = "correct horse battery"
+	if err := cheapWallet(dir, passphrase); err != nil {
+		return err
+	}
+	w, err := wallet.Open(dir, []byte(passphrase))
 	if err != nil {
 		return err
 	}
