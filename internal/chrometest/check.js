@@ -93,7 +93,7 @@
 		const heads = document.querySelectorAll("h1").length;
 		if (heads !== 1) found.push(`the page has ${heads} headings of the first level`);
 		const key = /(?:^|\s)(?:console|staff|work|manage|paper|reason|verdict|advice|label|check|result|warning|login|month|age)\.[a-z0-9_]+(?:\.[a-z0-9_]+)*(?:\s|$)/;
-		const left = /\{[a-z_]+\}|%![a-z(]|<no value>|<nil>|ZgotmplZ|&(?:lt|gt|amp|#\d+);/;
+		const left = /\{[a-z_]+\}|%![a-z(]|<no value>|<nil>|ZgotmplZ|<\/?[a-z]+>|&(?:lt|gt|amp|#\d+);/;
 		const rtl = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]/;
 		const code = /[A-Za-z][-_:/.]?[0-9]|[0-9][-_:/.]?[A-Za-z]/; // whose parts would change places
 		const own = { ar: /[\u0600-\u06ff]/, bn: /[\u0980-\u09ff]/ }[lang];

@@ -95,6 +95,7 @@ func TestChecks(t *testing.T) {
 		{"two headings", "<p>One", "<h1>Two</h1><p>One", "2 headings", words},
 		{"a key", ">another<", ">console.queue.title<", "missing or has a hole", words},
 		{"a hole", ">another<", ">another {name}<", "missing or has a hole", words},
+		{"tags in the title", "<title>Records", "<title>&lt;bdi&gt;Records&lt;/bdi&gt;", "missing or has a hole", words},
 		{"a name not set apart", "bdi", "span", "nothing keeps it apart", words},
 		{"no visible focus", ":focus-visible { outline: 3px solid #a40; }", ":focus-visible { outline: none }", "one does not see", keyboard},
 		{"not reached by Tab", "<p>One", `<iframe srcdoc="" title="x" hidden></iframe><div onkeydown="event.preventDefault()"><button onkeydown="event.preventDefault()">Stay</button></div><p>One`, "Tab does not reach", keyboard},

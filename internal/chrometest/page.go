@@ -179,6 +179,12 @@ func (p *Page) WaitText(text string) {
 	p.until("wait for the text "+text, "document.body !== null && document.body.innerText.includes("+quote(text)+")")
 }
 
+// Until waits for an expression of JavaScript to be true, over changes of the page.
+func (p *Page) Until(what, expression string) {
+	p.t.Helper()
+	p.until("wait for "+what, expression)
+}
+
 // until waits for an expression to be true, over changes of the page.
 func (p *Page) until(what, expression string) {
 	p.t.Helper()

@@ -14,8 +14,9 @@ import (
 	"github.com/sanad-id/sanad/web/console"
 )
 
-// newBrowserBed is newBed at an address that a real browser can use.
-func newBrowserBed(t *testing.T, change ...func(*console.Config)) *bed {
+// newFront is an address that a real browser can use, known before the console is
+// made. The first function goes into its settings, the second is told the bed.
+func newFront(t *testing.T) (func(*console.Config), func(*bed)) {
 	t.Helper()
 	var b *bed
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -23,11 +24,26 @@ func newBrowserBed(t *testing.T, change ...func(*console.Config)) *bed {
 		if err != nil {
 			t.Error(err)
 		}
-		(&httputil.ReverseProxy{Rewrite: func(p *httputil.ProxyRequest) { p.SetURL(to); p.Out.Host = p.In.Host }}).ServeHTTP(w, r)
+		(&httputil.ReverseProxy{
+			FlushInterval: -1, Rewrite: func(p *httputil.ProxyRequest) { p.SetURL(to); p.Out.Host = p.In.Host },
+			ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) },
+		}).ServeHTTP(w, r)
 	}))
+	t.Cleanup(front.CloseClientConnections)
 	t.Cleanup(front.Close)
-	b = newBed(t, append(change, func(c *console.Config) { c.Origin = strings.Replace(front.URL, "127.0.0.1", "localhost", 1) })...)
-	b.front = strings.Replace(front.URL, "127.0.0.1", "localhost", 1) + console.Base
+	origin := strings.Replace(front.URL, "127.0.0.1", "localhost", 1)
+	return func(c *console.Config) { c.Origin = origin }, func(made *bed) {
+		b = made
+		b.front = origin + console.Base
+	}
+}
+
+// newBrowserBed is newBed at an address that a real browser can use.
+func newBrowserBed(t *testing.T, change ...func(*console.Config)) *bed {
+	t.Helper()
+	set, tell := newFront(t)
+	b := newBed(t, append(change, set)...)
+	tell(b)
 	return b
 }
 
@@ -37,14 +53,19 @@ func (b *bed) page(roles ...staff.Role) *chrometest.Page {
 	b.t.Helper()
 	p := chrometest.New(b.t)
 	if len(roles) > 0 {
-		op := b.person("north", roles...)
-		cookie, err := b.SignIn(op, b.clock())
-		if err != nil {
-			b.t.Fatal(err)
-		}
-		p.Cookie(b.front+"/", cookie)
+		b.signInAt(p, b.person("north", roles...))
 	}
 	return p
+}
+
+// signInAt signs an operator in, in a real browser.
+func (b *bed) signInAt(p *chrometest.Page, op staff.Operator) {
+	b.t.Helper()
+	cookie, err := b.SignIn(op, b.clock())
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	p.Cookie(b.front+"/", cookie)
 }
 
 // judge opens a page in each language and judges it: in full where it runs from left
@@ -62,6 +83,8 @@ func (b *bed) judge(p *chrometest.Page, name, path string, status int) {
 			p.Glance(name, l)
 		}
 	}
+	p.Language("en")
+	p.Open(b.front + path)
 }
 
 func TestFrameInBrowser(t *testing.T) {

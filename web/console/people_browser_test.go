@@ -9,7 +9,7 @@ import (
 	"github.com/sanad-id/sanad/staff"
 )
 
-// TestPasskeyInBrowser goes from an invitation to a second passkey with the virtual
+// TestPasskeyInBrowser goes from an invitation to signing in again with the virtual
 // authenticator of a real browser, by keyboard.
 func TestPasskeyInBrowser(t *testing.T) {
 	b := newBrowserBed(t)
@@ -20,8 +20,6 @@ func TestPasskeyInBrowser(t *testing.T) {
 	path := "/invitation/" + secret
 
 	b.judge(p, "invitation", path, http.StatusOK)
-	p.Language("en")
-	p.Open(b.front + path)
 	p.Focus("input[name=name]")
 	p.Type("Telephone")
 	keys.KnowsUser(false)
@@ -38,8 +36,6 @@ func TestPasskeyInBrowser(t *testing.T) {
 	b.judge(p, "account", "/account", http.StatusOK)
 
 	// Out and in again; the link is spent.
-	p.Language("en")
-	p.Open(b.front + "/account")
 	p.Focus("details:nth-of-type(2) > summary")
 	p.PressAndWait(chrometest.Enter, "details[open]")
 	p.Focus(`form[action="/console/sign-out"] button`)
