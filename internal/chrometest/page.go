@@ -337,3 +337,9 @@ func (p *Page) Named(name string) string {
 	p.until("wait for a link or button "+quote(name), fmt.Sprintf(find, quote(strings.Join(strings.Fields(name), " ")), quote(mark)))
 	return `[data-chrometest="` + mark + `"]`
 }
+
+// Back goes to the page before, and waits for that.
+func (p *Page) Back() {
+	p.t.Helper()
+	run(p, "back", chromedp.NavigateBack())
+}

@@ -70,7 +70,7 @@ func TestBatchInBrowser(t *testing.T) {
 		before := clerk.Text(`[data-field="text"]`)
 		clerk.Until("progress", `document.querySelector('[data-field="text"]')?.innerText !== `+fmt.Sprintf("%q", before))
 	}
-	clerk.Wait(fmt.Sprintf(`a[href="/console%s/manifest.csv"]`, path))
+	clerk.Until("the end", fmt.Sprintf(`document.querySelector('a[href="/console%s/manifest.csv"]') !== null && document.querySelector("[data-live]") === null`, path))
 	s.judge(clerk, "batch that is done", path, http.StatusOK)
 	s.judge(clerk, "batches", "/batches", http.StatusOK)
 	if res, b := clerk.Fetch("/console" + path + "/manifest.csv"); res.StatusCode != http.StatusOK || strings.Count(string(b), "\n") < 400 {

@@ -2,11 +2,13 @@ package console_test
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/sanad-id/sanad/internal/chrometest"
 	"github.com/sanad-id/sanad/internal/i18n"
 	"github.com/sanad-id/sanad/staff"
+	"github.com/sanad-id/sanad/web/console"
 )
 
 // TestPasskeyInBrowser goes from an invitation to signing in again with the virtual
@@ -49,4 +51,47 @@ func TestPasskeyInBrowser(t *testing.T) {
 	if p.URL().Path != "/console/account" {
 		t.Fatalf("after signing in the page is %s", p.URL())
 	}
+}
+
+// TestPeopleInBrowser has two administrators invite a colleague and change an office, by
+// keyboard and with scripts off.
+func TestPeopleInBrowser(t *testing.T) {
+	b := newBrowserBed(t)
+	first, second := b.page(staff.Administrator), b.page(staff.Administrator)
+	b.judge(first, "people", "/people", http.StatusOK)
+	b.judge(first, "invite", "/people/new", http.StatusOK)
+	b.judge(first, "person", "/people/"+b.person("north", staff.Clerk).ID, http.StatusOK)
+	b.judge(first, "offices", "/offices", http.StatusOK)
+	b.judge(first, "new office", "/offices/new", http.StatusOK)
+
+	first.Scripts(false)
+	second.Scripts(false)
+	first.Open(b.front + "/people/new")
+	first.Focus("#f-name")
+	first.Type("رحيم Uddin")
+	first.Choose("#f-office", "south")
+	first.Focus("input[name=roles][value=clerk]")
+	first.Press(chrometest.Space)
+	do(first, "main form button")
+	at := strings.TrimPrefix(first.URL().Path, console.Base)
+	first.Scripts(true)
+	b.judge(first, "proposal", at, http.StatusOK)
+	first.Scripts(false)
+	second.Open(b.front + at)
+	do(second, `form[action$="/approve"] button`)
+	first.Open(b.front + at)
+	do(first, `form[action$="/use"] button`)
+	if link := first.Text("main pre"); !strings.HasPrefix(link, b.front+"/invitation/") {
+		t.Errorf("the link is %q", link)
+	}
+
+	first.Open(b.front + "/offices/new")
+	first.Focus("#f-id")
+	first.Type("west")
+	first.Focus("#f-name")
+	first.Type("Western office")
+	do(first, "main form button")
+	at = strings.TrimPrefix(first.URL().Path, console.Base)
+	first.Scripts(true)
+	b.judge(first, "proposal of an office", at, http.StatusOK)
 }

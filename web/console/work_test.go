@@ -87,6 +87,12 @@ func (offerDesk) Offer(context.Context, work.OfferRequest) (work.Offer, error) {
 // newWorkBed is newBed with work on records, and the desk that does it.
 func newWorkBed(t *testing.T, change ...func(*work.Config)) (*bed, *work.Desk, *officetest.Office) {
 	t.Helper()
+	return newWorkBedAt(t, func(*console.Config) {}, change...)
+}
+
+// newWorkBedAt is newWorkBed with changes to the settings of the console.
+func newWorkBedAt(t *testing.T, set func(*console.Config), change ...func(*work.Config)) (*bed, *work.Desk, *officetest.Office) {
+	t.Helper()
 	o := officetest.New(t, officetest.Options{})
 	if _, err := o.Service.AddProgramme(t.Context(), []byte(births), "tester"); err != nil {
 		t.Fatal(err)
@@ -118,6 +124,7 @@ func newWorkBed(t *testing.T, change ...func(*work.Config)) (*bed, *work.Desk, *
 		}
 		c.Work = d
 		c.Paper = testPaper{o, testPrinter()}
+		set(c)
 	})
 	if err := d.Refresh(t.Context(), "births", nil); err != nil {
 		t.Fatal(err)
