@@ -26,9 +26,32 @@ func (c *Console) frameRoutes() []route {
 	}
 }
 
-// home is the first page: what the operator can do here.
+// home is the first page: what the operator can do here, and what waits for them among
+// what is about people.
 func (c *Console) home(w http.ResponseWriter, r *request) error {
-	return c.render(w, r, http.StatusOK, "home", nil)
+	keys, err := c.cfg.Desk.Passkeys(r.Context(), r.Operator.ID)
+	if err != nil {
+		return away("people", err)
+	}
+	office := r.Operator.Office
+	if r.Operator.Is(staff.Administrator) {
+		office = ""
+	}
+	var waiting []shown
+	for _, a := range []staff.Action{staff.ChangePerson, staff.ChangeOffice} {
+		if rule, _ := staff.RuleFor(a); !r.Operator.MayEver(rule.Second) {
+			continue
+		}
+		some, err := c.waiting(r, office, a)
+		if err != nil {
+			return err
+		}
+		waiting = append(waiting, some...)
+	}
+	return c.render(w, r, http.StatusOK, "home", struct {
+		One     bool
+		Waiting []shown
+	}{len(keys) == 1, waiting})
 }
 
 // help says how the console works and whom to ask.

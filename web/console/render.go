@@ -162,8 +162,9 @@ func (c *Console) nav(r *request) []navItem {
 		if row.Nav == "" || !r.Operator.MayEver(row.Action) {
 			continue
 		}
-		here := r.URL.Path == row.Pattern || row.Pattern != Base+"/" && strings.HasPrefix(r.URL.Path, row.Pattern+"/")
-		all = append(all, navItem{row.Nav, strings.TrimSuffix(row.Pattern, "{$}"), here})
+		path := strings.TrimSuffix(row.Pattern, "{$}")
+		here := r.URL.Path == path || path != Base+"/" && strings.HasPrefix(r.URL.Path, path+"/")
+		all = append(all, navItem{row.Nav, path, here})
 	}
 	return all
 }
