@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/sanad-id/sanad/batchwork"
 	"github.com/sanad-id/sanad/issuance"
@@ -344,6 +343,3 @@ func sortedKeys[V any](m map[string]V) []string {
 	slices.Sort(all)
 	return all
 }
-
-// hours is a length of time in whole hours, at least one.
-func hours(d time.Duration) int { return max(1, int(d.Round(time.Hour)/time.Hour)) }
