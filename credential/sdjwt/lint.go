@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strings"
-	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -28,10 +26,6 @@ const (
 	// maxIndex is the largest status index: more than the largest list has.
 	maxIndex = math.MaxInt32
 )
-
-// lastSecond is the end of the year 9999, the last moment that dates in four
-// digits can show.
-var lastSecond = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
 
 // ownClaims are the names that a token's Claims may not have: they have fields of
 // their own, are reserved, or would limit who may read the credential.
@@ -70,11 +64,11 @@ func (t Token) lint() error {
 	if t.TypeIntegrity != "" && !isIntegrity(t.TypeIntegrity) {
 		return notIssuable("type integrity: no hash of a known kind")
 	}
-	if err := t.lintTimes(); err != nil {
-		return err
+	if err := credential.CheckDates(t.IssuedAt, t.NotBefore, t.Expires); err != nil {
+		return notIssuable("%v", err)
 	}
-	if err := t.lintStatus(); err != nil {
-		return err
+	if err := t.Status.Check(lintText, maxIndex); err != nil {
+		return notIssuable("%v", err)
 	}
 	for name, v := range t.Claims {
 		if slices.Contains(ownClaims, name) {
@@ -83,39 +77,6 @@ func (t Token) lint() error {
 		if err := lintMember(name, v, 1); err != nil {
 			return notIssuable("claim %q: %v", name, err)
 		}
-	}
-	return nil
-}
-
-func (t Token) lintTimes() error {
-	for i, at := range [...]time.Time{t.IssuedAt, t.NotBefore, t.Expires} {
-		name := [...]string{"issue date", "first moment", "last moment"}[i]
-		switch {
-		case at.IsZero():
-		case at.Nanosecond() != 0:
-			return notIssuable("%s: not a whole second", name)
-		case at.Unix() <= 0 || at.After(lastSecond):
-			return notIssuable("%s: outside the years 1970 to 9999", name)
-		}
-	}
-	if !t.Expires.IsZero() && (!t.Expires.After(t.IssuedAt) || !t.Expires.After(t.NotBefore)) {
-		return notIssuable("expires before it begins")
-	}
-	return nil
-}
-
-func (t Token) lintStatus() error {
-	if t.Status == nil {
-		return nil
-	}
-	if err := lintText(t.Status.URI); err != nil {
-		return notIssuable("status: %v", err)
-	}
-	if scheme, rest, _ := strings.Cut(t.Status.URI, "://"); scheme == "" || rest == "" || strings.Contains(t.Status.URI, " ") {
-		return notIssuable("status: no absolute URI")
-	}
-	if t.Status.Index > maxIndex {
-		return notIssuable("status: the index is too large")
 	}
 	return nil
 }
