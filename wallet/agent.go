@@ -332,7 +332,11 @@ func accepted(accept, contentType string) bool {
 
 // resolver resolves the DIDs of verifiers.
 func (a *Agent) resolver() did.Resolver {
-	return did.New(did.Config{Fetch: func(ctx context.Context, address string) ([]byte, error) {
+	var local []string
+	if a.cfg.LoopbackHTTP {
+		local = []string{"localhost", "127.0.0.1"}
+	}
+	return did.New(did.Config{LocalHosts: local, Fetch: func(ctx context.Context, address string) ([]byte, error) {
 		answer, err := a.document(ctx, address, strings.Join(did.MediaTypes, ", "), 256<<10)
 		return answer.Body, err
 	}})

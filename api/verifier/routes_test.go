@@ -179,11 +179,11 @@ func TestVerify(t *testing.T) {
 func TestAnyOrigin(t *testing.T) {
 	s := newScene(t)
 	for _, r := range s.service.Routes() {
-		wallets := strings.HasPrefix(r.Pattern, "/request/") || strings.HasPrefix(r.Pattern, "/response/") || r.Name == "openapi"
+		wallets := strings.HasPrefix(r.Pattern, "/request/") || strings.HasPrefix(r.Pattern, "/response/") || r.Name == "openapi" || r.Name == "did"
 		if r.AnyOrigin != wallets {
 			t.Errorf("%s: any origin is %v", r.Name, r.AnyOrigin)
 		}
-		if r.Cache != "" && r.Cache != web.NoStore && r.Name != "openapi" {
+		if r.Cache != "" && r.Cache != web.NoStore && r.Name != "openapi" && r.Name != "did" {
 			t.Errorf("%s may be kept: %s", r.Name, r.Cache)
 		}
 	}

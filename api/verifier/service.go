@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sanad-id/sanad/did"
 	"github.com/sanad-id/sanad/internal/web"
 	"github.com/sanad-id/sanad/oid4vp"
 	"github.com/sanad-id/sanad/store/once"
@@ -64,8 +65,10 @@ type Config struct {
 	URL string
 	// Prefix is that of the client identifier.
 	Prefix oid4vp.Prefix
-	// DID is the client for the prefix decentralized_identifier. Optional.
-	DID string
+	// DID is the client for the prefix decentralized_identifier, and DIDDocument what it
+	// resolves to now: with it every key that signed requests. Optional.
+	DID         string
+	DIDDocument func(now time.Time) ([]byte, error)
 	// Signature is what requests, receipts and webhooks are signed with now.
 	Signature func(now time.Time) (oid4vp.Signature, error)
 	// Policies by their id.
@@ -200,6 +203,7 @@ func (s *Service) Routes() []web.Route {
 			Method: http.MethodPost, Pattern: "/response/{id}", Name: "response", MaxBody: maxForm, Media: []string{web.MediaForm}, Handler: s.respond,
 			AnyOrigin: true, Rate: "heavy",
 		},
+		{Method: http.MethodGet, Pattern: "/.well-known/did.json", Name: "did", Handler: s.document, Cache: web.MaxAge(time.Minute), AnyOrigin: true, Rate: "light"},
 		{Method: http.MethodGet, Pattern: "/openapi.json", Name: "openapi", Handler: openAPI, Cache: web.MaxAge(time.Hour), AnyOrigin: true, Rate: "light"},
 	}
 }
@@ -247,6 +251,30 @@ func (s *Service) client(p *Policy, sig oid4vp.Signature, responseURI string) (o
 	default:
 		return oid4vp.ClientID{}, fmt.Errorf("verifier: requests of clients %s are not made here", prefix)
 	}
+}
+
+// document answers with the document of the verifier's did:web.
+func (s *Service) document(w http.ResponseWriter, _ *http.Request) error {
+	if s.DIDDocument == nil {
+		return web.Refuse(http.StatusNotFound, "not_found", "this verifier has no DID")
+	}
+	b, err := s.DIDDocument(s.Now())
+	if err != nil {
+		return err
+	}
+	web.Write(w, http.StatusOK, did.MediaType, b)
+	return nil
+}
+
+// signs is the signature as a client of this kind makes it: it names its key by the DID,
+// or by certificates, and not by both.
+func signs(sig oid4vp.Signature, client oid4vp.ClientID) oid4vp.Signature {
+	if client.Prefix == oid4vp.DecentralizedIdentifier {
+		sig.X5C = nil
+	} else {
+		sig.KeyID = ""
+	}
+	return sig
 }
 
 // checker judges by what is known now; format reads what wallets show.

@@ -82,7 +82,7 @@ func (s *Service) object(w http.ResponseWriter, r *http.Request) error {
 		return walletError{&oid4vp.Error{Code: oid4vp.InvalidRequest, Description: "requests here are not of a kind that the wallet reads"}}
 	}
 	request.WalletNonce = nonce
-	token, err := request.Sign(s.Rand, sig)
+	token, err := request.Sign(s.Rand, signs(sig, request.Client.ID))
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -45,6 +46,12 @@ func (c *Config) createStore(ctx context.Context, ks *keys.File, now func() time
 		return db, nil
 	}
 	if err := db.Close(); err != nil {
+		return nil, err
+	}
+	// The service may not make what `serve` keeps in the same database.
+	all := *c
+	all.Serve.Once, all.Console.Desk = cmp.Or(c.Serve.Once, c.Store), cmp.Or(c.Console.Desk, c.Store)
+	if err := errors.Join(prepareOnce(ctx, all), preparePeople(ctx, all)); err != nil {
 		return nil, err
 	}
 	return c.openStore(ctx, ks, now, j, false)

@@ -30,8 +30,8 @@ type Config struct {
 	URL string `yaml:"url"`
 
 	// Prefix is how the verifier names itself to wallets: "x509_hash" by its certificate,
-	// which HAIP wants, "x509_san_dns" by its host, "redirect_uri" not at all. Optional;
-	// x509_hash.
+	// which HAIP wants, "x509_san_dns" by its host, "decentralized_identifier" by a did:web that this
+	// server answers for, "redirect_uri" not at all. Optional; x509_hash.
 	Prefix string `yaml:"prefix,omitempty"`
 
 	// Listen is the address to serve on, such as ":8443".
@@ -150,8 +150,9 @@ func (c *Config) check() error {
 		}
 	}
 	switch {
-	case c.Prefix != string(oid4vp.X509Hash) && c.Prefix != string(oid4vp.X509SANDNS) && c.Prefix != string(oid4vp.RedirectURI):
-		return fmt.Errorf("prefix %q is not x509_hash, x509_san_dns or redirect_uri", c.Prefix)
+	case c.Prefix != string(oid4vp.X509Hash) && c.Prefix != string(oid4vp.X509SANDNS) && c.Prefix != string(oid4vp.DecentralizedIdentifier) &&
+		c.Prefix != string(oid4vp.RedirectURI):
+		return fmt.Errorf("prefix %q is not x509_hash, x509_san_dns, decentralized_identifier or redirect_uri", c.Prefix)
 	case (c.TLSCert == "") != (c.TLSKey == ""):
 		return errors.New("tls_cert and tls_key belong together")
 	case c.Private == "" && len(c.APIKeys) == 0:

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"maps"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sanad-id/sanad/api/verifier"
+	"github.com/sanad-id/sanad/did"
 	"github.com/sanad-id/sanad/internal/cli"
 	"github.com/sanad-id/sanad/internal/fetch"
 	"github.com/sanad-id/sanad/internal/web"
@@ -145,7 +147,9 @@ func (p *program) openDesk(ctx context.Context, cfg Config) (*desk, error) {
 		return nil, err
 	}
 	d := &desk{cfg: cfg, once: db, trust: &trustFolder{dir: cfg.Trust}}
+	name, document := didOf(cfg, ks)
 	d.config = verifier.Config{
+		DID: name, DIDDocument: document,
 		URL: cfg.URL, Prefix: oid4vp.Prefix(cfg.Prefix), Policies: policies, Once: db, COSE: codes{}, Keys: apiKeys, Trust: d.trust.current,
 		Signature: signature(ks, chain.Folder(cfg.Chains), cfg), Poster: poster{fetch.New(fetch.Config{LocalHosts: cfg.LocalHosts})}, Now: p.Now,
 	}
@@ -166,6 +170,31 @@ func (d *desk) problems(now time.Time) []string {
 	return all
 }
 
+// webDID is the did:web of the server's address.
+func webDID(cfg Config) (string, error) {
+	u, err := url.Parse(cfg.URL)
+	if err != nil {
+		return "", err
+	}
+	return did.Web(cfg.URL, u.Hostname())
+}
+
+// didOf is the server's did:web with its document, which has every key that requests were
+// ever signed with; "" for an address that has none.
+func didOf(cfg Config, ks *keys.File) (string, func(time.Time) ([]byte, error)) {
+	name, err := webDID(cfg)
+	if err != nil {
+		return "", nil
+	}
+	return name, func(now time.Time) ([]byte, error) {
+		all, err := ks.Keys(context.Background())
+		if err != nil {
+			return nil, err
+		}
+		return did.WebDocument(name, all, now)
+	}
+}
+
 // signature finds the key that signs requests now, and its certificates.
 func signature(ks *keys.File, chains chain.Folder, cfg Config) func(time.Time) (oid4vp.Signature, error) {
 	return func(now time.Time) (oid4vp.Signature, error) {
@@ -182,14 +211,18 @@ func signature(ks *keys.File, chains chain.Folder, cfg Config) func(time.Time) (
 		if err != nil {
 			return oid4vp.Signature{}, err
 		}
+		keyID := ""
+		if name, err := webDID(cfg); err == nil {
+			keyID = name + "#" + k.ID().String()
+		}
 		x5c, err := chains.Chain(k.Public, now)
-		if errors.Is(err, chain.ErrNoChain) && cfg.Prefix == string(oid4vp.RedirectURI) {
-			return oid4vp.Signature{Signer: s}, nil // receipts only
+		if errors.Is(err, chain.ErrNoChain) && (cfg.Prefix == string(oid4vp.RedirectURI) || cfg.Prefix == string(oid4vp.DecentralizedIdentifier) && keyID != "") {
+			return oid4vp.Signature{Signer: s, KeyID: keyID}, nil // without a certificate: receipts only, or known by the DID
 		}
 		if err != nil {
 			return oid4vp.Signature{}, fmt.Errorf("the certificate of key %s: %w; `verifier keys csr` asks for one", k.ID(), err)
 		}
-		return oid4vp.Signature{Signer: s, X5C: x5c}, nil
+		return oid4vp.Signature{Signer: s, X5C: x5c, KeyID: keyID}, nil
 	}
 }
 

@@ -175,7 +175,104 @@ func (p *program) csr(ctx context.Context, ks *keys.File, cfg Config, country st
 }
 
 func (p *program) keysCommand() *cobra.Command {
-	return cli.Group("keys", "Look after the key that signs requests", "", p.keysList(), p.keysPublic(), p.keysCSR(), p.keysImportChain())
+	return cli.Group("keys", "Look after the key that signs requests", "", p.keysList(), p.keysPublic(), p.keysRotate(), p.keysCSR(), p.keysImportChain())
+}
+
+// nextKey is the key that a rotation made and that does not sign yet; the zero Key if
+// there is none.
+func nextKey(ctx context.Context, ks *keys.File, now time.Time) (keys.Key, error) {
+	all, err := ks.Keys(ctx)
+	if err != nil {
+		return keys.Key{}, err
+	}
+	for _, k := range all {
+		if k.Purpose == keys.Request && k.State == keys.Planned && now.Before(k.SignUntil) {
+			return k, nil
+		}
+	}
+	return keys.Key{}, nil
+}
+
+// toCertify is the key that a certificate is wanted for: the next one, if there is one.
+func (p *program) toCertify(ctx context.Context) (Config, *keys.File, keys.Key, error) {
+	cfg, ks, k, err := p.openKeys(ctx)
+	if err != nil && !errors.Is(err, keys.ErrNoKey) {
+		return cfg, ks, k, err
+	}
+	next, nextErr := nextKey(ctx, ks, p.Now())
+	if nextErr != nil || !next.Public.IsZero() {
+		return cfg, ks, next, nextErr
+	}
+	return cfg, ks, k, err
+}
+
+func (p *program) keysRotate() *cobra.Command {
+	return &cobra.Command{
+		Use: "rotate", Short: "Take the next step of replacing the key that signs requests", Args: cobra.NoArgs,
+		Long: `Rotation takes two visits. The first makes a new key; then "keys csr" asks for its certificate, and "keys import-chain" takes it in. The
+second lets the new key sign and retires the old one, whose receipts keep verifying by its certificate and, where there is one, the DID document.
+Wallets that were shown a code just before have to be shown another one. Run the command again whenever you like.`,
+		Example: "  verifier keys rotate --config library/verifier.yaml\n  verifier keys csr --config library/verifier.yaml > library.csr\n" +
+			"  verifier keys import-chain --config library/verifier.yaml --chain library.pem --root national/root.pem\n  verifier keys rotate --config library/verifier.yaml",
+		RunE: p.Action(func(cmd *cobra.Command, _ []string) error {
+			ctx := cmd.Context()
+			cfg, ks, _, err := p.openKeys(ctx)
+			if err != nil && !errors.Is(err, keys.ErrNoKey) {
+				return err
+			}
+			r, err := p.rotate(ctx, cfg, ks)
+			if err != nil {
+				return err
+			}
+			text := map[keys.Step]string{
+				keys.StepGenerate: "made key %s\nnext: verifier keys csr, keys import-chain, then this command again\n",
+				keys.StepPublish:  "key %s has no certificate yet\nnext: verifier keys csr, keys import-chain, then this command again\n",
+				keys.StepActivate: "key %s signs requests from now on\n",
+			}[r.Step]
+			return p.Print(cmd, map[string]string{"step": string(r.Step), "key": r.Next.ID().String()}, func(w io.Writer) { fmt.Fprintf(w, text, r.Next.ID()) })
+		}),
+	}
+}
+
+// rotate takes the next step. A key counts as published once it has a certificate; one
+// that is known by the DID needs none.
+func (p *program) rotate(ctx context.Context, cfg Config, ks *keys.File) (keys.Rotation, error) {
+	all, err := ks.Keys(ctx)
+	if err != nil {
+		return keys.Rotation{}, err
+	}
+	r, err := keys.PlanRotation(all, keys.Request, p.Now(), 0)
+	if err != nil {
+		return r, err
+	}
+	switch r.Step {
+	case keys.StepGenerate:
+		if r.Next, err = ks.Generate(ctx, keys.Spec{Purpose: keys.Request, Created: p.Now()}); err != nil {
+			return r, err
+		}
+		if cfg.Prefix == string(oid4vp.DecentralizedIdentifier) {
+			return r, publish(ctx, ks, r.Next, p.Now())
+		}
+	case keys.StepActivate:
+		for _, k := range r.Changes {
+			if err := ks.Update(ctx, k); err != nil {
+				return r, err
+			}
+		}
+	}
+	return r, nil
+}
+
+// publish notes that a key can be known from now on.
+func publish(ctx context.Context, ks *keys.File, k keys.Key, now time.Time) error {
+	if k.State != keys.Planned || !k.Published.IsZero() {
+		return nil
+	}
+	k, err := k.Publish(now)
+	if err != nil {
+		return err
+	}
+	return ks.Update(ctx, k)
 }
 
 // openKeys reads the settings and opens the keystore; key is the one that signs.
@@ -204,7 +301,7 @@ func (p *program) keysList() *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "Show the key and its certificate", Args: cobra.NoArgs, Example: "  verifier keys list --config library/verifier.yaml",
 		RunE: p.Action(func(cmd *cobra.Command, _ []string) error {
-			cfg, _, k, err := p.openKeys(cmd.Context())
+			cfg, ks, k, err := p.openKeys(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -213,6 +310,7 @@ func (p *program) keysList() *cobra.Command {
 				Until    time.Time  `json:"signs_until"`
 				Client   string     `json:"client_id,omitempty"`
 				ChainEnd *time.Time `json:"certificate_until,omitempty"`
+				Next     string     `json:"next,omitempty"`
 			}{Key: k.ID().String(), Until: k.SignUntil}
 			leaf, end, err := chain.Folder(cfg.Chains).Leaf(k.Public)
 			if err == nil {
@@ -220,7 +318,17 @@ func (p *program) keysList() *cobra.Command {
 			} else if !errors.Is(err, chain.ErrNoChain) {
 				return err
 			}
+			next, err := nextKey(cmd.Context(), ks, p.Now())
+			if err != nil {
+				return err
+			}
+			if !next.Public.IsZero() {
+				view.Next = next.ID().String()
+			}
 			return p.Print(cmd, view, func(w io.Writer) {
+				if view.Next != "" {
+					defer fmt.Fprintf(w, "key %s is to follow: verifier keys rotate\n", view.Next)
+				}
 				fmt.Fprintf(w, "key %s signs requests until %s\n", view.Key, view.Until.UTC().Format(time.DateOnly))
 				if view.ChainEnd == nil {
 					fmt.Fprintln(w, "no certificate yet")
@@ -239,7 +347,7 @@ func (p *program) keysCSR() *cobra.Command {
 		Long:    "Prints a certificate signing request (PKCS #10, PEM) for the key, with name and address of the settings.",
 		Example: "  verifier keys csr --config library/verifier.yaml > library.csr",
 		RunE: p.Action(func(cmd *cobra.Command, _ []string) error {
-			cfg, ks, k, err := p.openKeys(cmd.Context())
+			cfg, ks, k, err := p.toCertify(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -263,13 +371,16 @@ func (p *program) keysImportChain() *cobra.Command {
 valid now, and lead to the root in --root, which wallets trust for verifiers.`,
 		Example: "  verifier keys import-chain --config library/verifier.yaml --chain library.pem --root national/root.pem",
 		RunE: p.Action(func(cmd *cobra.Command, _ []string) error {
-			cfg, _, k, err := p.openKeys(cmd.Context())
+			cfg, ks, k, err := p.toCertify(cmd.Context())
 			if err != nil {
 				return err
 			}
 			end, err := importChain(cfg, k, file, rootFile, p.Now())
 			if err != nil {
 				return cli.Hint(err, "is it the answer to the request for this key, and does it lead to that root?")
+			}
+			if err := publish(cmd.Context(), ks, k, p.Now()); err != nil {
+				return err
 			}
 			return p.Print(cmd, map[string]any{"key": k.ID().String(), "certificate_until": end}, func(w io.Writer) {
 				fmt.Fprintf(w, "key %s has a certificate until %s\n", k.ID(), end.UTC().Format(time.DateOnly))
