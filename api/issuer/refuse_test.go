@@ -147,6 +147,13 @@ func TestCredentialRefuses(t *testing.T) {
 	}{
 		{"no proofs", func(r *oid4vci.CredentialRequest, _ *post) { r.Proofs = oid4vci.Proofs{} }, oid4vci.InvalidProof, 400},
 		{"VCI-06 a nonce that we did not make", func(r *oid4vci.CredentialRequest, _ *post) { r.Proofs.Tokens[0] = w.proofWith(flip(w.cNonce())) }, oid4vci.InvalidNonce, 400},
+		{"VCI-06 an altered proof", func(r *oid4vci.CredentialRequest, _ *post) {
+			parts := strings.Split(r.Proofs.Tokens[0], ".")
+			r.Proofs.Tokens[0] = parts[0] + "." + parts[1] + "." + flip(parts[2])
+		}, oid4vci.InvalidProof, 400},
+		{"VCI-06 a proof for another issuer", func(r *oid4vci.CredentialRequest, _ *post) {
+			r.Proofs.Tokens[0] = w.proofFor("https://other.example", w.cNonce())
+		}, oid4vci.InvalidProof, 400},
 		{"VCI-06 a nonce for DPoP", func(r *oid4vci.CredentialRequest, _ *post) { w.cNonce(); r.Proofs.Tokens[0] = w.proofWith(w.nonce) }, oid4vci.InvalidNonce, 400},
 		{"VCI-06 no nonce", func(r *oid4vci.CredentialRequest, _ *post) { r.Proofs.Tokens[0] = w.proofWith("") }, oid4vci.InvalidProof, 400},
 		{"VCI-09 another configuration", func(r *oid4vci.CredentialRequest, _ *post) { r.Configuration = "passport.wallet" }, oid4vci.UnknownCredentialConfiguration, 400},
@@ -222,7 +229,12 @@ func TestCredentialRefuses(t *testing.T) {
 // proofWith is a key proof with this nonce.
 func (w *wallet) proofWith(nonce string) string {
 	w.Helper()
-	p, err := oid4vci.MakeProof(rand.Reader, w.holder(0), oid4vci.ProofClaims{Issuer: w.url, Nonce: nonce, Now: w.clock.Now()})
+	return w.proofFor(w.url, nonce)
+}
+
+func (w *wallet) proofFor(issuer, nonce string) string {
+	w.Helper()
+	p, err := oid4vci.MakeProof(rand.Reader, w.holder(0), oid4vci.ProofClaims{Issuer: issuer, Nonce: nonce, Now: w.clock.Now()})
 	w.must(err)
 	return p
 }
