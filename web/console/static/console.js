@@ -32,3 +32,6 @@ if (document.querySelector('form[data-passkey]')) import('./passkey.js');
 
 // Progress that is shown while it happens.
 if (document.querySelector('[data-live]')) import('./live.js');
+
+// The queues and what waits have theirs.
+if (document.querySelector('[data-counts], [data-countdown]')) import('./work.js');
