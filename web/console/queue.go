@@ -73,7 +73,24 @@ func (c *Console) queueViews(r *request, here work.Queue) ([]queueView, error) {
 	return all, nil
 }
 
-// queues leads to the first queue in which something waits for this operator.
+// atWork is how much waits in all queues, for the navigation. A page does not fail for
+// want of it.
+func (c *Console) atWork(r *request, row *route) int {
+	if row.Nav != "work.nav.queues" {
+		return 0
+	}
+	all, err := c.queueViews(r, "")
+	if err != nil {
+		return 0
+	}
+	n := 0
+	for _, q := range all {
+		n += q.Count
+	}
+	return n
+}
+
+// queues lists the queues of the office.
 func (c *Console) queues(w http.ResponseWriter, r *request) error {
 	all, err := c.queueViews(r, "")
 	if err != nil {

@@ -48,6 +48,8 @@ type view struct {
 type navItem struct {
 	Key, Path string
 	Here      bool
+	// Count is how much waits there, 0 if nothing does or nobody knows.
+	Count int
 }
 
 // May asks the table: {{if .May "issue" "approved"}}. A state may be left out.
@@ -164,7 +166,7 @@ func (c *Console) nav(r *request) []navItem {
 		}
 		path := strings.TrimSuffix(row.Pattern, "{$}")
 		here := r.URL.Path == path || path != Base+"/" && strings.HasPrefix(r.URL.Path, path+"/")
-		all = append(all, navItem{row.Nav, path, here})
+		all = append(all, navItem{row.Nav, path, here, c.atWork(r, row)})
 	}
 	return all
 }

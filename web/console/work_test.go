@@ -207,6 +207,9 @@ func TestWorkDay(t *testing.T) {
 		}
 	}
 	queue := wantStatus(t, approver.get("/queues/approve"), 200)
+	if !strings.Contains(queue.body, "Work (1)") {
+		t.Error("the navigation does not say that something waits")
+	}
 	if link(t, queue.body, "/console/items/") != item {
 		t.Error("the item is not in the queue")
 	}
