@@ -39,7 +39,7 @@
 			}
 			if (!this.hasText(e) || style.display === "inline" || ["INPUT", "SELECT", "TEXTAREA", "OPTION"].includes(e.tagName)) continue;
 			const sides = e.scrollWidth > e.clientWidth + 1, height = e.scrollHeight > e.clientHeight + 3;
-			if (sides && style.overflowX === "visible") found.push(`the text of ${this.name(e)} sticks out of its box`);
+			if (sides && style.overflowX === "visible" && !this.within(e)) found.push(`the text of ${this.name(e)} sticks out of its box`);
 			if (sides && ["hidden", "clip"].includes(style.overflowX) || height && ["hidden", "clip"].includes(style.overflowY)) {
 				found.push(`the text of ${this.name(e)} is cut off`);
 			}

@@ -77,15 +77,15 @@ func (m *managed) Figures(_ context.Context, from, to string) ([]figures.Count, 
 	return some, nil
 }
 
-func newManaged(t *testing.T) *managed {
+func newManaged(t *testing.T, change ...func(*console.Config)) *managed {
 	t.Helper()
 	m := &managed{source: filepath.Join(t.TempDir(), "farmers.csv")}
 	if err := os.WriteFile(m.source, []byte(farmers(12, "N1", 3, 4)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	m.s = newShop(t, func(c *console.Config) {
+	m.s = newShop(t, append(change, func(c *console.Config) {
 		c.Manage.Sources, c.Manage.Trust, c.Manage.Keys, c.Manage.Figures = m, m, m, m
-	})
+	})...)
 	return m
 }
 
