@@ -7,8 +7,8 @@ import (
 	"github.com/sanad-id/sanad/staff"
 )
 
-// TestPeopleInBrowser judges the pages about people and offices.
-func TestPeopleInBrowser(t *testing.T) {
+// TestPagesOfPeopleInBrowser judges the pages about people and offices.
+func TestPagesOfPeopleInBrowser(t *testing.T) {
 	b := newBrowserBed(t)
 	clerk := b.person("north", staff.Clerk)
 	p, o := b.proposal("north", staff.ChangePerson), b.proposal("north", staff.ChangeOffice)
