@@ -165,12 +165,12 @@ func (p *program) answerQuestion(cmd *cobra.Command, w *wallet.Wallet, o qrOptio
 	if p.yes && q.Verifier.Vouched == wallet.ByNobody && !p.unknown {
 		return p.Misused(cli.Hint(errors.New("nobody vouches for this verifier"), "import the trust bundle that names it (wallet-cli trust import FILE), or give --allow-unknown if you are sure"))
 	}
-	yes, err := p.agreed(cmd, "Show this?")
+	yes, err := p.agreed(cmd, words.Text("wallet.ask.show", nil))
 	if err != nil {
 		return err
 	}
 	if !yes {
-		cli.Say(cmd, "Nothing was shown.")
+		cli.Say(cmd, "%s", words.Text("wallet.done.not_shown", nil))
 		return cli.Exit(statusDeclined)
 	}
 	return p.draw(cmd, w, q.Card, q.Copy, showing{
@@ -181,13 +181,13 @@ func (p *program) answerQuestion(cmd *cobra.Command, w *wallet.Wallet, o qrOptio
 
 // showAsking shows who asks, what and why.
 func showAsking(out io.Writer, q *wallet.Asking, words i18n.Language) {
-	fmt.Fprintf(out, "Who asks    %s\n", party(q.Verifier, words))
-	fmt.Fprintf(out, "Why         %s\n", first(cli.Visible(q.Purpose), "it does not say"))
-	fmt.Fprintf(out, "What        %s\n", name(words, q.Card.Names, q.Type))
+	fact(out, words, "who", party(q.Verifier, words)...)
+	fact(out, words, "why", first(cli.Visible(q.Purpose), words.Text("wallet.said.silent", nil)))
+	lines := []string{name(words, q.Card.Names, q.Type)}
 	for _, c := range q.Claims {
-		fmt.Fprintf(out, "            - %s\n", name(words, c.Labels, c.Name))
+		lines = append(lines, "- "+name(words, c.Labels, c.Name))
 	}
-	fmt.Fprintln(out, "            and what this card always shows")
+	fact(out, words, "what", append(lines, words.Text("wallet.said.always_shown", nil))...)
 }
 
 // codeIn is the text of the code in a file: a picture, or the text itself.
