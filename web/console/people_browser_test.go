@@ -53,9 +53,9 @@ func TestPasskeyInBrowser(t *testing.T) {
 	}
 }
 
-// TestPeopleInBrowser has two administrators invite a colleague and change an office, by
+// TestTwoAdministratorsInBrowser has two administrators invite a colleague and change an office, by
 // keyboard and with scripts off.
-func TestPeopleInBrowser(t *testing.T) {
+func TestTwoAdministratorsInBrowser(t *testing.T) {
 	b := newBrowserBed(t)
 	first, second := b.page(staff.Administrator), b.page(staff.Administrator)
 	b.judge(first, "people", "/people", http.StatusOK)
