@@ -8,7 +8,7 @@ FUZZTIME ?= 60s
 export CGO_ENABLED = 0
 export GOFLAGS := $(GOFLAGS) -trimpath
 # Packages in which goroutines meet; their tests run under the race detector.
-RACE := ./keys/... ./audit/... ./trust/... ./store/... ./issuance/... ./verification/... ./registry/csvfile/... ./credential/... ./internal/web/... ./api/...
+RACE := ./keys/... ./audit/... ./trust/... ./store/... ./issuance/... ./verification/... ./registry/csvfile/... ./credential/... ./internal/web/... ./api/... ./work/... ./batchwork ./web/console
 
 .PHONY: fonts help build demo test test-go test-race lint bench fuzz soak soak-batch clean
 
