@@ -18,9 +18,6 @@ import (
 // and a credential for a question.
 const typQuestion = 65107
 
-// claimAsked is what a question asks for; private.
-const claimAsked = -65539
-
 const (
 	// MinNonce is the fewest bytes of the nonce of a question.
 	MinNonce = 12
