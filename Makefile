@@ -10,7 +10,7 @@ export GOFLAGS := $(GOFLAGS) -trimpath
 # Packages in which goroutines meet; their tests run under the race detector.
 RACE := ./keys/... ./audit/... ./trust/... ./store/... ./issuance/... ./verification/... ./registry/csvfile/... ./credential/... ./internal/web/... ./api/... ./work/... ./batchwork ./web/console
 
-.PHONY: fonts help build demo test test-go test-race lint bench fuzz soak soak-batch clean
+.PHONY: fonts help build demo test test-go test-race lint bench fuzz screenshots soak soak-batch clean
 
 help:            ## show this list
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: .*##/ -/'
@@ -53,6 +53,10 @@ fonts:           ## make the fonts of printed certificates anew (Debian: fonts-n
 
 fuzz:            ## every fuzz target for FUZZTIME (default 60s)
 	@scripts/fuzz.sh $(FUZZTIME)
+
+screenshots: setup-test ## pictures of the main pages, made anew into docs/screenshots
+	rm -rf docs/screenshots
+	SANAD_SCREENSHOTS=$(CURDIR)/docs/screenshots $(GO) test -count=1 -run '^TestJourney$$' ./web/console
 
 soak: setup-test ## the nightly numbers of the promises (a night); SANAD_SOAK_SCALE=0.1 takes a tenth
 	@scripts/soak.sh
