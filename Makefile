@@ -10,7 +10,7 @@ export GOFLAGS := $(GOFLAGS) -trimpath
 # Packages in which goroutines meet; their tests run under the race detector.
 RACE := ./keys/... ./audit/... ./trust/... ./store/... ./issuance/... ./verification/... ./registry/csvfile/... ./credential/... ./internal/web/... ./api/... ./work/... ./batchwork ./web/console
 
-.PHONY: fonts help build demo test test-go test-race lint bench fuzz screenshots soak soak-batch clean
+.PHONY: fonts help build web demo test test-go test-race lint bench fuzz screenshots soak soak-batch clean
 
 help:            ## show this list
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: .*##/ -/'

@@ -14,11 +14,11 @@ import (
 	"github.com/chromedp/cdproto/page"
 )
 
-// Picture writes what the window shows to a file: a small PNG of at most 256 colours,
-// the same for the same picture.
+// Picture writes what the window shows of the top of the page to a file, with the focus
+// nowhere: a small PNG of at most 256 colours, the same for the same picture.
 func (p *Page) Picture(path string) {
 	p.t.Helper()
-	Eval[bool](p, "document.fonts.ready.then(() => true)")
+	Eval[bool](p, "document.fonts.ready.then(() => { document.activeElement?.blur(); scrollTo(0, 0); return true })")
 	shot := call(p, page.CaptureScreenshot, page.CaptureScreenshotParams{Format: page.CaptureScreenshotFormatPng}).Data
 	img, err := png.Decode(bytes.NewReader(shot))
 	if err != nil {
