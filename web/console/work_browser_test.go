@@ -80,6 +80,8 @@ func TestWorkInBrowser(t *testing.T) {
 	head.Open(b.front + strings.TrimPrefix(item, "/console"))
 	do(head, `form[action$="/approve"] button`)
 	judge(clerk, "item that is signed", item)
+	judge(clerk, "print", item+"/print")
+	judge(clerk, "print check", "/print-check")
 	for _, l := range []i18n.Language{ar, en} {
 		clerk.Scripts(true)
 		clerk.Language(l.Tag())

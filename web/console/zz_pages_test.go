@@ -29,7 +29,7 @@ func TestZEveryPageWasJudged(t *testing.T) {
 	}
 	chrometest.New(t) // skips where there is no browser
 	// These lead to files, to what scripts read, and to what has no page of its own.
-	files := regexp.MustCompile(`/static/|\.(json|csv|zip|pdf)$|/events$|/print$|^/console/\{[a-z]+\.\.\.\}$`)
+	files := regexp.MustCompile(`/static/|\.(json|csv|zip|pdf)$|/events$|^/console/\{[a-z]+\.\.\.\}$`)
 	b := newBed(t, func(c *console.Config) {
 		c.Work, c.Manage.Batches = &work.Desk{}, &batchwork.Runner{}
 	})
