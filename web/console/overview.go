@@ -178,7 +178,7 @@ func (c *Console) report(r *request, from, to time.Time) (figures.Report, error)
 	rep.Programmes = programmeLines(counts, labels, offices)
 	for _, reason := range append(issuance.Reasons(), issuance.Superseded) {
 		if n := sum[figures.Key{What: figures.Revoked + "." + string(reason)}]; n > 0 {
-			rep.Reasons = append(rep.Reasons, figures.Line{Code: string(reason), Name: r.Lang.Text("manage.reason."+string(reason), nil), N: n})
+			rep.Reasons = append(rep.Reasons, figures.Line{Code: string(reason), Name: r.Lang.Text("manage.reason."+string(reason)+".name", nil), N: n})
 		}
 	}
 	for day := from; !day.After(to); day = day.AddDate(0, 0, 1) {
