@@ -91,7 +91,7 @@ func (e *Endpoints) Routes() []web.Route {
 		routes = append(routes, public("logo", e.path+pathLogo, e.serveLogo))
 	}
 	routes = append(routes, web.Route{
-		Method: http.MethodGet, Pattern: e.path + "/openapi.json", Name: "openapi", Handler: openAPI, Rate: rateRead, Cache: publicFor, AnyOrigin: true,
+		Method: http.MethodGet, Pattern: e.path + "/openapi.json", Name: "openapi", Handler: OpenAPI.Serve, Rate: rateRead, Cache: publicFor, AnyOrigin: true,
 	})
 	// did:web with a path has its document below that path.
 	if e.path == "" {

@@ -204,7 +204,7 @@ func (s *Service) Routes() []web.Route {
 			AnyOrigin: true, Rate: "heavy",
 		},
 		{Method: http.MethodGet, Pattern: "/.well-known/did.json", Name: "did", Handler: s.document, Cache: web.MaxAge(time.Minute), AnyOrigin: true, Rate: "light"},
-		{Method: http.MethodGet, Pattern: "/openapi.json", Name: "openapi", Handler: openAPI, Cache: web.MaxAge(time.Hour), AnyOrigin: true, Rate: "light"},
+		{Method: http.MethodGet, Pattern: "/openapi.json", Name: "openapi", Handler: OpenAPI.Serve, Cache: web.MaxAge(time.Hour), AnyOrigin: true, Rate: "light"},
 	}
 }
 
