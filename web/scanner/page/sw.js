@@ -25,6 +25,16 @@ addEventListener("fetch", (event) => {
   event.respondWith((async () => {
     const cache = await caches.open(version);
     const kept = await cache.match(event.request, { ignoreSearch: true });
-    return kept ?? fetch(event.request);
+    if (!url.pathname.endsWith("/settings.json")) return kept ?? fetch(event.request);
+    // What its operator has set may change while the page stays the same.
+    try {
+      const now = await fetch(event.request, { cache: "no-cache" });
+      if (!now.ok || !now.headers.get("Content-Type")?.startsWith("application/json")) return kept ?? now;
+      await cache.put(event.request, now.clone());
+      return now;
+    } catch (error) {
+      if (kept) return kept;
+      throw error;
+    }
   })());
 });
