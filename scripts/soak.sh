@@ -27,8 +27,24 @@ export SANAD_SOAK_SCALE=$scale
 export SANAD_REQUIRE_STRACE=${SANAD_REQUIRE_STRACE-1} SANAD_REQUIRE_POSTGRES=${SANAD_REQUIRE_POSTGRES-1}
 began=$SECONDS
 commit=$(git rev-parse --short=10 HEAD 2>/dev/null || echo unknown)
-# What the numbers are about: everything but papers and scripts.
-tree=$(git ls-files -co --exclude-standard -z -- ':!*.md' ':!scripts' | LC_ALL=C sort -z | xargs -0 sha256sum 2>/dev/null | sha256sum | cut -c1-16)
+# tree PACKAGE prints a digest of what the numbers of its tests are about: the files
+# of every package of ours that it is built from, and of the programs where its
+# tests start them.
+module=$(go list -m)
+tree() {
+  local about=("$1")
+  case $1 in ./proof | ./interop | ./bench | ./cmd/*) about+=(./cmd/...) ;; esac
+  {
+    echo go.mod
+    echo go.sum
+    find "$1" -maxdepth 1 -name '*_test.go'
+    go list -deps -test -f '{{if .Module}}{{if .Module.Main}}{{.ImportPath}}{{end}}{{end}}' "${about[@]}" |
+      sed -E "s/ .*//; /[._]test\$/d; s#^$module/##; s#^$module\$#.#" | LC_ALL=C sort -u | while read -r directory; do
+      git ls-files -co --exclude-standard -- "$directory" ':!*.md' ':!*.go'
+      find "$directory" -maxdepth 1 -name '*.go' ! -name '*_test.go'
+    done
+  } | LC_ALL=C sort -u | tr '\n' '\0' | xargs -0 sha256sum 2>/dev/null | sha256sum | cut -c1-16
+}
 names=() # of the steps, in their order
 
 # A process that is killed leaves what the kernel has, on whatever file system; a
@@ -48,7 +64,8 @@ since() { printf '%d:%02d' $(((SECONDS - $1) / 3600)) $(((SECONDS - $1) % 3600 /
 # the table, for a night.
 step() {
   [[ "$1" =~ $only ]] || return 0
-  local name
+  local name tree
+  tree=$(tree "$2")
   name=$(echo "$1-$2-$3" | tr -c 'A-Za-z0-9\n' '-' | tr -s '-' | sed 's/^-*//; s/-*$//')
   names+=("$name")
   if [ -f "$out/$name.done" ] && grep -qx "tree $tree scale $scale" "$out/$name.done"; then
@@ -57,11 +74,11 @@ step() {
   fi
   [ "${SANAD_SOAK_TABLE-}" != 1 ] || return 0
   while [ "$(jobs -rp | wc -l)" -ge "$jobs" ]; do wait -n; done
-  run "$name" "$@" &
+  run "$name" "$tree" "$@" &
 }
 
 run() {
-  local name=$out/$1 promises=$2 package=$3 tests=$4 skipped=$5 counts=${6-}
+  local name=$out/$1 tree=$2 promises=$3 package=$4 tests=$5 skipped=$6 counts=${7-}
   local log=$name.log start=$SECONDS night=1 temp=$memory
   rm -f "$name.done"
   case $promises in P01-batch | DB-02) temp= ;; esac # larger than memory, or about disks
