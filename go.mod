@@ -5,6 +5,7 @@ go 1.26.4
 require (
 	codeberg.org/go-pdf/fpdf v0.12.0
 	filippo.io/age v1.3.2
+	filippo.io/nistec v0.0.4
 	github.com/alexedwards/scs/v2 v2.9.0
 	github.com/c2sp/wycheproof v0.0.0-20260902155932-3fa63dd0344a
 	github.com/chromedp/cdproto v0.159.2

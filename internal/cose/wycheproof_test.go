@@ -30,7 +30,8 @@ var waivers = map[string]map[int]string{}
 
 // TestWycheproof runs the signatures of Project Wycheproof through the function
 // that every verification of this package uses. It covers SIG-01 (range of r and
-// s), SIG-02 (a changed sign of s verifies) and SIG-03 (Ed25519 encodings).
+// s), SIG-02 (a changed sign of s verifies) and SIG-03 (Ed25519 encodings). ES256
+// has two ways to verify, by the library and by a table of the key, and takes both.
 func TestWycheproof(t *testing.T) {
 	files := map[keys.Algorithm]string{
 		keys.ES256: "ecdsa_secp256r1_sha256_p1363_test.json",
@@ -41,11 +42,14 @@ func TestWycheproof(t *testing.T) {
 		t.Errorf("%d files for %d algorithms", len(files), len(keys.Algorithms()))
 	}
 	for alg, file := range files {
-		t.Run(string(alg), func(t *testing.T) { runWycheproof(t, alg, file) })
+		t.Run(string(alg), func(t *testing.T) { runWycheproof(t, alg, file, false) })
+		if alg == keys.ES256 {
+			t.Run("ES256 by tables", func(t *testing.T) { runWycheproof(t, alg, file, true) })
+		}
 	}
 }
 
-func runWycheproof(t *testing.T, alg keys.Algorithm, file string) {
+func runWycheproof(t *testing.T, alg keys.Algorithm, file string, table bool) {
 	b, err := fs.ReadFile(wycheproof.TestVectors, file)
 	if err != nil {
 		t.Fatal(err)
@@ -72,6 +76,14 @@ func runWycheproof(t *testing.T, alg keys.Algorithm, file string) {
 	var accepted, refused, waived int
 	for _, group := range doc.TestGroups {
 		pub := publicKey(t, alg, group.PublicKey.Uncompressed, group.PublicKey.PK)
+		for range 1000 {
+			if !table || pub.Table() != nil {
+				break
+			}
+		}
+		if table && pub.Table() == nil {
+			t.Fatal("the key got no table")
+		}
 		for _, test := range group.Tests {
 			err := cose.VerifyBytes(alg, pub, test.Message, test.Sig)
 			if err == nil {
