@@ -1,7 +1,6 @@
 package oid4vci
 
 import (
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -236,20 +235,6 @@ func (c *proofChecker) signer(t *token, attested *KeyAttestation) (keys.PublicKe
 		}
 	}
 	return keys.PublicKey{}, first
-}
-
-// certificateKey is the key that a certificate names. The chain says nothing about the
-// holder and is not looked at.
-func certificateKey(der []byte) (keys.PublicKey, error) {
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		return keys.PublicKey{}, refuse(InvalidProof, ErrKey, "a key proof whose x5c is no certificate")
-	}
-	key, err := keys.PublicKeyOf(cert.PublicKey)
-	if err != nil {
-		return keys.PublicKey{}, refuse(InvalidProof, ErrKey, "a key proof whose certificate has a key of another kind")
-	}
-	return key, nil
 }
 
 // says checks the claims of a key proof.

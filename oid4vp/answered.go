@@ -1,7 +1,6 @@
 package oid4vp
 
 import (
-	"fmt"
 	"slices"
 
 	"github.com/sanad-id/sanad/credential/sdjwt"
@@ -127,20 +126,4 @@ func (p *Presented) shortClaim(c *CredentialQuery, found []FoundClaim) (*ClaimQu
 }
 
 // PathText is a path for people, such as address.street or degrees[*].type.
-func PathText(path sdjwt.Path) string {
-	s := ""
-	for i, step := range path {
-		switch step := step.(type) {
-		case string:
-			if i > 0 {
-				s += "."
-			}
-			s += step
-		case int:
-			s += fmt.Sprintf("[%d]", step)
-		default:
-			s += "[*]"
-		}
-	}
-	return s
-}
+func PathText(path sdjwt.Path) string { return path.Text() }

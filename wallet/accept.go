@@ -61,7 +61,7 @@ func (a *Agent) newPending(g *Grant, o Offered) (*Pending, error) {
 			ID: id, Issuer: g.p.meta.Issuer, Configuration: o.Configuration, Format: o.Format, Type: o.Type,
 			Names: o.Names, IssuerNames: issuer, Labels: map[string]map[string]string{}, Accepted: a.now(),
 		},
-		Token: string(g.token.AccessToken), Session: g.session.der, ClientID: g.client, Anchor: g.p.Issuer.Anchor,
+		Token: string(g.token.AccessToken), Session: g.session.key, ClientID: g.client, Anchor: g.p.Issuer.Anchor,
 	}
 	for _, c := range o.Claims {
 		w.Held.Labels[c.Path] = c.Labels
@@ -75,11 +75,11 @@ func (a *Agent) newPending(g *Grant, o Offered) (*Pending, error) {
 		return nil, refuse(NotUsable, "the issuer did not grant %s", o.Configuration)
 	}
 	for range max(1, min(a.cfg.Copies, g.p.meta.BatchSize)) {
-		der, _, err := NewKey()
+		handle, _, err := a.cfg.Keys.New()
 		if err != nil {
 			return nil, err
 		}
-		w.Held.Copies = append(w.Held.Copies, Copy{Key: der})
+		w.Held.Copies = append(w.Held.Copies, Copy{Key: handle})
 	}
 	return w, nil
 }
@@ -122,7 +122,7 @@ func (a *Agent) request(ctx context.Context, m *oid4vci.IssuerMetadata, s *sessi
 		r.Configuration = w.Held.Configuration
 	}
 	for i := range w.Held.Copies {
-		key, err := w.Held.Copies[i].Signer()
+		key, err := a.cfg.Keys.Signer(w.Held.Copies[i].Key)
 		if err != nil {
 			return err
 		}
@@ -240,7 +240,7 @@ func (a *Agent) Poll(ctx context.Context, w Pending) (ready *Held, err error) {
 	if m.DeferredEndpoint == "" {
 		return nil, refuse(BadMessage, "the issuer cannot be asked again")
 	}
-	s, err := restoreSession(w.Session)
+	s, err := a.restoreSession(w.Session)
 	if err != nil {
 		return nil, err
 	}

@@ -3,7 +3,6 @@ package wallet
 import (
 	"context"
 	"crypto/rand"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -12,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/sanad-id/sanad/did"
 	"github.com/sanad-id/sanad/oid4vci"
 	"github.com/sanad-id/sanad/trust"
 )
@@ -60,13 +58,16 @@ func (a Answer) header(name string) string {
 
 // Config is what an Agent needs. Fields without "optional" must be set.
 type Config struct {
-	Wallet *Wallet
+	Wallet Keeper
 	Sender Sender
+	// Keys makes the keys that credentials are bound to, and signs with them. Optional;
+	// [SoftwareKeys], but for a browser, where it must be set.
+	Keys Keyring
 	// Trust is the trust bundle: the issuers and verifiers that it names are known.
 	// Optional.
 	Trust *trust.Bundle
 	// Roots are those under which issuers and verifiers have certificates. Optional.
-	Roots []*x509.Certificate
+	Roots []Root
 	// UnknownIssuers also takes credentials of issuers that neither the bundle nor a
 	// certificate vouches for. Optional.
 	UnknownIssuers bool
@@ -104,6 +105,11 @@ func NewAgent(c Config) (*Agent, error) {
 		return nil, errors.New("wallet: Config.Wallet is not set")
 	case c.Sender == nil:
 		return nil, errors.New("wallet: Config.Sender is not set")
+	}
+	if c.Keys == nil {
+		if c.Keys = defaultKeys(); c.Keys == nil {
+			return nil, errors.New("wallet: Config.Keys is not set")
+		}
 	}
 	if c.ClientID == "" {
 		c.ClientID = DefaultClientID
@@ -328,18 +334,6 @@ func accepted(accept, contentType string) bool {
 		}
 	}
 	return accept == ""
-}
-
-// resolver resolves the DIDs of verifiers.
-func (a *Agent) resolver() did.Resolver {
-	var local []string
-	if a.cfg.LoopbackHTTP {
-		local = []string{"localhost", "127.0.0.1"}
-	}
-	return did.New(did.Config{LocalHosts: local, Fetch: func(ctx context.Context, address string) ([]byte, error) {
-		answer, err := a.document(ctx, address, strings.Join(did.MediaTypes, ", "), 256<<10)
-		return answer.Body, err
-	}})
 }
 
 // mediaType is a content type without its parameters, in lower case.

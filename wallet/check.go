@@ -10,8 +10,6 @@ import (
 	"github.com/sanad-id/sanad/credential"
 	"github.com/sanad-id/sanad/credential/sdjwt"
 	"github.com/sanad-id/sanad/keys"
-	"github.com/sanad-id/sanad/keys/chain"
-	"github.com/sanad-id/sanad/oid4vp"
 )
 
 // check holds the credentials that came against what was asked for, as a careful wallet
@@ -39,7 +37,7 @@ func (a *Agent) check(ctx context.Context, h Held, came []string) (*Held, error)
 			return nil, refuse(OtherType, "%q", p.Credential.Type)
 		}
 		i := slices.IndexFunc(h.Copies, func(c Copy) bool {
-			s, err := c.Signer()
+			s, err := a.cfg.Keys.Signer(c.Key)
 			return err == nil && p.Credential.Holder != nil && s.Key().Public.Equal(*p.Credential.Holder)
 		})
 		if i < 0 || slices.ContainsFunc(kept, func(c Copy) bool { return string(c.Key) == string(h.Copies[i].Key) }) {
@@ -110,11 +108,11 @@ func (a *Agent) issuerKeys(ctx context.Context, h Held, p *sdjwt.Parsed) (keysOf
 		return nil, refuse(OtherCredentialIssuer, "%q", iss)
 	}
 	if len(p.X5C) > 0 && len(a.cfg.Roots) > 0 {
-		leaf, err := chain.Verify(p.X5C, a.cfg.Roots, a.now(), chain.Want{Purpose: keys.Credential, URI: h.Issuer})
+		leaf, err := a.certify(p.X5C, keys.Credential, h.Issuer)
 		if err != nil {
 			return nil, because(BadSignature, err)
 		}
-		return keysOf{leaf.Key}, nil
+		return keysOf{leaf.key}, nil
 	}
 	if iss == "" {
 		return nil, refuse(BadSignature, "the credential names its issuer by a certificate only, and there are no roots")
@@ -188,12 +186,12 @@ func (a *Agent) describe(ctx context.Context, h *Held, p *sdjwt.Parsed) error {
 	}
 	for _, c := range m.Claims {
 		for _, d := range c.Display {
-			labels := h.Labels[oid4vp.PathText(c.Path)]
+			labels := h.Labels[c.Path.Text()]
 			set(&labels, d.Locale, d.Label)
 			if h.Labels == nil {
 				h.Labels = map[string]map[string]string{}
 			}
-			h.Labels[oid4vp.PathText(c.Path)] = labels
+			h.Labels[c.Path.Text()] = labels
 		}
 	}
 	return nil

@@ -1,16 +1,11 @@
 package wallet
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/x509"
-	"errors"
-	"fmt"
 	"strings"
 	"time"
 
-	"github.com/sanad-id/sanad/keys"
+	"github.com/sanad-id/sanad/credential"
 )
 
 // A Held credential is one that an issuer gave, in as many copies as there are keys.
@@ -27,7 +22,7 @@ type Held struct {
 	Format string `json:"format"`
 	Type   string `json:"type"`
 	// Names are the names of the type for people by language, IssuerNames those of the
-	// issuer, Labels those of claims by path as oid4vp.PathText writes it.
+	// issuer, Labels those of claims by path as sdjwt.Path.Text writes it.
 	Names       map[string]string            `json:"names,omitempty"`
 	IssuerNames map[string]string            `json:"issuer_names,omitempty"`
 	Labels      map[string]map[string]string `json:"labels,omitempty"`
@@ -43,7 +38,8 @@ type Held struct {
 type Copy struct {
 	// Credential is the credential as the issuer sent it.
 	Credential string `json:"credential"`
-	// Key is the private key in PKCS #8.
+	// Key is what its keyring knows the key by: with [SoftwareKeys] the private key in
+	// PKCS #8.
 	Key []byte `json:"key"`
 	// Shown counts how often it was presented, or about to be: it is raised first.
 	Shown int `json:"shown"`
@@ -64,42 +60,9 @@ func (h *Held) Fresh() int {
 	return best
 }
 
-// Signer returns the signer of the copy's key.
-func (c *Copy) Signer() (keys.Signer, error) { return holderSigner(c.Key) }
-
-// NewKey makes a key for a copy and returns it in PKCS #8, with its signer.
-func NewKey() ([]byte, keys.Signer, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return nil, nil, err
-	}
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return nil, nil, err
-	}
-	s, err := holderSigner(der)
-	return der, s, err
-}
-
-func holderSigner(der []byte) (keys.Signer, error) {
-	parsed, err := x509.ParsePKCS8PrivateKey(der)
-	if err != nil {
-		return nil, fmt.Errorf("%w: a key cannot be read", ErrCorrupt)
-	}
-	private, ok := parsed.(*ecdsa.PrivateKey)
-	if !ok {
-		return nil, fmt.Errorf("%w: a key of another kind", ErrCorrupt)
-	}
-	public, err := keys.NewPublicKey(keys.ES256, &private.PublicKey)
-	if err != nil {
-		return nil, errors.Join(ErrCorrupt, err)
-	}
-	// A wallet's key has no life cycle: it works as long as its credential does.
-	always := time.Unix(0, 0).UTC()
-	return keys.NewSigner(keys.Key{
-		Public: public, Purpose: keys.Holder, State: keys.Active, Created: always, Published: always, SignFrom: always,
-		SignUntil: time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC),
-	}, private)
+// usable reports whether a credential is within its dates.
+func usable(c *credential.Verified, now time.Time) bool {
+	return (c.Expires.IsZero() || now.Before(c.Expires)) && (c.NotBefore.IsZero() || !now.Before(c.NotBefore))
 }
 
 // An Entry says what was shared with whom, or what else was done. It never holds a

@@ -139,7 +139,7 @@ func (a *Agent) checkCards(ctx context.Context, h Held, came []string) (*Held, e
 			return nil, refuse(OtherType, "%q", p.Type)
 		}
 		i := slices.IndexFunc(h.Copies, func(c Copy) bool {
-			s, err := c.Signer()
+			s, err := a.cfg.Keys.Signer(c.Key)
 			return err == nil && p.Holder != nil && s.Key().Public.Equal(*p.Holder)
 		})
 		if i < 0 || slices.ContainsFunc(kept, func(c Copy) bool { return string(c.Key) == string(h.Copies[i].Key) }) {
@@ -268,7 +268,7 @@ func (a *Agent) LiveCode(h *Held, i int, claims []string, p cwt.Proof) (string, 
 	if err != nil {
 		return "", err
 	}
-	signer, err := h.Copies[i].Signer()
+	signer, err := a.cfg.Keys.Signer(h.Copies[i].Key)
 	if err != nil {
 		return "", err
 	}

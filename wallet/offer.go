@@ -6,10 +6,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sanad-id/sanad/credential/sdjwt"
 	"github.com/sanad-id/sanad/keys"
-	"github.com/sanad-id/sanad/keys/chain"
 	"github.com/sanad-id/sanad/oid4vci"
-	"github.com/sanad-id/sanad/oid4vp"
 )
 
 // A Proposal is an offer as the person is asked about it.
@@ -168,17 +167,16 @@ func (a *Agent) signedMetadata(token, id string) (*oid4vci.IssuerMetadata, Party
 			why = errNoChain
 			return nil, nil
 		}
-		want := chain.Want{Purpose: keys.Metadata, URI: id}
-		leaf, err := chain.Verify(h.X5C, a.cfg.Roots, a.now(), want)
+		leaf, err := a.certify(h.X5C, keys.Metadata, id)
 		if err != nil {
 			why = because(MetadataSigner, err)
 			return nil, nil
 		}
-		party.Vouched, party.Anchor = ByCertificate, leaf.Anchor.Subject.CommonName
-		if name := leaf.Certificate.Subject.CommonName; name != "" {
-			party.Names = map[string]string{"en": name}
+		party.Vouched, party.Anchor = ByCertificate, leaf.anchor
+		if leaf.name != "" {
+			party.Names = map[string]string{"en": leaf.name}
 		}
-		return []keys.PublicKey{leaf.Key}, nil
+		return []keys.PublicKey{leaf.key}, nil
 	})
 	switch {
 	case why != nil:
@@ -198,7 +196,7 @@ func (p *Proposal) choose() error {
 		}
 		o := Offered{Configuration: id, Format: c.Format, Type: c.Type, Names: names(c.Display)}
 		for _, claim := range c.Claims {
-			o.Claims = append(o.Claims, OfferedClaim{oid4vp.PathText(claim.Path), names(claim.Display)})
+			o.Claims = append(o.Claims, OfferedClaim{sdjwt.Path(claim.Path).Text(), names(claim.Display)})
 		}
 		p.Credentials = append(p.Credentials, o)
 	}

@@ -1,3 +1,5 @@
+//go:build !js
+
 package wallet
 
 import (
@@ -334,11 +336,6 @@ func (a *Agent) match(q *Inquiry) error {
 	return nil
 }
 
-// usable reports whether a credential is within its dates.
-func usable(c *credential.Verified, now time.Time) bool {
-	return (c.Expires.IsZero() || now.Before(c.Expires)) && (c.NotBefore.IsZero() || !now.Before(c.NotBefore))
-}
-
 // ask is one credential query for the person.
 func (q *Inquiry) ask(m *oid4vp.QueryMatch) Ask {
 	ask := Ask{Query: m.Query.ID, Types: m.Query.Types, Optional: len(q.match.Sets) > 0, Options: []Option{}}
@@ -499,7 +496,7 @@ func (a *Agent) Present(ctx context.Context, q *Inquiry, chosen []Choice) (next 
 // the issuer revoked or suspended what was shown.
 func (a *Agent) explain(ctx context.Context, q *Inquiry, choices []oid4vp.Choice) error {
 	for _, c := range choices {
-		h, err := a.cfg.Wallet.Get(q.held[c.Credential].held.ID)
+		h, err := a.heldNow(q.held[c.Credential].held.ID)
 		if err != nil {
 			return err
 		}
@@ -535,7 +532,7 @@ func (a *Agent) reply(answer Answer) (string, error) {
 // show makes one presentation. It counts the copy and writes the log first.
 func (a *Agent) show(q *Inquiry, c oid4vp.Choice, data []oid4vp.TransactionData) (string, error) {
 	s := q.held[c.Credential]
-	signer, err := s.held.Copies[s.copy].Signer()
+	signer, err := a.cfg.Keys.Signer(s.held.Copies[s.copy].Key)
 	if err != nil {
 		return "", err
 	}
@@ -578,4 +575,30 @@ func (a *Agent) Decline(ctx context.Context, q *Inquiry) (next string, err error
 		return "", err
 	}
 	return a.reply(answer)
+}
+
+// resolver resolves the DIDs of verifiers.
+func (a *Agent) resolver() did.Resolver {
+	var local []string
+	if a.cfg.LoopbackHTTP {
+		local = []string{"localhost", "127.0.0.1"}
+	}
+	return did.New(did.Config{LocalHosts: local, Fetch: func(ctx context.Context, address string) ([]byte, error) {
+		answer, err := a.document(ctx, address, strings.Join(did.MediaTypes, ", "), 256<<10)
+		return answer.Body, err
+	}})
+}
+
+// heldNow is a credential as it is kept now: somebody may have changed it meanwhile.
+func (a *Agent) heldNow(id string) (Held, error) {
+	all, err := a.cfg.Wallet.Held()
+	if err != nil {
+		return Held{}, err
+	}
+	for _, h := range all {
+		if h.ID == id {
+			return h, nil
+		}
+	}
+	return Held{}, ErrNotHeld
 }

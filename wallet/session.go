@@ -12,25 +12,25 @@ import (
 // A session is the key that tokens are bound to, with the last nonce of each server
 // (RFC 9449 section 8.2: those of the two servers are different ones).
 type session struct {
-	der    []byte
+	key    []byte // as the keyring knows it
 	signer keys.Signer
 	nonces map[string]string
 }
 
 func (a *Agent) newSession() (*session, error) {
-	der, signer, err := NewKey()
+	key, signer, err := a.cfg.Keys.New()
 	if err != nil {
 		return nil, err
 	}
-	return &session{der, signer, map[string]string{}}, nil
+	return &session{key, signer, map[string]string{}}, nil
 }
 
-func restoreSession(der []byte) (*session, error) {
-	signer, err := holderSigner(der)
+func (a *Agent) restoreSession(key []byte) (*session, error) {
+	signer, err := a.cfg.Keys.Signer(key)
 	if err != nil {
 		return nil, err
 	}
-	return &session{der, signer, map[string]string{}}, nil
+	return &session{key, signer, map[string]string{}}, nil
 }
 
 // post sends a POST with a DPoP proof, at a resource server with the access token. If

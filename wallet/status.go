@@ -10,7 +10,6 @@ import (
 	"github.com/sanad-id/sanad/credential/status"
 	"github.com/sanad-id/sanad/internal/jose"
 	"github.com/sanad-id/sanad/keys"
-	"github.com/sanad-id/sanad/keys/chain"
 )
 
 // Status asks the issuer's status list about a credential, copy by copy, and notes in the
@@ -79,11 +78,11 @@ func (a *Agent) statusKeys(ctx context.Context, h Held, token string) ([]keys.Pu
 		return nil, err
 	}
 	if len(m.X5C) > 0 && len(a.cfg.Roots) > 0 {
-		leaf, err := chain.Verify(m.X5C, a.cfg.Roots, a.now(), chain.Want{Purpose: keys.StatusList, URI: h.Issuer})
+		leaf, err := a.certify(m.X5C, keys.StatusList, h.Issuer)
 		if err != nil {
 			return nil, err
 		}
-		return []keys.PublicKey{leaf.Key}, nil
+		return []keys.PublicKey{leaf.key}, nil
 	}
 	u, err := url.Parse(h.Issuer)
 	if err != nil {

@@ -12,6 +12,25 @@ import (
 // pointer of OpenID4VP 1.0 section 7 and of SD-JWT VC type metadata).
 type Path []any
 
+// Text is the path for people, such as address.street or degrees[*].type.
+func (p Path) Text() string {
+	s := ""
+	for i, step := range p {
+		switch step := step.(type) {
+		case string:
+			if i > 0 {
+				s += "."
+			}
+			s += step
+		case int:
+			s += fmt.Sprintf("[%d]", step)
+		default:
+			s += "[*]"
+		}
+	}
+	return s
+}
+
 // check refuses a path that can point at nothing.
 func (p Path) check() error {
 	if len(p) == 0 {

@@ -149,7 +149,7 @@ func verifierOf(alg keys.Algorithm, pub keys.PublicKey) (gocose.Verifier, error)
 
 // sign makes one signature over the bytes message.
 func sign(rnd io.Reader, s keys.Signer, alg keys.Algorithm, message []byte) ([]byte, error) {
-	signer, err := gocose.NewSigner(gocose.Algorithm(alg.COSE()), withOptions{s, alg.Hash()})
+	signer, err := gocose.NewSigner(gocose.Algorithm(alg.COSE()), withOptions{s, alg.Hash(), message})
 	if err != nil {
 		return nil, fmt.Errorf("cose: %v", err)
 	}
@@ -165,13 +165,18 @@ func sign(rnd io.Reader, s keys.Signer, alg keys.Algorithm, message []byte) ([]b
 }
 
 // withOptions names the hash to the signer. The library passes none, and signers
-// in hardware ask for it.
+// in hardware ask for it. A signer that hashes for itself, as the keys of a browser do,
+// gets the message.
 type withOptions struct {
 	keys.Signer
-	hash crypto.Hash
+	hash    crypto.Hash
+	message []byte
 }
 
 // Sign implements [crypto.Signer].
 func (w withOptions) Sign(rnd io.Reader, digest []byte, _ crypto.SignerOpts) ([]byte, error) {
+	if device, ok := w.Signer.(crypto.MessageSigner); ok {
+		return device.SignMessage(rnd, w.message, w.hash)
+	}
 	return w.Signer.Sign(rnd, digest, w.hash)
 }

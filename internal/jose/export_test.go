@@ -9,3 +9,14 @@ func ParseAnyType(token string) (*Message, error) { return parse(token, Expect{}
 func VerifyBytes(alg keys.Algorithm, pub keys.PublicKey, message, signature []byte) error {
 	return verify(alg, pub, message, signature)
 }
+
+// The standard library's side, which browsers are built from.
+var (
+	PlainSeal     = plainSeal
+	PlainVerified = plainVerified
+)
+
+// PlainUnseal is plainUnseal with the key of a test.
+func PlainUnseal(token string, key *DecryptionKey) ([]byte, error) {
+	return plainUnseal(token, key.key())
+}

@@ -17,6 +17,9 @@
 // x5u, zip, a jwk that nobody asked for, a type other than the expected one, MACs and
 // "none", JSON serialisations and everything in unusual base64.
 //
+// In a browser (GOOS=js) the standard library takes its place: jwx brings an HTTP client
+// and what that needs, which is more than all of our own code there.
+//
 // Left to others: whose key it is, what a kid or a certificate chain leads to, and
 // whether a key may be used for this purpose ([keys.CheckSigner] is the caller's).
 //
@@ -25,14 +28,13 @@
 package jose
 
 import (
+	"crypto"
 	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
 	"strconv"
 
-	"github.com/lestrrat-go/jwx/v2/jwa"
-	"github.com/lestrrat-go/jwx/v2/jws"
 	"golang.org/x/crypto/cryptobyte"
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 
@@ -65,20 +67,9 @@ var (
 // MaxToken is the most bytes of a token unless the caller allows another number.
 const MaxToken = 64 << 10
 
-// verifiers are those of the library, one for each algorithm we accept. They hold no
-// key and can be used from several goroutines.
-var verifiers = map[keys.Algorithm]jws.Verifier{}
-
-func init() {
-	for ours, theirs := range map[keys.Algorithm]jwa.SignatureAlgorithm{
-		keys.ES256: jwa.ES256, keys.ES384: jwa.ES384, keys.EdDSA: jwa.EdDSA,
-	} {
-		v, err := jws.NewVerifier(theirs)
-		if err != nil {
-			panic("jose: internal error: " + err.Error())
-		}
-		verifiers[ours] = v
-	}
+// carried reports whether alg is one of those that this package signs and verifies.
+func carried(alg keys.Algorithm) bool {
+	return alg == keys.ES256 || alg == keys.ES384 || alg == keys.EdDSA
 }
 
 // verify checks one signature over the bytes message. Every signature of the
@@ -86,8 +77,7 @@ func init() {
 func verify(alg keys.Algorithm, pub keys.PublicKey, message, signature []byte) error {
 	// A PublicKey fits one algorithm only: its curve was checked against it. The
 	// library accepts any curve for any ECDSA algorithm.
-	v, ok := verifiers[alg]
-	if !ok || pub.Algorithm() != alg {
+	if !carried(alg) || pub.Algorithm() != alg {
 		return fmt.Errorf("%w: a key for %q, expected %q", ErrAlgorithm, pub.Algorithm(), alg)
 	}
 	if len(signature) == 0 {
@@ -103,25 +93,20 @@ func verify(alg keys.Algorithm, pub keys.PublicKey, message, signature []byte) e
 		}
 		return nil
 	}
-	if v.Verify(message, signature, pub.Crypto()) != nil {
+	if !verified(alg, pub, message, signature) {
 		return ErrSignature
 	}
 	return nil
 }
 
 // sign makes one signature over the bytes message. Signers are devices that answer
-// as [crypto.Signer] says, so that there is nothing for the library to do.
+// as [crypto.Signer] says, so that there is nothing for the library to do. One that is a
+// [crypto.MessageSigner], as the keys of a browser are, hashes the message itself.
 func sign(rnd io.Reader, s keys.Signer, alg keys.Algorithm, message []byte) ([]byte, error) {
-	if _, ok := verifiers[alg]; !ok {
+	if !carried(alg) {
 		return nil, fmt.Errorf("%w: a key for %q", ErrAlgorithm, alg)
 	}
-	digest := message // of EdDSA, which hashes it itself
-	if h := alg.Hash(); h != 0 {
-		w := h.New()
-		w.Write(message)
-		digest = w.Sum(make([]byte, 0, maxHash))
-	}
-	sig, err := s.Sign(rnd, digest, alg.Hash())
+	sig, err := signMessage(rnd, s, alg, message)
 	if err == nil && alg != keys.EdDSA {
 		sig, err = fixedLength(sig, alg.SignatureSize()/2)
 	}
@@ -133,6 +118,19 @@ func sign(rnd io.Reader, s keys.Signer, alg keys.Algorithm, message []byte) ([]b
 		return nil, fmt.Errorf("jose: sign: the signer returned %d bytes, want %d", len(sig), alg.SignatureSize())
 	}
 	return sig, nil
+}
+
+func signMessage(rnd io.Reader, s keys.Signer, alg keys.Algorithm, message []byte) ([]byte, error) {
+	if device, ok := s.(crypto.MessageSigner); ok {
+		return device.SignMessage(rnd, message, alg.Hash())
+	}
+	digest := message // of EdDSA, which hashes it itself
+	if h := alg.Hash(); h != 0 {
+		w := h.New()
+		w.Write(message)
+		digest = w.Sum(make([]byte, 0, maxHash))
+	}
+	return s.Sign(rnd, digest, alg.Hash())
 }
 
 // maxHash is the most bytes of a hash that is signed: SHA-384.

@@ -77,6 +77,49 @@ func TestEncryptAndDecrypt(t *testing.T) {
 	}
 }
 
+// TestPlain: what a browser encrypts and opens with the standard library is what the
+// library opens and encrypts, and a change anywhere is noticed.
+func TestPlain(t *testing.T) {
+	for _, enc := range []jose.Encryption{jose.A128GCM, jose.A256GCM} {
+		k := decryptionKey(t)
+		token, err := jose.PlainSeal([]byte("content"), k.Public(), enc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := jose.Decrypt(token, wanted(k)); err != nil || string(got) != "content" {
+			t.Errorf("%s from a browser: %q, %v", enc, got, err)
+		}
+		theirs, err := jose.Encrypt([]byte("content"), k.Public(), enc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, token := range []string{token, theirs} {
+			if got, err := jose.PlainUnseal(token, k); err != nil || string(got) != "content" {
+				t.Errorf("%s in a browser: %q, %v", enc, got, err)
+			}
+			if got, err := jose.PlainUnseal(token, decryptionKey(t)); err == nil {
+				t.Errorf("%s with another key: %q", enc, got)
+			}
+			parts := strings.Split(token, ".")
+			for i := range parts {
+				if parts[i] == "" {
+					continue
+				}
+				spoiled := append([]string{}, parts...)
+				b, err := base64.RawURLEncoding.DecodeString(parts[i])
+				if err != nil {
+					t.Fatal(err)
+				}
+				b[len(b)/2] ^= 1
+				spoiled[i] = base64.RawURLEncoding.EncodeToString(b)
+				if got, err := jose.PlainUnseal(strings.Join(spoiled, "."), k); err == nil {
+					t.Errorf("%s with part %d changed: %q", enc, i, got)
+				}
+			}
+		}
+	}
+}
+
 // TestDecryptionKeyDoesNotPrint tries every way of printing.
 func TestDecryptionKeyDoesNotPrint(t *testing.T) {
 	k := decryptionKey(t)
@@ -219,6 +262,9 @@ func TestWycheproofJWE(t *testing.T) {
 		}
 		for _, tt := range g.Tests {
 			got, err := jose.Decrypt(tt.JWE, wanted(k))
+			if plain, wrong := jose.PlainUnseal(tt.JWE, k); err == nil && (wrong != nil || string(plain) != string(got)) {
+				t.Errorf("%d in a browser: %x, %v", tt.TcID, plain, wrong)
+			}
 			carried := strings.HasSuffix(tt.Comment, "EcdhEsA128Gcm") || strings.HasSuffix(tt.Comment, "EcdhEsA256Gcm")
 			if want := tt.Result == "valid" && carried; (err == nil) != want {
 				t.Errorf("json_web_encryption_test.json %d %s %s: %v, %s", tt.TcID, g.Comment, tt.Comment, err, tt.Result)

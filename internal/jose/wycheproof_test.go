@@ -141,6 +141,9 @@ func TestWycheproofSignatures(t *testing.T) {
 				if (err == nil) != (tt.Result == "valid") {
 					t.Errorf("%s %d %s: %v, want %s", file, tt.TcID, tt.Comment, err, tt.Result)
 				}
+				if len(tt.Sig) == alg.SignatureSize() && jose.PlainVerified(alg, pub, tt.Msg, tt.Sig) != (err == nil) {
+					t.Errorf("%s %d %s: a browser decides otherwise than %v", file, tt.TcID, tt.Comment, err)
+				}
 				if err == nil {
 					accepted++
 				} else {
