@@ -3,6 +3,8 @@ package verifier
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"time"
 )
 
 // Deliver sends the webhooks that are due.
@@ -21,3 +23,17 @@ func (s *Service) Queued(ctx context.Context) int {
 	}
 	return n
 }
+
+// MaxFailing is the most failing webhooks of one policy in one queue.
+const MaxFailing = maxFailing
+
+// AddFailed puts a webhook that has failed into the first queue.
+func (s *Service) AddFailed(ctx context.Context, n int, policy string) error {
+	return s.add(ctx, hook{Handle: fmt.Sprintf("0 number %d", n), Policy: policy, Since: s.Now().Unix(), Tries: 1, Next: s.Now().Add(hookPause).Unix()})
+}
+
+// LookAround looks at what ages.
+func (s *Service) LookAround(ctx context.Context) { s.watch(ctx) }
+
+// Pause is how long an updater waits after so many rounds that brought nothing.
+func (u *Updater) Pause(failures int) (time.Duration, error) { return u.pause(failures) }

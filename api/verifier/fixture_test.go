@@ -234,6 +234,8 @@ type scene struct {
 	clock   atomic.Int64 // nanoseconds beyond now
 	bundle  atomic.Pointer[trust.Bundle]
 	problem string
+	alarmTo string            // who is told that something ages
+	sources []verifier.Source // how updates went
 
 	signature oid4vp.Signature
 	holder    keys.Signer
@@ -302,14 +304,15 @@ func (s *scene) serve(t testing.TB, keys ...verifier.APIKey) *verifier.Service {
 	service, err := verifier.New(verifier.Config{
 		URL: "https://verifier.example", Prefix: oid4vp.X509Hash, Signature: func(time.Time) (oid4vp.Signature, error) { return s.signature, nil },
 		Policies: parsed(t), Once: s.db, COSE: codes{}, Keys: keys, Poster: s.posts, Metrics: metrics, Log: log, Now: s.now, Watch: 5 * time.Millisecond,
-		Trust: func() (*trust.Bundle, string) { return s.bundle.Load(), s.problem },
+		Trust: func() (*trust.Bundle, string) { return s.bundle.Load(), s.problem }, Alarm: s.alarmTo, Release: "v1.2.3",
+		Updates: func() []verifier.Source { return s.sources },
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	generous := web.Rate{Requests: 1 << 20, Per: time.Second, Burst: 1 << 20}
 	s.server, err = web.Listen(t.Context(), web.Config{
-		Addr: "127.0.0.1:0", Private: "127.0.0.1:0", DevHTTP: true, Log: log, Metrics: metrics, Ready: service.Ready(),
+		Addr: "127.0.0.1:0", Private: "127.0.0.1:0", DevHTTP: true, Log: log, Metrics: metrics, Ready: service.Ready(), Degraded: service.Degraded,
 		Rates: map[string]web.Rate{web.DefaultRate: generous, "heavy": generous, "light": generous},
 	}, service.Routes())
 	if err != nil {

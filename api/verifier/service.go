@@ -84,6 +84,13 @@ type Config struct {
 	Keys []APIKey
 	// Poster sends webhooks. It must be set if a policy has one.
 	Poster Poster
+	// Updates says how the sources of trust bundles did. Optional.
+	Updates func() []Source
+	// Release is the version of the program, for the status page. Optional.
+	Release string
+	// Alarm is an https address that is told when something ages that verdicts rest on.
+	// Optional; Poster must be set with it.
+	Alarm string
 	// Metrics and Log are those of the server.
 	Metrics *web.Metrics
 	Log     *slog.Logger
@@ -101,6 +108,8 @@ type Service struct {
 	host     string
 	verdicts *web.Counter
 	hooks    *web.Counter
+
+	levels map[string]Level // that were told, by what; of watch
 
 	mu     sync.Mutex
 	newest time.Time // the newest date that was verified
@@ -135,6 +144,9 @@ func New(c Config) (*Service, error) {
 			return nil, fmt.Errorf("verifier: policy %s: Config.Poster is not set", p.ID)
 		}
 	}
+	if c.Alarm != "" && (checkAddress(c.Alarm) != nil || c.Poster == nil) {
+		return nil, errors.New("verifier: Config.Alarm is not an address https://HOST/PATH, or Config.Poster is not set")
+	}
 	for _, k := range c.Keys {
 		for _, id := range k.Policies {
 			if c.Policies[id] == nil {
@@ -152,11 +164,13 @@ func New(c Config) (*Service, error) {
 	for _, v := range verification.Verdicts() {
 		words = append(words, string(v))
 	}
-	return &Service{
-		Config: c, host: u.Hostname(),
+	s := &Service{
+		Config: c, host: u.Hostname(), levels: map[string]Level{},
 		verdicts: c.Metrics.Counter("verifier_verdicts_total", "Verdicts on answers of wallets and on proofs.", "verdict", append(words, "refused")...),
 		hooks:    c.Metrics.Counter("verifier_webhooks_total", "Webhooks by what became of them.", "outcome", "delivered", "retried", "given_up"),
-	}, nil
+	}
+	s.figures()
+	return s, nil
 }
 
 func first[T ~string](a, b T) T {
@@ -203,6 +217,7 @@ func (s *Service) Routes() []web.Route {
 			Method: http.MethodPost, Pattern: "/response/{id}", Name: "response", MaxBody: maxForm, Media: []string{web.MediaForm}, Handler: s.respond,
 			AnyOrigin: true, Rate: "heavy",
 		},
+		{Method: http.MethodGet, Pattern: "/status", Name: "status", Handler: s.page, Query: true, Rate: "light"},
 		{Method: http.MethodGet, Pattern: "/.well-known/did.json", Name: "did", Handler: s.document, Cache: web.MaxAge(time.Minute), AnyOrigin: true, Rate: "light"},
 		{Method: http.MethodGet, Pattern: "/openapi.json", Name: "openapi", Handler: OpenAPI.Serve, Cache: web.MaxAge(time.Hour), AnyOrigin: true, Rate: "light"},
 	}
@@ -320,23 +335,37 @@ func (s *Service) Ready() []web.Readiness {
 	}
 }
 
-// Run delivers webhooks and forgets what has expired, until ctx ends.
+// Run delivers webhooks, watches what ages and forgets what has expired, until ctx ends.
 func (s *Service) Run(ctx context.Context) {
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	var swept time.Time
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	wg.Go(func() { every(ctx, time.Second, func() { s.deliver(ctx) }) })
+	var swept, watched time.Time
+	every(ctx, time.Second, func() {
+		now := s.Now()
+		if now.Sub(watched) >= watchEvery {
+			watched = now
+			s.watch(ctx)
 		}
-		if now := s.Now(); now.Sub(swept) > time.Minute {
+		if now.Sub(swept) > time.Minute {
 			swept = now
 			if _, err := s.Once.Sweep(ctx, now); err != nil && ctx.Err() == nil {
 				s.Log.Warn("sweep", "err", err)
 			}
 		}
-		s.deliver(ctx)
+	})
+}
+
+// every calls f after each interval until ctx ends.
+func every(ctx context.Context, interval time.Duration, f func()) {
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			f()
+		}
 	}
 }

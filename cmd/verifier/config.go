@@ -10,12 +10,14 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v3"
 
 	"github.com/sanad-id/sanad/api/verifier"
 	"github.com/sanad-id/sanad/internal/cli"
+	"github.com/sanad-id/sanad/internal/fetch"
 	"github.com/sanad-id/sanad/oid4vp"
 )
 
@@ -57,6 +59,17 @@ type Config struct {
 	// Trust is the folder of the imported trust bundle: verifier --dir FOLDER trust import.
 	Trust string `yaml:"trust"`
 
+	// TrustSources are https addresses where newer bundles of that authority are, such as
+	// https://registry.example/trust/bundle.trust. Each is asked. Optional; none.
+	TrustSources []string `yaml:"trust_sources,omitempty"`
+
+	// TrustEvery is how often they are asked, from 1m on. Optional; 6h.
+	TrustEvery time.Duration `yaml:"trust_every,omitempty"`
+
+	// Alarm is an https address that gets a signed message before the bundle, lists, keys or
+	// the certificate age. Optional; the log and the figures say it anyway.
+	Alarm string `yaml:"alarm,omitempty"`
+
 	// Keystore is the encrypted file of the key that signs requests.
 	Keystore string `yaml:"keystore"`
 
@@ -85,7 +98,8 @@ type Config struct {
 	// Optional; none.
 	Proxies []string `yaml:"proxies,omitempty"`
 
-	// LocalHosts are hosts inside of the network that webhooks may go to. Optional; none.
+	// LocalHosts are hosts inside of the network that webhooks may go to and trust bundles
+	// come from. Optional; none.
 	LocalHosts []string `yaml:"local_hosts,omitempty"`
 }
 
@@ -100,6 +114,9 @@ type APIKeyConfig struct {
 	// Policies are those that it may use. Optional; all.
 	Policies []string `yaml:"policies,omitempty"`
 }
+
+// maxSources is the most sources of trust.
+const maxSources = 16
 
 const settingsName = "verifier.yaml"
 
@@ -134,6 +151,9 @@ func readConfig(path string) (Config, error) {
 	if c.Prefix == "" {
 		c.Prefix = string(oid4vp.X509Hash)
 	}
+	if c.TrustEvery == 0 {
+		c.TrustEvery = 6 * time.Hour
+	}
 	if err := c.check(); err != nil {
 		return Config{}, fmt.Errorf("%s: %w", path, err)
 	}
@@ -157,6 +177,22 @@ func (c *Config) check() error {
 		return errors.New("tls_cert and tls_key belong together")
 	case c.Private == "" && len(c.APIKeys) == 0:
 		return errors.New("without api_keys relying parties need the private port; set private")
+	}
+	if c.TrustEvery < time.Minute {
+		return errors.New("trust_every must be at least 1m")
+	}
+	if len(c.TrustSources) > maxSources {
+		return fmt.Errorf("trust_sources has more than %d addresses", maxSources)
+	}
+	for _, a := range c.TrustSources {
+		if err := fetch.CheckURL(a, c.LocalHosts); err != nil {
+			return fmt.Errorf("trust_sources: %w", err)
+		}
+	}
+	if c.Alarm != "" {
+		if err := fetch.CheckURL(c.Alarm, c.LocalHosts); err != nil {
+			return fmt.Errorf("alarm: %w", err)
+		}
 	}
 	if _, err := c.networks(); err != nil {
 		return err

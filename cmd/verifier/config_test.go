@@ -77,6 +77,9 @@ func TestSettingsRefused(t *testing.T) {
 		{"a key without digest", "sha256: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", "sha256: abc", "api_keys"},
 		{"the digest of nothing", "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", "api_keys"},
 		{"a network that is none", "10.20.0.0/16", "10.20.0.0", "proxies"},
+		{"a source without TLS", "https://mirror.example/office.trust", "http://mirror.example/office.trust", "trust_sources"},
+		{"sources asked without a pause", "trust_every: 6h", "trust_every: 1s", "trust_every"},
+		{"an alarm without TLS", "https://monitor", "http://monitor", "alarm"},
 		{"a second document", "once: once.db", "---\nonce: once.db", "more than one document"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

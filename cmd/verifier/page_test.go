@@ -24,7 +24,7 @@ func TestPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.serve(t)
-	vars := map[string]string{"VERIFIER": l.priv, "KEY": "none"}
+	vars := map[string]string{"VERIFIER": l.priv, "PUBLIC": l.public, "KEY": "none"}
 	issued := strings.TrimSpace(string(l.files["issued.sdjwt"]))
 	ran := 0
 	for _, b := range blocks[1:] {

@@ -93,7 +93,7 @@ func (p *program) serve(cmd *cobra.Command, cfg Config, devHTTP bool) error {
 	}
 	server, err := web.Listen(ctx, web.Config{
 		Addr: cfg.Listen, TLSCert: cfg.TLSCert, TLSKey: cfg.TLSKey, DevHTTP: devHTTP, Private: cfg.Private, Log: log, Redis: redis,
-		Proxies: proxies, Metrics: metrics, Ready: service.Ready(),
+		Proxies: proxies, Metrics: metrics, Ready: service.Ready(), Degraded: service.Degraded,
 	}, append(service.Routes(), page...))
 	if err != nil {
 		return err
@@ -105,6 +105,9 @@ func (p *program) serve(cmd *cobra.Command, cfg Config, devHTTP bool) error {
 	background, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	wg.Go(func() { service.Run(background) })
+	if len(cfg.TrustSources) > 0 {
+		wg.Go(func() { p.updater(cfg, log).Run(background) })
+	}
 	defer wg.Wait()
 	defer cancel()
 	return server.Serve(ctx)
@@ -138,11 +141,7 @@ func (p *program) openDesk(ctx context.Context, cfg Config) (*desk, error) {
 	if err != nil {
 		return nil, err
 	}
-	password, err := readSecret(cfg.OncePasswordFile)
-	if err != nil {
-		return nil, err
-	}
-	db, err := once.Open(ctx, cfg.Once, once.Options{Password: password})
+	db, err := openOnce(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -152,8 +151,27 @@ func (p *program) openDesk(ctx context.Context, cfg Config) (*desk, error) {
 		DID: name, DIDDocument: document,
 		URL: cfg.URL, Prefix: oid4vp.Prefix(cfg.Prefix), Policies: policies, Once: db, COSE: codes{}, Keys: apiKeys, Trust: d.trust.current,
 		Signature: signature(ks, chain.Folder(cfg.Chains), cfg), Poster: poster{fetch.New(fetch.Config{LocalHosts: cfg.LocalHosts})}, Now: p.Now,
+		Updates: func() []verifier.Source { return verifier.ReadUpdates(cfg.Trust, cfg.TrustSources) }, Release: cli.Version(), Alarm: cfg.Alarm,
 	}
 	return d, nil
+}
+
+// openOnce opens where requests and results live.
+func openOnce(ctx context.Context, cfg Config) (*once.DB, error) {
+	password, err := readSecret(cfg.OncePasswordFile)
+	if err != nil {
+		return nil, err
+	}
+	return once.Open(ctx, cfg.Once, once.Options{Password: password})
+}
+
+// openOnce opens that of the settings.
+func (p *program) openOnce(cmd *cobra.Command) (*once.DB, error) {
+	cfg, err := readConfig(p.settings)
+	if err != nil {
+		return nil, err
+	}
+	return openOnce(cmd.Context(), cfg)
 }
 
 func (d *desk) policyNames() []string { return slices.Sorted(maps.Keys(d.config.Policies)) }
@@ -278,6 +296,9 @@ func folderState(dir string) string {
 		if err != nil {
 			text += err.Error()
 			return nil
+		}
+		if e.Name() == verifier.UpdatesFile {
+			return nil // says how updates went, and nothing about the bundle
 		}
 		if info, err := e.Info(); err == nil && !e.IsDir() {
 			text += fmt.Sprintln(path, info.Size(), info.ModTime().UnixNano())

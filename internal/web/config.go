@@ -38,6 +38,9 @@ type Config struct {
 
 	// Ready are asked by /readyz, each within two seconds. Optional.
 	Ready []Readiness
+	// Degraded names what is worse than it should be although requests are answered;
+	// /healthz and /readyz of the private port show it. Optional.
+	Degraded func() []string
 	// Metrics collects the figures. Optional: one of its own if nil.
 	Metrics *Metrics
 	// Drain is how long the server goes on after it was told to stop and says so at

@@ -53,12 +53,22 @@ func (h *health) ask(ctx context.Context) []string {
 type state struct {
 	Status string   `json:"status"`
 	Down   []string `json:"down,omitempty"`
+	// Degraded names what is worse than it should be although requests are answered.
+	Degraded []string `json:"degraded,omitempty"`
+}
+
+// degraded is for the private port: it never changes a status.
+func (h *health) degraded(private bool) []string {
+	if !private || h.cfg.Degraded == nil {
+		return nil
+	}
+	return h.cfg.Degraded()
 }
 
 func (h *health) routes(private bool) []*Route {
 	return []*Route{
 		{Method: http.MethodGet, Pattern: "/healthz", Name: "healthz", Handler: func(w http.ResponseWriter, _ *http.Request) error {
-			return JSON(w, http.StatusOK, state{Status: "ok"})
+			return JSON(w, http.StatusOK, state{Status: "ok", Degraded: h.degraded(private)})
 		}},
 		{Method: http.MethodGet, Pattern: "/readyz", Name: "readyz", Handler: func(w http.ResponseWriter, r *http.Request) error {
 			if h.stopping.Load() {
@@ -66,7 +76,7 @@ func (h *health) routes(private bool) []*Route {
 			}
 			down := h.ask(r.Context())
 			if len(down) == 0 {
-				return JSON(w, http.StatusOK, state{Status: "ready"})
+				return JSON(w, http.StatusOK, state{Status: "ready", Degraded: h.degraded(private)})
 			}
 			s := state{Status: "not_ready"}
 			if private {

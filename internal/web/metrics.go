@@ -85,6 +85,38 @@ func (m *Metrics) Gauge(name, help string, f func() float64) {
 	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "sanad_" + name, Help: help}, f))
 }
 
+// A Sample is a value of a figure under its labels.
+type Sample struct {
+	Labels []string
+	Value  float64
+}
+
+// maxSamples is the most values of one figure that are shown.
+const maxSamples = 1000
+
+// Gauges makes a figure with labels, whose values f says when it is asked. The labels
+// must come from a small set that no request can add to, and no two samples share them.
+func (m *Metrics) Gauges(name, help string, labels []string, f func() []Sample) {
+	m.registry.MustRegister(&gauges{prometheus.NewDesc("sanad_"+name, help, labels, nil), f})
+}
+
+// gauges is a prometheus.Collector.
+type gauges struct {
+	desc *prometheus.Desc
+	f    func() []Sample
+}
+
+// Describe implements prometheus.Collector.
+func (g *gauges) Describe(ch chan<- *prometheus.Desc) { ch <- g.desc }
+
+// Collect implements prometheus.Collector.
+func (g *gauges) Collect(ch chan<- prometheus.Metric) {
+	all := g.f()
+	for _, s := range all[:min(len(all), maxSamples)] {
+		ch <- prometheus.MustNewConstMetric(g.desc, prometheus.GaugeValue, s.Value, s.Labels...)
+	}
+}
+
 func (m *Metrics) handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 10 * time.Second})
 }
