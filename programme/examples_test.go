@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -200,6 +201,11 @@ func TestExamplesOnSampleCountry(t *testing.T) {
 					t.Errorf("%d codes of version %d, want %d at most", n, version, tt.largest)
 				}
 			}
+			for version := range report.Forms[1].Versions {
+				if version == 0 || version > 13 {
+					t.Errorf("strips of version %d, want 13 at most: %v", version, report.Forms[1].Versions)
+				}
+			}
 			small := 0
 			for version, n := range report.Forms[0].Versions {
 				if version <= 16 {
@@ -309,6 +315,14 @@ func TestExamplesAreFitForTheOffice(t *testing.T) {
 		types[p.Type] = path
 		if text := string(readFile(t, path)); !strings.HasPrefix(text, "# ") || strings.Contains(text, "\t") {
 			t.Errorf("%s does not begin with a comment, or has tabs", path)
+		}
+		// Sheet, card and strip: a main code, and a narrow one of some of its claims.
+		codes := slices.DeleteFunc(slices.Clone(p.Forms), programme.Form.Wallet)
+		if len(codes) != 2 || codes[0].Name != "qr" || codes[1].Name != "strip" {
+			t.Fatalf("%s has %d codes, want qr and strip", path, len(codes))
+		}
+		if n := len(codes[1].Claims); n == 0 || n > 4 || n >= len(p.Claims) || codes[1].Photo {
+			t.Errorf("%s: the strip says %d things of %d, want few", path, n, len(p.Claims))
 		}
 		for _, tag := range []string{"en", "bn", "fr", "pt", "sw", "ar"} {
 			if p.Labels[tag] == "" {

@@ -53,7 +53,7 @@ batch() {
   local code=0
   show "$issuer" batch --dir "$office" --programme "$1" --source "$2" --out "$out/$1" --form png --form text || code=$?
   [ "$code" = 0 ] || [ "$code" = 3 ] || exit "$code"
-  [ "$(find "$out/$1" -name '*.png' | wc -l)" = "$(grep -c '[.]png' "$out/$1/manifest.csv")" ] || {
+  [ "$(find "$out/$1" -name '*.png' | wc -l)" = "$(grep -o '[.]png' "$out/$1/manifest.csv" | wc -l)" ] || {
     echo "demo: manifest and files differ" >&2; exit 1; }
 }
 step "It signs a certificate for every record of the registers, unchanged files in"
@@ -64,7 +64,7 @@ step "It publishes what anyone needs to check them: one file"
 show "$issuer" trust export --dir "$office" --out "$out/before.trust"
 
 # The second certificate of the manifest is shown, the first revoked.
-row() { grep -o '[^,]*[.]png' "$out/$programme/manifest.csv" | sed -n "$1s/[.]png//p"; }
+row() { grep -oE '[0-9A-Z]{26}[.]png' "$out/$programme/manifest.csv" | sed -n "$1s/[.]png//p"; }
 first=$(row 1) second=$(row 2)
 step "One certificate, as a code (scan it: it is the real thing)"
 [ "$quiet" = --quiet ] || "$verifier" inspect --draw "$out/$programme/$second.png" | sed 's/^/   /'

@@ -1,6 +1,7 @@
 package docpdf
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -14,7 +15,8 @@ import (
 type Signed struct{ Form, Text string }
 
 // Fill makes a certificate from the codes that were signed: claims, dates and portrait are
-// those of the codes, words and order those of the programme. Layout, Languages, Issuer,
+// those of the codes, words and order those of the programme, in whatever order the codes
+// come. Layout, Languages, Issuer,
 // Number and Help are left to the caller. Signatures are not checked here: whoever
 // issued the codes has just done so.
 func Fill(p *programme.Programme, signed []Signed) (Certificate, error) {
@@ -22,6 +24,12 @@ func Fill(p *programme.Programme, signed []Signed) (Certificate, error) {
 	if len(signed) == 0 || len(signed) > maxCodes {
 		return c, fmt.Errorf("%w: %d codes, want 1 to %d", ErrCertificate, len(signed), maxCodes)
 	}
+	// Files come in the order of their names; the main code is the programme's first.
+	place := func(s Signed) int {
+		return slices.IndexFunc(p.Forms, func(f programme.Form) bool { return f.Name == s.Form })
+	}
+	signed = slices.Clone(signed)
+	slices.SortStableFunc(signed, func(a, b Signed) int { return cmp.Compare(place(a), place(b)) })
 	fields := p.CredentialType().Fields
 	values := make([]any, len(fields))
 	for i, s := range signed {

@@ -88,6 +88,11 @@ func TestFill(t *testing.T) {
 	if !slices.Equal(c.Codes[1].Claims, []string{"number"}) {
 		t.Errorf("the strip says %v, want the number alone", c.Codes[1].Claims)
 	}
+	// Files come in the order of their names, ID-strip.txt before ID.txt.
+	turned, err := docpdf.Fill(p, []docpdf.Signed{good[1], good[0]})
+	if err != nil || turned.Codes[0].Form != "qr" || turned.Codes[1].Form != "strip" || !turned.Issued.Equal(issued) {
+		t.Errorf("the strip first: %v, the main code is %q", err, turned.Codes[0].Form)
+	}
 	other := main
 	other.Type = "urn:xa:other:1"
 	for _, tt := range []struct {
