@@ -115,6 +115,7 @@ const (
 	NoKey          Why = "no_key"           // no key may sign now
 	NoWitness      Why = "no_witness"       // the audit log has been without a witness for too long
 	ClockBack      Why = "clock_back"       // the clock stands behind what was issued
+	Unprintable    Why = "unprintable"      // no certificate of it can be printed so
 	Away           Why = "away"             // a database or a disk is out of reach
 )
 
@@ -122,7 +123,7 @@ const (
 func Whys() []Why {
 	return []Why{
 		Unreadable, NoIDColumn, NoColumns, TooManyRecords, TooManyColumns, NothingToDo, NoProgramme, Moved, SourceChanged, FilesGone, NoKey,
-		NoWitness, ClockBack, Away,
+		NoWitness, ClockBack, Unprintable, Away,
 	}
 }
 
@@ -178,6 +179,9 @@ type Job struct {
 	Batch string  `json:"batch"`
 	Done  Counts  `json:"done"`
 	Rate  float64 `json:"rate"`
+
+	// Print is the file of all its certificates, ready to be printed.
+	Print Print `json:"print,omitzero"`
 
 	// Made to Ended are when things happened, zero if they did not. Changed is of the
 	// last change; Erased of when its files went.
@@ -317,6 +321,14 @@ func (t Terms) Bytes() []byte {
 func (t Terms) Hash() string {
 	sum := sha256.Sum256(t.Bytes())
 	return hex.EncodeToString(sum[:])
+}
+
+// stage says what is at hand: the state, or the print of a job that is over.
+func (j Job) stage() string {
+	if j.Print.Pending() {
+		return string(Printing)
+	}
+	return string(j.State)
 }
 
 // sound reports whether a running job is what was approved.

@@ -95,7 +95,7 @@ func (s *server) open(ctx context.Context, worker string) error {
 		Store: s.people, Folder: folder, Worker: worker, Node: "one", Open: open, Chunk: 20, Poll: 20 * time.Millisecond, Term: time.Second,
 		Log: slog.New(slog.DiscardHandler), Sync: func(string) error { return nil },
 		Issuer: func(_ context.Context, do func(batchwork.Issuer) error) error { return do(service) },
-		Crash:  func(p batchwork.Point) { s.crash(string(p)) },
+		Crash:  func(p batchwork.Point) { s.crash(string(p)) }, Print: printList(folder),
 	})
 	return err
 }
@@ -108,9 +108,10 @@ func TestKilledServerGoesOn(t *testing.T) {
 	points := []string{
 		string(batchwork.PointTried), string(batchwork.PointBegun), string(batchwork.PointNamed), "issuance " + string(issuance.PointSpooled),
 		"issuance " + string(issuance.PointMarked), string(batchwork.PointIssued),
+		string(batchwork.PointPrinted),
 	}
 	if !soak {
-		points = []string{points[1], points[4], points[5]} // package issuance kills itself at its own every night, too
+		points = []string{points[1], points[4], points[5], points[6]} // package issuance kills itself at its own every night, too
 	}
 	for _, point := range points {
 		t.Run(point, func(t *testing.T) {
@@ -125,6 +126,9 @@ func TestKilledServerGoesOn(t *testing.T) {
 			first := server{Dir: b.office.Dir, Point: point, Nth: 1}
 			if point != string(batchwork.PointTried) {
 				first.checked(b, j.ID)
+			}
+			if point == string(batchwork.PointPrinted) {
+				first.finished(b, j.ID)
 			}
 			first.killed(t)
 
@@ -145,6 +149,12 @@ func TestKilledServerGoesOn(t *testing.T) {
 				t.Errorf("%d credentials, want %d; %+v", got, n-2, j)
 			}
 			b.checkFiles(j, n, map[int]string{4: "missing", 50: "columns"})
+			if point == string(batchwork.PointPrinted) {
+				if j = b.awaitPrint(j.ID, batchwork.Printable); j.Print.Certificates != n-2 || len(b.text(j)) == 0 {
+					t.Errorf("the print: %+v", j.Print)
+				}
+				b.await(j.ID, "one print", func(batchwork.Job) bool { return len(b.prints(j.ID)) == 2 })
+			}
 			batches := map[string]bool{}
 			for c, err := range second.db.Find(t.Context(), issuance.Query{}) {
 				b.must(err)
@@ -170,6 +180,19 @@ func (s *server) checked(b *bed, id string) {
 	b.must(quiet.people.Close())
 	b.do(id, batchwork.Propose, "op-1")
 	b.do(id, batchwork.Approve, "op-2")
+}
+
+// finished brings a job that runs to where its print is to be made.
+func (s *server) finished(b *bed, id string) {
+	b.Helper()
+	quiet := server{Dir: s.Dir}
+	b.must(quiet.open(context.Background(), "quiet"))
+	stop := b.start(quiet.runner)
+	b.awaitState(id, batchwork.Finished)
+	stop()
+	b.must(quiet.db.Close())
+	b.must(quiet.people.Close())
+	b.ask(id, "")
 }
 
 // killed runs the server in a child until it kills itself.

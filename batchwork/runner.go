@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -86,6 +87,9 @@ type Config struct {
 	// Draw and Sync are those of [issuance.BatchRequest]; Sync is optional.
 	Draw func(k issuance.FileKind, f programme.Form, text string) ([]byte, error)
 	Sync func(folder string) error
+	// Print writes all certificates of a job into one file, in memory for a few of them;
+	// optional, there are no prints if nil. An error that is [ErrUnprintable] lasts.
+	Print func(ctx context.Context, o PrintOrder, to io.Writer) (Printed, error)
 	// Shared lets every process that has a runner take part in a batch.
 	Shared bool
 	// Limits bound sources. Optional.
@@ -117,10 +121,14 @@ const (
 	PointNamed  Point = "named"  // the job names the batch, nothing is issued
 	PointIssued Point = "issued" // the batch is finished, the job does not say so
 	PointErased Point = "erased" // files are erased, the job does not say so
+	// PointPrinted: the print is there, the job does not say so.
+	PointPrinted Point = "printed"
 )
 
 // Points is every point.
-func Points() []Point { return []Point{PointTried, PointBegun, PointNamed, PointIssued, PointErased} }
+func Points() []Point {
+	return []Point{PointTried, PointBegun, PointNamed, PointIssued, PointErased, PointPrinted}
+}
 
 // A Runner does the work of jobs in the background.
 type Runner struct {
@@ -216,15 +224,22 @@ func (r *Runner) Run(ctx context.Context) {
 	}
 }
 
-// round takes up what is to be done: one dry run and one batch at a time.
+// round takes up what is to be done: one dry run, one batch and one print at a time.
 func (r *Runner) round(ctx context.Context, wg *sync.WaitGroup) error {
 	jobs, err := r.cfg.Store.Jobs(ctx, Query{States: []State{Checking, Running}})
 	if err != nil {
 		return err
 	}
+	if r.Prints() {
+		prints, err := r.cfg.Store.Jobs(ctx, Query{Printing: true})
+		if err != nil {
+			return err
+		}
+		jobs = append(jobs, prints...)
+	}
 	for i := len(jobs) - 1; i >= 0; i-- { // the oldest first
 		j := jobs[i]
-		work := string(j.State)
+		work := j.stage()
 		if !r.take(work, j.ID) {
 			continue
 		}
@@ -275,12 +290,16 @@ const (
 	workCheck = "check"
 	workRun   = "run"
 	workErase = "erase"
+	workPrint = "print"
 )
 
 // do does what a job needs, if nobody else does.
 func (r *Runner) do(ctx context.Context, j Job) {
-	work := workCheck
-	if j.State == Running {
+	work, stage := workCheck, j.stage()
+	switch {
+	case j.Print.Pending():
+		work = workPrint
+	case j.State == Running:
 		work = workRun
 		if r.shared(j) && j.Batch != "" {
 			work += "/" + r.cfg.Node // everybody takes part, but each node once
@@ -294,14 +313,17 @@ func (r *Runner) do(ctx context.Context, j Job) {
 		}
 		return
 	}
-	if j, err = r.cfg.Store.Job(ctx, j.ID); err != nil || j.State != Checking && j.State != Running {
+	if j, err = r.cfg.Store.Job(ctx, j.ID); err != nil || j.stage() != stage || j.State.Over() && !j.Print.Pending() {
 		r.unlease(ctx, j.ID, work)
 		return
 	}
 	held, stop := r.hold(ctx, j, work)
-	if j.State == Checking {
+	switch {
+	case j.Print.Pending():
+		err = r.print(held, j)
+	case j.State == Checking:
 		err = r.check(held, j)
-	} else {
+	default:
 		err = r.run(held, j)
 	}
 	stop()
@@ -340,7 +362,7 @@ func (r *Runner) hold(ctx context.Context, j Job, work string) (context.Context,
 			case <-down:
 				return
 			case <-look.C:
-				if now, err := r.cfg.Store.Job(ctx, j.ID); err == nil && now.State != j.State {
+				if now, err := r.cfg.Store.Job(ctx, j.ID); err == nil && now.stage() != j.stage() {
 					cancel()
 				}
 				continue
@@ -739,6 +761,8 @@ var reasons = []struct {
 	{issuance.ErrOtherBatch, FilesGone, true},
 	{issuance.ErrTooMany, TooManyRecords, true},
 	{issuance.ErrNotShared, Unreadable, true},
+	{ErrUnprintable, Unprintable, true},
+	{ErrErased, FilesGone, true},
 	{issuance.ErrClock, ClockBack, false},
 	{issuance.ErrAuditDebt, NoWitness, false},
 	{issuance.ErrFolder, FilesGone, false},
@@ -768,7 +792,7 @@ func (r *Runner) Sweep(ctx context.Context) error {
 		return err
 	}
 	for _, j := range jobs {
-		if j.State == Running || r.now().Sub(j.Changed) < r.cfg.Keep {
+		if j.State == Running || j.Print.Pending() || r.now().Sub(j.Changed) < r.cfg.Keep {
 			continue
 		}
 		err = errors.Join(err, r.erase(ctx, j))
@@ -817,7 +841,7 @@ func (r *Runner) erase(ctx context.Context, j Job) error {
 	}
 	r.cfg.Crash(PointErased)
 	_, err = change(ctx, r.cfg.Store, j.ID, func(j Job) (Job, error) {
-		j.Erased, j.Name = r.now(), ""
+		j.Erased, j.Name, j.Print = r.now(), "", Print{}
 		return j, nil
 	})
 	return err

@@ -112,14 +112,15 @@ func (p *program) openConsole(cmd *cobra.Command, cfg Config, d *desk, offers *i
 	if err != nil {
 		return nil, err
 	}
-	c.Paper = &officePaper{printer, cfg, d}
+	paper := &officePaper{printer, cfg, d}
+	c.Paper = paper
 	if c.Zone, err = time.LoadLocation(s.TimeZone); err != nil {
 		return nil, err
 	}
 	for _, r := range s.DeviceBound {
 		c.DeviceBound = append(c.DeviceBound, staff.Role(r))
 	}
-	m := &managers{p: p, cmd: cmd, d: d, people: db}
+	m := &managers{p: p, cmd: cmd, d: d, people: db, paper: paper}
 	if c.Manage, err = m.open(log); err != nil {
 		return nil, err
 	}

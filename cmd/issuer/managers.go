@@ -36,6 +36,7 @@ type managers struct {
 	cmd    *cobra.Command
 	d      *desk
 	people *people.DB
+	paper  *officePaper
 }
 
 // open makes what those pages rest on. Batches run when the runner does.
@@ -46,7 +47,7 @@ func (m *managers) open(log *slog.Logger) (console.Manage, error) {
 		return console.Manage{}, err
 	}
 	runner, err := batchwork.NewRunner(batchwork.Config{
-		Store: m.people, Folder: folder, Worker: rand.Text(), Node: node(), Issuer: m.issuer, Open: m.table, Share: m.share, Draw: draw, Sync: syncFolder,
+		Store: m.people, Folder: folder, Worker: rand.Text(), Node: node(), Issuer: m.issuer, Open: m.table, Share: m.share, Draw: draw, Sync: syncFolder, Print: m.paper.batch,
 		Shared: store.IsPostgres(cfg.Store), Keep: time.Duration(cfg.Console.KeepBatches), Chunk: chunk, Log: log, Now: m.p.Now,
 	})
 	if err != nil {

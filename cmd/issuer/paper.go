@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sanad-id/sanad/batchwork"
 	"github.com/sanad-id/sanad/internal/cli"
 	"github.com/sanad-id/sanad/internal/docpdf"
 	"github.com/sanad-id/sanad/internal/durable"
@@ -140,6 +141,37 @@ func (o *officePaper) Certificate(ctx context.Context, out work.Printout, codes 
 		p.complete(out.Credential, &c)
 	}
 	return c, err
+}
+
+// batch is the print of a batch of the console, in a layout of [officePaper.Layouts].
+func (o *officePaper) batch(ctx context.Context, order batchwork.PrintOrder, to io.Writer) (done batchwork.Printed, err error) {
+	p, err := newPaper(o.cfg, o.Printer, order.Programme, paperOrder{})
+	if err != nil {
+		return done, fmt.Errorf("%w: %w", batchwork.ErrUnprintable, err)
+	}
+	if name := order.Job.Print.Layout; name != "" && name != p.layout.Name {
+		l, ok := docpdf.LayoutNamed(name)
+		if !ok {
+			return done, fmt.Errorf("%w: there is no layout %q", batchwork.ErrUnprintable, name)
+		}
+		if err := hasForms(order.Programme, l); err != nil {
+			return done, fmt.Errorf("%w: %w", batchwork.ErrUnprintable, err)
+		}
+		p.layout = l
+	}
+	printed, err := o.Batch(ctx, to, docpdf.Batch{
+		Folder: order.Folders[0], More: order.Folders[1:], Programme: order.Programme, Complete: p.complete,
+		Progress: func(n int) { order.Progress(int64(n)) }, Noted: func(id string, n docpdf.Note) { order.Noted(id, n.What, n.Where) },
+	})
+	switch {
+	case errors.Is(err, docpdf.ErrNoCodes):
+		err = fmt.Errorf("%w: %w", batchwork.ErrErased, err)
+	case errors.Is(err, docpdf.ErrCertificate):
+		err = fmt.Errorf("%w: %w", batchwork.ErrUnprintable, err)
+	}
+	return batchwork.Printed{
+		Certificates: int64(printed.Certificates), Pages: int64(printed.Pages), Refused: int64(printed.Refused), Notes: int64(printed.Notes),
+	}, err
 }
 
 // first returns the first of these that is not empty.

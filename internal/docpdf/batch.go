@@ -1,6 +1,7 @@
 package docpdf
 
 import (
+	"cmp"
 	"context"
 	"encoding/csv"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/sanad-id/sanad/programme"
 )
@@ -19,6 +21,9 @@ type Batch struct {
 	// and text, as issuance.FileCSV writes them. They are printed in the order of their
 	// names.
 	Folder string
+	// More are folders of other machines that took part in it; optional. Numbers of files
+	// are those of one batch then, and are its order.
+	More []string
 	// Programme is the one that they were issued under.
 	Programme *programme.Programme
 	// Complete sets what [Fill] leaves to the caller.
@@ -43,14 +48,20 @@ var ErrNoCodes = errors.New("docpdf: no files of codes")
 // certificate that cannot be printed is noted and left out; the same folder gives the
 // same file. An error of reading or writing ends it.
 func (p *Printer) Batch(ctx context.Context, w io.Writer, b Batch) (Printed, error) {
-	names, err := filepath.Glob(filepath.Join(escapeGlob(b.Folder), "codes-*.csv"))
-	if err != nil {
-		return Printed{}, fmt.Errorf("find codes: %w", err)
+	var names []string
+	for _, folder := range append([]string{b.Folder}, b.More...) {
+		found, err := filepath.Glob(filepath.Join(escapeGlob(folder), "codes-*.csv"))
+		if err != nil {
+			return Printed{}, fmt.Errorf("find codes: %w", err)
+		}
+		names = append(names, found...)
 	}
 	if len(names) == 0 {
 		return Printed{}, fmt.Errorf("%w in %s", ErrNoCodes, b.Folder)
 	}
-	slices.Sort(names)
+	slices.SortFunc(names, func(a, b string) int {
+		return cmp.Or(strings.Compare(filepath.Base(a), filepath.Base(b)), strings.Compare(a, b))
+	})
 	run := batchRun{printer: p, batch: b, w: w}
 	for _, name := range names {
 		if err := run.file(ctx, name); err != nil {

@@ -65,6 +65,9 @@ func (db *DB) Jobs(ctx context.Context, q batchwork.Query) (all []batchwork.Job,
 			args = append(args, string(s))
 		}
 	}
+	if q.Printing {
+		query += ` AND printing = 1`
+	}
 	if q.Files {
 		query += ` AND erased = 0`
 	}
@@ -101,8 +104,8 @@ func (db *DB) SaveJob(ctx context.Context, j batchwork.Job) (batchwork.Job, erro
 		return j, err
 	}
 	err = db.write(ctx, func(t tx) error {
-		n, err := t.exec(`UPDATE batch_job SET state = $2, erased = $3, revision = revision + 1, document = $4 WHERE id = $1 AND revision = $5`,
-			j.ID, string(j.State), milli(j.Erased), string(document), j.Revision)
+		n, err := t.exec(`UPDATE batch_job SET state = $2, erased = $3, revision = revision + 1, document = $4, printing = $6 WHERE id = $1 AND revision = $5`,
+			j.ID, string(j.State), milli(j.Erased), string(document), j.Revision, bit(j.Print.Pending()))
 		if err != nil || n > 0 {
 			return err
 		}
@@ -119,6 +122,14 @@ func (db *DB) SaveJob(ctx context.Context, j batchwork.Job) (batchwork.Job, erro
 		return j, err
 	}
 	return next, nil
+}
+
+// bit is 1 for true.
+func bit(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // Lease implements [batchwork.Store].

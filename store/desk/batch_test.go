@@ -69,6 +69,20 @@ func TestJobs(t *testing.T) {
 				t.Errorf("%+v finds %q, want %q", tt.q, got, tt.want)
 			}
 		}
+		// A print that is to be made is found, and nothing else by it.
+		printing := south
+		printing.Print = batchwork.Print{State: batchwork.Printing, Asked: now}
+		if south, err = db.SaveJob(ctx, printing); err != nil {
+			t.Fatal(err)
+		}
+		if got := ids(batchwork.Query{Printing: true}); got != "south " {
+			t.Errorf("jobs that print: %q, want south", got)
+		}
+		south.Print.State = batchwork.Printable
+		if south, err = db.SaveJob(ctx, south); err != nil || ids(batchwork.Query{Printing: true}) != "" {
+			t.Errorf("after the print: %v, %q", err, ids(batchwork.Query{Printing: true}))
+		}
+
 		// What is over stays over, whatever the program believes.
 		again := south
 		again.State = batchwork.Running

@@ -3,6 +3,7 @@ package console_test
 import (
 	"archive/zip"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/csv"
 	"fmt"
@@ -18,6 +19,8 @@ import (
 
 	"github.com/sanad-id/sanad/audit"
 	"github.com/sanad-id/sanad/batchwork"
+	"github.com/sanad-id/sanad/internal/docpdf"
+	"github.com/sanad-id/sanad/internal/i18n"
 	"github.com/sanad-id/sanad/internal/officetest"
 	"github.com/sanad-id/sanad/issuance"
 	"github.com/sanad-id/sanad/programme"
@@ -38,7 +41,13 @@ type shop struct {
 // newShop makes one. Nothing is done in the background before start.
 func newShop(t *testing.T, change ...func(*console.Config)) *shop {
 	t.Helper()
-	s := &shop{office: officetest.New(t, officetest.Options{ListSize: 1 << 12}), path: filepath.Join(t.TempDir(), "batches")}
+	return newShopFor(t, 1000, change...)
+}
+
+// newShopFor makes one that takes files of so many records.
+func newShopFor(t *testing.T, records int64, change ...func(*console.Config)) *shop {
+	t.Helper()
+	s := &shop{office: officetest.New(t, officetest.Options{ListSize: max(1<<12, uint64(records)*4)}), path: filepath.Join(t.TempDir(), "batches")}
 	folder, err := batchwork.OpenFolder(s.path)
 	if err != nil {
 		t.Fatal(err)
@@ -46,7 +55,7 @@ func newShop(t *testing.T, change ...func(*console.Config)) *shop {
 	set := func(c *console.Config) {
 		s.runner, err = batchwork.NewRunner(batchwork.Config{
 			Store: c.Desk, Folder: folder, Worker: "one", Node: "one", Poll: 20 * time.Millisecond, Chunk: 20,
-			Log: slog.New(slog.DiscardHandler), Limits: batchwork.Limits{Bytes: 64 << 10, FileRecords: 1000},
+			Log: slog.New(slog.DiscardHandler), Limits: batchwork.Limits{Bytes: 64 * records, FileRecords: records}, Print: s.print,
 			Sync: func(string) error { return nil }, Now: c.Now,
 			Issuer: func(_ context.Context, do func(batchwork.Issuer) error) error { return do(s.office.Service) },
 			Draw:   func(issuance.FileKind, programme.Form, string) ([]byte, error) { return []byte("<svg/>"), nil },
@@ -67,6 +76,7 @@ func newShop(t *testing.T, change ...func(*console.Config)) *shop {
 		}
 		c.Audit = s.office.Service
 		c.Manage = console.Manage{Batches: s.runner, Programmes: s.office.Service}
+		c.Paper = testPaper{s.office, testPrinter()}
 	}
 	s.bed = newBed(t, append([]func(*console.Config){set}, change...)...)
 	return s
@@ -84,6 +94,20 @@ func (s *shop) start() {
 		cancel()
 		<-done
 	})
+}
+
+// print prints as an office does that has no settings for it.
+func (s *shop) print(ctx context.Context, o batchwork.PrintOrder, to io.Writer) (done batchwork.Printed, err error) {
+	layout, _ := docpdf.LayoutNamed(cmp.Or(o.Job.Print.Layout, "sheet"))
+	printed, err := testPrinter().Batch(ctx, to, docpdf.Batch{
+		Folder: o.Folders[0], More: o.Folders[1:], Programme: o.Programme,
+		Complete: func(id string, c *docpdf.Certificate) {
+			c.Layout, c.Languages, c.Number = layout, []i18n.Language{i18n.For("en")}, issuance.DocumentNumber(id)
+			c.Issuer = map[string]string{"en": "Civil Registry"}
+		},
+		Progress: func(n int) { o.Progress(int64(n)) }, Noted: func(id string, n docpdf.Note) { o.Noted(id, n.What, n.Where) },
+	})
+	return batchwork.Printed{Certificates: int64(printed.Certificates), Pages: int64(printed.Pages), Refused: int64(printed.Refused), Notes: int64(printed.Notes)}, err
 }
 
 // upload sends a file as the form of a browser does.
@@ -288,12 +312,12 @@ func TestBatchOfAnotherOffice(t *testing.T) {
 	}
 	stranger := s.as("south", staff.Head)
 	nothing := stranger.get("/batches/AAAAAAAAAAAAAAAAAAAAAAAAAA")
-	for _, path := range []string{"", "/events", "/faults.csv", "/notes.csv", "/manifest.csv", "/files.zip"} {
+	for _, path := range []string{"", "/events", "/faults.csv", "/notes.csv", "/manifest.csv", "/files.zip", "/certificates.pdf", "/print-notes.csv"} {
 		if a := stranger.get("/batches/" + good + path); a.status != http.StatusNotFound || withoutID(a.body) != withoutID(nothing.body) {
 			t.Errorf("GET %s: %d, and not what is said of a batch that is not there", path, a.status)
 		}
 	}
-	for _, d := range []string{"recheck", "propose", "decline", "approve", "pause", "resume", "cancel"} {
+	for _, d := range []string{"recheck", "propose", "decline", "approve", "pause", "resume", "cancel", "print"} {
 		if a := stranger.post("/batches/"+good+"/"+d, "digest", strings.Repeat("0", 64)); a.status != http.StatusNotFound {
 			t.Errorf("POST %s: %d, want 404", d, a.status)
 		}
@@ -387,7 +411,7 @@ func TestBatchUploadRefuses(t *testing.T) {
 		{"no file", "", good, http.StatusUnprocessableEntity, "Choose a file that is not empty"},
 		{"a programme that is not there", farmers(1, "N1"), []string{"programme", "nothing", "source", ""}, http.StatusUnprocessableEntity, "Choose one"},
 		{"a source that is not there", farmers(1, "N1"), []string{"programme", "farmer-card", "source", "/etc/passwd"}, http.StatusUnprocessableEntity, "Choose one"},
-		{"more bytes than may be", strings.Repeat("x", 70<<10), good, http.StatusUnprocessableEntity, "too large"},
+		{"more bytes than may be", strings.Repeat("x", 70_000), good, http.StatusUnprocessableEntity, "too large"},
 		{"a hole in a field", farmers(1, "N1"), []string{"programme", "farmer-card\x00", "source", ""}, http.StatusBadRequest, ""},
 	}
 	for _, tt := range tests {

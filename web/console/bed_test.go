@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -25,6 +26,14 @@ import (
 
 // origin is what browsers of tests believe to talk to.
 const origin = "http://localhost"
+
+// count is how often to try something: per change and in the nightly run.
+func count(change, night int) int {
+	if os.Getenv("SANAD_SOAK") != "" {
+		return night
+	}
+	return change
+}
 
 // A bed is a console that is served, and its people.
 type bed struct {
