@@ -263,6 +263,14 @@ func (o *Office) Revoke(id string) {
 // Publish publishes the next trust bundle and the next token of every list.
 func (o *Office) Publish() *trust.Bundle {
 	o.Helper()
+	b, err := trust.Open(o.PublishFile())
+	o.must(err)
+	return b
+}
+
+// PublishFile is Publish with the bundle as the file that it is.
+func (o *Office) PublishFile() []byte {
+	o.Helper()
 	ctx := context.Background()
 	r := issuance.TrustRequest{
 		Names: map[string]string{"en": "Office"}, Jurisdiction: "XA", RefreshAfter: 24 * time.Hour, OldAfter: 48 * time.Hour, Actor: "tester",
@@ -274,9 +282,7 @@ func (o *Office) Publish() *trust.Bundle {
 	o.must(err)
 	_, err = o.Service.PublishStatus(ctx, issuance.StatusRequest{Lifetime: time.Hour, TTL: time.Minute, Actor: "tester"})
 	o.must(err)
-	b, err := trust.Open(p.Content)
-	o.must(err)
-	return b
+	return p.Content
 }
 
 // root makes the root of the office's bundles.

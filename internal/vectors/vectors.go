@@ -16,18 +16,29 @@ import (
 // Path returns the path of a vector file or folder.
 func Path(t testing.TB, elem ...string) string {
 	t.Helper()
+	path, ok := Find(t, elem...)
+	if !ok {
+		t.Skipf("no test vectors at %s (see docs/test-vectors.md)", path)
+	}
+	return path
+}
+
+// Find is Path for a test that goes on without: where the vectors are absent, ok is
+// false.
+func Find(t testing.TB, elem ...string) (path string, ok bool) {
+	t.Helper()
 	dir := os.Getenv("SANAD_VECTORS")
 	if dir == "" {
-		dir = filepath.Join(root(t), "..", "shared", "vectors")
+		dir = filepath.Join(Root(t), "..", "shared", "vectors")
 	}
-	path := filepath.Join(append([]string{dir}, elem...)...)
+	path = filepath.Join(append([]string{dir}, elem...)...)
 	if _, err := os.Stat(path); err != nil {
 		if os.Getenv("SANAD_REQUIRE_VECTORS") == "1" {
 			t.Fatalf("test vectors are required: %v", err)
 		}
-		t.Skipf("no test vectors at %s (see docs/test-vectors.md)", dir)
+		return path, false
 	}
-	return path
+	return path, true
 }
 
 // Read returns the content of a vector file.
@@ -40,8 +51,8 @@ func Read(t testing.TB, elem ...string) []byte {
 	return b
 }
 
-// root is the directory of go.mod.
-func root(t testing.TB) string {
+// Root is the directory of go.mod.
+func Root(t testing.TB) string {
 	t.Helper()
 	dir, err := os.Getwd()
 	if err != nil {
