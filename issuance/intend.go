@@ -170,11 +170,12 @@ func (s *Service) screenRepeated(tx Tx, o *order, c *candidate) error {
 		c.refused.reason = ErrIdempotencyUsed
 		return nil
 	}
-	what := "this request has issued"
+	what, released := "this request has issued", true
 	if old.Reason == Leftover || old.State == Intended {
-		what = "this request was interrupted and released nothing, ask anew under another key; it left"
+		what, released = "this request was interrupted and released nothing, ask anew under another key; it left", false
 	}
 	c.refused = refuseHeld(c.line, CodeRepeated, cmp.Or(old.PartOf, old.ID), what, ErrIdempotencyUsed)
+	c.refused.Released = released
 	return nil
 }
 

@@ -17,6 +17,9 @@ type RecordError struct {
 	// "already_issued", "in_progress", "suspended", "ended", "duplicate_id"
 	// and "repeated".
 	Credential string
+	// Released says of the code "repeated" that Credential was released: the request before
+	// was not interrupted.
+	Released bool
 
 	reason error
 }

@@ -46,10 +46,52 @@ type session struct {
 	value  once.Value
 	stored storedToken
 	grant  *grant
+	unused []use // what the request has brought and was not used up yet
 }
 
-// session checks the access token of a request and the proof that goes with it.
+// A use is of values that work once, with the refusal if one of them was used before.
+type use struct {
+	values  []once.Value
+	refusal error
+}
+
+// useUp uses up what a request has brought, and takes another step after it if all of
+// that was new: in one transaction, as if each came alone. It returns the refusal of the
+// first that was there before; an error of the step is that of the store.
+func (e *Endpoints) useUp(ctx context.Context, uses []use, more ...once.Step) error {
+	steps := make([]once.Step, len(uses), len(uses)+len(more))
+	for i, u := range uses {
+		steps[i].Put = u.values
+	}
+	if steps = append(steps, more...); len(steps) == 0 {
+		return nil
+	}
+	done, err := e.cfg.Once.Steps(ctx, e.now(), steps...)
+	if done < len(uses) && errors.Is(err, once.ErrExists) {
+		return uses[done].refusal
+	}
+	return fromOnce(err)
+}
+
+// brought returns what is to be used up now.
+func (s *session) brought() []use {
+	uses := s.unused
+	s.unused = nil
+	return uses
+}
+
+// session checks the access token of a request and the proof that goes with it, and
+// uses the proof up.
 func (e *Endpoints) session(r *http.Request, path string) (*session, error) {
+	s, err := e.shown(r, path)
+	if err != nil {
+		return nil, err
+	}
+	return s, e.useUp(r.Context(), s.brought())
+}
+
+// shown is session, with the proof yet to be used up.
+func (e *Endpoints) shown(r *http.Request, path string) (*session, error) {
 	headers := r.Header.Values("Authorization")
 	kind := oid4vci.DPoPToken
 	secret, err := oid4vci.ParseAuthorization(headers, kind)
@@ -75,7 +117,8 @@ func (e *Endpoints) session(r *http.Request, path string) (*session, error) {
 	case kind == oid4vci.BearerToken:
 		return s, nil
 	}
-	_, err = e.proof(r, oid4vci.DPoPExpect{URL: e.url(path), At: oid4vci.ResourceServer, AccessToken: secret, Key: s.grant.Key})
+	_, proof, err := e.checkProof(r, oid4vci.DPoPExpect{URL: e.url(path), At: oid4vci.ResourceServer, AccessToken: secret, Key: s.grant.Key})
+	s.unused = []use{proof}
 	return s, err
 }
 
@@ -97,10 +140,24 @@ func (e *Endpoints) credential(w http.ResponseWriter, r *http.Request) error {
 	if err := e.mayAct(r); err != nil {
 		return err
 	}
-	s, err := e.session(r, pathCredential)
+	s, err := e.shown(r, pathCredential)
 	if err != nil {
 		return err
 	}
+	err = e.credentialOf(w, r, s)
+	if err == nil {
+		return nil
+	}
+	// What was brought with a request that is refused is used up, too; and that it had been
+	// used before is the first thing to be said.
+	if before := e.useUp(context.WithoutCancel(r.Context()), s.brought()); before != nil {
+		return before
+	}
+	return err
+}
+
+// credentialOf answers a credential request whose token and proof are good.
+func (e *Endpoints) credentialOf(w http.ResponseWriter, r *http.Request, s *session) error {
 	body, err := web.Body(r)
 	if err != nil {
 		return err
@@ -141,7 +198,7 @@ func answer(w http.ResponseWriter, response *oid4vci.CredentialResponse, to *oid
 	return nil
 }
 
-// holders checks the proofs of the holder's keys and uses up their nonces.
+// holders checks the proofs of the holder's keys. Their nonces are yet to be used up.
 func (e *Endpoints) holders(ctx context.Context, s *session, f configuration, proofs oid4vci.Proofs) ([]keys.PublicKey, error) {
 	proven, err := oid4vci.CheckProofs(proofs, oid4vci.ProofExpect{
 		Issuer: e.cfg.Issuer, Types: e.proofTypes(), BatchSize: f.form.Copies, Now: e.now(), MaxAge: proofAge, NeedNonce: true,
@@ -162,11 +219,8 @@ func (e *Endpoints) holders(ctx context.Context, s *session, f configuration, pr
 		}
 		values = append(values, v)
 	}
-	err = fromOnce(e.cfg.Once.Put(ctx, values...))
-	if errors.Is(err, once.ErrExists) {
-		return nil, oid4vci.WrongNonce()
-	}
-	return proven.Keys, err
+	s.unused = append(s.unused, use{values, oid4vci.WrongNonce()})
+	return proven.Keys, nil
 }
 
 // deliver issues, or says when to come again because the registry is out of reach.
@@ -211,7 +265,7 @@ func attemptName(s *session, id string, attempt int) string {
 const maxAttempts = 5
 
 // attempt notes that the access token brings credentials for these keys, before they
-// are made. A wallet that lost the answer asks again, for the same keys; for others it
+// are made, and uses up what the request has brought. A wallet that lost the answer asks again, for the same keys; for others it
 // gets a new token first (promise P12).
 func (e *Endpoints) attempt(ctx context.Context, s *session, id string, holders []keys.PublicKey) (int, error) {
 	digest := digestKeys(holders)
@@ -234,7 +288,7 @@ func (e *Endpoints) attempt(ctx context.Context, s *session, id string, holders 
 		if v.Data, err = e.seal(v.Kind, s.token, next); err != nil {
 			return 0, err
 		}
-		err = fromOnce(e.cfg.Once.Swap(ctx, e.now(), s.value, v))
+		err = e.useUp(ctx, s.brought(), once.Step{Swap: &once.Swap{Old: s.value, Next: v}})
 		if err == nil {
 			s.value, s.stored = v, next
 			return d.Attempt + 1, nil
@@ -266,18 +320,24 @@ func digestKeys(holders []keys.PublicKey) []byte {
 	return h.Sum(nil)
 }
 
-// issue climbs the ladder. A grant that supersedes does so once.
+// issue climbs the ladder. The first delivery of a grant goes by the grant's own name,
+// so that the ladder knows, from the step that stores the intent, what the grant has
+// brought; and a grant that supersedes does so once.
 func (e *Endpoints) issue(ctx context.Context, g *grant, f configuration, record registry.Record, holders []keys.PublicKey, name, grantID string) (*issuance.Issued, error) {
 	d := issuance.Delivery{
 		Programme: f.programme.ID, Record: record, Form: f.form.Name, Holders: holders, Actor: g.Allowed.Actor, Idempotency: name, Follows: g.Brought[f.id],
 	}
-	if g.Allowed.Supersede && d.Follows == "" {
+	if d.Follows == "" {
 		sum := sha256.Sum256([]byte(grantID))
 		first := d
-		first.Idempotency, first.Supersede = "oid4vci grant "+hex.EncodeToString(sum[:])+" "+f.id, true
+		first.Idempotency, first.Supersede = "oid4vci grant "+hex.EncodeToString(sum[:])+" "+f.id, g.Allowed.Supersede
 		issued, err := e.cfg.Office.Deliver(ctx, first)
-		if refused, ok := errors.AsType[*issuance.RecordError](err); !ok || refused.Code() != issuance.CodeRepeated {
-			return e.brought(ctx, grantID, f.id, issued, err)
+		refused, ok := errors.AsType[*issuance.RecordError](err)
+		if !ok || refused.Code() != issuance.CodeRepeated {
+			return issued, e.notIssued(err)
+		}
+		if refused.Released {
+			d.Follows = refused.Credential
 		}
 	}
 	// A name that the ladder knows is that of a request whose answer was lost.
@@ -290,7 +350,7 @@ func (e *Endpoints) issue(ctx context.Context, g *grant, f configuration, record
 	}
 }
 
-// brought notes in the grant what it brought, before the wallet gets it.
+// brought notes in the grant what a later delivery brought, before the wallet gets it.
 func (e *Endpoints) brought(ctx context.Context, grantID, id string, issued *issuance.Issued, err error) (*issuance.Issued, error) {
 	if err != nil {
 		return nil, e.notIssued(err)

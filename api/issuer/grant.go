@@ -145,34 +145,41 @@ func (e *Endpoints) requester(r *http.Request, path, clientID string) (*requeste
 			return nil, oid4vci.NeedChallenge()
 		}
 	}
-	return q, e.first(r.Context(), q.attestation.Replay, q.attestation.Until,
+	proof, err := e.first(r.Context(), q.attestation.Replay, q.attestation.Until,
 		oid4vci.NewError(oid4vci.InvalidClient, oid4vci.ErrRepeated, "the proof of possession was used before"))
+	if err != nil {
+		return nil, err
+	}
+	return q, e.useUp(r.Context(), []use{proof})
 }
 
 // proof checks the DPoP proof of a request, and that it is new.
 func (e *Endpoints) proof(r *http.Request, want oid4vci.DPoPExpect) (*oid4vci.DPoP, error) {
-	want.Method, want.Now, want.MaxAge, want.Algorithms, want.NeedNonce = r.Method, e.now(), proofAge, algorithms, true
-	d, err := oid4vci.CheckDPoP(r.Header.Values(oid4vci.DPoPHeader), want)
+	d, proof, err := e.checkProof(r, want)
 	if err != nil {
 		return nil, err
 	}
-	if _, ok := e.checkNonce(dpopNonce, d.Nonce); !ok {
-		return nil, oid4vci.NeedDPoPNonce()
-	}
-	return d, e.first(r.Context(), d.Replay, d.Until, oid4vci.NewError(oid4vci.InvalidDPoPProof, oid4vci.ErrRepeated, "the proof was used before"))
+	return d, e.useUp(r.Context(), []use{proof})
 }
 
-// first returns the refusal if a proof was brought before.
-func (e *Endpoints) first(ctx context.Context, replay [sha256.Size]byte, until time.Time, refusal error) error {
-	v, err := e.used(ctx, once.ProofID, until.Add(oid4vci.Leeway), string(replay[:]))
+// checkProof checks the DPoP proof of a request, which is yet to be used up.
+func (e *Endpoints) checkProof(r *http.Request, want oid4vci.DPoPExpect) (*oid4vci.DPoP, use, error) {
+	want.Method, want.Now, want.MaxAge, want.Algorithms, want.NeedNonce = r.Method, e.now(), proofAge, algorithms, true
+	d, err := oid4vci.CheckDPoP(r.Header.Values(oid4vci.DPoPHeader), want)
 	if err != nil {
-		return err
+		return nil, use{}, err
 	}
-	err = fromOnce(e.cfg.Once.Put(ctx, v))
-	if errors.Is(err, once.ErrExists) {
-		return refusal
+	if _, ok := e.checkNonce(dpopNonce, d.Nonce); !ok {
+		return nil, use{}, oid4vci.NeedDPoPNonce()
 	}
-	return err
+	proof, err := e.first(r.Context(), d.Replay, d.Until, oid4vci.NewError(oid4vci.InvalidDPoPProof, oid4vci.ErrRepeated, "the proof was used before"))
+	return d, proof, err
+}
+
+// first is the use of a proof, which is refused if it was brought before.
+func (e *Endpoints) first(ctx context.Context, replay [sha256.Size]byte, until time.Time, refusal error) (use, error) {
+	v, err := e.used(ctx, once.ProofID, until.Add(oid4vci.Leeway), string(replay[:]))
+	return use{[]once.Value{v}, refusal}, err
 }
 
 // giveNonce puts a fresh DPoP nonce into the answer (RFC 9449 section 8.2).

@@ -33,6 +33,9 @@ type Once interface {
 	Guess(ctx context.Context, now time.Time, kind once.Kind, digest [32]byte, limit int) (int, error)
 	// Swap changes the data of a value; [once.ErrChanged] if somebody else was faster.
 	Swap(ctx context.Context, now time.Time, old, next once.Value) error
+	// Steps does several of these one after the other, in one transaction, until one is
+	// refused, and returns how many were done.
+	Steps(ctx context.Context, now time.Time, steps ...once.Step) (int, error)
 }
 
 // Office is the issuer behind the endpoints.

@@ -305,6 +305,11 @@ func (l lossyOnce) Swap(ctx context.Context, now time.Time, old, next once.Value
 	return l.step(func() error { return l.Once.Swap(ctx, now, old, next) })
 }
 
+func (l lossyOnce) Steps(ctx context.Context, now time.Time, steps ...once.Step) (n int, err error) {
+	err = l.step(func() error { n, err = l.Once.Steps(ctx, now, steps...); return err })
+	return n, err
+}
+
 type lossyOffice struct {
 	issuer.Office
 	*fault

@@ -203,6 +203,7 @@ func TestCredentialRefuses(t *testing.T) {
 	if a := w.send(w.ask(r)); a.code() != oid4vci.InvalidNonce {
 		t.Errorf("VCI-07 the same proof again: %v", a)
 	}
+	w.usedUp()
 	body, err := oid4vci.Notification{ID: "none", Event: oid4vci.CredentialAccepted}.JSON()
 	b.must(err)
 	if a := w.send(post{path: "/oid4vci/notification", media: oid4vci.JSONType, body: body, token: w.token.AccessToken}); a.code() != oid4vci.InvalidNotificationID {
@@ -223,6 +224,51 @@ func TestCredentialRefuses(t *testing.T) {
 	w.nonce = ""
 	if a := w.send(w.ask(w.request(1))); a.code() != oid4vci.InvalidToken || a.status != 401 {
 		t.Errorf("VCI-09 an expired token: %v", a)
+	}
+}
+
+// usedUp: what a refused request has brought does not work again, and that it was used
+// before is said first; what nobody looked at is as good as new.
+func (w *wallet) usedUp() {
+	w.Helper()
+	fixed := func(p post) post {
+		var proof string
+		p.proof = func(d oid4vci.DPoPRequest) string {
+			if proof == "" {
+				var err error
+				proof, err = oid4vci.MakeDPoP(rand.Reader, w.dpop, d)
+				w.must(err)
+			}
+			return proof
+		}
+		return p
+	}
+	r := w.request(2)
+	malformed := fixed(w.ask(r))
+	good := malformed.body
+	malformed.body = []byte("{")
+	if a := w.sendOnce(malformed); a.code() != oid4vci.InvalidCredentialRequest {
+		w.Errorf("a request that is no JSON: %v", a)
+	}
+	malformed.body = good
+	if a := w.sendOnce(malformed); a.code() != oid4vci.InvalidDPoPProof {
+		w.Errorf("OA-06 the DPoP proof of a refused request with a good one: %v", a)
+	}
+	malformed.body = []byte("{")
+	if a := w.sendOnce(malformed); a.code() != oid4vci.InvalidDPoPProof {
+		w.Errorf("OA-06 the DPoP proof of a refused request with another one: %v", a)
+	}
+	// The nonce was not looked at. For these keys the token brings nothing: it is used up.
+	for _, want := range []oid4vci.Code{oid4vci.CredentialRequestDenied, oid4vci.InvalidNonce} {
+		if a := w.send(w.ask(r)); a.code() != want {
+			w.Errorf("VCI-07 a proof of other keys: %v, want %s", a, want)
+		}
+	}
+	used := fixed(w.ask(r)) // with a nonce that was used
+	for _, want := range []oid4vci.Code{oid4vci.InvalidNonce, oid4vci.InvalidDPoPProof} {
+		if a := w.sendOnce(used); a.code() != want {
+			w.Errorf("OA-06 a DPoP proof with a proof of a key that was used: %v, want %s", a, want)
+		}
 	}
 }
 

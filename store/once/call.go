@@ -75,18 +75,25 @@ func (r *row) value(k Key) Value {
 	return Value{Kind: k.Kind, Digest: k.Digest, Expires: time.UnixMilli(r.expires).UTC(), Data: r.data}
 }
 
-// A call is what one caller wants: to take and to put, to guess, or to swap.
+// A call is what one caller wants.
 type call struct {
 	now   int64
+	steps []step
+
+	begun atomic.Bool // by a batch, or given up by its caller: who is first
+	at    int         // how many steps were done
+	err   error       // of the one after them
+	done  chan struct{}
+}
+
+// A step is to take and to put, to guess, or to swap.
+type step struct {
 	take  []Key
 	put   []Value
 	guess *guess
-	swap  *swap
+	swap  *Swap
 
-	begun atomic.Bool // by a batch, or given up by its caller: who is first
 	taken []Value
-	err   error
-	done  chan struct{}
 }
 
 type guess struct {
@@ -94,19 +101,26 @@ type guess struct {
 	limit, n int
 }
 
-type swap struct{ old, next Value }
+// appendKeys appends those that the step is about.
+func (s *step) appendKeys(keys []Key) []Key {
+	keys = append(keys, s.take...)
+	for i := range s.put {
+		keys = append(keys, s.put[i].Key())
+	}
+	if s.guess != nil {
+		keys = append(keys, s.guess.key)
+	}
+	if s.swap != nil {
+		keys = append(keys, s.swap.Old.Key())
+	}
+	return keys
+}
 
 // keys are those that the call is about.
 func (c *call) keys() []Key {
-	keys := slices.Clone(c.take)
-	for i := range c.put {
-		keys = append(keys, c.put[i].Key())
-	}
-	if c.guess != nil {
-		keys = append(keys, c.guess.key)
-	}
-	if c.swap != nil {
-		keys = append(keys, c.swap.old.Key())
+	var keys []Key
+	for i := range c.steps {
+		keys = c.steps[i].appendKeys(keys)
 	}
 	return keys
 }
@@ -116,27 +130,37 @@ func (c *call) check() error {
 	if len(keys) == 0 || len(keys) > MaxKeys {
 		return fmt.Errorf("once: a call about %d values, of 1 to %d", len(keys), MaxKeys)
 	}
-	seen := map[Key]bool{}
-	for _, k := range keys {
+	for i, k := range keys {
 		if !kinds[k.Kind] {
 			return fmt.Errorf("once: no kind %.40q", k.Kind)
 		}
-		if seen[k] {
+		if slices.Contains(keys[:i], k) {
 			return errors.New("once: the same value twice in a call")
 		}
-		seen[k] = true
 	}
-	values := c.put
-	if c.swap != nil {
-		values = []Value{c.swap.next}
-	}
-	for i := range values {
-		switch v := &values[i]; {
-		case v.Expires.IsZero():
-			return errors.New("once: Value.Expires is not set")
-		case len(v.Data) > MaxData:
-			return fmt.Errorf("once: %d bytes of data, of at most %d", len(v.Data), MaxData)
+	for i := range c.steps {
+		s := &c.steps[i]
+		if s.swap != nil {
+			if err := s.swap.Next.check(); err != nil {
+				return err
+			}
 		}
+		for j := range s.put {
+			if err := s.put[j].check(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// check refuses what cannot be stored.
+func (v *Value) check() error {
+	switch {
+	case v.Expires.IsZero():
+		return errors.New("once: Value.Expires is not set")
+	case len(v.Data) > MaxData:
+		return fmt.Errorf("once: %d bytes of data, of at most %d", len(v.Data), MaxData)
 	}
 	return nil
 }
@@ -204,84 +228,95 @@ func (db *DB) batch(calls []*call) {
 	}
 	err := db.engine.change(ctx, slices.SortedFunc(maps.Keys(all), compareKeys), func(s state) {
 		for _, c := range calls {
-			c.taken, c.err = nil, nil
-			c.err = c.apply(s)
+			c.apply(s)
 		}
 	})
 	for _, c := range calls {
 		if err != nil {
-			c.taken, c.err = nil, fmt.Errorf("once: outcome unknown: %w", err)
+			c.at, c.err = 0, fmt.Errorf("once: outcome unknown: %w", err)
 		}
 		close(c.done)
 	}
 }
 
-// apply changes s as the call wants it, or says why not.
-func (c *call) apply(s state) error {
+// apply changes s as the call wants it, step by step until one is refused. It may be
+// called again, on what is there then.
+func (c *call) apply(s state) {
+	c.err = nil
+	for c.at = 0; c.at < len(c.steps); c.at++ {
+		if c.err = c.steps[c.at].apply(s, c.now); c.err != nil {
+			return
+		}
+	}
+}
+
+// apply changes s as the step wants it, or says why not.
+func (p *step) apply(s state, now int64) error {
+	p.taken = nil
 	switch {
-	case c.guess != nil:
-		return c.applyGuess(s)
-	case c.swap != nil:
-		return c.applySwap(s)
+	case p.guess != nil:
+		return p.guess.apply(s, now)
+	case p.swap != nil:
+		return p.swap.apply(s, now)
 	}
 	var fault error
-	for _, k := range c.take {
-		if err := c.usable(s, k); err != nil && fault == nil {
+	for _, k := range p.take {
+		if err := s.usable(k, now); err != nil && fault == nil {
 			fault = err
 		}
 	}
-	for i := range c.put {
-		if s[c.put[i].Key()] != nil && fault == nil {
+	for i := range p.put {
+		if s[p.put[i].Key()] != nil && fault == nil {
 			fault = ErrExists
 		}
 	}
 	if fault != nil {
 		return fault
 	}
-	for _, k := range c.take {
+	for _, k := range p.take {
 		r := s[k]
-		c.taken = append(c.taken, r.value(k))
+		p.taken = append(p.taken, r.value(k))
 		r.state, r.changed = used, true
 	}
-	for i := range c.put {
-		v := &c.put[i]
+	for i := range p.put {
+		v := &p.put[i]
 		s[v.Key()] = &row{expires: v.Expires.UnixMilli(), data: v.Data, fresh: true}
 	}
 	return nil
 }
 
 // usable is check, and remembers of a value that somebody came too late.
-func (c *call) usable(s state, k Key) error {
+func (s state) usable(k Key, now int64) error {
 	r := s[k]
-	err := r.check(k, c.now)
+	err := r.check(k, now)
 	if errors.Is(err, ErrExpired) && r.state == live {
 		r.state, r.changed = expired, true
 	}
 	return err
 }
 
-func (c *call) applyGuess(s state) error {
-	if err := c.usable(s, c.guess.key); err != nil {
+func (g *guess) apply(s state, now int64) error {
+	if err := s.usable(g.key, now); err != nil {
 		return err
 	}
-	r := s[c.guess.key]
-	if r.guesses >= c.guess.limit {
+	r := s[g.key]
+	if r.guesses >= g.limit {
 		return ErrGuesses
 	}
 	r.guesses, r.changed = r.guesses+1, true
-	c.guess.n = r.guesses
+	g.n = r.guesses
 	return nil
 }
 
-func (c *call) applySwap(s state) error {
-	k := c.swap.old.Key()
-	if err := c.usable(s, k); err != nil {
+func (w *Swap) apply(s state, now int64) error {
+	k := w.Old.Key()
+	if err := s.usable(k, now); err != nil {
 		return err
 	}
 	r := s[k]
-	if !bytes.Equal(r.data, c.swap.old.Data) {
+	if !bytes.Equal(r.data, w.Old.Data) {
 		return ErrChanged
 	}
-	r.data, r.expires, r.changed = c.swap.next.Data, c.swap.next.Expires.UnixMilli(), true
+	r.data, r.expires, r.changed = w.Next.Data, w.Next.Expires.UnixMilli(), true
 	return nil
 }

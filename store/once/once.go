@@ -226,7 +226,7 @@ func (db *DB) Close() error {
 // Put stores new values, all or none. It returns [ErrExists] if one of them is
 // there already, even if it was used or has expired.
 func (db *DB) Put(ctx context.Context, values ...Value) error {
-	return db.do(ctx, &call{put: values})
+	return db.do(ctx, &call{steps: []step{{put: values}}})
 }
 
 // Get returns a value that can still be taken: [ErrNone] otherwise, as
@@ -257,32 +257,55 @@ func (db *DB) Take(ctx context.Context, now time.Time, keys ...Key) ([]Value, er
 
 // Exchange is Take and Put in one step.
 func (db *DB) Exchange(ctx context.Context, now time.Time, take []Key, put []Value) ([]Value, error) {
-	c := &call{now: now.UnixMilli(), take: take, put: put}
+	c := &call{now: now.UnixMilli(), steps: []step{{take: take, put: put}}}
 	if err := db.do(ctx, c); err != nil {
 		return nil, err
 	}
-	return c.taken, nil
+	return c.steps[0].taken, nil
 }
 
 // Guess counts an attempt on a value, durably before the caller looks at whether
 // it was right, and returns the number of it. It returns [ErrGuesses] if there have
 // been limit attempts, and ErrNone as Get does.
 func (db *DB) Guess(ctx context.Context, now time.Time, kind Kind, digest [32]byte, limit int) (int, error) {
-	c := &call{now: now.UnixMilli(), guess: &guess{Key{kind, digest}, limit, 0}}
-	if err := db.do(ctx, c); err != nil {
+	g := &guess{Key{kind, digest}, limit, 0}
+	if err := db.do(ctx, &call{now: now.UnixMilli(), steps: []step{{guess: g}}}); err != nil {
 		return 0, err
 	}
-	return c.guess.n, nil
+	return g.n, nil
 }
 
 // Swap puts next in the place of old, which has the same key: of several callers
 // with the same old data one wins, the others get [ErrChanged]. It returns ErrNone
 // as Get does. Guesses stay counted.
 func (db *DB) Swap(ctx context.Context, now time.Time, old, next Value) error {
-	if old.Key() != next.Key() {
-		return errors.New("once: swap: not the same value")
+	_, err := db.Steps(ctx, now, Step{Swap: &Swap{old, next}})
+	return err
+}
+
+// A Step is one part of [DB.Steps]: values to be put, or a swap.
+type Step struct {
+	Put  []Value
+	Swap *Swap
+}
+
+// A Swap is what [DB.Swap] takes.
+type Swap struct{ Old, Next Value }
+
+// Steps does what Put and Swap do, one step after the other in one transaction, until
+// one is refused. It returns how many were done, which count whatever becomes of the
+// next one, and the error of that. So a request that uses up several things waits for
+// the disk once, and each thing is used up as if it had been alone.
+func (db *DB) Steps(ctx context.Context, now time.Time, steps ...Step) (done int, err error) {
+	c := &call{now: now.UnixMilli(), steps: make([]step, len(steps))}
+	for i, s := range steps {
+		if s.Swap != nil && (s.Swap.Old.Key() != s.Swap.Next.Key() || len(s.Put) > 0) {
+			return 0, errors.New("once: swap: not the same value")
+		}
+		c.steps[i] = step{put: s.Put, swap: s.Swap}
 	}
-	return db.do(ctx, &call{now: now.UnixMilli(), swap: &swap{old, next}})
+	err = db.do(ctx, c)
+	return c.at, err
 }
 
 // Sweep removes what expired more than [Keep] ago and returns how many that were.

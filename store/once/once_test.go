@@ -219,14 +219,23 @@ func TestCallsThatMakeNoSense(t *testing.T) {
 		many[i] = once.KeyOf(once.Nonce, strconv.Itoa(i))
 	}
 	for name, do := range map[string]func() error{
-		"no value":             func() error { return db.Put(t.Context()) },
-		"no such kind":         func() error { return db.Put(t.Context(), unknown) },
-		"no end":               func() error { return db.Put(t.Context(), timeless) },
-		"too much data":        func() error { return db.Put(t.Context(), big) },
-		"the same twice":       func() error { return db.Put(t.Context(), good, good) },
-		"too many":             func() error { _, err := db.Take(t.Context(), now, many...); return err },
-		"one into another":     func() error { return db.Swap(t.Context(), now, good, value(once.Nonce, "b")) },
-		"a caller who is gone": func() error { return db.Put(cancelled(), good) },
+		"no value":         func() error { return db.Put(t.Context()) },
+		"no such kind":     func() error { return db.Put(t.Context(), unknown) },
+		"no end":           func() error { return db.Put(t.Context(), timeless) },
+		"too much data":    func() error { return db.Put(t.Context(), big) },
+		"the same twice":   func() error { return db.Put(t.Context(), good, good) },
+		"too many":         func() error { _, err := db.Take(t.Context(), now, many...); return err },
+		"one into another": func() error { return db.Swap(t.Context(), now, good, value(once.Nonce, "b")) },
+		"the same in two steps": func() error {
+			_, err := db.Steps(t.Context(), now, once.Step{Put: []once.Value{good}}, once.Step{Put: []once.Value{good}})
+			return err
+		},
+		"a step that swaps and puts": func() error {
+			_, err := db.Steps(t.Context(), now, once.Step{Put: []once.Value{value(once.Nonce, "b")}, Swap: &once.Swap{Old: good, Next: good}})
+			return err
+		},
+		"a swap without an end": func() error { return db.Swap(t.Context(), now, timeless, timeless) },
+		"a caller who is gone":  func() error { return db.Put(cancelled(), good) },
 	} {
 		if err := do(); err == nil {
 			t.Errorf("%s: no error", name)
@@ -244,6 +253,61 @@ func cancelled() context.Context {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	return ctx
+}
+
+// TestSteps: each is done as if it had come alone, until one is refused.
+func TestSteps(t *testing.T) {
+	engines(t, func(t *testing.T, location string) {
+		db := open(t, location)
+		proof, nonce, token := value(once.ProofID, "proof"), value(once.Nonce, "nonce"), value(once.AccessToken, "token")
+		next := token
+		next.Data = []byte("what is next")
+		swap := once.Step{Swap: &once.Swap{Old: token, Next: next}}
+		put(t, db, token)
+		for _, c := range []struct {
+			name  string
+			steps []once.Step
+			done  int
+			want  error
+		}{
+			{"all", []once.Step{{Put: []once.Value{proof}}, {Put: []once.Value{nonce, value(once.Nonce, "another")}}, swap}, 3, nil},
+			{"the first refused", []once.Step{{Put: []once.Value{proof}}, {Put: []once.Value{value(once.Nonce, "not used")}}}, 0, once.ErrExists},
+			{"the second refused", []once.Step{{Put: []once.Value{value(once.ProofID, "proof 2")}}, {Put: []once.Value{value(once.Nonce, "not used"), nonce}}, swap}, 1, once.ErrExists},
+			{"the last refused", []once.Step{{Put: []once.Value{value(once.ProofID, "proof 3")}}, {Put: []once.Value{value(once.Nonce, "used")}}, swap}, 2, once.ErrChanged},
+			{"no such value", []once.Step{{Swap: &once.Swap{Old: value(once.Grant, "none"), Next: value(once.Grant, "none")}}}, 0, once.ErrNone},
+		} {
+			if done, err := db.Steps(t.Context(), now, c.steps...); done != c.done || !errors.Is(err, c.want) {
+				t.Errorf("%s: %d steps, %v, want %d, %v", c.name, done, err, c.done, c.want)
+			}
+		}
+		for _, c := range []struct {
+			v    once.Value
+			want error
+		}{
+			{proof, nil}, {nonce, nil}, {value(once.Nonce, "another"), nil}, {value(once.Nonce, "not used"), once.ErrNone}, {value(once.ProofID, "proof 2"), nil},
+			{value(once.ProofID, "proof 3"), nil}, {value(once.Nonce, "used"), nil},
+		} {
+			if _, err := db.Get(t.Context(), now, c.v.Kind, c.v.Digest); !errors.Is(err, c.want) {
+				t.Errorf("%s: %v, want %v", c.v.Data, err, c.want)
+			}
+		}
+		if got, err := db.Get(t.Context(), now, token.Kind, token.Digest); err != nil || !bytes.Equal(got.Data, next.Data) {
+			t.Errorf("the token: %s, %v, want %s", got.Data, err, next.Data)
+		}
+		// More keys than a statement looks up.
+		var many []once.Value
+		for i := range once.MaxKeys - 1 {
+			many = append(many, value(once.Nonce, strconv.Itoa(i)))
+		}
+		if done, err := db.Steps(t.Context(), now, once.Step{Put: many}, once.Step{Put: []once.Value{proof}}); done != 1 || !errors.Is(err, once.ErrExists) {
+			t.Errorf("%d values: %d steps, %v", len(many), done, err)
+		}
+		for _, v := range many {
+			if got, err := db.Get(t.Context(), now, v.Kind, v.Digest); err != nil || !bytes.Equal(got.Data, v.Data) {
+				t.Errorf("%s: %s, %v", v.Data, got.Data, err)
+			}
+		}
+	})
 }
 
 func TestGuessesAndSwaps(t *testing.T) {

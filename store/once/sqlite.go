@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -210,7 +211,8 @@ func (e *sqliteEngine) get(ctx context.Context, k Key) (*row, error) {
 		return nil, err
 	}
 	r := &row{}
-	err := e.reading.QueryRowContext(ctx, string(k.Kind), k.Digest[:]).Scan(&r.expires, &r.data, &r.state, &r.guesses)
+	// A read takes microseconds; watching ctx meanwhile would cost as much again.
+	err := e.reading.QueryRowContext(context.WithoutCancel(ctx), string(k.Kind), k.Digest[:]).Scan(&r.expires, &r.data, &r.state, &r.guesses)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}
@@ -234,27 +236,53 @@ func (e *sqliteEngine) checkFile() error {
 }
 
 func (e *sqliteEngine) change(ctx context.Context, keys []Key, decide func(state)) error {
-	return e.transact(ctx, func() error {
-		s := state{}
-		for _, k := range keys {
-			r := &row{}
-			p, err := e.stmt(ctx, selectValue)
-			if err != nil {
+	return e.transact(ctx, func(ctx context.Context) error {
+		s := make(state, len(keys))
+		for part := range slices.Chunk(keys, lookupKeys) {
+			if err := e.lookup(ctx, part, s); err != nil {
 				return err
-			}
-			err = p.QueryRowContext(ctx, string(k.Kind), k.Digest[:]).Scan(&r.expires, &r.data, &r.state, &r.guesses)
-			switch {
-			case errors.Is(err, sql.ErrNoRows):
-				s[k] = nil
-			case err != nil:
-				return err
-			default:
-				s[k] = r
 			}
 		}
 		decide(s)
 		return e.write(ctx, s)
 	})
+}
+
+// lookupKeys is how many keys a statement looks up: one alone would cost twice as
+// much.
+const lookupKeys = 16
+
+// selectValues looks up to lookupKeys keys up, those that are NULL never.
+var selectValues = `SELECT v.kind, v.digest, v.expires, v.data, v.state, v.guesses FROM (VALUES (?, ?)` + strings.Repeat(", (?, ?)", lookupKeys-1) + `) k
+	CROSS JOIN value v ON v.kind = k.column1 AND v.digest = k.column2`
+
+// lookup adds what is stored under keys to s.
+func (e *sqliteEngine) lookup(ctx context.Context, keys []Key, s state) error {
+	args := make([]any, 2*lookupKeys)
+	for i, k := range keys {
+		s[k] = nil
+		args[2*i], args[2*i+1] = string(k.Kind), k.Digest[:]
+	}
+	p, err := e.stmt(ctx, selectValues)
+	if err != nil {
+		return err
+	}
+	rows, err := p.QueryContext(ctx, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close() // its error is that of rows.Err
+	for rows.Next() {
+		var k Key
+		var digest []byte
+		r := &row{}
+		if err := rows.Scan(&k.Kind, &digest, &r.expires, &r.data, &r.state, &r.guesses); err != nil {
+			return err
+		}
+		copy(k.Digest[:], digest)
+		s[k] = r
+	}
+	return rows.Err()
 }
 
 func (e *sqliteEngine) write(ctx context.Context, s state) error {
@@ -286,9 +314,9 @@ func bytesOf(b []byte) []byte {
 	return b
 }
 
-// transact runs f in a transaction. Its statements are not broken off by the end
-// of ctx, only the wait before them is.
-func (e *sqliteEngine) transact(ctx context.Context, f func() error) error {
+// transact runs f in a transaction, with a context for its statements, which are not
+// broken off by the end of ctx: only the wait before them is.
+func (e *sqliteEngine) transact(ctx context.Context, f func(context.Context) error) error {
 	e.turn.Lock()
 	defer e.turn.Unlock()
 	if e.broken != nil {
@@ -297,16 +325,20 @@ func (e *sqliteEngine) transact(ctx context.Context, f func() error) error {
 	if err := e.checkFile(); err != nil {
 		return err
 	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	ctx = context.WithoutCancel(ctx)
 	if err := e.exec(ctx, "BEGIN IMMEDIATE"); err != nil {
 		return e.judge(err)
 	}
-	err := f()
+	err := f(ctx)
 	if err == nil {
-		if err = e.exec(context.WithoutCancel(ctx), "COMMIT"); err == nil {
+		if err = e.exec(ctx, "COMMIT"); err == nil {
 			return nil
 		}
 	}
-	if back := e.exec(context.WithoutCancel(ctx), "ROLLBACK"); back != nil && !strings.Contains(back.Error(), "no transaction is active") {
+	if back := e.exec(ctx, "ROLLBACK"); back != nil && !strings.Contains(back.Error(), "no transaction is active") {
 		err = errors.Join(err, back)
 		e.broken = err
 	}
@@ -374,7 +406,7 @@ func (e *sqliteEngine) sweep(ctx context.Context, before int64) (int, error) {
 	total := 0
 	for {
 		var n int64
-		err := e.transact(ctx, func() error {
+		err := e.transact(ctx, func(ctx context.Context) error {
 			p, err := e.stmt(ctx, `DELETE FROM value WHERE (kind, digest) IN (SELECT kind, digest FROM value WHERE expires < $1 LIMIT 1000)`)
 			if err != nil {
 				return err
