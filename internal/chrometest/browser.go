@@ -15,6 +15,7 @@ import (
 
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 )
@@ -32,7 +33,10 @@ for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do rm -rf "$1" && [
 // browser is the one of this process.
 var browser = sync.OnceValues(start)
 
-type aliveKey struct{}
+type (
+	aliveKey struct{}
+	dirKey   struct{}
+)
 
 func start() (context.Context, error) {
 	path, err := find()
@@ -58,6 +62,8 @@ func start() (context.Context, error) {
 		chromedp.Flag("disable-features", "Translate,OptimizationHints,MediaRouter"),
 		chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1"),
 		chromedp.Flag("font-render-hinting", "none"), chromedp.Flag("hide-scrollbars", true),
+		chromedp.Flag("use-fake-ui-for-media-stream", true), chromedp.Flag("use-fake-device-for-media-stream", true),
+		chromedp.Flag("use-file-for-fake-video-capture", camera(dir)),
 	)
 	allocator, _ := chromedp.NewExecAllocator(context.Background(), options...)
 	ctx, _ := chromedp.NewContext(allocator)
@@ -66,7 +72,7 @@ func start() (context.Context, error) {
 	}
 	// The end of the pipe must live as long as the process: collected as garbage, it
 	// would be closed.
-	return context.WithValue(ctx, aliveKey{}, pipe), nil
+	return context.WithValue(context.WithValue(ctx, aliveKey{}, pipe), dirKey{}, dir), nil
 }
 
 // find returns the program. Debian's chromium is a script that reads settings of the
@@ -85,6 +91,8 @@ func find() (string, error) {
 type Page struct {
 	t   testing.TB
 	ctx context.Context
+	// clock is the script that sets the clock of new documents.
+	clock page.ScriptIdentifier
 
 	mu        sync.Mutex
 	requests  []string // URLs that the page asked for, in order

@@ -113,17 +113,52 @@ func (p *Page) Scripts(on bool) {
 	call(p, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: !on})
 }
 
-// Clock makes the page's own clock stand at now when it loads, from the next page on.
+// Clock makes the page's own clock show now and go on from there: at once, and in every
+// document that it loads later. A worker of the page follows if its script begins with
+// [WorkerClock].
 func (p *Page) Clock(now time.Time) {
 	p.t.Helper()
-	call(p, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: fmt.Sprintf(`{
-		const Real = Date, shift = %d - Real.now();
-		globalThis.Date = class extends Real {
-			constructor(...a) { if (a.length) super(...a); else super(Real.now() + shift); }
-			static now() { return Real.now() + shift; }
-		};
-	}`, now.UnixMilli())})
+	if p.clock != "" {
+		call(p, page.RemoveScriptToEvaluateOnNewDocument, page.RemoveScriptToEvaluateOnNewDocumentParams{Identifier: p.clock})
+	}
+	source := fmt.Sprintf(`{
+		const right = () => Math.round(performance.timeOrigin + performance.now());
+		const shift = %d - right();
+		if (globalThis.chrometestShift === undefined) {
+			const RealDate = Date, RealWorker = Worker, workers = [];
+			globalThis.Date = class extends RealDate {
+				constructor(...a) { if (a.length) super(...a); else super(right() + globalThis.chrometestShift); }
+				static now() { return right() + globalThis.chrometestShift; }
+			};
+			globalThis.Worker = class extends RealWorker {
+				constructor(...a) { super(...a); workers.push(this); this.postMessage({ chrometestShift }); }
+			};
+			globalThis.chrometestSet = (ms) => {
+				globalThis.chrometestShift = ms;
+				for (const w of workers) w.postMessage({ chrometestShift: ms });
+			};
+		}
+		if (globalThis.chrometestSet) globalThis.chrometestSet(shift);
+		true
+	}`, now.UnixMilli())
+	p.clock = call(p, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: source}).Identifier
+	run(p, "set the clock", chromedp.Evaluate[chromedp.Void](source))
 }
+
+// WorkerClock is what a test puts before the script of a worker, so that its clock is
+// that of its page. Times are read at the moment of each question; nothing else of the
+// worker changes.
+const WorkerClock = `{
+	const right = Date.now, skip = (e) => e.data?.chrometestShift !== undefined;
+	let shift = 0;
+	Date.now = () => right() + shift;
+	addEventListener("message", (e) => {
+		if (!skip(e)) return;
+		shift = e.data.chrometestShift;
+		e.stopImmediatePropagation();
+	});
+}
+`
 
 // Open goes to an address, waits until it has loaded and returns the status code of
 // the answer.
