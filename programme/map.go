@@ -49,6 +49,22 @@ func (p *Programme) Map(r registry.Record, now time.Time) (Content, []Problem) {
 	return c, m.problems
 }
 
+// Glance returns what a record says for a claim, for lists in which people look for a
+// record: the text put together, a date as far as it is known (1962-04), "" if there is
+// nothing or nothing that can be read. It judges nothing.
+func (p *Programme) Glance(r registry.Record, c *Claim) string {
+	s, t := c.from.text(&mapping{programme: p, record: r})
+	if t != nil {
+		return ""
+	}
+	if c.Kind == KindDate {
+		if d, err := crosswalk.ParseDate(s, c.formats); err == nil {
+			return d.String()
+		}
+	}
+	return s
+}
+
 func (m *mapping) problem(fatal bool, column, claim, code, detail string) {
 	m.problems = append(m.problems, Problem{
 		Line: m.record.Line, Column: column, Claim: claim, Code: code, Detail: detail, Fatal: fatal,

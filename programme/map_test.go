@@ -14,6 +14,7 @@ import (
 	"github.com/sanad-id/sanad/credential"
 	"github.com/sanad-id/sanad/credential/cwt"
 	"github.com/sanad-id/sanad/programme"
+	"github.com/sanad-id/sanad/registry"
 )
 
 func TestMap(t *testing.T) {
@@ -385,5 +386,41 @@ func TestColumns(t *testing.T) {
 	got := goodProgramme(t).Columns()
 	if got[0] != "number" || len(got) != len(goodRow()) {
 		t.Errorf("Columns: %v, want the %d columns of the record, number first", got, len(goodRow()))
+	}
+}
+
+// TestGlance: what lists show of a record is put together as in the credential, and a
+// date is there as far as it is known.
+func TestGlance(t *testing.T) {
+	p := example(t, "birth-certificate")
+	columns := []string{"given_names", "middle_names", "family_name", "given_names_local", "family_name_local", "middle_names_local", "date_of_birth", "language"}
+	c, err := registry.NewColumns(columns)
+	if err != nil {
+		t.Fatal(err)
+	}
+	glance := func(claim, born string) string {
+		r := registry.NewRecord("B-1", 1, c, []string{"Ashok", "", "Akhtar", "অশোক", "আখতার", "আবদুল", born, "ben"})
+		for i := range p.Claims {
+			if p.Claims[i].Name == claim {
+				return p.Glance(r, &p.Claims[i])
+			}
+		}
+		t.Fatalf("no claim %s", claim)
+		return ""
+	}
+	for _, tt := range []struct{ claim, born, want string }{
+		{"full_name", "", "Ashok Akhtar"},
+		{"local_name", "", "অশোক আবদুল আখতার"},
+		{"local_language", "", "ben"},
+		{"birth_date", "1961-03-12", "1961-03-12"},
+		{"birth_date", "1961-03-00", "1961-03"},
+		{"birth_date", "1961-00-00", "1961"},
+		{"birth_date", "in spring", "in spring"},
+		{"birth_date", "", ""},
+		{"mother_name", "", ""}, // the source has no such column
+	} {
+		if got := glance(tt.claim, tt.born); got != tt.want {
+			t.Errorf("%s of %q: %q, want %q", tt.claim, tt.born, got, tt.want)
+		}
 	}
 }

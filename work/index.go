@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/text/language"
+
 	"github.com/sanad-id/sanad/credential/cwt"
 	"github.com/sanad-id/sanad/issuance"
 	"github.com/sanad-id/sanad/programme"
@@ -44,6 +46,8 @@ type reader struct {
 	offices   []staff.Office
 	names     []string // columns
 	birth     []string // columns
+	// named and born are the claims that lists show.
+	named, born []*programme.Claim
 }
 
 // newReader finds out where names stand in a programme's records. A programme that is
@@ -54,14 +58,14 @@ func (d *Desk) newReader(p *programme.Programme, offices []staff.Office) *reader
 		c := &p.Claims[i]
 		switch name := cwt.PersonName(c.Key); {
 		case c.Person && slices.Contains(nameAttributes, name):
-			r.names = appendNew(r.names, c.Columns())
+			r.names, r.named = appendNew(r.names, c.Columns()), append(r.named, c)
 		case c.Person && name == "dateOfBirth":
-			r.birth = appendNew(r.birth, c.Columns())
+			r.birth, r.born = appendNew(r.birth, c.Columns()), append(r.born, c)
 		}
 	}
 	for i := range p.Claims {
 		if c := &p.Claims[i]; len(r.names) == 0 && c.Kind == programme.KindText && c.Required && !slices.Contains(c.Columns(), p.Records.IDColumn) {
-			r.names = appendNew(r.names, c.Columns())
+			r.names, r.named = appendNew(r.names, c.Columns()), append(r.named, c)
 		}
 	}
 	return r
@@ -364,10 +368,19 @@ type Found struct {
 	Programme *programme.Programme
 	Ref       string
 	Record    registry.Record
-	// Names are the values of the columns with names, as they stand in the registry.
-	Names []string
-	Born  string
-	n     int64
+	// Names are those of the person or thing, one for each script that the registry has.
+	Names []Name
+	// Born is the date of birth as far as it is known: 1962-04-18, 1962-04 or 1962; as it
+	// stands in the registry if it is no date.
+	Born string
+	n    int64
+}
+
+// A Name is a name as it is written in one script.
+type Name struct {
+	Text string
+	// Language is its language tag where the record tells, else empty.
+	Language string
 }
 
 // A Search says what somebody looks for.
@@ -546,17 +559,47 @@ func (d *Desk) nameWords(text string) [][]int64 {
 
 func (r *reader) found(rec registry.Record, n int64) Found {
 	f := Found{Programme: r.programme, Ref: r.d.Ref(r.programme.ID, rec.ID), Record: rec, n: n}
-	for _, c := range r.names {
-		if v, ok := rec.Value(c); ok && v != "" {
-			f.Names = append(f.Names, v)
+	given := -1 // the name that is in parts
+	for _, c := range r.named {
+		text := r.programme.Glance(rec, c)
+		if text == "" || slices.ContainsFunc(f.Names, func(n Name) bool { return n.Text == text }) {
+			continue
 		}
+		n, attribute := Name{Text: text}, ""
+		if c.Person {
+			attribute = cwt.PersonName(c.Key)
+		}
+		switch attribute {
+		case "firstName", "middleName", "lastName":
+			if given >= 0 {
+				f.Names[given].Text += " " + text
+				continue
+			}
+			given = len(f.Names)
+		case "secondaryFullName":
+			n.Language = r.language(rec)
+		}
+		f.Names = append(f.Names, n)
 	}
-	for _, c := range r.birth {
-		if v, ok := rec.Value(c); ok && f.Born == "" {
-			f.Born = v
+	for _, c := range r.born {
+		if f.Born == "" {
+			f.Born = r.programme.Glance(rec, c)
 		}
 	}
 	return f
+}
+
+// language is the tag of the language of a person's name in a second script, "" if the
+// record does not say it.
+func (r *reader) language(rec registry.Record) string {
+	for i := range r.programme.Claims {
+		if c := &r.programme.Claims[i]; c.Person && cwt.PersonName(c.Key) == "secondaryLanguage" {
+			if tag, err := language.Parse(r.programme.Glance(rec, c)); err == nil {
+				return tag.String()
+			}
+		}
+	}
+	return ""
 }
 
 // Describe returns the record of an item, to show whom it is about. It returns
@@ -576,7 +619,11 @@ func (c *Case) Describe(d *Desk) Found { return d.newReader(c.Programme, nil).fo
 func (r *reader) rank(found []Found, text string) {
 	want := Fold(text)
 	alike := func(f Found) int {
-		have, n := Fold(strings.Join(f.Names, " ")), 0
+		var names []string
+		for _, n := range f.Names {
+			names = append(names, n.Text)
+		}
+		have, n := Fold(strings.Join(names, " ")), 0
 		for _, w := range want {
 			if slices.Contains(have, w) {
 				n++

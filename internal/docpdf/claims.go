@@ -4,7 +4,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/sanad-id/sanad/verification/explain"
 )
@@ -36,7 +35,7 @@ func (p *plan) claims(b *Block, a area, code *Code) {
 			continue
 		}
 		rows = append(rows, &row{
-			name: c.Name, label: p.shape(p.label(c.Labels), c.Name), value: p.shape(p.value(c), c.Name),
+			name: c.Name, label: p.shape(p.label(c.Labels), c.Name), value: p.shapeIn(p.value(c), c.Language, c.Name),
 		})
 	}
 	if len(rows) == 0 {
@@ -191,26 +190,16 @@ func (p *plan) value(c *Claim) string {
 		return p.words.List(all)
 	case string:
 		if c.Kind == "date" {
-			if d, ok := calendar(v); ok {
-				return p.words.Date(d)
+			if d, ok := p.words.Known(v); ok {
+				return d
 			}
 		}
 	case int64:
 		if c.Kind == "date" {
-			if d, ok := calendar(strconv.FormatInt(v, 10)); ok {
-				return p.words.Date(d)
+			if d, ok := p.words.Known(strconv.FormatInt(v, 10)); ok {
+				return d
 			}
 		}
 	}
 	return strings.ToValidUTF8(coded(c.Value), "\ufffd")
-}
-
-// calendar reads a date in either of the two spellings of Claim 169.
-func calendar(s string) (time.Time, bool) {
-	for _, layout := range []string{"20060102", time.DateOnly} {
-		if t, err := time.Parse(layout, s); err == nil {
-			return t, true
-		}
-	}
-	return time.Time{}, false
 }

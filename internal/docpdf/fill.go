@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 
+	"golang.org/x/text/language"
+
 	"github.com/sanad-id/sanad/credential"
 	"github.com/sanad-id/sanad/credential/cwt"
 	"github.com/sanad-id/sanad/programme"
@@ -68,10 +70,26 @@ func Fill(p *programme.Programme, signed []Signed) (Certificate, error) {
 		if values[f] != nil {
 			c.Claims = append(c.Claims, Claim{
 				Name: field.Name, Labels: field.Labels, Kind: field.Kind, Value: values[f], Words: field.Values,
+				Language: languageOf(field, fields, values),
 			})
 		}
 	}
 	return c, nil
+}
+
+// languageOf is the language of a name in a second script, which another claim tells.
+func languageOf(field credential.TypeField, fields []credential.TypeField, values []any) string {
+	if !field.Person || cwt.PersonName(field.Key) != "secondaryFullName" {
+		return ""
+	}
+	for f, other := range fields {
+		if text, ok := values[f].(string); ok && other.Person && cwt.PersonName(other.Key) == "secondaryLanguage" {
+			if tag, err := language.Parse(text); err == nil {
+				return tag.String()
+			}
+		}
+	}
+	return ""
 }
 
 // parse reads the code of a form of a programme.

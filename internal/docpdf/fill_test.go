@@ -29,6 +29,8 @@ code_lists:
 claims:
   - {name: number, labels: {en: Number}, type: text, person: id, from: id, required: true}
   - {name: name, labels: {en: Name}, type: text, person: fullName, from: name, required: true}
+  - {name: local, labels: {en: Local name}, type: text, person: secondaryFullName, from: local}
+  - {name: language, labels: {en: Language}, type: language, person: secondaryLanguage, from: language}
   - {name: harbour, labels: {en: Harbour}, type: code, code_list: harbour, key: 1, from: harbour}
 forms:
   qr: {level: M}
@@ -63,7 +65,7 @@ func TestFill(t *testing.T) {
 	issued := time.Date(2026, 11, 12, 9, 0, 0, 0, time.UTC)
 	main := cwt.Token{
 		Issuer: "xa", Type: p.Type, IssuedAt: issued, Expires: issued.AddDate(5, 0, 0), Status: &credential.StatusRef{URI: "https://x.example/status/a", Index: 1},
-		Person: map[int64]any{1: "L-1", 4: "Ana Vega"}, Fields: map[int64]any{1: "3"},
+		Person: map[int64]any{1: "L-1", 4: "Ana Vega", 19: "انا فيغا", 20: "ara"}, Fields: map[int64]any{1: "3"},
 	}
 	narrow := main
 	narrow.Person, narrow.Fields, narrow.Status = map[int64]any{1: "L-1"}, nil, &credential.StatusRef{URI: "https://x.example/status/a", Index: 2}
@@ -79,10 +81,13 @@ func TestFill(t *testing.T) {
 	for _, claim := range c.Claims {
 		says = append(says, claim.Name, claim.Value)
 	}
-	if want := []any{"number", "L-1", "name", "Ana Vega", "harbour", "3"}; !slices.Equal(says, want) {
+	if want := []any{"number", "L-1", "name", "Ana Vega", "local", "انا فيغا", "language", "ara", "harbour", "3"}; !slices.Equal(says, want) {
 		t.Errorf("the paper says %v, want %v", says, want)
 	}
-	if got := c.Claims[2].Words["3"]["en"]; got != "North harbour" {
+	if c.Claims[1].Language != "" || c.Claims[2].Language != "ar" {
+		t.Errorf("the names are in %q and %q, want unknown and ar", c.Claims[1].Language, c.Claims[2].Language)
+	}
+	if got := c.Claims[4].Words["3"]["en"]; got != "North harbour" {
 		t.Errorf("a code is called %q", got)
 	}
 	if !slices.Equal(c.Codes[1].Claims, []string{"number"}) {

@@ -2,6 +2,7 @@ package docpdf
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	stdimage "image/jpeg"
@@ -252,7 +253,13 @@ func (p *part) lines(set []line, a area, size float64, s side, bold bool) {
 		case right:
 			x += free
 		}
+		if l.of.lang != "" {
+			p.raw("/Span <</Lang (%s)>> BDC", l.of.lang)
+		}
 		p.line(l, x, y+l.ascent*size/em, size, bold)
+		if l.of.lang != "" {
+			p.raw("EMC")
+		}
 		y += (l.ascent + l.descent) * size / em
 	}
 }
@@ -300,17 +307,25 @@ func (p *plan) ellipsis(set []line, width float64) []line {
 }
 
 // shape shapes a text from outside, and notes what is amiss.
-func (p *plan) shape(text, where string) *paragraph {
+func (p *plan) shape(text, where string) *paragraph { return p.shapeIn(text, "", where) }
+
+// shapeIn is shape for a text whose language is known.
+func (p *plan) shapeIn(text, lang, where string) *paragraph {
 	text, cut := outside(text)
 	if cut {
 		p.note(Clipped, where)
 	}
-	return p.own(text, where)
+	para := p.own(text, where, lang)
+	if lang != p.words.Tag() {
+		para.lang = lang
+	}
+	return para
 }
 
-// own shapes a text that is ours, or safe already.
-func (p *plan) own(text, where string) *paragraph {
-	para := p.set.shape(text, p.words.Tag(), byText)
+// own shapes a text that is ours, or safe already, in the first of these languages that
+// is known.
+func (p *plan) own(text, where string, lang ...string) *paragraph {
+	para := p.set.shape(text, cmp.Or(append(lang, p.words.Tag())...), byText)
 	if para.missing {
 		p.note(Missing, where)
 	}

@@ -2,8 +2,10 @@ package docpdf_test
 
 import (
 	"bytes"
+	"compress/zlib"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"runtime"
 	"slices"
@@ -241,6 +243,35 @@ func TestDocument(t *testing.T) {
 	t.Logf("%d certificates: %d bytes and %.1f objects each", n, b.Len()/n, float64(objects)/float64(n))
 }
 
+// TestDatesAsPeopleWriteThem: dates stand in words and in the digits of the page, as far
+// as they are known, and a name in another language is marked as such.
+func TestDatesAsPeopleWriteThem(t *testing.T) {
+	for lang, want := range map[string][]string{
+		"en": {"2 July 2019", "November 1962", "1990"}, "bn": {"২ জুলাই ২০১৯", "নভেম্বর ১৯৬২", "১৯৯০"}, "ar": {"يوليو", "نوفمبر", "1990"},
+	} {
+		c := certificate(t, "sheet", lang)
+		c.Claims[2].Language = "bn"
+		c.Claims = append(c.Claims,
+			docpdf.Claim{Name: "known", Labels: labels("Known", "জানা", "المعروف"), Kind: "date", Value: "1962-11"},
+			docpdf.Claim{Name: "year", Labels: labels("Year", "সাল", "السنة"), Kind: "date", Value: "1990"})
+		file, _ := render(t, c)
+		text := words(t, file, "-raw")
+		for _, w := range want {
+			if !strings.Contains(text, w) {
+				t.Errorf("%s: %q is not on the paper", lang, w)
+			}
+		}
+		for _, raw := range []string{"20190702", "1962-11"} {
+			if strings.Contains(text, raw) {
+				t.Errorf("%s: %q stands as it is in the code", lang, raw)
+			}
+		}
+		if marked := bytes.Contains(unpacked(t, file), []byte("/Lang (bn)>> BDC")); marked != (lang != "bn") {
+			t.Errorf("%s: the Bengali name is marked as Bengali: %v", lang, marked)
+		}
+	}
+}
+
 // TestTwoLanguages: labels stand in both, values and dates in the first.
 func TestTwoLanguages(t *testing.T) {
 	c := certificate(t, "sheet", "bn")
@@ -263,4 +294,16 @@ func TestFontsOfAFolder(t *testing.T) {
 	if _, err := docpdf.New(docpdf.Config{Fonts: []string{"testdata/none"}}); err == nil {
 		t.Error("a folder that is not there was taken")
 	}
+}
+
+// unpacked is what the compressed streams of a file hold.
+func unpacked(t *testing.T, file []byte) []byte {
+	t.Helper()
+	var all bytes.Buffer
+	for _, after := range bytes.Split(file, []byte("stream\n"))[1:] {
+		if z, err := zlib.NewReader(bytes.NewReader(after)); err == nil {
+			_, _ = io.Copy(&all, io.LimitReader(z, 8<<20)) // what follows the stream is no error here
+		}
+	}
+	return all.Bytes()
 }

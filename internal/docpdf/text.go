@@ -81,6 +81,8 @@ type paragraph struct {
 	runs   []shaping.Output
 	levels []int // of runs
 	level  int   // of the paragraph: 1 if it runs from right to left
+	// lang is its language tag where that is not the document's.
+	lang string
 	// missing says that no font has some character of it.
 	missing bool
 }

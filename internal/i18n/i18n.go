@@ -280,6 +280,21 @@ func (l Language) Month(t time.Time) string {
 	).Replace(l.lookup("date.month"))
 }
 
+// Known returns a date that stands in a credential or a register in words, as far as
+// it is known: "12 November 2026" of 2026-11-12 or 20261112, "November 2026" of 2026-11,
+// the year of 2026. It reports whether text is such a date.
+func (l Language) Known(text string) (string, bool) {
+	for _, known := range []struct {
+		layout string
+		write  func(time.Time) string
+	}{{"20060102", l.Date}, {time.DateOnly, l.Date}, {"2006-01", l.Month}, {"2006", func(t time.Time) string { return l.Number(t.Year()) }}} {
+		if t, err := time.Parse(known.layout, text); err == nil {
+			return known.write(t), true
+		}
+	}
+	return text, false
+}
+
 // day returns the day of t where t is.
 func (l Language) day(t time.Time) string {
 	year, month, day := t.Date()

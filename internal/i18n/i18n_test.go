@@ -293,6 +293,29 @@ func TestDatesAndAges(t *testing.T) {
 	}
 }
 
+// TestKnown writes dates that are known in part.
+func TestKnown(t *testing.T) {
+	for _, tt := range []struct{ tag, text, want string }{
+		{"en", "20261112", "12 November 2026"},
+		{"bn", "2026-11-12", "১২ নভেম্বর ২০২৬"},
+		{"fr", "1962-02-01", "1er février 1962"},
+		{"pt", "1962-11", "novembro de 1962"},
+		{"sw", "1962-02", "Februari 1962"},
+		{"ar", "1962-11", "نوفمبر 1962"},
+		{"bn", "1962", "১৯৬২"},
+		{"en", "0001", "1"},
+	} {
+		if got, ok := i18n.For(tt.tag).Known(tt.text); !ok || got != tt.want {
+			t.Errorf("%s: %q is written %q (%v), want %q", tt.tag, tt.text, got, ok, tt.want)
+		}
+	}
+	for _, text := range []string{"", "2026-02-30", "2026-13", "26", "12/11/2026", "2026-11-12T00:00:00Z", "about 1962"} {
+		if got, ok := i18n.For("bn").Known(text); ok || got != text {
+			t.Errorf("%q is written %q (%v), want it as it is", text, got, ok)
+		}
+	}
+}
+
 func TestCount(t *testing.T) {
 	for _, tt := range []struct {
 		tag  string

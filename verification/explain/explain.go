@@ -228,28 +228,18 @@ func (w words) value(c verification.Claim) string {
 		return strings.Join(all, ", ")
 	case string:
 		if c.Kind == "date" || c.Kind == "" && c.Name == "dateOfBirth" {
-			if d, ok := calendar(v); ok {
-				return w.Date(d)
+			if d, ok := w.Known(v); ok {
+				return d
 			}
 		}
 	case int64:
 		if c.Kind == "date" {
-			if d, ok := calendar(strconv.FormatInt(v, 10)); ok {
-				return w.Date(d)
+			if d, ok := w.Known(strconv.FormatInt(v, 10)); ok {
+				return d
 			}
 		}
 	}
 	return coded(c.Value)
-}
-
-// calendar reads a date in either of the two spellings of Claim 169.
-func calendar(s string) (time.Time, bool) {
-	for _, layout := range []string{"20060102", time.DateOnly} {
-		if t, err := time.Parse(layout, s); err == nil {
-			return t, true
-		}
-	}
-	return time.Time{}, false
 }
 
 // Plain is a value as text, without words of any language but sizes.

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sanad-id/sanad/internal/chrometest"
 	"github.com/sanad-id/sanad/internal/i18n"
@@ -20,6 +21,9 @@ type person struct {
 	*office
 	*chrometest.Page
 	name string
+	// pages and presses are how many pages were loaded, and how often a link, a button or
+	// the passkey was used, on the way; looking at a page again to judge it does not count.
+	pages, presses int
 }
 
 // join has somebody open an invitation, made on the command line, and register a
@@ -31,7 +35,7 @@ func (o *office) join(name, at string, roles ...staff.Role) *person {
 		args = append(args, "--role", string(r))
 	}
 	link := strings.TrimSpace(o.run("issuer", args...))
-	p := &person{o, chrometest.New(o.T), name}
+	p := &person{office: o, Page: chrometest.New(o.T), name: name}
 	p.Passkeys()
 	if status := p.Page.Open(link); status != http.StatusOK {
 		o.Fatalf("the invitation of %s: %d", name, status)
@@ -62,6 +66,7 @@ func (p *person) do(selector string) {
 	p.Helper()
 	p.Page.Focus(selector)
 	p.PressAndFollow(chrometest.Enter)
+	p.pages, p.presses = p.pages+1, p.presses+1
 	const again = `form[data-then="submit"]`
 	if !p.Has(again) {
 		return
@@ -74,6 +79,7 @@ func (p *person) do(selector string) {
 	p.PressAndFollow(chrometest.Enter)
 	p.Page.Focus(again + " button")
 	p.PressAndFollow(chrometest.Enter)
+	p.pages, p.presses = p.pages+2, p.presses+2 // the button, and the device
 	p.Scripts(false)
 }
 
@@ -115,11 +121,18 @@ func TestJourney(t *testing.T) {
 	clerk.judge("home", "/")
 	clerk.judge("queues", "/queues")
 	clerk.judge("search", "/search")
+	begun := time.Now() // what is judged on the way counts, too
+	clerk.pages, clerk.presses, head.pages, head.presses = 1, 1, 0, 0
 	clerk.Page.Focus("#f-text")
 	clerk.Type("mahbub aktar") // not as in the register
 	clerk.PressAndFollow(chrometest.Enter)
+	clerk.pages, clerk.presses = clerk.pages+1, clerk.presses+1
 	if !strings.Contains(clerk.Text("main"), "মাহবুব") {
 		t.Errorf("the search does not find the record: %s", clerk.Text("main"))
+	}
+	if text := clerk.Text("main table"); !regexp.MustCompile(`\d (January|February|March|April|May|June|July|August|September|October|November|December) \d{4}`).MatchString(text) ||
+		regexp.MustCompile(`\d{4}-\d\d-\d\d`).MatchString(text) || strings.Contains(text, "·") {
+		t.Errorf("dates or names are not as people write them: %s", text)
 	}
 	clerk.do(`main table a`)
 	record := clerk.at()
@@ -162,6 +175,8 @@ func TestJourney(t *testing.T) {
 		t.Errorf("the print is checked with status %d\n%s", status, talk)
 	}
 	clerk.do(`form[action$="/offer"] button`)
+	t.Logf("from the search to the certificate and the offer: clerk %d pages and %d presses, head %d and %d; %.0f s with %d pages judged on the way",
+		clerk.pages+2, clerk.presses+2, head.pages+1, head.presses+1, time.Since(begun).Seconds(), 3*5)
 	o.accept(fingerprint, clerk.Text("main code"), clerk.Text(".figure.code"))
 
 	clerk.open(item)
@@ -202,14 +217,14 @@ func (o *office) publish() string {
 
 func (o *office) trust() string { return filepath.Join(filepath.Dir(o.dir), "office.trust") }
 
-// picture is the first page of a print, as a scanner reads it.
+// picture is the first page of a print above the strip, as a scanner reads it.
 func (o *office) picture(pdf []byte) string {
 	o.Helper()
 	path := filepath.Join(o.TempDir(), "print")
 	if err := os.WriteFile(path+".pdf", pdf, 0o600); err != nil {
 		o.Fatal(err)
 	}
-	out, err := exec.Command("pdftoppm", "-r", "200", "-png", "-singlefile", path+".pdf", path).CombinedOutput()
+	out, err := exec.Command("pdftoppm", "-r", "200", "-x", "0", "-y", "0", "-W", "1654", "-H", "1740", "-png", "-singlefile", path+".pdf", path).CombinedOutput()
 	if errors.Is(err, exec.ErrNotFound) {
 		o.Skip("pdftoppm is not installed; scripts/setup-test.sh does it")
 	} else if err != nil {

@@ -207,7 +207,7 @@ func (c *Console) itemView(r *request, i *work.Item) (itemView, error) {
 	case err != nil:
 		return v, workError(err)
 	}
-	v.Names, v.Born, v.Title, v.Ref = names(f), f.Born, r.Lang.Pick(f.Programme.Labels), f.Ref
+	v.Names, v.Born, v.Title, v.Ref = names(f), born(r, f), r.Lang.Pick(f.Programme.Labels), f.Ref
 	return v, nil
 }
 

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"encoding/base64"
 	"html/template"
 	"net/http"
@@ -8,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"golang.org/x/text/language"
 
@@ -174,25 +176,15 @@ func (w claimWords) value(c credential.Claim) string {
 		}
 		return w.r.Lang.List(all)
 	case string:
-		if d, ok := day(v); ok && f.Kind == string(programme.KindDate) {
-			return w.r.Lang.Date(d)
+		if d, ok := w.r.Lang.Known(v); ok && f.Kind == string(programme.KindDate) {
+			return d
 		}
 	case int64:
-		if d, ok := day(strconv.FormatInt(v, 10)); ok && f.Kind == string(programme.KindDate) {
-			return w.r.Lang.Date(d)
+		if d, ok := w.r.Lang.Known(strconv.FormatInt(v, 10)); ok && f.Kind == string(programme.KindDate) {
+			return d
 		}
 	}
 	return coded(c.Value)
-}
-
-// day reads a date in either of the spellings of Claim 169.
-func day(s string) (time.Time, bool) {
-	for _, layout := range []string{"20060102", time.DateOnly} {
-		if t, err := time.Parse(layout, s); err == nil {
-			return t, true
-		}
-	}
-	return time.Time{}, false
 }
 
 // problems are notes and refusals in words.
@@ -235,7 +227,7 @@ type caseView struct {
 
 func (c *Console) caseView(r *request, cs *work.Case) *caseView {
 	f := cs.Describe(c.cfg.Work)
-	v := &caseView{Case: cs, Title: r.Lang.Pick(cs.Programme.Labels), Names: names(f), Born: f.Born, Locked: cs.Open != nil}
+	v := &caseView{Case: cs, Title: r.Lang.Pick(cs.Programme.Labels), Names: names(f), Born: born(r, f), Locked: cs.Open != nil}
 	for _, k := range slices.Backward(cs.Credentials) {
 		if k.PartOf == "" {
 			v.Credentials = append(v.Credentials, credentialView{k, issuance.DocumentNumber(k.ID), len(cs.Parts(k.ID)), cs.Programme.Status.Suspend, reasonOf(k.Reason)})
@@ -251,31 +243,37 @@ func (c *Console) caseView(r *request, cs *work.Case) *caseView {
 	return v
 }
 
-// names are the names of a record with the language of their script, where one tells
-// the other.
+// names are the names of a record, each with the language of its script.
 func names(f work.Found) []nameView {
 	var all []nameView
 	for _, n := range f.Names {
-		all = append(all, nameView{n, scriptLanguage(n)})
+		all = append(all, nameView{n.Text, cmp.Or(n.Language, scriptLanguage(n.Text))})
 	}
 	return all
 }
 
-// scriptLanguage is the language for a text in a script that one of the console's
-// languages is written in and no other of its neighbours: enough for a screen reader to
-// choose a voice.
+// born is a date of birth in words, as far as the registry knows it.
+func born(r *request, f work.Found) string {
+	text, _ := r.Lang.Known(f.Born)
+	return text
+}
+
+// scriptLanguage is a language that is written in the script of a text: enough for a
+// screen reader to choose a voice, and for a browser to choose a font.
 func scriptLanguage(s string) string {
 	for _, r := range s {
-		switch {
-		case r >= 0x0980 && r < 0x0a00:
-			return "bn"
-		case r >= 0x0600 && r < 0x0700:
-			return "ar"
-		case r >= 0x0900 && r < 0x0980:
-			return "hi"
+		for lang, table := range scriptLanguages {
+			if unicode.Is(table, r) {
+				return lang
+			}
 		}
 	}
 	return ""
+}
+
+var scriptLanguages = map[string]*unicode.RangeTable{
+	"bn": unicode.Bengali, "ar": unicode.Arabic, "hi": unicode.Devanagari, "am": unicode.Ethiopic, "km": unicode.Khmer, "lo": unicode.Lao,
+	"el": unicode.Greek, "ru": unicode.Cyrillic,
 }
 
 // lineView is a line of a timeline in words.

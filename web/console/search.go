@@ -29,7 +29,7 @@ type foundView struct {
 }
 
 func newFoundView(r *request, f work.Found) foundView {
-	return foundView{Ref: f.Ref, Title: r.Lang.Pick(f.Programme.Labels), ID: f.Record.ID, Born: f.Born, Names: names(f)}
+	return foundView{Ref: f.Ref, Title: r.Lang.Pick(f.Programme.Labels), ID: f.Record.ID, Born: born(r, f), Names: names(f)}
 }
 
 // searchPage is what page/search.html shows.
