@@ -33,8 +33,9 @@ import (
 	"github.com/sanad-id/sanad/store"
 )
 
-// workerEnv makes the test binary play an issuer that serves many requests. The
-// program serves one a run, which is too slow to count to a hundred thousand.
+// workerEnv makes the test binary play an issuer that serves many requests, which
+// are a [task] on its standard input: too much for an argument at night. The program
+// serves one a run, which is too slow to count to a hundred thousand.
 const workerEnv = "SANAD_PROOF_WORKER"
 
 // A task is what a worker does, all at once, until it is done or killed.
@@ -90,9 +91,12 @@ func newService(db issuance.Store, ks *keys.File, now func() time.Time) (*issuan
 }
 
 // work is the worker's main.
-func work(text string) int {
+func work() int {
 	var k task
-	err := json.Unmarshal([]byte(text), &k)
+	text, err := io.ReadAll(os.Stdin)
+	if err == nil {
+		err = json.Unmarshal(text, &k)
+	}
 	if err == nil {
 		err = k.work(context.Background())
 	}
@@ -357,7 +361,8 @@ func (d *desk) run(enough func(l *ledger) bool, tasks ...task) bool {
 			d.t.Fatal(err)
 		}
 		cmd := exec.CommandContext(d.t.Context(), self)
-		cmd.Env = append(os.Environ(), workerEnv+"="+string(text))
+		cmd.Env = append(os.Environ(), workerEnv+"=1")
+		cmd.Stdin = bytes.NewReader(text)
 		cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 		var talk bytes.Buffer
 		cmd.Stderr = &talk
