@@ -37,3 +37,6 @@ func (s *Service) LookAround(ctx context.Context) { s.watch(ctx) }
 
 // Pause is how long an updater waits after so many rounds that brought nothing.
 func (u *Updater) Pause(failures int) (time.Duration, error) { return u.pause(failures) }
+
+// Flush stores what was counted.
+func (s *Service) Flush(ctx context.Context) error { return s.ledger.flush(ctx) }

@@ -236,6 +236,8 @@ type scene struct {
 	problem string
 	alarmTo string            // who is told that something ages
 	sources []verifier.Source // how updates went
+	keyring verifier.KeyStore
+	usage   verifier.UsageStore
 
 	signature oid4vp.Signature
 	holder    keys.Signer
@@ -305,7 +307,7 @@ func (s *scene) serve(t testing.TB, keys ...verifier.APIKey) *verifier.Service {
 		URL: "https://verifier.example", Prefix: oid4vp.X509Hash, Signature: func(time.Time) (oid4vp.Signature, error) { return s.signature, nil },
 		Policies: parsed(t), Once: s.db, COSE: codes{}, Keys: keys, Poster: s.posts, Metrics: metrics, Log: log, Now: s.now, Watch: 5 * time.Millisecond,
 		Trust: func() (*trust.Bundle, string) { return s.bundle.Load(), s.problem }, Alarm: s.alarmTo, Release: "v1.2.3",
-		Updates: func() []verifier.Source { return s.sources },
+		Updates: func() []verifier.Source { return s.sources }, KeyStore: s.keyring, Usage: s.usage,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -22,6 +22,7 @@ import (
 	"github.com/sanad-id/sanad/oid4vp"
 	"github.com/sanad-id/sanad/qr/image"
 	"github.com/sanad-id/sanad/store/once"
+	"github.com/sanad-id/sanad/store/parties"
 	"github.com/sanad-id/sanad/verification"
 )
 
@@ -439,7 +440,7 @@ func (c copies) Verify(message []byte, keys verification.IssuerKeys) (*credentia
 
 // verify judges any proof. The answer is the report of `verifier check --json`; with
 // ?receipt=true it is that and a receipt.
-func (s *Service) verify(w http.ResponseWriter, r *http.Request, _ *APIKey) error {
+func (s *Service) verify(w http.ResponseWriter, r *http.Request, who *APIKey) error {
 	q, err := web.Query(r)
 	if err != nil {
 		return err
@@ -460,6 +461,7 @@ func (s *Service) verify(w http.ResponseWriter, r *http.Request, _ *APIKey) erro
 	report := ReadProof(proof).Judge(c)
 	s.learn(report)
 	s.verdicts.Add(string(report.Verdict))
+	s.ledger.count(who.Name, parties.KindProof, "", string(report.Verdict))
 	if !receipt {
 		return web.JSON(w, http.StatusOK, report)
 	}

@@ -2,16 +2,12 @@ package verifier
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/subtle"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -20,6 +16,7 @@ import (
 	"github.com/sanad-id/sanad/internal/web"
 	"github.com/sanad-id/sanad/oid4vp"
 	"github.com/sanad-id/sanad/store/once"
+	"github.com/sanad-id/sanad/store/parties"
 	"github.com/sanad-id/sanad/trust"
 	"github.com/sanad-id/sanad/verification"
 )
@@ -37,26 +34,6 @@ type Once interface {
 // A Poster sends webhooks. Its error means that there was no answer.
 type Poster interface {
 	Post(ctx context.Context, address, contentType string, content []byte) (status int, err error)
-}
-
-// An APIKey lets a relying party in.
-type APIKey struct {
-	// Name is the relying party's, for the log.
-	Name string
-	// Digest is the SHA-256 of the key, which has at least 128 bits of chance.
-	Digest [sha256.Size]byte
-	// Policies are those that it may use; all if empty.
-	Policies []string
-}
-
-// ParseDigest reads the digest of a key in hexadecimal.
-func ParseDigest(s string) (d [sha256.Size]byte, err error) {
-	b, err := hex.DecodeString(s)
-	if err != nil || len(b) != len(d) {
-		return d, errors.New("verifier: a digest has 64 hexadecimal digits")
-	}
-	copy(d[:], b)
-	return d, nil
 }
 
 // Config is what a [Service] needs. Fields without "optional" must be set.
@@ -82,6 +59,11 @@ type Config struct {
 	// Keys are those of relying parties. Optional: without them their routes are on
 	// the private port.
 	Keys []APIKey
+	// KeyStore has further keys, which come and go. Optional; with it keys are needed even
+	// if there are none.
+	KeyStore KeyStore
+	// Usage keeps how much relying parties used the service. Optional.
+	Usage UsageStore
 	// Poster sends webhooks. It must be set if a policy has one.
 	Poster Poster
 	// Updates says how the sources of trust bundles did. Optional.
@@ -109,7 +91,10 @@ type Service struct {
 	verdicts *web.Counter
 	hooks    *web.Counter
 
-	levels map[string]Level // that were told, by what; of watch
+	ring    *keyring
+	refused *web.Counter
+	ledger  *ledger
+	levels  map[string]Level // that were told, by what; of watch
 
 	mu     sync.Mutex
 	newest time.Time // the newest date that was verified
@@ -166,6 +151,9 @@ func New(c Config) (*Service, error) {
 	}
 	s := &Service{
 		Config: c, host: u.Hostname(), levels: map[string]Level{},
+		ring:     &keyring{fixed: c.Keys, store: c.KeyStore, now: c.Now},
+		ledger:   &ledger{store: c.Usage, now: c.Now, rand: c.Rand, fresh: map[parties.Count]int64{}},
+		refused:  c.Metrics.Counter("verifier_key_refusals_total", "Requests of relying parties refused for their key.", "reason", keyRefusals...),
 		verdicts: c.Metrics.Counter("verifier_verdicts_total", "Verdicts on answers of wallets and on proofs.", "verdict", append(words, "refused")...),
 		hooks:    c.Metrics.Counter("verifier_webhooks_total", "Webhooks by what became of them.", "outcome", "delivered", "retried", "given_up"),
 	}
@@ -190,24 +178,24 @@ const (
 
 // Routes is the table of the server.
 func (s *Service) Routes() []web.Route {
-	private := len(s.Keys) == 0
-	relying := func(r web.Route, h func(http.ResponseWriter, *http.Request, *APIKey) error) web.Route {
-		r.Private, r.Handler = private, s.authorise(h)
+	relying := func(scope parties.Scope, r web.Route, h func(http.ResponseWriter, *http.Request, *APIKey) error) web.Route {
+		r.Private, r.Handler = s.private(), s.authorise(scope, h)
 		return r
 	}
 	return []web.Route{
-		relying(web.Route{Method: http.MethodPost, Pattern: "/requests", Name: "create-request", MaxBody: maxAsk, Media: []string{web.MediaJSON}, FailClosed: true}, s.create),
-		relying(web.Route{Method: http.MethodGet, Pattern: "/requests/{id}", Name: "request-state"}, s.state),
-		relying(web.Route{
+		relying(parties.Requests, web.Route{Method: http.MethodPost, Pattern: "/requests", Name: "create-request", MaxBody: maxAsk, Media: []string{web.MediaJSON}, FailClosed: true}, s.create),
+		relying(parties.Requests, web.Route{Method: http.MethodGet, Pattern: "/requests/{id}", Name: "request-state"}, s.state),
+		relying(parties.Requests, web.Route{
 			Method: http.MethodGet, Pattern: "/requests/{id}/events", Name: "request-events", Stream: true, Timeout: oid4vp.MaxLife + time.Minute,
 		}, s.events),
-		relying(web.Route{
+		relying(parties.Requests, web.Route{
 			Method: http.MethodPost, Pattern: "/requests/{id}/result", Name: "request-result", MaxBody: maxExchange, Media: []string{web.MediaJSON}, FailClosed: true, Rate: "heavy",
 		}, s.exchange),
-		relying(web.Route{
+		relying(parties.Verify, web.Route{
 			Method: http.MethodPost, Pattern: "/verify", Name: "verify", MaxBody: maxProof, Query: true, Rate: "heavy",
 			Media: []string{"text/plain", "application/octet-stream", "image/png", "image/jpeg", "multipart/form-data", "application/dc+sd-jwt", "application/cwt"},
 		}, s.verify),
+		relying(parties.Usage, web.Route{Method: http.MethodGet, Pattern: "/usage", Name: "usage", Query: true}, s.usage),
 		{Method: http.MethodGet, Pattern: "/request/{id}", Name: "request-object", Handler: s.object, AnyOrigin: true},
 		{
 			Method: http.MethodPost, Pattern: "/request/{id}", Name: "request-object-post", MaxBody: maxAsk, Media: []string{web.MediaForm},
@@ -221,32 +209,6 @@ func (s *Service) Routes() []web.Route {
 		{Method: http.MethodGet, Pattern: "/.well-known/did.json", Name: "did", Handler: s.document, Cache: web.MaxAge(time.Minute), AnyOrigin: true, Rate: "light"},
 		{Method: http.MethodGet, Pattern: "/openapi.json", Name: "openapi", Handler: OpenAPI.Serve, Cache: web.MaxAge(time.Hour), AnyOrigin: true, Rate: "light"},
 	}
-}
-
-// authorise lets relying parties in: whoever gets at the private port, or has a key.
-func (s *Service) authorise(h func(http.ResponseWriter, *http.Request, *APIKey) error) web.Handler {
-	return func(w http.ResponseWriter, r *http.Request) error {
-		if len(s.Keys) == 0 {
-			return h(w, r, &APIKey{})
-		}
-		digest := sha256.Sum256([]byte(web.Bearer(r)))
-		var who *APIKey
-		for i := range s.Keys { // all of them, so that the time says nothing
-			if subtle.ConstantTimeCompare(digest[:], s.Keys[i].Digest[:]) == 1 {
-				who = &s.Keys[i]
-			}
-		}
-		if who == nil {
-			w.Header().Set("WWW-Authenticate", `Bearer realm="verifier"`)
-			return web.Refuse(http.StatusUnauthorized, "unauthorized", "this needs the key of a relying party")
-		}
-		return h(w, r, who)
-	}
-}
-
-// may tells whether a relying party may use a policy.
-func (k *APIKey) may(policy string) bool {
-	return len(k.Policies) == 0 || slices.Contains(k.Policies, policy)
 }
 
 // client is the client identifier of a policy's requests now.
@@ -340,6 +302,20 @@ func (s *Service) Run(ctx context.Context) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	wg.Go(func() { every(ctx, time.Second, func() { s.deliver(ctx) }) })
+	defer func() {
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		if err := s.ledger.flush(last); err != nil {
+			s.Log.Error("usage of the last seconds is lost", "err", err)
+		}
+	}()
+	wg.Go(func() {
+		every(ctx, flushEvery, func() {
+			if err := s.ledger.flush(ctx); err != nil && ctx.Err() == nil {
+				s.Log.Warn("usage is not stored yet", "err", err)
+			}
+		})
+	})
 	var swept, watched time.Time
 	every(ctx, time.Second, func() {
 		now := s.Now()

@@ -10,6 +10,7 @@ import (
 	"github.com/sanad-id/sanad/internal/web"
 	"github.com/sanad-id/sanad/oid4vp"
 	"github.com/sanad-id/sanad/store/once"
+	"github.com/sanad-id/sanad/store/parties"
 	"github.com/sanad-id/sanad/verification"
 )
 
@@ -128,6 +129,7 @@ func (s *Service) respond(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	s.verdicts.Add(result.word())
+	s.ledger.count(tx.Owner, parties.KindRequest, tx.Policy, result.word())
 	s.Log.InfoContext(r.Context(), "answer", "request_id", web.RequestID(r.Context()), "policy", tx.Policy, "verdict", result.word(), "reasons", result.Reasons)
 	if redirect == "" && result.Verdict == verification.Invalid && result.Refused == "" {
 		return notAccepted

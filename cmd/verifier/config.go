@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 	"github.com/sanad-id/sanad/internal/cli"
 	"github.com/sanad-id/sanad/internal/fetch"
 	"github.com/sanad-id/sanad/oid4vp"
+	"github.com/sanad-id/sanad/store/parties"
 )
 
 // Config is the settings file of `verifier serve`, in YAML. A key that is not in it is
@@ -86,6 +88,14 @@ type Config struct {
 	// OncePasswordFile is a file with the password of the role in that URL. Optional.
 	OncePasswordFile string `yaml:"once_password_file,omitempty"`
 
+	// Parties is where keys and usage of relying parties and tallies of counters are kept: the
+	// path of a file, which is made, or the URL of a PostgreSQL database, for several servers. It
+	// wants a backup. Optional; then keys are those of api_keys, and nothing is counted by party.
+	Parties string `yaml:"parties,omitempty"`
+
+	// PartiesPasswordFile is a file with the password of the role in that URL. Optional.
+	PartiesPasswordFile string `yaml:"parties_password_file,omitempty"`
+
 	// Redis is where several servers count requests together, such as
 	// rediss://redis.office.lan:6379. It decides nothing but whether somebody asks too
 	// often. Optional; each process counts by itself.
@@ -113,6 +123,12 @@ type APIKeyConfig struct {
 
 	// Policies are those that it may use. Optional; all.
 	Policies []string `yaml:"policies,omitempty"`
+
+	// Scopes are what it allows: requests, verify, usage, tallies. Optional; the first three.
+	Scopes []parties.Scope `yaml:"scopes,omitempty"`
+
+	// Expires is when it ends. Optional; never.
+	Expires time.Time `yaml:"expires,omitempty"`
 }
 
 // maxSources is the most sources of trust.
@@ -139,9 +155,11 @@ func readConfig(path string) (Config, error) {
 		return Config{}, fmt.Errorf("read %s: more than one document", path)
 	}
 	dir := filepath.Dir(path)
-	paths := []*string{&c.TLSCert, &c.TLSKey, &c.Policies, &c.Trust, &c.Keystore, &c.KeyPassphraseFile, &c.Chains, &c.OncePasswordFile, &c.RedisPasswordFile}
-	if !strings.Contains(c.Once, "://") {
-		paths = append(paths, &c.Once)
+	paths := []*string{&c.TLSCert, &c.TLSKey, &c.Policies, &c.Trust, &c.Keystore, &c.KeyPassphraseFile, &c.Chains, &c.OncePasswordFile, &c.PartiesPasswordFile, &c.RedisPasswordFile}
+	for _, database := range []*string{&c.Once, &c.Parties} {
+		if !strings.Contains(*database, "://") {
+			paths = append(paths, database)
+		}
 	}
 	for _, p := range paths {
 		if *p != "" && !filepath.IsAbs(*p) {
@@ -175,7 +193,7 @@ func (c *Config) check() error {
 		return fmt.Errorf("prefix %q is not x509_hash, x509_san_dns, decentralized_identifier or redirect_uri", c.Prefix)
 	case (c.TLSCert == "") != (c.TLSKey == ""):
 		return errors.New("tls_cert and tls_key belong together")
-	case c.Private == "" && len(c.APIKeys) == 0:
+	case c.Private == "" && len(c.APIKeys) == 0 && c.Parties == "":
 		return errors.New("without api_keys relying parties need the private port; set private")
 	}
 	if c.TrustEvery < time.Minute {
@@ -220,7 +238,12 @@ func (c *Config) keys() ([]verifier.APIKey, error) {
 		if err != nil || k.Name == "" || d == ([sha256.Size]byte{}) || d == sha256.Sum256(nil) {
 			return nil, fmt.Errorf("api_keys: %q needs name and sha256, as `verifier api-key` prints them", k.Name)
 		}
-		all = append(all, verifier.APIKey{Name: k.Name, Digest: d, Policies: k.Policies})
+		for _, scope := range k.Scopes {
+			if !slices.Contains(parties.Scopes(), scope) {
+				return nil, fmt.Errorf("api_keys: %q has the scope %q, which there is not", k.Name, scope)
+			}
+		}
+		all = append(all, verifier.APIKey{Name: k.Name, Digest: d, Policies: k.Policies, Scopes: k.Scopes, Expires: k.Expires})
 	}
 	return all, nil
 }

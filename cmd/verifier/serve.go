@@ -25,6 +25,7 @@ import (
 	"github.com/sanad-id/sanad/keys/chain"
 	"github.com/sanad-id/sanad/oid4vp"
 	"github.com/sanad-id/sanad/store/once"
+	"github.com/sanad-id/sanad/store/parties"
 	"github.com/sanad-id/sanad/trust"
 	"github.com/sanad-id/sanad/web/scanner"
 )
@@ -120,9 +121,16 @@ type desk struct {
 	config verifier.Config
 	once   *once.DB
 	trust  *trustFolder
+	// parties is nil if the settings name none.
+	parties *parties.DB
 }
 
-func (d *desk) close() { _ = d.once.Close() } // what was promised is stored
+func (d *desk) close() { // what was promised is stored
+	_ = d.once.Close()
+	if d.parties != nil {
+		_ = d.parties.Close()
+	}
+}
 
 func (p *program) openDesk(ctx context.Context, cfg Config) (*desk, error) {
 	policies, err := verifier.ReadPolicies(cfg.Policies)
@@ -153,7 +161,39 @@ func (p *program) openDesk(ctx context.Context, cfg Config) (*desk, error) {
 		Signature: signature(ks, chain.Folder(cfg.Chains), cfg), Poster: poster{fetch.New(fetch.Config{LocalHosts: cfg.LocalHosts})}, Now: p.Now,
 		Updates: func() []verifier.Source { return verifier.ReadUpdates(cfg.Trust, cfg.TrustSources) }, Release: cli.Version(), Alarm: cfg.Alarm,
 	}
+	if d.parties, err = openParties(ctx, cfg); err != nil || d.parties == nil {
+		if err != nil {
+			d.close()
+			d = nil
+		}
+		return d, err
+	}
+	d.config.Usage = d.parties
+	// Without any key relying parties are on the private port; who has made one wants keys.
+	made, err := d.parties.Keys(ctx)
+	if err != nil {
+		d.close()
+		return nil, err
+	}
+	if len(made) > 0 || len(apiKeys) > 0 {
+		d.config.KeyStore = d.parties
+	} else if cfg.Private == "" {
+		d.close()
+		return nil, cli.Hint(errors.New("nobody has a key, and there is no private port"), "make one with `verifier api-key add NAME`, or set private")
+	}
 	return d, nil
+}
+
+// openParties opens where keys and usage are kept; nil if the settings name no place.
+func openParties(ctx context.Context, cfg Config) (*parties.DB, error) {
+	if cfg.Parties == "" {
+		return nil, nil
+	}
+	password, err := readSecret(cfg.PartiesPasswordFile)
+	if err != nil {
+		return nil, err
+	}
+	return parties.Open(ctx, cfg.Parties, parties.Options{Password: password})
 }
 
 // openOnce opens where requests and results live.

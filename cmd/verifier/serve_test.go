@@ -250,6 +250,7 @@ func TestServe(t *testing.T) {
 		t.Errorf("another policy: %d\n%s", status, talk)
 	}
 	l.sameAsCheck(t)
+	l.used(t)
 	// The trust bundle goes away, and nothing is genuine any more.
 	if err := os.RemoveAll(l.path("library/trust")); err != nil {
 		t.Fatal(err)
@@ -270,6 +271,16 @@ func TestServe(t *testing.T) {
 				t.Errorf("%q in the log: %s", canary, line)
 			}
 		}
+	}
+}
+
+// used: the server has counted what was asked so far.
+func (l *library) used(t *testing.T) {
+	t.Helper()
+	l.get(t, l.priv+"/usage", "") // stores what it has
+	want := "2026-11-12,,proof,,valid,2\n2026-11-12,,request,card,refused,1\n2026-11-12,,request,card,valid,2\n"
+	if out := l.ok(t, "usage", "--csv"); !strings.HasSuffix(out, want) {
+		t.Errorf("usage:\n%s, want\n%s", out, want)
 	}
 }
 
@@ -341,5 +352,58 @@ func TestAPIKey(t *testing.T) {
 	}
 	if status, _, talk := l.run(t, "request", "card", "--server", l.public, "--no-wait"); status != 1 || !strings.Contains(talk, "401") {
 		t.Errorf("without: %d\n%s", status, talk)
+	}
+}
+
+// TestAPIKeys: keys are made, replaced and ended by the commands while the server runs,
+// and what parties did is counted.
+func TestAPIKeys(t *testing.T) {
+	l := newLibrary(t)
+	l.prepare(t)
+	type made struct{ ID, Key string }
+	key := func(args ...string) (k made) {
+		t.Helper()
+		if err := json.Unmarshal([]byte(l.ok(t, append([]string{"api-key"}, append(args, "--json")...)...)), &k); err != nil || k.ID == "" {
+			t.Fatal(k, err)
+		}
+		return k
+	}
+	first := key("add", "website", "--policy", "card")
+	l.serve(t)
+	ask := func(k made, want int) {
+		t.Helper()
+		r := must[*http.Request](t)(http.NewRequestWithContext(t.Context(), http.MethodPost, l.public+"/requests", strings.NewReader(`{"policy": "card"}`)))
+		r.Header.Set("Authorization", "Bearer "+k.Key)
+		r.Header.Set("Content-Type", "application/json")
+		res := must[*http.Response](t)(http.DefaultClient.Do(r))
+		defer res.Body.Close()
+		if body := must[[]byte](t)(io.ReadAll(res.Body)); res.StatusCode != want {
+			t.Errorf("key %s: %d %s, want %d", k.ID, res.StatusCode, body, want)
+		}
+	}
+	ask(first, http.StatusCreated)
+	second := key("rotate", first.ID, "--overlap", "24h")
+	l.now = l.now.Add(2 * time.Second)
+	ask(first, http.StatusCreated)
+	ask(second, http.StatusCreated)
+	if out := l.ok(t, "api-key", "list"); strings.Count(out, "website") != 2 || !strings.Contains(out, "works until 2026-11-13T09:00:00Z") || strings.Contains(out, second.Key) {
+		t.Errorf("api-key list:\n%s", out)
+	}
+	l.ok(t, "api-key", "revoke", second.ID)
+	l.now = l.now.Add(2 * time.Second)
+	ask(second, http.StatusUnauthorized)
+	l.now = l.now.Add(25 * time.Hour)
+	ask(first, http.StatusUnauthorized)
+	l.stop()
+	for _, tt := range [][]string{
+		{"api-key", "add", "website", "--scope", "all"}, {"api-key", "add", "website", "--policy", "none"}, {"api-key", "rotate", second.ID}, {"api-key", "revoke", "x"},
+		{"usage", "--from", "yesterday"},
+	} {
+		if status, out, _ := l.run(t, tt...); status == 0 {
+			t.Errorf("%v is done: %s", tt, out)
+		}
+	}
+	if out := l.ok(t, "usage", "--csv", "--party", "website"); out != "day,party,kind,subject,verdict,count\n" {
+		t.Errorf("usage before any answer: %s", out)
 	}
 }

@@ -3,9 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
 	"crypto/x509"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -72,7 +70,7 @@ func (p *program) initDir(cmd *cobra.Command, dir string, o initOptions) (err er
 	}
 	cfg := Config{
 		Name: o.name, URL: strings.TrimSuffix(o.url, "/"), Prefix: string(oid4vp.X509Hash), Listen: "127.0.0.1:8443", Private: "127.0.0.1:9465",
-		Policies: "policies", Trust: "trust", Keystore: "keystore.sanad", KeyPassphraseFile: "secrets/passphrase", Chains: "chains", Once: o.once,
+		Policies: "policies", Trust: "trust", Keystore: "keystore.sanad", KeyPassphraseFile: "secrets/passphrase", Chains: "chains", Once: o.once, Parties: "parties.db",
 	}
 	if _, err := subjectOf(cfg, o.country, keys.Key{}); err != nil {
 		return cli.Hint(err, "give the address with --url as https://HOST")
@@ -429,21 +427,4 @@ func importChain(cfg Config, k keys.Key, file, rootFile string, now time.Time) (
 	}
 	_, end, err := folder.Leaf(k.Public)
 	return end, err
-}
-
-func (p *program) apiKeyCommand() *cobra.Command {
-	return &cobra.Command{
-		Use: "api-key NAME", Short: "Make a key for a relying party", Args: cobra.ExactArgs(1),
-		Long: `Prints a new key for a relying party, which keeps it, and the lines for api_keys in the settings, which hold its digest only. The key is
-stored nowhere.`,
-		Example: "  verifier api-key website",
-		RunE: p.Action(func(cmd *cobra.Command, args []string) error {
-			key := "sanad_rp_" + rand.Text()
-			sum := sha256.Sum256([]byte(key))
-			digest := hex.EncodeToString(sum[:])
-			return p.Print(cmd, map[string]string{"name": args[0], "key": key, "sha256": digest}, func(w io.Writer) {
-				fmt.Fprintf(w, "key for the relying party: %s\n\napi_keys:\n  - name: %q\n    sha256: %s\n", key, cli.Visible(args[0]), digest)
-			})
-		}),
-	}
 }
