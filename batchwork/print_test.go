@@ -156,7 +156,9 @@ func TestPrintGoesOn(t *testing.T) {
 			return good(ctx, o, w)
 		}
 	}))
-	b.await(id, "a reason", func(j batchwork.Job) bool { return j.Print.Why == batchwork.Away || j.Print.State == batchwork.Printable })
+	b.await(id, "a reason", func(j batchwork.Job) bool {
+		return j.Print.Why == batchwork.Away || j.Print.State == batchwork.Printable
+	})
 	b.awaitPrint(id, batchwork.Printable)
 	stop()
 	if tries.Load() != 2 {

@@ -247,6 +247,6 @@ type Line struct {
 	Deed    string
 	Reason  string
 	Comment string
-	// Item and Credential say of what; either may be empty.
-	Item, Credential string
+	// Item and Credential say of what, Batch by which batch it was; each may be empty.
+	Item, Credential, Batch string
 }

@@ -6,14 +6,32 @@ import (
 	"slices"
 
 	"github.com/sanad-id/sanad/audit"
+	"github.com/sanad-id/sanad/issuance"
 	"github.com/sanad-id/sanad/staff"
 )
 
 // A Log is the issuer's audit log as a timeline needs it; optional for an [Issuer].
 type Log interface {
-	// History returns what the audit log says of these credentials, in order.
-	History(ctx context.Context, credentials []string) ([]audit.Event, error)
+	// History returns what the audit log says of these credentials, in order. It looks
+	// where it knows them to stand, and says what it does not know.
+	History(ctx context.Context, credentials []issuance.Credential) (History, error)
 }
+
+// A History is what an audit log says of credentials.
+type History struct {
+	// Events are about the credentials, in the order of the log.
+	Events []audit.Event
+	// Behind says that the newest entries were not read yet.
+	Behind bool
+}
+
+// Lines of a timeline that stand for what is not known.
+const (
+	// Unfound: that a credential was issued is known, and who did so was not found.
+	Unfound = "credential.unfound"
+	// Behind: the newest entries of the audit log were not read yet.
+	Behind = "behind"
+)
 
 // Timeline is who did what and why about a record: the work of this office on it, and
 // what became of its credentials, whoever did that.
@@ -40,18 +58,25 @@ func (d *Desk) Timeline(ctx context.Context, by staff.Operator, c *Case) ([]Line
 func (d *Desk) history(ctx context.Context, c *Case) ([]Line, error) {
 	var lines []Line
 	if log, ok := d.cfg.Issuer.(Log); ok {
-		ids := make([]string, len(c.Credentials))
-		for i := range c.Credentials {
-			ids[i] = c.Credentials[i].ID
-		}
-		events, err := log.History(ctx, ids)
+		told, err := log.History(ctx, c.Credentials)
 		if err != nil {
 			return nil, fmt.Errorf("history: %w", err)
 		}
-		for _, e := range events {
-			if e.Kind != audit.CredentialIntended && slices.Contains(ids, e.Credential) {
-				lines = append(lines, Line{At: e.Time, Actor: e.Actor, Deed: string(e.Kind), Reason: e.Reason, Credential: e.Credential})
+		signed := map[string]bool{}
+		for _, e := range told.Events {
+			if e.Kind == audit.CredentialIntended {
+				continue
 			}
+			signed[e.Credential] = signed[e.Credential] || e.Kind == audit.CredentialSigned
+			lines = append(lines, Line{At: e.Time, Actor: e.Actor, Deed: string(e.Kind), Reason: e.Reason, Credential: e.Credential, Batch: e.Batch})
+		}
+		for _, k := range c.Credentials {
+			if !signed[k.ID] && k.State != issuance.Intended && k.Reason != issuance.Leftover {
+				lines = append(lines, Line{At: k.IssuedAt, Deed: Unfound, Credential: k.ID})
+			}
+		}
+		if told.Behind {
+			lines = append(lines, Line{At: d.now(), Deed: Behind})
 		}
 		return lines, nil
 	}

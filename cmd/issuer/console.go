@@ -137,6 +137,7 @@ func (p *program) openConsole(cmd *cobra.Command, cfg Config, d *desk, offers *i
 	ended.Go(func() { runWork(ctx, c.Work, log) })
 	ended.Go(func() { refreshIndexes(ctx, c.Work, office, log) })
 	ended.Go(func() { c.Manage.Batches.Run(ctx) })
+	ended.Go(func() { followHistory(ctx, d, db, log) })
 	ended.Go(func() {
 		for ctx.Err() == nil {
 			if _, err := db.Sweep(ctx, p.Now()); err != nil && ctx.Err() == nil {

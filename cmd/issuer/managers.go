@@ -10,7 +10,6 @@ import (
 	"os"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -204,8 +203,7 @@ func (m *managers) RotateKey(ctx context.Context, p keys.Purpose, actor string) 
 // Figures implements [console.Figures].
 func (m *managers) Figures(ctx context.Context, from, to string) ([]figures.Count, error) {
 	err := m.d.with(readOnly, func(a *app) error {
-		name := m.d.cfg.Issuer.ID + " " + strconv.FormatInt(a.store.LogNo(), 10)
-		return figures.Follow(ctx, a.store, name, m.people, m.whose)
+		return figures.Follow(ctx, a.store, logName(a), m.people, m.whose)
 	})
 	if err != nil {
 		return nil, err

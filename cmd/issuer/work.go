@@ -19,7 +19,7 @@ import (
 
 // newWork makes the daily work of the console, over the issuer as a server has it.
 func (p *program) newWork(cfg Config, d *desk, db *people.DB, offers *issuer.Endpoints) (*work.Desk, *workOffice, error) {
-	o := &workOffice{d: d, sources: map[string]heldSource{}}
+	o := &workOffice{d: d, people: db, sources: map[string]heldSource{}}
 	w := work.Config{
 		Store: db, Index: db, Issuer: o, Source: o.source, Offices: db.Offices, Office: db.Office, Secret: d.keys.Secret, Approval: cfg.Console.Approval,
 		Keep: time.Duration(cfg.Console.KeepWork), Now: p.Now,
@@ -33,7 +33,8 @@ func (p *program) newWork(cfg Config, d *desk, db *people.DB, offers *issuer.End
 
 // workOffice is the issuer as the daily work needs it.
 type workOffice struct {
-	d *desk
+	d      *desk
+	people *people.DB
 
 	mu      sync.Mutex
 	sources map[string]heldSource

@@ -294,13 +294,23 @@ func (c *Console) lines(r *request, cs *work.Case) ([]lineView, error) {
 	}
 	var views []lineView
 	for _, l := range slices.Backward(all) {
-		v := lineView{Line: l, Key: "work.deed." + strings.ReplaceAll(l.Deed, ".", "_"), By: c.nameOf(r, l.Actor)}
+		v := lineView{Line: l, Key: "work.deed." + strings.ReplaceAll(l.Deed, ".", "_"), By: c.whoDid(r, l)}
 		if l.Reason != "" {
 			v.ReasonKey = reasonKey(l.Reason)
 		}
 		views = append(views, v)
 	}
 	return views, nil
+}
+
+// whoDid is the name of who did what a line says. An account of the server that is
+// nobody of the office is named as such.
+func (c *Console) whoDid(r *request, l work.Line) string {
+	name := c.nameOf(r, l.Actor)
+	if l.Item == "" && name != "" && name == l.Actor && !strings.HasPrefix(name, "op-") {
+		return r.Lang.Text("work.timeline.command", map[string]string{"name": name})
+	}
+	return name
 }
 
 // reasonOf is the key of a credential's reason, "" if there is none.
