@@ -5,6 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"time"
+
+	"github.com/sanad-id/sanad/internal/strict"
+	"github.com/sanad-id/sanad/store/parties"
 )
 
 // Deliver sends the webhooks that are due.
@@ -40,3 +43,15 @@ func (u *Updater) Pause(failures int) (time.Duration, error) { return u.pause(fa
 
 // Flush stores what was counted.
 func (s *Service) Flush(ctx context.Context) error { return s.ledger.flush(ctx) }
+
+// Fold counts what is old for good.
+func (s *Service) Fold(ctx context.Context) error { return s.foldTallies(ctx, s.Now()) }
+
+// ReadTally reads the body of an upload.
+func ReadTally(b []byte) (*parties.Tally, error) {
+	v, err := strict.Limits{Bytes: maxTally, Depth: 4, Items: maxTallyItems}.JSON(b)
+	if err != nil {
+		return nil, err
+	}
+	return readTally(v)
+}

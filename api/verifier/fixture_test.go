@@ -238,6 +238,7 @@ type scene struct {
 	sources []verifier.Source // how updates went
 	keyring verifier.KeyStore
 	usage   verifier.UsageStore
+	tallies verifier.TallyStore
 
 	signature oid4vp.Signature
 	holder    keys.Signer
@@ -308,6 +309,7 @@ func (s *scene) serve(t testing.TB, keys ...verifier.APIKey) *verifier.Service {
 		Policies: parsed(t), Once: s.db, COSE: codes{}, Keys: keys, Poster: s.posts, Metrics: metrics, Log: log, Now: s.now, Watch: 5 * time.Millisecond,
 		Trust: func() (*trust.Bundle, string) { return s.bundle.Load(), s.problem }, Alarm: s.alarmTo, Release: "v1.2.3",
 		Updates: func() []verifier.Source { return s.sources }, KeyStore: s.keyring, Usage: s.usage,
+		Tallies: s.tallies, TallyOrigins: []string{"https://scanner.example"},
 	})
 	if err != nil {
 		t.Fatal(err)

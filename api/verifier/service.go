@@ -64,6 +64,12 @@ type Config struct {
 	KeyStore KeyStore
 	// Usage keeps how much relying parties used the service. Optional.
 	Usage UsageStore
+	// Tallies keeps what counters did without a network, TallyDays for how many days (31 if
+	// zero), and TallyOrigins are the websites whose pages may upload it beside our own.
+	// Optional.
+	Tallies      TallyStore
+	TallyDays    int
+	TallyOrigins []string
 	// Poster sends webhooks. It must be set if a policy has one.
 	Poster Poster
 	// Updates says how the sources of trust bundles did. Optional.
@@ -93,6 +99,7 @@ type Service struct {
 
 	ring    *keyring
 	refused *web.Counter
+	tallies *web.Counter
 	ledger  *ledger
 	levels  map[string]Level // that were told, by what; of watch
 
@@ -129,6 +136,9 @@ func New(c Config) (*Service, error) {
 			return nil, fmt.Errorf("verifier: policy %s: Config.Poster is not set", p.ID)
 		}
 	}
+	if c.TallyDays < 0 || c.TallyDays > MaxTallyDays {
+		return nil, fmt.Errorf("verifier: Config.TallyDays is not 1 to %d", MaxTallyDays)
+	}
 	if c.Alarm != "" && (checkAddress(c.Alarm) != nil || c.Poster == nil) {
 		return nil, errors.New("verifier: Config.Alarm is not an address https://HOST/PATH, or Config.Poster is not set")
 	}
@@ -153,6 +163,7 @@ func New(c Config) (*Service, error) {
 		Config: c, host: u.Hostname(), levels: map[string]Level{},
 		ring:     &keyring{fixed: c.Keys, store: c.KeyStore, now: c.Now},
 		ledger:   &ledger{store: c.Usage, now: c.Now, rand: c.Rand, fresh: map[parties.Count]int64{}},
+		tallies:  c.Metrics.Counter("verifier_tallies_total", "Tallies of counters that were taken, and those of them with a conflict.", "outcome", "taken", "conflict"),
 		refused:  c.Metrics.Counter("verifier_key_refusals_total", "Requests of relying parties refused for their key.", "reason", keyRefusals...),
 		verdicts: c.Metrics.Counter("verifier_verdicts_total", "Verdicts on answers of wallets and on proofs.", "verdict", append(words, "refused")...),
 		hooks:    c.Metrics.Counter("verifier_webhooks_total", "Webhooks by what became of them.", "outcome", "delivered", "retried", "given_up"),
@@ -196,6 +207,10 @@ func (s *Service) Routes() []web.Route {
 			Media: []string{"text/plain", "application/octet-stream", "image/png", "image/jpeg", "multipart/form-data", "application/dc+sd-jwt", "application/cwt"},
 		}, s.verify),
 		relying(parties.Usage, web.Route{Method: http.MethodGet, Pattern: "/usage", Name: "usage", Query: true}, s.usage),
+		relying(parties.Tallies, web.Route{
+			Method: http.MethodPost, Pattern: "/tallies", Name: "tallies", MaxBody: maxTally, Media: []string{web.MediaJSON}, Rate: "heavy", Origins: s.TallyOrigins,
+		}, s.tally),
+		relying(parties.Usage, web.Route{Method: http.MethodGet, Pattern: "/tallies/conflicts", Name: "tally-conflicts", Query: true}, s.conflicts),
 		{Method: http.MethodGet, Pattern: "/request/{id}", Name: "request-object", Handler: s.object, AnyOrigin: true},
 		{
 			Method: http.MethodPost, Pattern: "/request/{id}", Name: "request-object-post", MaxBody: maxAsk, Media: []string{web.MediaForm},
@@ -327,6 +342,9 @@ func (s *Service) Run(ctx context.Context) {
 			swept = now
 			if _, err := s.Once.Sweep(ctx, now); err != nil && ctx.Err() == nil {
 				s.Log.Warn("sweep", "err", err)
+			}
+			if err := s.foldTallies(ctx, now); err != nil && ctx.Err() == nil {
+				s.Log.Warn("sweep of tallies", "err", err)
 			}
 		}
 	})

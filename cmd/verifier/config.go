@@ -96,6 +96,14 @@ type Config struct {
 	// PartiesPasswordFile is a file with the password of the role in that URL. Optional.
 	PartiesPasswordFile string `yaml:"parties_password_file,omitempty"`
 
+	// TallyDays is for how many days tallies of counters are kept with their salted hashes,
+	// 1 to 366; after that their counts stay among the usage. Optional; 31.
+	TallyDays int `yaml:"tally_days,omitempty"`
+
+	// TallyOrigins are websites, such as https://scanner.example, whose scanner pages may
+	// upload tallies beside the one of this server. Optional; none.
+	TallyOrigins []string `yaml:"tally_origins,omitempty"`
+
 	// Redis is where several servers count requests together, such as
 	// rediss://redis.office.lan:6379. It decides nothing but whether somebody asks too
 	// often. Optional; each process counts by itself.
@@ -198,6 +206,14 @@ func (c *Config) check() error {
 	}
 	if c.TrustEvery < time.Minute {
 		return errors.New("trust_every must be at least 1m")
+	}
+	if c.TallyDays < 0 || c.TallyDays > verifier.MaxTallyDays {
+		return fmt.Errorf("tally_days must be 1 to %d", verifier.MaxTallyDays)
+	}
+	for _, o := range c.TallyOrigins {
+		if u, err := url.Parse(o); err != nil || u.Scheme != "https" || u.Host == "" || o != "https://"+strings.ToLower(u.Host) {
+			return fmt.Errorf("tally_origins: %q is not a website such as https://scanner.example", o)
+		}
 	}
 	if len(c.TrustSources) > maxSources {
 		return fmt.Errorf("trust_sources has more than %d addresses", maxSources)

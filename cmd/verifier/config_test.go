@@ -80,6 +80,9 @@ func TestSettingsRefused(t *testing.T) {
 		{"a source without TLS", "https://mirror.example/office.trust", "http://mirror.example/office.trust", "trust_sources"},
 		{"sources asked without a pause", "trust_every: 6h", "trust_every: 1s", "trust_every"},
 		{"an alarm without TLS", "https://monitor", "http://monitor", "alarm"},
+		{"a scope that there is not", "scopes: [requests", "scopes: [everything", "scope"},
+		{"tallies for ever", "tally_days: 31", "tally_days: 3100", "tally_days"},
+		{"a page in place of a website", "https://scanner.library.example", "https://scanner.library.example/x", "tally_origins"},
 		{"a second document", "once: once.db", "---\nonce: once.db", "more than one document"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -168,7 +168,7 @@ func (p *program) openDesk(ctx context.Context, cfg Config) (*desk, error) {
 		}
 		return d, err
 	}
-	d.config.Usage = d.parties
+	d.config.Usage, d.config.Tallies, d.config.TallyDays, d.config.TallyOrigins = d.parties, d.parties, cfg.TallyDays, cfg.TallyOrigins
 	// Without any key relying parties are on the private port; who has made one wants keys.
 	made, err := d.parties.Keys(ctx)
 	if err != nil {

@@ -198,21 +198,24 @@ func (s *site) preflight(r *http.Request) error {
 		return nil
 	}
 	_, pattern := s.mux.Handler(&http.Request{Method: asked, URL: r.URL, Host: r.Host})
-	if route, ok := s.routes[pattern]; ok && route.AnyOrigin {
-		return allowed(asked)
+	if route, ok := s.routes[pattern]; ok {
+		if origin := route.admits(r.Header.Get("Origin")); origin != "" {
+			return &allowed{origin, asked}
+		}
 	}
 	return nil
 }
 
 // allowed is the good answer to a preflight.
-type allowed string
+type allowed struct{ origin, method string }
 
-func (a allowed) Error() string { return "a script may ask by " + string(a) }
+func (a *allowed) Error() string { return "a script may ask by " + a.method }
 
-func (a allowed) Reply(w http.ResponseWriter) {
+func (a *allowed) Reply(w http.ResponseWriter) {
 	h := w.Header()
-	h.Set("Access-Control-Allow-Origin", "*")
-	h.Set("Access-Control-Allow-Methods", string(a))
+	h.Set("Access-Control-Allow-Origin", a.origin)
+	h.Add("Vary", "Origin")
+	h.Set("Access-Control-Allow-Methods", a.method)
 	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, DPoP, OAuth-Client-Attestation, OAuth-Client-Attestation-PoP")
 	h.Set("Access-Control-Max-Age", "600")
 	w.WriteHeader(http.StatusNoContent)
@@ -231,8 +234,11 @@ func (s *site) headers(w http.ResponseWriter, r *http.Request, route *Route, id 
 	if r.TLS != nil {
 		h.Set("Strict-Transport-Security", "max-age=31536000")
 	}
-	if route.AnyOrigin {
-		h.Set("Access-Control-Allow-Origin", "*")
+	if len(route.Origins) > 0 {
+		h.Add("Vary", "Origin")
+	}
+	if origin := route.admits(r.Header.Get("Origin")); origin != "" {
+		h.Set("Access-Control-Allow-Origin", origin)
 		h.Set("Access-Control-Expose-Headers", "DPoP-Nonce, Retry-After, WWW-Authenticate, "+requestIDHeader)
 		h.Set("Cross-Origin-Resource-Policy", "cross-origin")
 	}

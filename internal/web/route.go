@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"mime"
 	"net/http"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -67,6 +68,9 @@ type Route struct {
 	// AnyOrigin lets scripts of every website read the answer. For what is public
 	// anyway: metadata, keys, lists.
 	AnyOrigin bool
+	// Origins are websites, such as https://scanner.example, whose scripts may read the
+	// answer and send an Authorization header. Not with AnyOrigin. Optional.
+	Origins []string
 	// Timeout ends the request's context; 20 seconds if zero.
 	Timeout time.Duration
 	// Stream is for answers that go on, such as server-sent events: Timeout is then
@@ -108,8 +112,15 @@ func (r *Route) check(c *Config) error {
 		return errors.New("MaxBody and Media belong together")
 	case r.MaxBody > 0 && r.Method == http.MethodGet:
 		return errors.New("a GET takes no body")
+	case r.AnyOrigin && len(r.Origins) > 0:
+		return errors.New("some origins, and any")
 	case r.Timeout < 0 || r.Stream && r.Timeout == 0:
 		return errors.New("a stream has a timeout, and none is negative")
+	}
+	for _, o := range r.Origins {
+		if !isOrigin(o) {
+			return fmt.Errorf("the origin %q is not SCHEME://HOST", o)
+		}
 	}
 	for _, m := range r.Media {
 		if got, params, err := mime.ParseMediaType(m); err != nil || got != m || len(params) > 0 || !strings.Contains(m, "/") {
@@ -120,6 +131,24 @@ func (r *Route) check(c *Config) error {
 		return fmt.Errorf("there is no rate %q", r.rate())
 	}
 	return nil
+}
+
+// isOrigin tells whether a text is an origin as browsers write it (RFC 6454 section 6.2).
+func isOrigin(o string) bool {
+	u, err := url.Parse(o)
+	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" && u.Scheme+"://"+strings.ToLower(u.Host) == o
+}
+
+// admits is the origin whose scripts may read the answer to a request from this one: "*",
+// the same, or "" for none.
+func (r *Route) admits(origin string) string {
+	switch {
+	case r.AnyOrigin:
+		return "*"
+	case origin != "" && slices.Contains(r.Origins, origin):
+		return origin
+	}
+	return ""
 }
 
 func (r *Route) rate() string {
