@@ -382,6 +382,9 @@ func (b *batchRun) mapRecords(ctx context.Context, c *chunk) error {
 			r.id = r.record.ID
 			r.candidate = b.s.candidate(c.order, r.record, c.now, codes)
 			r.candidate.row = c.first + int64(i)
+			if r.candidate.refused == nil {
+				b.s.prepareCodes(c.order, r.candidate, c.now)
+			}
 		}
 		r.record = registry.Record{} // its values are not needed any more
 		return nil

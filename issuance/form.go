@@ -30,12 +30,39 @@ type draftedCode struct {
 	form string
 }
 
+// prepareCodes does of draftCode what needs no slot, so that what is left to do in a
+// transaction that others wait for is little.
+func (s *Service) prepareCodes(o *order, c *candidate, now time.Time) {
+	c.codes = make([]*cwt.Prepared, len(c.which))
+	for j, f := range c.which {
+		if f.Wallet() {
+			continue
+		}
+		var err error
+		if c.codes[j], err = s.prepareCode(o, c, f, now); err != nil {
+			c.codes = nil // draftCode refuses it, after the look at what the record holds
+			return
+		}
+	}
+}
+
+func (s *Service) prepareCode(o *order, c *candidate, f programme.Form, now time.Time) (*cwt.Prepared, error) {
+	t := c.content.Token(f.Name)
+	t.Issuer, t.IssuedAt = s.cfg.Issuer, now
+	return cwt.Prepare(t, o.key.Public)
+}
+
 // draftCode fixes code number j of a candidate.
 func (s *Service) draftCode(o *order, c *candidate, j int, ref *credential.StatusRef) (drafted, *RecordError) {
 	f := c.which[j]
-	t := c.content.Token(f.Name)
-	t.Issuer, t.IssuedAt, t.Status = s.cfg.Issuer, c.cred.IssuedAt, ref
-	d, err := cwt.NewDraft(t, o.key.Public)
+	var p *cwt.Prepared
+	var err error
+	if c.codes != nil {
+		p = c.codes[j]
+	} else if p, err = s.prepareCode(o, c, f, c.cred.IssuedAt); err != nil {
+		return nil, refuse(c.line, CodeLint, err.Error())
+	}
+	d, err := p.Draft(c.cred.IssuedAt, ref)
 	if err != nil {
 		return nil, refuse(c.line, CodeLint, err.Error())
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/sanad-id/sanad/credential/cwt"
 	"github.com/sanad-id/sanad/keys"
 	"github.com/sanad-id/sanad/programme"
 	"github.com/sanad-id/sanad/registry"
@@ -82,6 +83,7 @@ type candidate struct {
 	content programme.Content
 	notes   []programme.Problem
 	which   []programme.Form // the forms that it gets
+	codes   []*cwt.Prepared  // those of them that are codes, if they are made ready before rung 2
 	holders []keys.PublicKey // of wallet forms: whom each is for
 	drafts  []drafted        // one a form
 	forms   []SignedForm

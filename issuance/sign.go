@@ -30,7 +30,7 @@ func (s *Service) sign(o *order, c *candidate) error {
 		rec.Signed = sha256.Sum256(signed.Token)
 		c.forms[j] = signed
 	}
-	c.drafts, c.content = nil, programme.Content{}
+	c.drafts, c.codes, c.content = nil, nil, programme.Content{}
 	return nil
 }
 

@@ -49,30 +49,27 @@ type Token struct {
 	X5Chain [][]byte
 }
 
-// payload is the claims set as it is written. The encoder sorts the keys.
-type payload struct {
-	Issuer       string        `cbor:"1,keyasint"`
-	Expires      int64         `cbor:"4,keyasint,omitempty"`
-	NotBefore    int64         `cbor:"5,keyasint,omitempty"`
-	IssuedAt     int64         `cbor:"6,keyasint"`
-	Confirmation *confirmation `cbor:"8,keyasint,omitempty"`
-	Person       map[any]any   `cbor:"169,keyasint,omitempty"`
-	Status       *statusClaim  `cbor:"65535,keyasint,omitempty"`
-	Type         string        `cbor:"-65537,keyasint"`
-	Fields       map[any]any   `cbor:"-65538,keyasint,omitempty"`
-}
+// The claims set as it is written, cut where the two claims stand that are known last:
+// the date of issue between the first two parts, the status between the last two. Keys
+// are in the order of the core deterministic form (RFC 8949 section 4.2.1).
+type (
+	claimsFirst struct {
+		Issuer    string `cbor:"1,keyasint"`
+		Expires   int64  `cbor:"4,keyasint,omitempty"`
+		NotBefore int64  `cbor:"5,keyasint,omitempty"`
+	}
+	claimsMiddle struct {
+		Confirmation *confirmation `cbor:"8,keyasint,omitempty"`
+		Person       map[any]any   `cbor:"169,keyasint,omitempty"`
+	}
+	claimsLast struct {
+		Type   string      `cbor:"-65537,keyasint"`
+		Fields map[any]any `cbor:"-65538,keyasint,omitempty"`
+	}
+)
 
 type confirmation struct {
 	Key cbor.RawMessage `cbor:"1,keyasint"`
-}
-
-type statusClaim struct {
-	List statusList `cbor:"status_list"`
-}
-
-type statusList struct {
-	Index uint64 `cbor:"idx"`
-	URI   string `cbor:"uri"`
 }
 
 // A Draft is a credential before its signature.
@@ -86,48 +83,123 @@ type Draft struct {
 // key shall sign. A token that may not be issued gives an error that is
 // [ErrNotIssuable] and names the claim, never its value.
 func NewDraft(t Token, issuerKey keys.PublicKey) (*Draft, error) {
+	p, err := Prepare(t, issuerKey)
+	if err != nil {
+		return nil, err
+	}
+	return p.Draft(t.IssuedAt, t.Status)
+}
+
+// A Prepared token lacks its date of issue and its status, which an issuer of many
+// knows last: what is left to do is little.
+type Prepared struct {
+	token       Token // for the checks of dates
+	key         keys.PublicKey
+	header      cose.Header
+	parts       [3][]byte // entries of the claims set, without the head of the map
+	entries     int
+	disclosures [][]byte
+	room        int // what signature and holder add to the bytes to be signed
+}
+
+// Prepare does what [NewDraft] does before IssuedAt and Status of a token are known.
+// IssuedAt must be about when it will be issued; Status is not looked at.
+func Prepare(t Token, issuerKey keys.PublicKey) (*Prepared, error) {
+	t.Status = nil
 	if err := t.lint(); err != nil {
 		return nil, err
 	}
 	c := concealer{rnd: t.Rand, decoys: t.Decoys}
-	p := payload{Issuer: t.Issuer, Type: t.Type, IssuedAt: t.IssuedAt.Unix(), Person: c.object(t.Person), Fields: c.object(t.Fields)}
+	first := claimsFirst{Issuer: t.Issuer}
+	middle := claimsMiddle{Person: c.object(t.Person)}
+	last := claimsLast{Type: t.Type, Fields: c.object(t.Fields)}
 	if err := c.check(t.Holder != nil); err != nil {
 		return nil, err
 	}
 	if !t.NotBefore.IsZero() {
-		p.NotBefore = t.NotBefore.Unix()
+		first.NotBefore = t.NotBefore.Unix()
 	}
 	if !t.Expires.IsZero() {
-		p.Expires = t.Expires.Unix()
-	}
-	if t.Status != nil {
-		p.Status = &statusClaim{statusList{t.Status.Index, t.Status.URI}}
+		first.Expires = t.Expires.Unix()
 	}
 	if t.Holder != nil {
-		p.Confirmation = &confirmation{t.Holder.COSEKey()}
+		middle.Confirmation = &confirmation{t.Holder.COSEKey()}
 	}
-	claims, err := cbor.Marshal(p)
-	if err != nil {
-		return nil, err
+	p := &Prepared{token: t, key: issuerKey, disclosures: c.disclosures, room: issuerKey.Algorithm().SignatureSize()}
+	for i, part := range []any{first, middle, last} {
+		b, err := cbor.Marshal(part)
+		if err != nil {
+			return nil, err
+		}
+		// Fewer than 24 entries, so that the head of the map is one byte.
+		p.entries += int(b[0] & 31)
+		p.parts[i] = b[1:]
 	}
+	p.token.Person, p.token.Fields = nil, nil
 	kid, err := keyID(issuerKey, t.X5Chain)
 	if err != nil {
 		return nil, err
 	}
-	header, size := cose.Header{KeyID: kid, X5Chain: t.X5Chain}, issuerKey.Algorithm().SignatureSize()
+	p.header = cose.Header{KeyID: kid, X5Chain: t.X5Chain}
 	if t.Holder != nil {
 		// SD-CWT section 5. The default hash is not named: it would take five bytes.
-		header.Type = int64(typSDCWT)
-		size += c.size() + maxBinding
+		p.header.Type = int64(typSDCWT)
+		p.room += c.size() + maxBinding
 	}
-	d, err := cose.NewDraft(issuerKey, header, claims)
+	return p, nil
+}
+
+// Draft fixes the exact bytes that the key shall sign. The date and the status are
+// checked as by [NewDraft].
+func (p *Prepared) Draft(issuedAt time.Time, status *credential.StatusRef) (*Draft, error) {
+	t := p.token
+	t.IssuedAt, t.Status = issuedAt, status
+	if issuedAt.IsZero() {
+		return nil, notIssuable("no issue date")
+	}
+	if err := t.lintTimes(); err != nil {
+		return nil, err
+	}
+	if err := t.lintReferences(); err != nil {
+		return nil, err
+	}
+	d, err := cose.NewDraft(p.key, p.header, p.claims(issuedAt, status))
 	if err != nil {
 		return nil, err
 	}
-	if n := len(d.ToBeSigned()) + size; n > MaxSize {
+	if n := len(d.ToBeSigned()) + p.room; n > MaxSize {
 		return nil, fmt.Errorf("%w: the token takes %d bytes, a code holds %d", ErrNotIssuable, n, MaxSize)
 	}
-	return &Draft{d, c.disclosures, issuerKey.Algorithm().SignatureSize()}, nil
+	return &Draft{d, p.disclosures, p.key.Algorithm().SignatureSize()}, nil
+}
+
+// claims is the claims set.
+func (p *Prepared) claims(issuedAt time.Time, status *credential.StatusRef) []byte {
+	const own = 64 // more than date and status take beside the URI
+	size, entries := own, p.entries+1
+	if status != nil {
+		size, entries = size+len(status.URI), entries+1
+	}
+	for _, part := range p.parts {
+		size += len(part)
+	}
+	b := make([]byte, 0, size)
+	b = cbor.AppendHead(b, cbor.Map, uint64(entries))
+	b = append(b, p.parts[0]...)
+	b = cbor.AppendHead(cbor.AppendHead(b, cbor.Unsigned, ClaimIssuedAt), cbor.Unsigned, uint64(issuedAt.Unix())) // not before 1970
+	b = append(b, p.parts[1]...)
+	if status != nil {
+		b = cbor.AppendHead(b, cbor.Unsigned, ClaimStatus)
+		b = appendText(cbor.AppendHead(b, cbor.Map, 1), "status_list")
+		b = appendText(cbor.AppendHead(b, cbor.Map, 2), "idx")
+		b = cbor.AppendHead(b, cbor.Unsigned, status.Index)
+		b = appendText(appendText(b, "uri"), status.URI)
+	}
+	return append(b, p.parts[2]...)
+}
+
+func appendText(b []byte, s string) []byte {
+	return append(cbor.AppendHead(b, cbor.Text, uint64(len(s))), s...)
 }
 
 // keyID is the hint that finds the key: the first 8 bytes of the SHA-256 of its
