@@ -117,6 +117,9 @@ func (t *tx) Intend(creds []issuance.Credential) error {
 		}
 		return fmt.Errorf("intend%s: forms: %w", which(creds, i), t.meaning(err))
 	}
+	if len(creds) > 1 {
+		t.db.names.intended(no, creds)
+	}
 	return nil
 }
 
@@ -221,6 +224,14 @@ func (t *tx) meaning(err error) error {
 
 // Complete implements [issuance.CredentialTx].
 func (t *tx) Complete(marks []issuance.Mark, at time.Time) error {
+	if len(marks) > 1 {
+		if first, forms, ok := t.db.names.run(marks); ok {
+			done, err := t.completeRun(first, forms, marks, at)
+			if done || err != nil {
+				return err
+			}
+		}
+	}
 	found, err := t.marked(marks)
 	if err != nil {
 		return t.lose(fmt.Errorf("complete: %w", err))
@@ -232,6 +243,30 @@ func (t *tx) Complete(marks []issuance.Mark, at time.Time) error {
 		return fmt.Errorf("complete: %w", t.meaning(t.fail(err)))
 	}
 	return nil
+}
+
+// completeRun completes credentials with numbers that follow one another, from first.
+// It has done nothing if it finds others than it looks for: the numbers are remembered,
+// and who has to refuse says why.
+func (t *tx) completeRun(first int64, forms int, marks []issuance.Mark, at time.Time) (done bool, err error) {
+	for i := range marks {
+		if len(marks[i].Signed) != forms || slices.Contains(marks[i].Signed, [32]byte{}) {
+			return false, nil
+		}
+	}
+	var count int64
+	var lowest, highest sql.NullString
+	_, err = t.row(selectRun, []any{first, first + int64(len(marks)) - 1}, &count, &lowest, &highest)
+	switch {
+	case err != nil:
+		return false, fmt.Errorf("complete: %w", err)
+	case count != int64(len(marks)) || lowest.String != marks[0].ID || highest.String != marks[len(marks)-1].ID:
+		return false, nil
+	}
+	if err := t.s.completeRun(first, marks, fromTime(at)); err != nil {
+		return false, fmt.Errorf("complete: %w", t.meaning(t.fail(err)))
+	}
+	return true, nil
 }
 
 // marked returns the numbers of the credentials to be completed.

@@ -45,6 +45,9 @@ type session interface {
 	insert(into insertion, n int, bind func(i int, v values)) (row int, err error)
 	// complete stores what was signed of these credentials and makes them active.
 	complete(numbers []int64, marks []issuance.Mark, at int64) error
+	// completeRun is complete of credentials with numbers that follow one another, from
+	// first, and equally many forms.
+	completeRun(first int64, marks []issuance.Mark, at int64) error
 	// hold shows others, from now on, that this writer is alive.
 	hold(writer int64) error
 

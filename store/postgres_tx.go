@@ -201,6 +201,14 @@ func (s *postgresTx) complete(numbers []int64, marks []issuance.Mark, at int64) 
 	return nil
 }
 
+func (s *postgresTx) completeRun(first int64, marks []issuance.Mark, at int64) error {
+	numbers := make([]int64, len(marks))
+	for i := range numbers {
+		numbers[i] = first + int64(i)
+	}
+	return s.complete(numbers, marks, at)
+}
+
 // hold takes the lock that says that a writer is alive.
 func (s *postgresTx) hold(writer int64) error {
 	if err := s.run(`SELECT pg_advisory_lock_shared($1::int, $2::int)`, lockClass, writer); err != nil {

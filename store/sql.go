@@ -78,7 +78,14 @@ const (
 	insertForm = `INSERT INTO credential_form (credential_no, form_no, form, list_no, slot_index, slot_value, key_id, to_be_signed, signed)
 		VALUES ($1, $2, $3, $4, $5, 0, $6, $7, zeroblob(32))`
 
-	// Those of SQLite; see sqliteTx.complete.
+	selectRun = `SELECT count(*), min(credential_id), max(credential_id) FROM credential
+		WHERE credential_no BETWEEN $1 AND $2 AND state = 'intended'`
+
+	// Those of SQLite; see sqliteTx.complete and completeRun.
+	updateRunSigned = `UPDATE credential_form SET signed = substr($2, 1 + 32 * (credential_no - $1), 32)
+		WHERE credential_no BETWEEN $1 AND $3 AND form_no = $4`
+	updateRunActive = `UPDATE credential SET state = 'active', changed_at = CASE WHEN changed_at < $2 THEN $2 ELSE changed_at END
+		WHERE credential_no BETWEEN $1 AND $3`
 	updateSigned = `UPDATE credential_form SET signed = substr($2, 1 + 32 * j.key, 32) FROM json_each($1) j
 		WHERE credential_no = j.value AND form_no = $3`
 	updateActive = `UPDATE credential SET state = 'active', changed_at = CASE WHEN changed_at < $2 THEN $2 ELSE changed_at END

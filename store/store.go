@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -294,6 +295,52 @@ type names struct {
 	versions   map[[2]int64]bool
 	batches    map[string]int64
 	lists      map[string]listNumber
+	runs       []run
+}
+
+// A run is what one transaction of this process has intended: credentials with
+// numbers that follow one another and equally many forms.
+type run struct {
+	first int64
+	ids   []string
+	forms int
+}
+
+// maxRuns is how many runs are remembered: a batch marks a chunk soon after it was
+// intended.
+const maxRuns = 16
+
+// intended remembers a run.
+func (n *names) intended(first int64, creds []issuance.Credential) {
+	r := run{first: first, ids: make([]string, len(creds)), forms: len(creds[0].Forms)}
+	for i := range creds {
+		if len(creds[i].Forms) != r.forms {
+			return
+		}
+		r.ids[i] = creds[i].ID
+	}
+	if len(n.runs) == maxRuns {
+		n.runs = slices.Delete(n.runs, 0, 1)
+	}
+	n.runs = append(n.runs, r)
+}
+
+// run returns the number of the first of these marks and how many forms each has, if
+// all of them follow one another in one run.
+func (n *names) run(marks []issuance.Mark) (first int64, forms int, ok bool) {
+	for _, r := range n.runs {
+		at := slices.Index(r.ids, marks[0].ID)
+		if at < 0 || len(r.ids)-at < len(marks) {
+			continue
+		}
+		for i := range marks {
+			if r.ids[at+i] != marks[i].ID {
+				return 0, 0, false
+			}
+		}
+		return r.first + int64(at), r.forms, true
+	}
+	return 0, 0, false
 }
 
 type listNumber struct {

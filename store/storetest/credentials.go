@@ -321,6 +321,85 @@ func testComplete(t *testing.T, sub Subject) {
 	}
 }
 
+// testCompleteRun completes what one transaction intended, as a batch does: a store may
+// know where to find it, and must not take something else for it.
+func testCompleteRun(t *testing.T, sub Subject) {
+	s := office(t, sub)
+	write(t, s, func(tx issuance.Tx) error { return tx.SaveBatch(newBatch("batch-1")) })
+	intend := func(creds ...issuance.Credential) func(issuance.Tx) error {
+		return func(tx issuance.Tx) error { return tx.Intend(creds) }
+	}
+	marks := func(creds ...issuance.Credential) (all []issuance.Mark) {
+		for _, c := range creds {
+			all = append(all, mark(c))
+		}
+		return all
+	}
+	complete := func(m ...issuance.Mark) error {
+		return s.Write(t.Context(), func(tx issuance.Tx) error { return tx.Complete(m, now) })
+	}
+	// What was never stored has no number, also if others have got it since.
+	gone := errors.New("gone")
+	err := s.Write(t.Context(), func(tx issuance.Tx) error {
+		return errors.Join(tx.Intend([]issuance.Credential{cred(1), cred(2), cred(3)}), gone)
+	})
+	wantErr(t, "a write that fails", err, gone)
+	write(t, s, intend(cred(4), cred(5), cred(6)))
+	wantErr(t, "complete what is gone", complete(marks(cred(1), cred(2), cred(3))...), issuance.ErrNoCredential)
+	for n := 4; n <= 6; n++ {
+		wantState(t, s, id(n), issuance.Intended)
+	}
+	// A part of a run; with two forms; with several numbers of forms.
+	a, b := full(11), full(12)
+	write(t, s, intend(cred(7), cred(8), cred(9), cred(10)))
+	write(t, s, intend(a, b))
+	write(t, s, intend(cred(13), full(14), cred(15)))
+	for _, run := range [][]issuance.Credential{{cred(8), cred(9)}, {a, b}, {cred(13), full(14), cred(15)}, {cred(6), cred(4)}, {cred(5), cred(7)}} {
+		if err := complete(marks(run...)...); err != nil {
+			t.Fatalf("complete %v: %v", ids(run), err)
+		}
+		for _, c := range run {
+			got, err := s.Credential(t.Context(), c.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.State != issuance.Active || len(got.Forms) != len(c.Forms) {
+				t.Errorf("%s is %s with %d forms", c.ID, got.State, len(got.Forms))
+			}
+			for i, h := range mark(c).Signed {
+				if got.Forms[i].Signed != h {
+					t.Errorf("%s: form %d has the hash of another", c.ID, i)
+				}
+			}
+		}
+	}
+	wantState(t, s, id(10), issuance.Intended)
+	// What is spoiled spoils all of it, and says why.
+	write(t, s, intend(cred(21), cred(22), cred(23)))
+	three := marks(cred(21), cred(22), cred(23))
+	zero, short := marks(cred(21), cred(22), cred(23)), marks(cred(21), cred(22), cred(23))
+	zero[1].Signed[0], short[1].Signed = [32]byte{}, nil
+	for what, spoiled := range map[string][]issuance.Mark{"without a hash": zero, "without its forms": short} {
+		if err := complete(spoiled...); err == nil {
+			t.Errorf("complete %s: no error", what)
+		}
+	}
+	if err := complete(three[0], three[0], three[1]); err == nil {
+		t.Error("complete one of them twice: no error")
+	}
+	if err := change(s, id(22), issuance.Revoked, issuance.Leftover, now); err != nil {
+		t.Fatal(err)
+	}
+	wantErr(t, "complete one that is revoked", complete(three...), issuance.ErrFinal)
+	wantState(t, s, id(21), issuance.Intended)
+	wantState(t, s, id(23), issuance.Intended)
+	if err := complete(three[0]); err != nil {
+		t.Fatal(err)
+	}
+	wantErr(t, "complete one that is active", complete(three[0], three[2]), issuance.ErrState)
+	wantState(t, s, id(23), issuance.Intended)
+}
+
 // testChange tries every change from every state.
 func testChange(t *testing.T, sub Subject) {
 	s := office(t, sub)

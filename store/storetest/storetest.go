@@ -70,6 +70,7 @@ func Test(t *testing.T, s Subject) {
 		{"Intend", testIntend, true},
 		{"IntendRefuses", testIntendRefuses, true},
 		{"Complete", testComplete, true},
+		{"CompleteRun", testCompleteRun, true},
 		{"Change", testChange, true},
 		{"Held", testHeld, true},
 		{"Redeemed", testRedeemed, true},
