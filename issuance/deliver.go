@@ -48,7 +48,7 @@ type Delivery struct {
 // it returns are the copies, in the order of Holders; they are kept nowhere. If they
 // were lost on their way, another delivery makes others.
 func (s *Service) Deliver(ctx context.Context, d Delivery) (*Issued, error) {
-	p, err := s.Programme(ctx, d.Programme, 0)
+	p, err := s.recentProgramme(ctx, d.Programme)
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +71,7 @@ func (s *Service) Deliver(ctx context.Context, d Delivery) (*Issued, error) {
 			return nil, refuseEnded(0, d.Follows)
 		}
 	}
-	issued, err := s.issue(ctx, r, issueOptions{choose: copies(f.Name, d.Holders), joins: true, follows: d.Follows})
+	issued, err := s.issue(ctx, r, issueOptions{programme: p, choose: copies(f.Name, d.Holders), joins: true, follows: d.Follows})
 	if err != nil {
 		return nil, err
 	}

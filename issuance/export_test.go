@@ -37,3 +37,10 @@ func SpoolOf(chunk, offset int64, rows, name, data string) []byte {
 	s := spool{chunk: chunk, offset: offset, rows: []byte(rows), files: []spoolFile{{name, []byte(data)}}}
 	return s.encode()
 }
+
+// Waiting is how many intents and marks of singles wait for the next transaction.
+func (s *Service) Waiting() int {
+	s.singles.mu.Lock()
+	defer s.singles.mu.Unlock()
+	return len(s.singles.waiting)
+}

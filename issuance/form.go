@@ -131,19 +131,41 @@ type draftedWallet struct {
 // draftWallet fixes copy number j of a candidate.
 func (s *Service) draftWallet(o *order, c *candidate, j int, ref *credential.StatusRef) (drafted, *RecordError) {
 	f := c.which[j]
-	metadata, err := o.programme.TypeMetadata(f.Name)
+	integrity, err := s.integrity(o.programme, f.Name)
 	if err != nil {
 		return nil, refuse(c.line, CodeLint, err.Error())
 	}
 	t := c.content.SDJWT(f.Name)
 	t.Issuer, t.IssuedAt, t.Status, t.Holder = s.cfg.URL, c.cred.IssuedAt, ref, &c.holders[j]
 	t.Expires = earlier(t.Expires, c.cred.Expires)
-	t.TypeIntegrity, t.X5C = sdjwt.Integrity(metadata), s.cfg.Chain(o.key.ID())
+	t.TypeIntegrity, t.X5C = integrity, s.cfg.Chain(o.key.ID())
 	d, err := sdjwt.NewDraft(s.cfg.Rand, t, o.key.Public)
 	if err != nil {
 		return nil, refuse(c.line, CodeLint, err.Error())
 	}
 	return draftedWallet{d, f.Name}, nil
+}
+
+// A describedForm is a wallet form of a programme, which never changes.
+type describedForm struct {
+	programme *programme.Programme
+	form      string
+}
+
+// integrity is the hash of a type's description, which is made once.
+func (s *Service) integrity(p *programme.Programme, form string) (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d := describedForm{p, form}
+	if known, ok := s.described[d]; ok {
+		return known, nil
+	}
+	metadata, err := p.TypeMetadata(form)
+	if err != nil {
+		return "", err
+	}
+	s.described[d] = sdjwt.Integrity(metadata)
+	return s.described[d], nil
 }
 
 func (d draftedWallet) sign(rnd io.Reader, o *order, at time.Time, stored [sha256.Size]byte) (SignedForm, error) {

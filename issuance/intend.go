@@ -24,60 +24,67 @@ func (s *Service) intend(ctx context.Context, o *order, now time.Time, all []*ca
 		ctx = Bulk(ctx)
 	}
 	err := s.cfg.Store.Write(ctx, func(tx Tx) error {
-		if err := o.held(tx); err != nil {
+		events, err := s.intendIn(tx, o, now, sound, all)
+		if err != nil || len(events) == 0 {
 			return err
 		}
-		for _, c := range sound { // a store may call us again
-			c.refused, c.twin, c.held, c.joins = nil, nil, "", Holding{}
-		}
-		at, err := s.tick(tx, o, now)
-		if err != nil {
-			return err
-		}
-		if err := s.screen(tx, o, all); err != nil {
-			return err
-		}
-		live := alive(all)
-		if err := s.assign(tx, o, at, live); err != nil {
-			return err
-		}
-		// The draft is the last check of rung 1. It needs the slot, so it is
-		// made here, before anything of the credential is stored.
-		if err := s.parallel(len(live), func(i int) error { s.draft(o, live[i]); return nil }); err != nil {
-			return err
-		}
-		live = alive(live)
-		nameTwins(all)
-		events := make([]audit.Event, 0, len(live))
-		creds := make([]Credential, len(live))
-		for i, c := range live {
-			if c.held != "" {
-				old, err := s.changeWhole(tx, c.held, Revoked, Superseded, at, audit.CredentialSuperseded, o.actor)
-				if err != nil {
-					return fmt.Errorf("supersede %s: %w", c.held, err)
-				}
-				for _, e := range old.entries {
-					e.Detail = "gives way to " + c.cred.ID
-					events = append(events, e)
-				}
-			}
-			creds[i] = c.cred
-			e := event(audit.CredentialIntended, o.actor, at, c.cred)
-			s.sizeSlots(e.Slots)
-			events = append(events, e)
-		}
-		if len(creds) > 0 {
-			if err := tx.Intend(creds); err != nil {
-				return err
-			}
-			return tx.Append(events)
-		}
-		return nil
+		return tx.Append(events)
 	})
 	if err != nil {
 		return fmt.Errorf("store the intent: %w", err)
 	}
 	return nil
+}
+
+// intendIn is intend in a transaction, without the entries of the audit log, which it
+// returns. Sound are those of all that were not refused before.
+func (s *Service) intendIn(tx Tx, o *order, now time.Time, sound, all []*candidate) ([]audit.Event, error) {
+	if err := o.held(tx); err != nil {
+		return nil, err
+	}
+	for _, c := range sound { // a store may call us again
+		c.refused, c.twin, c.held, c.joins = nil, nil, "", Holding{}
+	}
+	at, err := s.tick(tx, o, now)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.screen(tx, o, all); err != nil {
+		return nil, err
+	}
+	live := alive(all)
+	if err := s.assign(tx, o, at, live); err != nil {
+		return nil, err
+	}
+	// The draft is the last check of rung 1. It needs the slot, so it is
+	// made here, before anything of the credential is stored.
+	if err := s.parallel(len(live), func(i int) error { s.draft(o, live[i]); return nil }); err != nil {
+		return nil, err
+	}
+	live = alive(live)
+	nameTwins(all)
+	events := make([]audit.Event, 0, len(live))
+	creds := make([]Credential, len(live))
+	for i, c := range live {
+		if c.held != "" {
+			old, err := s.changeWhole(tx, c.held, Revoked, Superseded, at, audit.CredentialSuperseded, o.actor)
+			if err != nil {
+				return nil, fmt.Errorf("supersede %s: %w", c.held, err)
+			}
+			for _, e := range old.entries {
+				e.Detail = "gives way to " + c.cred.ID
+				events = append(events, e)
+			}
+		}
+		creds[i] = c.cred
+		e := event(audit.CredentialIntended, o.actor, at, c.cred)
+		s.sizeSlots(e.Slots)
+		events = append(events, e)
+	}
+	if len(creds) == 0 {
+		return nil, nil
+	}
+	return events, tx.Intend(creds)
 }
 
 // held asks the order's hold.
@@ -106,8 +113,11 @@ func (s *Service) tick(tx Tx, o *order, now time.Time) (time.Time, error) {
 // screen refuses records that hold a credential and requests that were made
 // before, or notes what is to be superseded.
 func (s *Service) screen(tx Tx, o *order, all []*candidate) error {
-	if o.idempotency != ([32]byte{}) {
-		if err := s.screenRepeated(tx, o, all[0]); err != nil || all[0].refused != nil {
+	for _, c := range all {
+		if c.idempotency == ([32]byte{}) || c.refused != nil {
+			continue
+		}
+		if err := s.screenRepeated(tx, o, c); err != nil {
 			return err
 		}
 	}
@@ -134,8 +144,8 @@ func (s *Service) screen(tx Tx, o *order, all []*candidate) error {
 			c.refused = refuse(c.line, CodeDuplicate, "the record is in this batch before")
 		case ok && o.batch != "" && h.Batch == o.batch:
 			c.refused = refuseHeld(c.line, CodeDuplicate, h.ID, "the record is in this batch before, as", ErrActiveExists)
-		case o.follows != "" && h.ID != o.follows:
-			c.refused = refuseEnded(c.line, o.follows)
+		case c.follows != "" && h.ID != c.follows:
+			c.refused = refuseEnded(c.line, c.follows)
 		case ok && h.ID == o.replaces:
 		case ok && o.supersede:
 			c.held = h.ID
@@ -159,7 +169,7 @@ func (s *Service) screen(tx Tx, o *order, all []*candidate) error {
 // screenRepeated refuses a request that was made before, for the same record or
 // another.
 func (s *Service) screenRepeated(tx Tx, o *order, c *candidate) error {
-	old, err := tx.Redeemed(o.idempotency)
+	old, err := tx.Redeemed(c.idempotency)
 	switch {
 	case errors.Is(err, ErrNoCredential):
 		return nil

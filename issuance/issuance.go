@@ -142,6 +142,11 @@ type Service struct {
 	mu           sync.Mutex
 	permutations map[string]*status.Permutation // by list URI
 	programmes   map[[32]byte]*programme.Programme
+	lately       map[string]*programme.Programme // the newest versions by id, as of looked
+	looked       time.Time
+	described    map[describedForm]string // vct#integrity
+
+	singles errands
 }
 
 // New returns a Service, or an error that names the field which is missing.
@@ -191,6 +196,7 @@ func New(c Config) (*Service, error) {
 	}
 	s := &Service{
 		cfg: c, permutations: map[string]*status.Permutation{}, programmes: map[[32]byte]*programme.Programme{},
+		described: map[describedForm]string{},
 	}
 	var err error
 	if s.recordSecret, err = c.Secret("record pseudonyms"); err != nil {

@@ -65,10 +65,8 @@ type order struct {
 
 	actor, batch string
 	supersede    bool
-	joins        bool     // become a part of the credential that the record holds
-	replaces     string   // the one credential to supersede, or empty
-	follows      string   // the one that the record must hold still, or empty
-	idempotency  [32]byte // zero if none
+	joins        bool   // become a part of the credential that the record holds
+	replaces     string // the one credential to supersede, or empty
 
 	// hold is asked first in every transaction; optional. It stops who works on
 	// what was given to somebody else meanwhile.
@@ -77,9 +75,14 @@ type order struct {
 
 // A candidate is one record on its way up the ladder.
 type candidate struct {
-	row     int64 // in its batch, from 1
-	line    int   // in its source
-	record  Pseudonym
+	row    int64 // in its batch, from 1
+	line   int   // in its source
+	record Pseudonym
+	// Of singles: the keyed hash of the caller's own name for the request, zero if none,
+	// and the credential that the record must hold still, or empty.
+	idempotency [32]byte
+	follows     string
+
 	content programme.Content
 	notes   []programme.Problem
 	which   []programme.Form // the forms that it gets
@@ -122,10 +125,11 @@ func (s *Service) Supersede(ctx context.Context, id string, r Request) (Issued, 
 
 // issueOptions are what the ways to issue one credential differ in.
 type issueOptions struct {
-	choose   choice
-	replaces string // the one credential to supersede, or empty
-	joins    bool   // become a part of the credential that the record holds, if any
-	follows  string // the one that the record must hold still, or empty
+	choose    choice
+	programme *programme.Programme // the newest version, if it is known
+	replaces  string               // the one credential to supersede, or empty
+	joins     bool                 // become a part of the credential that the record holds, if any
+	follows   string               // the one that the record must hold still, or empty
 }
 
 // A choice gives a candidate its forms, or refuses it.
@@ -148,23 +152,23 @@ func (s *Service) issue(ctx context.Context, r Request, with issueOptions) (Issu
 	if err := s.cfg.MayIssue(ctx, now); err != nil {
 		return Issued{}, err
 	}
-	o, err := s.authorise(ctx, r.Programme, 0, now)
+	o, err := s.authorise(ctx, with.programme, r.Programme, now)
 	if err != nil {
 		return Issued{}, err
 	}
-	o.actor, o.supersede, o.replaces, o.joins, o.follows = r.Actor, r.Supersede, with.replaces, with.joins, with.follows
-	if r.Idempotency != "" {
-		o.idempotency = keyedHash(s.idempotencySecret, r.Idempotency)
-	}
+	o.actor, o.supersede, o.replaces, o.joins = r.Actor, r.Supersede, with.replaces, with.joins
 	c := s.candidate(o, r.Record, now, with.choose)
 	if c.refused != nil {
 		return Issued{}, c.refused
 	}
+	c.follows = with.follows
+	if r.Idempotency != "" {
+		c.idempotency = keyedHash(s.idempotencySecret, r.Idempotency)
+	}
 	s.cfg.Crash(PointAuthorised)
 
 	// Rung 2: the intent, durably.
-	list := []*candidate{c}
-	if err := s.intend(ctx, o, now, list); err != nil {
+	if err := s.together(ctx, &errand{o: o, c: c, now: now}); err != nil {
 		return Issued{}, errors.Join(err, s.clear(ctx, c.cred.ID))
 	}
 	if c.refused != nil {
@@ -187,7 +191,7 @@ func (s *Service) issue(ctx context.Context, r Request, with issueOptions) (Issu
 	s.cfg.Crash(PointSigned)
 
 	// Rung 5: the mark, durably.
-	if err := s.complete(ctx, o, list); err != nil {
+	if err := s.together(ctx, &errand{o: o, c: c, mark: true}); err != nil {
 		return Issued{}, errors.Join(err, s.clear(ctx, c.cred.ID))
 	}
 	s.cfg.Crash(PointMarked)
@@ -199,12 +203,14 @@ func (s *Service) issue(ctx context.Context, r Request, with issueOptions) (Issu
 	return released, nil
 }
 
-// authorise finds the programme (version 0: the newest) and the key that may
+// authorise finds the newest version of a programme, unless p is it, and the key that may
 // sign for it now.
-func (s *Service) authorise(ctx context.Context, id string, version int, now time.Time) (*order, error) {
-	p, err := s.Programme(ctx, id, version)
-	if err != nil {
-		return nil, err
+func (s *Service) authorise(ctx context.Context, p *programme.Programme, id string, now time.Time) (*order, error) {
+	if p == nil {
+		var err error
+		if p, err = s.Programme(ctx, id, 0); err != nil {
+			return nil, err
+		}
 	}
 	key, signer, err := s.signer(ctx, keys.Credential, now)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/sanad-id/sanad/audit"
 	"github.com/sanad-id/sanad/programme"
@@ -24,6 +25,39 @@ func (s *Service) Programme(ctx context.Context, id string, version int) (*progr
 		}
 	}
 	return nil, fmt.Errorf("%w: %q", ErrNoProgramme, clip(id))
+}
+
+// recent is how long a delivery takes a programme to be the newest version without asking
+// the store again.
+const recent = time.Second
+
+// recentProgramme is the newest version of a programme, or the one that was it a moment
+// ago: what another process has taken into use meanwhile.
+func (s *Service) recentProgramme(ctx context.Context, id string) (*programme.Programme, error) {
+	s.mu.Lock()
+	known, fresh := s.lately[id], time.Since(s.looked) < recent
+	s.mu.Unlock()
+	if known != nil && fresh {
+		return known, nil
+	}
+	asked := time.Now()
+	all, err := s.Programmes(ctx)
+	if err != nil {
+		return nil, err
+	}
+	lately := make(map[string]*programme.Programme, len(all))
+	for _, p := range all {
+		lately[p.ID] = p
+	}
+	s.mu.Lock()
+	if asked.After(s.looked) {
+		s.lately, s.looked = lately, asked
+	}
+	s.mu.Unlock()
+	if lately[id] == nil {
+		return nil, fmt.Errorf("%w: %q", ErrNoProgramme, clip(id))
+	}
+	return lately[id], nil
 }
 
 // Programmes returns the newest version of every programme, by id.
@@ -101,6 +135,9 @@ func (s *Service) AddProgramme(ctx context.Context, text []byte, actor string) (
 	if err != nil {
 		return nil, fmt.Errorf("add programme %q: %w", p.ID, err)
 	}
+	s.mu.Lock()
+	s.lately, s.looked = nil, time.Now() // not what was asked before
+	s.mu.Unlock()
 	return p, nil
 }
 

@@ -37,21 +37,8 @@ func (s *Service) sign(o *order, c *candidate) error {
 // complete is rung 5 for the candidates that are still alive. If the store does
 // not say whether it was done, it looks.
 func (s *Service) complete(ctx context.Context, o *order, all []*candidate, also ...func(Tx, time.Time) error) error {
-	at := s.now()
 	live := alive(all)
-	marks := make([]Mark, len(live))
-	events := make([]audit.Event, len(live))
-	for i, c := range live {
-		at = later(at, c.cred.IssuedAt)
-		marks[i] = Mark{ID: c.cred.ID, Signed: make([][32]byte, len(c.cred.Forms))}
-		for j, f := range c.cred.Forms {
-			marks[i].Signed[j] = f.Signed
-		}
-	}
-	for i, c := range live {
-		c.cred.State, c.cred.Changed = Active, at
-		events[i] = event(audit.CredentialSigned, o.actor, at, c.cred)
-	}
+	marks, events, at := s.marks(o, live)
 	err := s.cfg.Store.Write(ctx, func(tx Tx) error {
 		if err := o.held(tx); err != nil {
 			return err
@@ -75,6 +62,26 @@ func (s *Service) complete(ctx context.Context, o *order, all []*candidate, also
 		return fmt.Errorf("store the mark: %w", err)
 	}
 	return nil
+}
+
+// marks makes candidates active as of a moment, with what the store and the audit log
+// are to say of it.
+func (s *Service) marks(o *order, live []*candidate) (marks []Mark, events []audit.Event, at time.Time) {
+	at = s.now()
+	marks = make([]Mark, len(live))
+	events = make([]audit.Event, len(live))
+	for i, c := range live {
+		at = later(at, c.cred.IssuedAt)
+		marks[i] = Mark{ID: c.cred.ID, Signed: make([][32]byte, len(c.cred.Forms))}
+		for j, f := range c.cred.Forms {
+			marks[i].Signed[j] = f.Signed
+		}
+	}
+	for i, c := range live {
+		c.cred.State, c.cred.Changed = Active, at
+		events[i] = event(audit.CredentialSigned, o.actor, at, c.cred)
+	}
+	return marks, events, at
 }
 
 // completed looks whether a transaction whose end is unknown was stored after

@@ -17,7 +17,7 @@ func (s *Service) assign(tx Tx, o *order, at time.Time, live []*candidate) error
 		c.cred = Credential{
 			ID: ids[i], Programme: p.ID, Version: p.Version, Record: c.record, State: Intended,
 			IssuedAt: at.Truncate(time.Second), Expires: c.content.Expires(), Changed: at, Batch: o.batch, Row: c.row, Supersedes: c.held,
-			Idempotency: o.idempotency, Many: p.AllowMany, Forms: make([]FormRecord, len(c.which)),
+			Idempotency: c.idempotency, Many: p.AllowMany, Forms: make([]FormRecord, len(c.which)),
 		}
 		if c.joins.ID != "" {
 			c.cred.PartOf, c.cred.Many, c.cred.Expires = c.joins.ID, true, earlier(c.cred.Expires, c.joins.Expires)
