@@ -9,9 +9,32 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"time"
 
 	"github.com/sanad-id/sanad/internal/durable"
 )
+
+// racy is the age at which the time of a file's last change tells it from a later one:
+// file systems count in seconds at worst.
+const racy = 3 * time.Second
+
+// look is what the file system says of a file.
+func look(path string) (fs.FileInfo, error) { return os.Stat(path) }
+
+// settled is what identifies the content of a file, or nil if a change that comes now
+// might not show.
+func settled(info fs.FileInfo) fs.FileInfo {
+	if info == nil || time.Since(info.ModTime()) < racy {
+		return nil
+	}
+	return info
+}
+
+// unchanged reports whether a file is the one that was seen, with the same content and
+// rights. Seen may be nil.
+func unchanged(seen, now fs.FileInfo) bool {
+	return seen != nil && os.SameFile(seen, now) && seen.Size() == now.Size() && seen.ModTime().Equal(now.ModTime()) && seen.Mode() == now.Mode()
+}
 
 // readPrivate reads a regular file that nobody but its owner may read or change.
 func readPrivate(path string) ([]byte, error) {

@@ -61,8 +61,11 @@ type File struct {
 
 	changing sync.Mutex // held while this program changes the file
 
-	mu   sync.RWMutex
-	raw  []byte // the file as it was last read or written
+	mu  sync.RWMutex
+	raw []byte // the file as it was last read or written
+	// seen is what the file system said of raw before it was read; nil if the file was
+	// changed so lately that another change might not show.
+	seen fs.FileInfo
 	held content
 	// tried are the signers of held that were tried, by their key.
 	tried map[ID]Signer
@@ -211,9 +214,18 @@ func (f *File) Reload(ctx context.Context) error {
 func (f *File) load() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	info, err := look(f.path)
+	if err == nil && unchanged(f.seen, info) {
+		return nil
+	}
+	f.seen = nil
 	raw, err := readPrivate(f.path)
-	if err != nil || bytes.Equal(raw, f.raw) {
+	if err != nil {
 		return err
+	}
+	if bytes.Equal(raw, f.raw) {
+		f.seen = settled(info)
+		return nil
 	}
 	h, body, err := parseFile(raw)
 	if err != nil {
@@ -226,7 +238,7 @@ func (f *File) load() error {
 	if err != nil {
 		return err
 	}
-	f.raw, f.held, f.tried = raw, held, nil
+	f.raw, f.held, f.tried, f.seen = raw, held, nil, settled(info)
 	return nil
 }
 
@@ -269,7 +281,7 @@ func (f *File) change(ctx context.Context, edit func(*content) error) error {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.raw, f.held, f.tried = raw, held, nil
+	f.raw, f.held, f.tried, f.seen = raw, held, nil, nil
 	return nil
 }
 

@@ -344,6 +344,56 @@ func TestFileWhileOpen(t *testing.T) {
 			t.Errorf("Keys: %v, want ErrFileMode", err)
 		}
 	})
+	t.Run("what others change shows, however long nothing did", func(t *testing.T) {
+		ks := keystest.File(t)
+		rest := func(n int) { // until it is read no more
+			t.Helper()
+			then := time.Now().Add(-time.Hour)
+			if err := os.Chtimes(ks.Path(), then, then); err != nil {
+				t.Fatal(err)
+			}
+			for range 3 {
+				if all, err := ks.Keys(t.Context()); err != nil || len(all) != n {
+					t.Fatalf("Keys: %v, %v, want %d", all, err, n)
+				}
+			}
+		}
+		rest(0)
+		for n := 1; n < 4; n++ {
+			other, err := keys.OpenFile(ks.Path(), passphrase)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := other.Generate(t.Context(), spec); err != nil {
+				t.Fatal(err)
+			}
+			rest(n) // with the same time as before
+		}
+		b, err := os.ReadFile(ks.Path())
+		if err != nil {
+			t.Fatal(err)
+		}
+		b[len(b)-1] ^= 1 // in place, of the same length
+		if err := os.WriteFile(ks.Path(), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := ks.Keys(t.Context()); err == nil {
+			t.Error("Keys of a file that was altered in place: no error")
+		}
+		b[len(b)-1] ^= 1
+		if err := os.WriteFile(ks.Path(), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		rest(3)
+		if err := os.Chmod(ks.Path(), 0o640); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if _, err := ks.Keys(t.Context()); !errors.Is(err, keys.ErrFileMode) {
+				t.Errorf("Keys: %v, want ErrFileMode", err)
+			}
+		}
+	})
 	t.Run("deleted", func(t *testing.T) {
 		ks := keystest.File(t)
 		if err := os.Remove(ks.Path()); err != nil {
