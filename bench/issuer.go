@@ -72,8 +72,6 @@ type wicket struct {
 	url     string
 	issuer  *issuer.Endpoints
 	client  *http.Client
-	dpop    keys.Signer
-	holder  keys.Signer
 	records int // that somebody has fetched
 }
 
@@ -104,10 +102,8 @@ func issuing(dir string, rounds int) ([]row, error) {
 }
 
 func openWicket(dir, addr string) (_ *wicket, stop func(), err error) {
-	ctx, now := context.Background(), time.Now()
+	ctx := context.Background()
 	w := &wicket{url: "http://" + addr, client: newClient()}
-	w.dpop, _ = newSigner(keys.Holder, now)
-	w.holder, _ = newSigner(keys.Holder, now)
 	cost := keys.Cost{Time: 1, Memory: 8, Threads: 1}
 	file, err := cost.CreateFile(filepath.Join(dir, "keystore.sanad"), []byte("a passphrase for measuring"), rand.Reader)
 	if err != nil {
@@ -162,7 +158,11 @@ func (w *wicket) requests(n int) ([]*posting, error) {
 	})
 }
 
+// request brings a wallet to where it asks for its credential. It has keys of its own,
+// which nobody has seen before.
 func (w *wicket) request(record string) (*posting, error) {
+	dpop, _ := newSigner(keys.Holder, time.Now().Add(-time.Minute))
+	holder, _ := newSigner(keys.Holder, time.Now().Add(-time.Minute))
 	made, err := w.issuer.Offer(context.Background(), issuer.OfferRequest{Programme: "licence", Record: record, Actor: "bench"})
 	if err != nil {
 		return nil, err
@@ -187,7 +187,7 @@ func (w *wicket) request(record string) (*posting, error) {
 		return nil, err
 	}
 	form := url.Values{"grant_type": {string(oid4vci.PreAuthorizedCode)}, "pre-authorized_code": {string(offer.PreAuthorized.Code)}}
-	ask, err := w.proven(&posting{url: w.url + "/oauth/token", body: []byte(form.Encode()), header: http.Header{"Content-Type": {oid4vci.FormType}}}, dpopNonce, "")
+	ask, err := proven(dpop, &posting{url: w.url + "/oauth/token", body: []byte(form.Encode()), header: http.Header{"Content-Type": {oid4vci.FormType}}}, dpopNonce, "")
 	if err != nil {
 		return nil, err
 	}
@@ -198,7 +198,7 @@ func (w *wicket) request(record string) (*posting, error) {
 	if err != nil {
 		return nil, err
 	}
-	proof, err := oid4vci.MakeProof(rand.Reader, w.holder, oid4vci.ProofClaims{Issuer: w.url, Nonce: nonce, Now: time.Now()})
+	proof, err := oid4vci.MakeProof(rand.Reader, holder, oid4vci.ProofClaims{Issuer: w.url, Nonce: nonce, Now: time.Now()})
 	if err != nil {
 		return nil, err
 	}
@@ -207,7 +207,7 @@ func (w *wicket) request(record string) (*posting, error) {
 	if err != nil {
 		return nil, err
 	}
-	return w.proven(&posting{url: w.url + "/oid4vci/credential", body: body, header: http.Header{
+	return proven(dpop, &posting{url: w.url + "/oid4vci/credential", body: body, header: http.Header{
 		"Content-Type": {media}, "Authorization": {string(oid4vci.DPoPToken) + " " + string(token.AccessToken)},
 	}}, header.Get(oid4vci.DPoPNonceHeader), token.AccessToken)
 }
@@ -227,8 +227,8 @@ func (w *wicket) offer(reader oid4vci.Reader, uri string) (*oid4vci.Offer, error
 }
 
 // proven adds a proof of the wallet's key.
-func (w *wicket) proven(p *posting, nonce string, token oid4vci.Secret) (*posting, error) {
-	proof, err := oid4vci.MakeDPoP(rand.Reader, w.dpop, oid4vci.DPoPRequest{Method: http.MethodPost, URL: p.url, Now: time.Now(), Nonce: nonce, AccessToken: token})
+func proven(key keys.Signer, p *posting, nonce string, token oid4vci.Secret) (*posting, error) {
+	proof, err := oid4vci.MakeDPoP(rand.Reader, key, oid4vci.DPoPRequest{Method: http.MethodPost, URL: p.url, Now: time.Now(), Nonce: nonce, AccessToken: token})
 	p.header.Set(oid4vci.DPoPHeader, proof)
 	return p, err
 }

@@ -52,8 +52,7 @@ const apiKey = "a key of the city library, 0123456789abcdef"
 type gate struct {
 	url    string
 	client *http.Client
-	holder keys.Signer
-	issued string // the wallet's credential
+	issuer keys.Signer
 	expect oid4vp.Expect
 }
 
@@ -106,16 +105,8 @@ func (nobody) Post(context.Context, string, string, []byte) (int, error) {
 func openGate(dir, addr string) (_ *gate, stop func(), err error) {
 	now := time.Now().UTC().Truncate(time.Second)
 	g := &gate{url: "http://" + addr, client: newClient()}
-	signer, _ := newSigner(keys.Credential, now)
-	g.holder, _ = newSigner(keys.Holder, now)
-	draft, err := sdjwt.NewDraft(nil, farmer(now.Add(-time.Hour), g.holder.Key().Public), signer.Key().Public)
-	if err != nil {
-		return nil, nil, err
-	}
-	if g.issued, err = draft.Sign(rand.Reader, signer, now); err != nil {
-		return nil, nil, err
-	}
-	bundle, err := bundleOf(signer, now)
+	g.issuer, _ = newSigner(keys.Credential, now)
+	bundle, err := bundleOf(g.issuer, now)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -210,6 +201,16 @@ func (v vouched) Leaf(_ context.Context, x5c [][]byte, _ time.Time) (oid4vp.Vouc
 	return oid4vp.Vouched{}, errors.New("no such chain")
 }
 
+// issue makes the credential of a wallet.
+func (g *gate) issue(holder keys.PublicKey) (string, error) {
+	now := time.Now().UTC().Truncate(time.Second)
+	draft, err := sdjwt.NewDraft(nil, farmer(now.Add(-time.Hour), holder), g.issuer.Key().Public)
+	if err != nil {
+		return "", err
+	}
+	return draft.Sign(rand.Reader, g.issuer, now)
+}
+
 // answer makes a request and the wallet's answer to it, which is not sent.
 func (g *gate) answer(policy string) (*posting, error) {
 	body, err := json.Marshal(map[string]string{"policy": policy})
@@ -246,8 +247,14 @@ func (g *gate) answer(policy string) (*posting, error) {
 	return g.respond(r)
 }
 
+// respond makes the answer of a wallet that nobody has seen before.
 func (g *gate) respond(r *oid4vp.Request) (*posting, error) {
-	parsed, err := sdjwt.Parse(g.issued)
+	holder, _ := newSigner(keys.Holder, time.Now().Add(-time.Minute))
+	issued, err := g.issue(holder.Key().Public)
+	if err != nil {
+		return nil, err
+	}
+	parsed, err := sdjwt.Parse(issued)
 	if err != nil {
 		return nil, err
 	}
@@ -265,11 +272,11 @@ func (g *gate) respond(r *oid4vp.Request) (*posting, error) {
 	}
 	token := oid4vp.VPToken{}
 	for i, c := range choices {
-		text, err := sdjwt.Present(g.issued, c.Disclose()...)
+		text, err := sdjwt.Present(issued, c.Disclose()...)
 		if err != nil {
 			return nil, err
 		}
-		if text, err = sdjwt.Bind(rand.Reader, text, r.Proof(time.Now(), data[i]), g.holder); err != nil {
+		if text, err = sdjwt.Bind(rand.Reader, text, r.Proof(time.Now(), data[i]), holder); err != nil {
 			return nil, err
 		}
 		token[c.Query] = append(token[c.Query], text)
