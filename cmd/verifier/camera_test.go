@@ -5,10 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	stdimage "image"
-	"image/color"
 	"image/png"
-	"math"
-	mathrand "math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -25,46 +22,11 @@ import (
 	"github.com/sanad-id/sanad/qr/image"
 )
 
-// seen is what a camera sees of a code that somebody holds before it: turned by an angle
-// in degrees, half as large as the picture is high or more, out of focus, in poor light
-// and with noise that is another one for each seed.
+// seen is what the camera sees of a code that somebody holds before it.
 func seen(t *testing.T, text string, level image.Level, angle float64, seed uint64) *stdimage.Gray {
 	t.Helper()
 	b := must[[]byte](t)(must[*image.Code](t)(image.Draw(text, level)).PNG(8))
-	code := must[stdimage.Image](t)(png.Decode(bytes.NewReader(b)))
-	const width, height = chrometest.CameraWidth, chrometest.CameraHeight
-	r := mathrand.New(mathrand.NewPCG(7, seed))
-	sin, cos := math.Sincos(angle * math.Pi / 180)
-	scale := float64(code.Bounds().Dx()) / (height * 0.8)
-	paper := stdimage.NewGray(stdimage.Rect(0, 0, width, height))
-	for y := range height {
-		for x := range width {
-			dx, dy := float64(x-width/2), float64(y-height/2)
-			at := stdimage.Pt(code.Bounds().Dx()/2+int(math.Round((dx*cos+dy*sin)*scale)), code.Bounds().Dy()/2+int(math.Round((dy*cos-dx*sin)*scale)))
-			grey := 150 + 20*x/width // the desk, and the light from the right
-			if at.In(code.Bounds()) {
-				grey = 70
-				if color.GrayModel.Convert(code.At(at.X, at.Y)).(color.Gray).Y > 127 {
-					grey = 190 + 25*x/width
-				}
-			}
-			paper.Pix[y*paper.Stride+x] = uint8(grey) //nolint:gosec // below 256
-		}
-	}
-	picture := stdimage.NewGray(paper.Rect)
-	for y := range height {
-		for x := range width {
-			sum, n := 0, 0
-			for _, near := range [][2]int{{0, 0}, {-1, 0}, {1, 0}, {0, -1}, {0, 1}} {
-				if p := stdimage.Pt(x+near[0], y+near[1]); p.In(paper.Rect) {
-					sum, n = sum+int(paper.Pix[p.Y*paper.Stride+p.X]), n+1
-				}
-			}
-			grey := sum/n + r.IntN(37) - 18
-			picture.Pix[y*picture.Stride+x] = uint8(min(max(grey, 0), 255)) //nolint:gosec // below 256
-		}
-	}
-	return picture
+	return chrometest.Scene(must[stdimage.Image](t)(png.Decode(bytes.NewReader(b))), angle, seed)
 }
 
 // A scannerDesk is a scanner page on a phone in front of an office's paper: exported by the

@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"fmt"
 	"image"
+	"image/color"
+	"math"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 )
@@ -40,4 +43,40 @@ func (p *Page) Camera(pictures ...*image.Gray) {
 	if err != nil {
 		p.t.Fatal(err)
 	}
+}
+
+// Scene is what a camera sees of a sheet that somebody holds before it: turned by an
+// angle in degrees, four fifths as large as the picture is high, a little out of focus,
+// in poor light that comes from the right, and with noise, which is another one for each
+// seed.
+func Scene(sheet image.Image, angle float64, seed uint64) *image.Gray {
+	size := sheet.Bounds().Size()
+	scale := float64(max(size.X, size.Y)) / (CameraHeight * 0.8)
+	sin, cos := math.Sincos(angle * math.Pi / 180)
+	lit := image.NewGray(image.Rect(0, 0, CameraWidth, CameraHeight))
+	for y := range CameraHeight {
+		for x := range CameraWidth {
+			dx, dy := float64(x-CameraWidth/2), float64(y-CameraHeight/2)
+			at := sheet.Bounds().Min.Add(image.Pt(size.X/2+int(math.Round((dx*cos+dy*sin)*scale)), size.Y/2+int(math.Round((dy*cos-dx*sin)*scale))))
+			grey := 150 // the desk
+			if at.In(sheet.Bounds()) {
+				grey = 70 + int(color.GrayModel.Convert(sheet.At(at.X, at.Y)).(color.Gray).Y)*120/255
+			}
+			lit.Pix[y*lit.Stride+x] = uint8(grey + 25*x/CameraWidth) //nolint:gosec // below 256
+		}
+	}
+	r := rand.New(rand.NewPCG(7, seed)) //nolint:gosec // noise
+	picture := image.NewGray(lit.Rect)
+	for y := range CameraHeight {
+		for x := range CameraWidth {
+			sum, n := 0, 0
+			for _, d := range []image.Point{{}, {X: -1}, {X: 1}, {Y: -1}, {Y: 1}} {
+				if at := image.Pt(x, y).Add(d); at.In(lit.Rect) {
+					sum, n = sum+int(lit.Pix[at.Y*lit.Stride+at.X]), n+1
+				}
+			}
+			picture.Pix[y*picture.Stride+x] = uint8(min(max(sum/n+r.IntN(37)-18, 0), 255)) //nolint:gosec // below 256
+		}
+	}
+	return picture
 }
