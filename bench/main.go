@@ -54,7 +54,7 @@ func main() {
 	rounds := flag.Int("rounds", 15, "rounds of each measure")
 	records := flag.Int("records", 1_000_000, "records of the batch; 0 leaves the batch out")
 	engines := flag.String("engines", "sqlite,postgres", "databases of the batch")
-	parts := flag.String("parts", "wallets,servers,codes,lists,batch", "what is measured")
+	parts := flag.String("parts", "wallets,servers,codes,lists,scanner,batch", "what is measured")
 	flag.BoolVar(&processorTime, "cpu", false, "time of the processor in place of the clock's where both sides are ours, for a machine that does other work")
 	var t trial
 	flag.StringVar(&t.form, "form", "csv", "files that the batch writes: csv, or text for one a code")
@@ -69,7 +69,7 @@ func main() {
 	for _, p := range []struct {
 		name    string
 		measure func(rounds int) []row
-	}{{"wallets", wallets}, {"servers", servers}, {"codes", codes}, {"lists", lists}} {
+	}{{"wallets", wallets}, {"servers", servers}, {"codes", codes}, {"lists", lists}, {"scanner", scanning}} {
 		if slices.Contains(chosen, p.name) {
 			rows = append(rows, p.measure(*rounds)...)
 		}

@@ -106,7 +106,11 @@ func openGate(dir, addr string) (_ *gate, stop func(), err error) {
 	now := time.Now().UTC().Truncate(time.Second)
 	g := &gate{url: "http://" + addr, client: newClient()}
 	g.issuer, _ = newSigner(keys.Credential, now)
-	bundle, err := bundleOf(g.issuer, now)
+	file, err := bundleOf(g.issuer, now)
+	if err != nil {
+		return nil, nil, err
+	}
+	bundle, err := trust.Open(file)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -139,8 +143,8 @@ func openGate(dir, addr string) (_ *gate, stop func(), err error) {
 	return g, func() { end(); _ = values.Close() }, err
 }
 
-// bundleOf is a trust bundle of one issuer, one type and the list of status.
-func bundleOf(issuer keys.Signer, now time.Time) (*trust.Bundle, error) {
+// bundleOf is the file of a trust bundle of one issuer, one type and the list of status.
+func bundleOf(issuer keys.Signer, now time.Time) ([]byte, error) {
 	root, _ := newSigner(keys.TrustRoot, now)
 	bundleKey, _ := newSigner(keys.TrustBundle, now)
 	roots, err := trust.SignRoot(rand.Reader, nil, trust.Root{
@@ -172,11 +176,7 @@ func bundleOf(issuer keys.Signer, now time.Time) (*trust.Bundle, error) {
 		}},
 		Algorithms: []keys.Algorithm{keys.ES256}, Status: []status.Snapshot{snapshot},
 	}
-	file, err := content.Sign(rand.Reader, []keys.Signer{bundleKey}, now)
-	if err != nil {
-		return nil, err
-	}
-	return trust.Open(file)
+	return content.Sign(rand.Reader, []keys.Signer{bundleKey}, now)
 }
 
 // leafOf is a certificate for a key by an authority that nobody asks about.

@@ -17,21 +17,21 @@ func heavyClaims() map[string]cbor.RawMessage {
 	array := func(n int, item ...byte) []byte {
 		return append([]byte{0x99, byte(n >> 8), byte(n)}, bytes.Repeat(item, n)...)
 	}
-	thousandKeys := []byte{0xb9, 0x03, 0xe8}
-	for i := range 1000 {
-		thousandKeys = append(thousandKeys, 0x19, 0x10|byte(i>>8), byte(i), 0x00)
+	manyKeys := []byte{0xb8, 240}
+	for i := range 240 {
+		manyKeys = append(manyKeys, 0x19, 0x10, byte(i), 0x00)
 	}
 	return map[string]cbor.RawMessage{
-		"small integers": array(4, array(1000, 0x00)...),
-		"large integers": array(4, array(1000, 0x19, 0x12, 0x34)...),
-		"floats":         array(4, array(1000, 0xf9, 0x3c, 0x00)...),
-		"empty arrays":   array(4, array(1000, 0x80)...),
-		"empty maps":     array(4, array(1000, 0xa0)...),
-		"maps of one":    array(2, array(660, 0xa1, 0x00, 0x00)...),
-		"maps in maps":   array(1, array(580, 0xa1, 0x00, 0xa1, 0x00, 0xa1, 0x00, 0xa0)...),
-		"empty texts":    array(4, array(1000, 0x60)...),
-		"short texts":    array(4, array(1000, 0x61, 'a')...),
-		"thousand keys":  array(2, thousandKeys...),
+		"small integers": array(3, array(250, 0x00)...),
+		"large integers": array(3, array(250, 0x19, 0x12, 0x34)...),
+		"floats":         array(3, array(250, 0xf9, 0x3c, 0x00)...),
+		"empty arrays":   array(3, array(250, 0x80)...),
+		"empty maps":     array(3, array(250, 0xa0)...),
+		"maps of one":    array(1, array(256, 0xa1, 0x00, 0x00)...),
+		"maps in maps":   array(1, array(130, 0xa1, 0x00, 0xa1, 0x00, 0xa1, 0x00, 0xa0)...),
+		"empty texts":    array(3, array(250, 0x60)...),
+		"short texts":    array(3, array(250, 0x61, 'a')...),
+		"many keys":      array(2, manyKeys...),
 		"long text":      append([]byte{0x79, 0x3d, 0x00}, bytes.Repeat([]byte("a"), 0x3d00)...),
 		"long bytes":     append([]byte{0x59, 0x3d, 0x00}, make([]byte, 0x3d00)...),
 	}

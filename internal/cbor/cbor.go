@@ -70,8 +70,9 @@ type Limits struct {
 
 var (
 	// Token is for credentials, status references and everything else that fits
-	// a code.
-	Token = Limits{Bytes: 16 << 10, Depth: 8, Items: 1024}
+	// a code. What is issued has some dozens of items; more of them are work for a
+	// reader, and a code that compresses well has room for thousands (performance P18).
+	Token = Limits{Bytes: 16 << 10, Depth: 8, Items: 256}
 	// Bundle is for trust bundles.
 	Bundle = Limits{Bytes: 8 << 20, Depth: 16, Items: 131072}
 )

@@ -73,7 +73,7 @@ func TestRefuses(t *testing.T) {
 		{"simple value 99", unhex(t, "f8 63"), cbor.ErrMalformed},
 		{"reserved head", unhex(t, "1c"), cbor.ErrMalformed},
 		{"break alone", unhex(t, "ff"), cbor.ErrMalformed},
-		{"too many elements", append(unhex(t, "99 0401"), make([]byte, 1025)...), cbor.ErrTooLarge},
+		{"too many elements", append(unhex(t, "99 0101"), make([]byte, 257)...), cbor.ErrTooLarge},
 		{"too many bytes", append(unhex(t, "59 4001"), make([]byte, 0x4001)...), cbor.ErrTooLarge},
 	}
 	for _, tt := range tests {
@@ -319,9 +319,9 @@ func TestCursorFindsDoubleKeys(t *testing.T) {
 
 // Many small containers are as much work as a large one.
 func TestCursorCountsAllItems(t *testing.T) {
-	few, many := []byte{0x99, 0x03, 0xff}, []byte{0x99, 0x04, 0x00}
-	for range 0x3ff {
-		few = append(few, 0xa1, 0x00, 0xa0) // 3 items each: 3070 in all
+	few, many := []byte{0x99, 0x00, 0xff}, []byte{0x99, 0x01, 0x00}
+	for range 0xff {
+		few = append(few, 0xa1, 0x00, 0xa0) // 3 items each: 766 in all
 		many = append(many, 0xa1, 0x00, 0xa1, 0x00, 0xa0)
 	}
 	many = append(many, 0x00)
