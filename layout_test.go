@@ -19,7 +19,7 @@ const module = "github.com/sanad-id/sanad/"
 // layers is the order of imports: a package imports from lines above its own
 // only. A package is listed when it gets its directory.
 var layers = []string{
-	"internal/cbor internal/copytext internal/durable internal/i18n internal/p256 internal/safecsv internal/visible qr internal/strict",
+	"internal/cbor internal/copytext internal/durable internal/i18n internal/p256 internal/safecsv internal/visible qr qr/symbol internal/strict",
 	"keys registry staff",
 	"internal/cose internal/jose keys/chain audit",
 	"credential did",

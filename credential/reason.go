@@ -92,6 +92,10 @@ const (
 	WrongAudience Reason = "wrong_audience"
 	// WrongNonce: the proof answers another request.
 	WrongNonce Reason = "wrong_nonce"
+	// AlreadySeen: this entitlement was accepted before on the same day.
+	AlreadySeen Reason = "already_seen"
+	// OnceUnknown: whether it was accepted before cannot be known.
+	OnceUnknown Reason = "once_unknown"
 	// SeveralCodes: the picture shows more than one different code.
 	SeveralCodes Reason = "several_codes"
 	// NoCode: the picture shows no code that can be read.
@@ -106,7 +110,7 @@ func Reasons() []Reason {
 		Expired, NotYetValid, IssuedInFuture, NoIssueDate, KeyNotInWindow, KeyCompromised, SlotNotIssued,
 		Revoked, Suspended, StatusUnknownValue, StatusOutOfRange, StatusMissing, StatusUnavailable, StatusOld, StatusUnsupported,
 		ClockDoubtful, HolderNotProven, HolderProofMissing, HolderProofBad, HolderProofOld,
-		HolderProofAhead, Replayed, CopyExpired, RecipientNotConfirmed, WrongAudience, WrongNonce, SeveralCodes, NoCode,
+		HolderProofAhead, Replayed, CopyExpired, RecipientNotConfirmed, WrongAudience, WrongNonce, AlreadySeen, OnceUnknown, SeveralCodes, NoCode,
 	}
 }
 

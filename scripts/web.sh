@@ -31,7 +31,7 @@ cp "$zxing/LICENSE" "$new/zxing-LICENSE.txt"
   version=$( (cat sw.js; echo "$list" | xargs sha256sum) | sha256sum | cut -c1-16)
   names=$(echo "$list" | sed 's/.*/"&"/' | paste -sd, -)
   sed -i "s/@VERSION@/$version/; s#@FILES@#[\"./\",\"settings.json\",$names]#" sw.js
-  for file in *.wasm *.js; do gzip -9 -n -k "$file"; done
+  for file in *.wasm *.js *.html *.css words/*.json; do gzip -9 -n -k "$file"; done
 )
 cp "$dist/README" "$new/"
 chmod -R u=rwX,go=rX "$new"

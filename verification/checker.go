@@ -275,7 +275,7 @@ func (j *judgement) report() Report {
 	if verdict == Valid && !j.complete() {
 		verdict = Undetermined
 	}
-	verdict = j.again(verdict)
+	verdict = j.once(j.again(verdict))
 	j.r.Verdict = verdict
 	if verdict == Invalid {
 		j.r.Seen = time.Time{}

@@ -47,6 +47,9 @@
 //     is the SHA-256 of what the holder signed, so that it is known however it was
 //     encoded. Only what is accepted is remembered.
 //
+//   - What was accepted before on the same day, where entitlements count once, needs a
+//     check: the person decides, not the program.
+//
 //   - A copy that is made out to somebody is judged like paper, for that one alone.
 //
 // Left to others: signatures and encodings (credential/cwt and credential/sdjwt behind [Format]), who

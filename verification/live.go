@@ -63,6 +63,8 @@ type Counter struct {
 	// Memory keeps codes from being shown twice here. Optional; without it they can
 	// be for as long as they are fresh.
 	Memory *Memory
+	// Once counts each entitlement once a day. Optional.
+	Once *Once
 }
 
 // check refuses a counter that could not ask for what it does.
@@ -75,7 +77,7 @@ func (k Counter) check() error {
 	case (len(k.Nonce) > 0) != !k.Asked.IsZero():
 		return errors.New("verification: Counter.Nonce and Counter.Asked belong together")
 	}
-	return nil
+	return k.Once.check()
 }
 
 // asks reports whether a proof by the holder's key was asked for.

@@ -129,6 +129,9 @@ type Report struct {
 	Mode  Mode
 	For   string
 	Until time.Time
+	// AcceptedAt is when this entitlement was accepted before on the same day
+	// ([Counter.Once]), on the clock of the counter; zero if it was not.
+	AcceptedAt time.Time
 	// PersonCheck is what to compare: "photo", "other_id" or "none".
 	PersonCheck string
 	// Claims are what the credential says, in display order. They are empty

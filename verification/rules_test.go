@@ -280,6 +280,8 @@ func TestVerdicts(t *testing.T) {
 		credential.HolderProofMissing, credential.HolderProofBad, credential.HolderProofOld, credential.WrongAudience, credential.WrongNonce,
 		// Given for live codes: TestLiveCodes.
 		credential.HolderProofAhead, credential.Replayed, credential.CopyExpired, credential.RecipientNotConfirmed,
+		// Given where entitlements count once: TestOnce.
+		credential.AlreadySeen, credential.OnceUnknown,
 		// Given for pictures: TestUnread.
 		credential.SeveralCodes, credential.NoCode,
 		// A snapshot has no such value: TestStatusValues.

@@ -125,6 +125,11 @@ var verdicts = map[credential.Reason]Verdict{
 	// A copy made out to somebody, where nobody said who checks it: who reads the name
 	// can tell.
 	credential.RecipientNotConfirmed: CheckNeeded,
+
+	// An entitlement that counts once. Who looks knows whether the person was here before
+	// or somebody else brings a copy.
+	credential.AlreadySeen: CheckNeeded,
+	credential.OnceUnknown: CheckNeeded,
 }
 
 // VerdictFor is the best verdict that a credential can get once this reason has

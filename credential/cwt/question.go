@@ -70,6 +70,27 @@ func Ask(rnd io.Reader, q Question, s keys.Signer) ([]byte, error) {
 	if err := keys.CheckSigner(s, keys.Request, q.IssuedAt); err != nil {
 		return nil, err
 	}
+	d, err := DraftQuestion(q, s.Key().Public)
+	if err != nil {
+		return nil, err
+	}
+	return d.cose.Sign(rnd, s)
+}
+
+// A QuestionDraft is a question before its signature.
+type QuestionDraft struct{ cose *cose.Draft }
+
+// ToBeSigned returns the exact bytes that the signature will cover. They must not be
+// changed.
+func (d *QuestionDraft) ToBeSigned() []byte { return d.cose.ToBeSigned() }
+
+// Signed returns the question with the signature of a key that no [keys.Signer] holds,
+// such as one in a browser. It must be that of the draft.
+func (d *QuestionDraft) Signed(signature []byte) ([]byte, error) { return d.cose.Signed(signature) }
+
+// DraftQuestion fixes the bytes that the request key pub shall sign. Whether that key may
+// ask is for whoever is asked to judge.
+func DraftQuestion(q Question, pub keys.PublicKey) (*QuestionDraft, error) {
 	if err := q.lint(); err != nil {
 		return nil, fmt.Errorf("cwt: question: %w", err)
 	}
@@ -83,8 +104,12 @@ func Ask(rnd io.Reader, q Question, s keys.Signer) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	id := s.Key().ID()
-	return cose.Sign1(rnd, s, cose.Header{KeyID: id.Bytes(), Type: int64(typQuestion)}, payload)
+	id := pub.ID()
+	d, err := cose.NewDraft(pub, cose.Header{KeyID: id.Bytes(), Type: int64(typQuestion)}, payload)
+	if err != nil {
+		return nil, err
+	}
+	return &QuestionDraft{d}, nil
 }
 
 // lint refuses a question that nobody could answer, or should.

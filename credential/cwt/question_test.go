@@ -2,7 +2,10 @@ package cwt_test
 
 import (
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"testing"
 	"time"
@@ -166,4 +169,38 @@ func FuzzQuestion(f *testing.F) {
 			t.Fatalf("%v: %s", err, cmp.Diff(q.Question, same.Question))
 		}
 	})
+}
+
+// TestQuestionSignedElsewhere: a browser signs what a draft says, with a key that it gives
+// to nobody; what another key signed is not taken.
+func TestQuestionSignedElsewhere(t *testing.T) {
+	secret := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
+	public := must(keys.NewPublicKey(keys.ES256, secret.Public()))
+	d := must(cwt.DraftQuestion(challenge(), public))
+	sum := sha256.Sum256(d.ToBeSigned())
+	sign := func(secret *ecdsa.PrivateKey) []byte {
+		r, s, err := ecdsa.Sign(rand.Reader, secret, sum[:])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return append(r.FillBytes(make([]byte, 32)), s.FillBytes(make([]byte, 32))...)
+	}
+	b := must(d.Signed(sign(secret)))
+	q := must(cwt.ParseQuestion(b))
+	if err := q.Verify([]keys.PublicKey{public}); err != nil || !cmp.Equal(q.Question, challenge()) {
+		t.Errorf("%v, %s", err, cmp.Diff(challenge(), q.Question))
+	}
+	good := sign(secret)
+	for name, signature := range map[string][]byte{
+		"nothing": nil, "half of it": good[:32], "a byte more": append(bytes.Clone(good), 0), "of another key": sign(must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))),
+	} {
+		if _, err := d.Signed(signature); err == nil {
+			t.Errorf("%s was taken for the signature", name)
+		}
+	}
+	wrong := challenge()
+	wrong.Nonce = wrong.Nonce[:3]
+	if _, err := cwt.DraftQuestion(wrong, public); err == nil {
+		t.Error("a question that nobody could answer was drafted")
+	}
 }

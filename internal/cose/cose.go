@@ -27,9 +27,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"sync"
-
-	gocose "github.com/veraison/go-cose"
 
 	"github.com/sanad-id/sanad/internal/cbor"
 	"github.com/sanad-id/sanad/keys"
@@ -105,63 +102,7 @@ func verify(alg keys.Algorithm, pub keys.PublicKey, message, signature []byte) e
 		}
 		return nil
 	}
-	v, err := verifierOf(alg, pub)
-	if err != nil {
-		return fmt.Errorf("cose: %v", err)
-	}
-	if v.Verify(message, signature) != nil {
-		return ErrSignature
-	}
-	return nil
-}
-
-// maxVerifiers bounds the cache of verifiers: a country has some hundred keys.
-const maxVerifiers = 1024
-
-// verifiers are the library's verifiers of keys that were used, by thumbprint.
-// They hold a key and nothing else, can be used from several goroutines, and cost
-// more to make than everything else about a verification but the signature.
-var verifiers struct {
-	sync.RWMutex
-	of map[[32]byte]gocose.Verifier
-}
-
-func verifierOf(alg keys.Algorithm, pub keys.PublicKey) (gocose.Verifier, error) {
-	id := pub.Thumbprint()
-	verifiers.RLock()
-	v, ok := verifiers.of[id]
-	verifiers.RUnlock()
-	if ok {
-		return v, nil
-	}
-	v, err := gocose.NewVerifier(gocose.Algorithm(alg.COSE()), pub.Crypto())
-	if err != nil {
-		return nil, err
-	}
-	verifiers.Lock()
-	defer verifiers.Unlock()
-	if verifiers.of == nil || len(verifiers.of) >= maxVerifiers {
-		verifiers.of = make(map[[32]byte]gocose.Verifier)
-	}
-	verifiers.of[id] = v
-	return v, nil
-}
-
-// sign makes one signature over the bytes message.
-func sign(rnd io.Reader, s keys.Signer, alg keys.Algorithm, message []byte) ([]byte, error) {
-	signer, err := gocose.NewSigner(gocose.Algorithm(alg.COSE()), withOptions{s, alg.Hash(), message})
-	if err != nil {
-		return nil, fmt.Errorf("cose: %v", err)
-	}
-	sig, err := signer.Sign(rnd, message)
-	if err != nil {
-		return nil, fmt.Errorf("cose: sign: %v", err)
-	}
-	// A device may report success and hand back nothing.
-	if len(sig) != alg.SignatureSize() {
-		return nil, fmt.Errorf("cose: sign: the signer returned %d bytes, want %d", len(sig), alg.SignatureSize())
-	}
-	return sig, nil
+	return verifyBy(alg, pub, message, signature)
 }
 
 // withOptions names the hash to the signer. The library passes none, and signers

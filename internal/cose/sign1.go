@@ -62,6 +62,16 @@ func (d *Draft) Sign(rnd io.Reader, s keys.Signer) ([]byte, error) {
 	return cbor.Marshal(cbor.Tag{Number: tagSign1, Content: sign1Message{Protected: d.protected, Payload: d.payload, Signature: sig}})
 }
 
+// Signed returns the message with a signature that somebody else made over ToBeSigned:
+// a browser, which gives its private keys to nobody. It returns ErrSignature unless the
+// key of the draft verifies it.
+func (d *Draft) Signed(signature []byte) ([]byte, error) {
+	if err := verify(d.pub.Algorithm(), d.pub, d.toBeSigned, signature); err != nil {
+		return nil, err
+	}
+	return cbor.Marshal(cbor.Tag{Number: tagSign1, Content: sign1Message{Protected: d.protected, Payload: d.payload, Signature: signature}})
+}
+
 // WithUnprotected returns the message b with these headers in place of its
 // unprotected ones. What the signature covers stays to the byte.
 func WithUnprotected(b []byte, headers map[int64]any) ([]byte, error) {

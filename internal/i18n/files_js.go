@@ -2,10 +2,11 @@ package i18n
 
 import "embed"
 
-// A browser gets what its page says, and not the console.
+// A browser gets what its verifier says. What the page says itself it reads as it is
+// (scripts/web.sh).
 //
 //go:embed catalog/en.json catalog/fr.json catalog/pt.json catalog/sw.json catalog/bn.json catalog/ar.json
-//go:embed catalog/scan.*.json
+//go:embed catalog/scanner.*.json
 var files embed.FS
 
-var areas = []string{"scan"}
+var areas = []string{"scanner"}

@@ -164,6 +164,9 @@ func (w words) notes(r verification.Report) []string {
 			"date": w.date(r.Basis.KeysAsOf), "version": w.Number(int(r.Basis.BundleVersion)),
 		}))
 	}
+	if !r.AcceptedAt.IsZero() {
+		notes = append([]string{w.Text("once.seen", map[string]string{"time": w.Clock(r.AcceptedAt)})}, notes...)
+	}
 	notes = append(notes, w.live(r)...)
 	for _, warning := range r.Warnings {
 		switch {

@@ -63,17 +63,23 @@ type settings struct {
 	// Fingerprint is that of the root that the page trusts from the beginning, because
 	// whoever serves it has compared it.
 	Fingerprint string `json:"fingerprint,omitempty"`
+	// Tallies is the address that takes what counters have counted, empty if there is none.
+	Tallies string `json:"tallies,omitempty"`
 }
 
+// tallies is where `verifier serve` takes counts, seen from the page. A server that does
+// not take them answers 404, and the page keeps them.
+const tallies = "../tallies"
+
 // settingsOf makes the settings for a bundle, or for none.
-func settingsOf(bundle []byte) ([]byte, error) {
-	var s settings
+func settingsOf(bundle []byte, tallies string) ([]byte, error) {
+	s := settings{Tallies: tallies}
 	if len(bundle) > 0 {
 		b, err := trust.Open(bundle)
 		if err != nil {
 			return nil, err
 		}
-		s = settings{Trust: bundleFile, Fingerprint: b.Fingerprint()}
+		s.Trust, s.Fingerprint = bundleFile, b.Fingerprint()
 	}
 	return json.Marshal(s)
 }
@@ -94,7 +100,7 @@ func export(dir string, bundle []byte) error {
 	if err != nil {
 		return err
 	}
-	s, err := settingsOf(bundle)
+	s, err := settingsOf(bundle, "")
 	if err != nil {
 		return err
 	}
@@ -174,7 +180,7 @@ func (h *handler) file(w http.ResponseWriter, r *http.Request) error {
 	var err error
 	switch name {
 	case settingsFile:
-		b, err = settingsOf(h.bundle())
+		b, err = settingsOf(h.bundle(), tallies)
 	case bundleFile:
 		if b = h.bundle(); len(b) == 0 {
 			return notFound

@@ -2,13 +2,14 @@
 // memory, judges what was scanned, and says all that in the reader's language. The page
 // runs it as WASM (web/scanner/wasm); tests run it as it is.
 //
-// Start with [New] and [Engine.Check]. Everything that comes back is a value that
+// Start with [New] and [Engine.Check]; an office sets up its counter with
+// [Engine.SetCounter], and [Engine.Tally] tells what was counted. Everything that comes back is a value that
 // encoding/json writes. Nothing here reads a file or a network: what is to be remembered
-// between visits, the page stores from [Engine.Memory] and gives back to
-// [Engine.Restore].
+// between visits, the page stores from [Engine.Memory] and [Engine.Diary] and gives back to
+// [Engine.Restore] and [Engine.RestoreDiary].
 //
 // Left to others: pictures (the page reads codes with its camera), storing, the words of
-// buttons (the page reads the catalogues of area scan as they are).
+// buttons (the page reads the catalogues of area scan as they are; those of area scanner are said here).
 package engine
 
 import (
@@ -28,15 +29,29 @@ import (
 // An Engine judges by one trust bundle. It is for one goroutine.
 type Engine struct {
 	now     func() time.Time
+	zone    *time.Location // of the clock on the wall
 	state   trust.State
 	bundle  *trust.Bundle
 	problem string // why there is no bundle, for the report
+
+	counter  Counter
+	memory   verification.Memory // of live codes that were accepted
+	draft    *questionDraft      // until it is signed
+	question *openQuestion       // until it is answered
+	diary    diary
+	used     map[string]string // what the diary has of today, by hash; nil if that is to be read again
+	uploads  bool
+	last     *verification.Report
 }
 
-// New returns an Engine that trusts nobody.
+// New returns an Engine that trusts nobody. Its days begin at midnight UTC until
+// [Engine.Zone] says otherwise.
 func New(now func() time.Time) *Engine {
-	return &Engine{now: now, problem: "no trust bundle was imported"}
+	return &Engine{now: now, zone: time.UTC, problem: "no trust bundle was imported"}
 }
+
+// Zone sets the zone of the clock on the wall, by which days and hours are counted.
+func (e *Engine) Zone(zone *time.Location) { e.zone = zone }
 
 // Restore takes back what [Engine.Memory] gave. A bundle that is not the one of the mark
 // is dropped: the page asks for it again, and only that one or a newer one is taken. A
@@ -96,7 +111,7 @@ type Confirm struct {
 }
 
 // refusals are the codes of refused trust files, each with a sentence
-// "scan.trust.CODE" in the catalogue.
+// "scanner.trust.CODE" in the catalogue.
 var refusals = []struct {
 	is   error
 	code string
@@ -128,7 +143,7 @@ func (e *Engine) Import(file []byte, confirmed string, l i18n.Language) Import {
 				break
 			}
 		}
-		return Import{Refused: code, Sentence: l.Text("scan.trust."+code, nil)}
+		return Import{Refused: code, Sentence: l.Text("scanner.trust."+code, nil)}
 	}
 	changed := !e.state.Trusted() || e.state.HighWater != next.HighWater || e.bundle == nil
 	e.state, e.bundle, e.problem = next, b, ""
@@ -150,24 +165,55 @@ func (codes) Verify(message []byte, keys verification.IssuerKeys) (*credential.V
 type Checked struct {
 	Report verification.Report `json:"report"`
 	Page   explain.Page        `json:"page"`
+	// Found is set if what was scanned sets up this page. Then it was not counted, and the
+	// report only says that it is no document.
+	Found *Found `json:"found,omitempty"`
 	// Learned tells that Memory has changed: a newer date was seen than ever before.
 	Learned bool `json:"learned"`
+	// Counted tells that Diary has changed.
+	Counted bool `json:"counted"`
 }
 
-// Check judges the text of a code, or the bytes of one.
+// Check judges the text of a code, or the bytes of one, by what the counter asked, and
+// counts it. To tell the same again use [Engine.Tell]: a live code is accepted once.
 func (e *Engine) Check(input []byte, l i18n.Language, sensitive bool) (Checked, error) {
+	found := e.find(input, l)
 	c, err := verification.New(verification.Config{
-		COSE: codes{}, Trust: e.bundle, TrustProblem: e.problem, NewestSeen: e.state.NewestSeen, Now: e.now,
+		COSE: codes{}, Trust: e.bundle, TrustProblem: e.problem, NewestSeen: e.state.NewestSeen, Now: e.now, Counter: e.asking(),
 	})
 	if err != nil {
 		return Checked{}, err
 	}
 	r := c.Check(input)
-	out := Checked{Report: r, Page: explain.Report(r, explain.Options{Language: l, Sensitive: sensitive})}
+	e.last = &r
+	out := Checked{Report: r, Page: e.page(l, sensitive), Found: found}
 	if e.state.Trusted() && r.Seen.After(e.state.NewestSeen) {
 		e.state.NewestSeen, out.Learned = r.Seen, true
 	}
+	if found == nil {
+		e.count(r)
+		out.Counted = true
+	}
+	if r.Mode == verification.ModeQuestion && r.Holder != verification.BindingNone {
+		e.question = nil // answered
+	}
 	return out, nil
+}
+
+// Tell tells the last report again, in another language or with what is sensitive. It is
+// false if there is none.
+func (e *Engine) Tell(l i18n.Language, sensitive bool) (explain.Page, bool) {
+	if e.last == nil {
+		return explain.Page{}, false
+	}
+	return e.page(l, sensitive), true
+}
+
+// Forget drops the last report, so that nothing of the person stays in memory.
+func (e *Engine) Forget() { e.last = nil }
+
+func (e *Engine) page(l i18n.Language, sensitive bool) explain.Page {
+	return explain.Report(*e.last, explain.Options{Language: l, Sensitive: sensitive})
 }
 
 // Trust is what the page trusts and until when.
@@ -202,25 +248,25 @@ func (e *Engine) Trust(l i18n.Language) Trust {
 	t := Trust{Trusted: e.state.Trusted(), Damaged: e.state.Trusted() && e.bundle == nil, Issuers: []Name{}, Types: []Name{}}
 	b := e.bundle
 	if b == nil {
-		t.Summary = l.Text("scan.trust.none", nil)
+		t.Summary = l.Text("scanner.trust.none", nil)
 		if t.Damaged {
-			t.Summary = l.Text("scan.trust.lost", nil)
+			t.Summary = l.Text("scanner.trust.lost", nil)
 		}
 		return t
 	}
 	now := e.moment()
 	t.Version, t.Fingerprint, t.Age = b.Version, b.Fingerprint(), b.Age(now)
 	t.AsOf, t.RefreshBy, t.OldAfter, t.RootEnds = l.Date(b.AsOf), l.Date(b.RefreshBy), l.Date(b.OldAfter), l.Date(b.Root.Expires)
-	t.Summary = l.Text("scan.trust.lists", map[string]string{"date": t.AsOf, "age": l.Age(now.Sub(b.AsOf))})
+	t.Summary = l.Text("scanner.trust.lists", map[string]string{"date": t.AsOf, "age": l.Age(now.Sub(b.AsOf))})
 	if t.Age != trust.Fresh {
-		t.State = l.Text("scan.age."+string(t.Age), nil)
+		t.State = l.Text("scanner.age."+string(t.Age), nil)
 	}
 	for _, i := range b.Issuers {
 		t.Issuers = append(t.Issuers, Name{Name: visible.Text(l.Pick(i.Names)), Note: strings.ToUpper(i.Country)})
 	}
 	for _, typ := range b.Types {
 		t.Types = append(t.Types, Name{
-			Name: visible.Text(l.Pick(typ.Labels)), Note: l.Text("scan.trust.fresh_for", map[string]string{"age": l.Age(typ.FreshFor)}),
+			Name: visible.Text(l.Pick(typ.Labels)), Note: l.Text("scanner.trust.fresh_for", map[string]string{"age": l.Age(typ.FreshFor)}),
 		})
 	}
 	return t

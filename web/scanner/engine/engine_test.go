@@ -52,6 +52,25 @@ type country struct {
 	first, second []byte // bundles; the second revokes the licence
 	code          []byte
 	fingerprint   string
+
+	bundleKey, issuer, registrar keys.Signer
+	content                      trust.Content // of the first
+	listed                       []byte        // the last that listing made
+}
+
+// sign publishes a bundle.
+func (c *country) sign(t *testing.T, content trust.Content) []byte {
+	t.Helper()
+	return must[[]byte](t)(content.Sign(rand.Reader, []keys.Signer{c.bundleKey}, content.AsOf))
+}
+
+// listing is the first bundle with these offices.
+func (c *country) listing(t *testing.T, offices []trust.Verifier) []byte {
+	t.Helper()
+	content := c.content
+	content.Verifiers = offices
+	c.listed = c.sign(t, content)
+	return c.listed
 }
 
 func newCountry(t *testing.T) country {
@@ -80,11 +99,13 @@ func newCountry(t *testing.T) country {
 		}},
 		Types: []credential.Type{{
 			ID: licence, Labels: map[string]string{"en": "Licence"}, FreshFor: 7 * 24 * time.Hour, OldAfter: 30 * 24 * time.Hour, StatusRequired: true, Policy: "licence/1",
-			Fields: []credential.TypeField{{Key: 1, Name: "trade", Labels: map[string]string{"en": "Trade"}, Kind: "text"}},
+			Fields: []credential.TypeField{
+				{Key: 1, Name: "trade", Labels: map[string]string{"en": "Trade"}, Kind: "text"}, {Key: 2, Name: "town", Labels: map[string]string{"en": "Town"}, Kind: "text"},
+			},
 		}},
 		Status: lists(asOf, false), Algorithms: []keys.Algorithm{keys.ES256},
 	}
-	c := country{first: sign(first)}
+	c := country{first: sign(first), content: first, bundleKey: signer, issuer: issuer, registrar: newSigner(t, keys.Request)}
 	b := must[*trust.Bundle](t)(trust.Open(c.first))
 	next := b.Next(asOf.AddDate(0, 0, 1))
 	next.Status = lists(next.AsOf, true)
@@ -193,7 +214,7 @@ func TestImportRefuses(t *testing.T) {
 				t.Fatal(r)
 			}
 			r := e.Import(tt.file, "", i18n.For("bn"))
-			if r.Done || r.Refused != tt.code || r.Sentence == "" || strings.HasPrefix(r.Sentence, "scan.") {
+			if r.Done || r.Refused != tt.code || r.Sentence == "" || strings.HasPrefix(r.Sentence, "scanner.") {
 				t.Errorf("import: %+v", r)
 			}
 			if got := verdict(t, e, c.code); got.Report.Verdict != verification.Invalid {
@@ -202,12 +223,12 @@ func TestImportRefuses(t *testing.T) {
 		})
 	}
 	for _, code := range []string{"rollback", "other_root", "mixed", "backwards", "gap", "root_chain", "quorum", "newer_format", "damaged"} {
-		if !i18n.Has("scan.trust." + code) {
+		if !i18n.Has("scanner.trust." + code) {
 			t.Errorf("no sentence for %s", code)
 		}
 	}
 	for _, age := range []trust.Age{trust.UpdateSoon, trust.Old, trust.Expired} {
-		if !i18n.Has("scan.age." + string(age)) {
+		if !i18n.Has("scanner.age." + string(age)) {
 			t.Errorf("no sentence for %s", age)
 		}
 	}

@@ -1,108 +1,8 @@
 // The scanner page: it holds the camera up to the reader, gives what was read to the
 // judge, and shows the answer. What anything is worth is decided in judge.js alone.
 
-const languages = [["en", "English", "ltr"], ["fr", "Français", "ltr"], ["pt", "Português", "ltr"], ["sw", "Kiswahili", "ltr"], ["bn", "বাংলা", "ltr"], ["ar", "العربية", "rtl"]];
-const $ = (id) => document.getElementById(id);
-
-// ---- workers: one question, one answer ----
-
-function colleague(script) {
-  const worker = new Worker(script);
-  const waiting = new Map();
-  let last = 0;
-  worker.onmessage = ({ data }) => {
-    waiting.get(data.id)?.(data);
-    waiting.delete(data.id);
-  };
-  return (message, transfer = []) => new Promise((resolve) => {
-    waiting.set(++last, resolve);
-    worker.postMessage({ id: last, ...message }, transfer);
-  });
-}
-
-const judge = colleague("judge.js");
-const reader = colleague("read.js");
-
-async function ask(operation, ...args) {
-  const answer = JSON.parse((await judge({ operation, args: [language, ...args] })).answer);
-  if (answer.error) throw new Error(answer.error);
-  return answer;
-}
-
-// ---- memory: the mark and the bundle, apart from each other ----
-
-const memory = {
-  open: () => new Promise((resolve, reject) => {
-    const request = indexedDB.open("sanad-scanner", 1);
-    request.onupgradeneeded = () => request.result.createObjectStore("trust");
-    request.onsuccess = () => resolve(request.result);
-    request.onerror = () => reject(request.error);
-  }),
-  async load() {
-    const db = await this.open();
-    const get = (key) => new Promise((resolve, reject) => {
-      const request = db.transaction("trust").objectStore("trust").get(key);
-      request.onsuccess = () => resolve(request.result);
-      request.onerror = () => reject(request.error);
-    });
-    const found = { mark: await get("mark"), bundle: await get("bundle") };
-    db.close();
-    return found;
-  },
-  async save(mark, bundle) {
-    const db = await this.open();
-    await new Promise((resolve, reject) => {
-      const change = db.transaction("trust", "readwrite", { durability: "strict" });
-      change.objectStore("trust").put(bundle, "bundle");
-      change.objectStore("trust").put(mark, "mark");
-      change.oncomplete = resolve;
-      change.onerror = change.onabort = () => reject(change.error);
-    });
-    db.close();
-  },
-};
-
-const bytes = (base64) => Uint8Array.from(atob(base64 ?? ""), (c) => c.charCodeAt(0));
-
-async function remember() {
-  const { mark, bundle } = await ask("memory");
-  if (mark) await memory.save(bytes(mark), bytes(bundle));
-}
-
-// ---- words ----
-
-let language = "en";
-let words = {};
-
-function say(key) { return words["scan." + key] ?? key; }
-
-async function speak(tag) {
-  const [, , direction] = languages.find(([t]) => t === tag);
-  const response = await fetch(`words/${tag}.json`);
-  words = await response.json();
-  language = tag;
-  document.documentElement.lang = tag;
-  document.documentElement.dir = direction;
-  document.title = say("title");
-  for (const element of document.querySelectorAll("[data-say]")) if (element.id !== "summary") element.textContent = say(element.dataset.say);
-  $("zoom").setAttribute("aria-label", say("zoom"));
-  try { localStorage.setItem("language", tag); } catch { /* a choice that is not kept */ }
-}
-
-function preferred() {
-  let wanted = [...navigator.languages];
-  try { wanted.unshift(localStorage.getItem("language") ?? ""); } catch { /* none kept */ }
-  for (const tag of wanted) {
-    const found = languages.find(([t]) => t === tag.split("-")[0]);
-    if (found) return found[0];
-  }
-  return "en";
-}
-
-function notice(text) {
-  $("notice").textContent = text;
-  $("notice").hidden = !text;
-}
+import { $, ask, bytes, headed, item, language, languages, memory, notice, preferred, reader, remember, say, speak, table } from "./common.js";
+import { asking, answered, beginDesk, closeDesk, found, showDesk, upload, within } from "./desk.js";
 
 // ---- trust ----
 
@@ -125,36 +25,8 @@ async function showTrust() {
       list.append(headed(say(title)), ul);
     }
   }
+  $("kept").textContent = say((await navigator.storage?.persisted?.().catch(() => false)) ? "kept" : "not_kept");
   return t;
-}
-
-function item(text) {
-  const li = document.createElement("li");
-  const bdi = document.createElement("bdi");
-  bdi.textContent = text;
-  li.append(bdi);
-  return li;
-}
-
-function headed(text) {
-  const h = document.createElement("h3");
-  h.textContent = text;
-  return h;
-}
-
-function table(rows) {
-  const dl = document.createElement("dl");
-  for (const row of rows) {
-    const dt = document.createElement("dt");
-    const dd = document.createElement("dd");
-    const bdi = document.createElement("bdi");
-    dt.textContent = row.label;
-    bdi.textContent = row.value + (row.partial ? ` (${say("partial")})` : "");
-    if (row.direction) bdi.dir = row.direction;
-    dd.append(bdi);
-    dl.append(dt, dd);
-  }
-  return dl;
 }
 
 let unconfirmed = null;
@@ -177,6 +49,13 @@ async function take(file, pinned = "") {
   return result;
 }
 
+// takeFile is take for a file that a person gave, who is told what became of it.
+async function takeFile(file) {
+  const result = await take(file);
+  if (result.refused) notice(result.sentence);
+  else if (result.done) notice(say(result.changed ? "trust.updated" : "trust.same"));
+}
+
 // update asks for newer lists where the page came from. Without a connection all stays
 // as it is.
 async function update(asked) {
@@ -197,6 +76,7 @@ async function update(asked) {
 }
 
 function openTrust() {
+  closeDesk();
   $("trust").hidden = false;
   $("knowledge").setAttribute("aria-expanded", "true");
   $("trust").querySelector("h2").focus();
@@ -206,19 +86,35 @@ function closeTrust() {
   $("trust").hidden = true;
   $("confirm").hidden = true;
   $("knowledge").setAttribute("aria-expanded", "false");
-  $("knowledge").focus();
 }
 
 // ---- result ----
 
-let shown = null; // what was judged, so that it can be told again in another language
+let shown = false; // a result is in view, which can be told again
 
-async function check(input, sensitive = "") {
-  const answer = await ask("check", input, sensitive);
-  shown = input;
+// check judges what was scanned. It returns null if that only sets up this page.
+async function check(input) {
+  const answer = await within(() => ask("check", input, ""));
   if (answer.learned) remember().catch(() => {});
+  if (answer.found?.file) {
+    await takeFile(bytes(answer.found.file));
+    return null;
+  }
+  if (answer.found) {
+    found(answer.found);
+    return null;
+  }
+  shown = true;
+  answered();
   showPage(answer.page);
+  signal(answer.page.verdict);
   return answer;
+}
+
+// tell shows the last result again. It is not judged twice: a live code is accepted once.
+async function tell(sensitive = "") {
+  const { page, ok } = await ask("tell", sensitive);
+  if (ok) showPage(page);
 }
 
 function showPage(page) {
@@ -252,14 +148,13 @@ function showPage(page) {
     const more = document.createElement("button");
     more.type = "button";
     more.textContent = say("hidden");
-    more.onclick = () => check(shown, "sensitive");
+    more.onclick = () => tell("sensitive");
     said.append(more);
   }
   $("notes").replaceChildren(...page.notes.map(item));
   $("scan").hidden = true;
   $("result").hidden = false;
   $("heading").focus();
-  signal(page.verdict);
 }
 
 // signal is the verdict for ears and hands: two tones up, one, two down, one low.
@@ -283,8 +178,10 @@ function signal(verdict) {
 function again() {
   $("result").hidden = true;
   $("scan").hidden = false;
-  shown = null;
+  shown = false;
+  ask("forget").catch(() => {});
   notice("");
+  asking();
   judged.seen = performance.now(); // it was in view all the time, for all we know
   if (stream) look();
   else $("start").focus();
@@ -332,6 +229,7 @@ let stream = null;
 let looking = false;
 
 async function start() {
+  if (stream) return;
   audio ??= window.AudioContext ? new AudioContext() : null;
   notice("");
   try {
@@ -420,12 +318,17 @@ function wire() {
     $("language").append(option);
   }
   $("language").onchange = async () => {
+    notice("");
     await speak($("language").value);
     await showTrust();
-    if (shown) await check(shown);
+    await showDesk();
+    if (shown) await tell();
   };
   $("knowledge").onclick = () => ($("trust").hidden ? openTrust() : closeTrust());
-  $("close").onclick = closeTrust;
+  $("close").onclick = () => {
+    closeTrust();
+    $("knowledge").focus();
+  };
   $("start").onclick = start;
   $("stop").onclick = stop;
   $("next").onclick = again;
@@ -476,10 +379,7 @@ function wire() {
   $("bundle").onchange = async () => {
     const [file] = $("bundle").files;
     $("bundle").value = "";
-    if (!file) return;
-    const result = await take(new Uint8Array(await file.arrayBuffer()));
-    if (result.refused) notice(result.sentence);
-    else if (result.done) notice(say(result.changed ? "trust.updated" : "trust.same"));
+    if (file) await takeFile(new Uint8Array(await file.arrayBuffer()));
   };
   $("yes").onclick = async () => {
     const { file, fingerprint } = unconfirmed;
@@ -494,8 +394,12 @@ function wire() {
     closeTrust();
   };
   $("update").onclick = () => update(true);
-  addEventListener("online", () => update(false));
+  addEventListener("online", () => {
+    update(false);
+    upload(false);
+  });
   setInterval(() => update(false), 6 * 3600 * 1000);
+  setInterval(() => upload(false), 15 * 60 * 1000);
 }
 
 async function begin() {
@@ -504,8 +408,10 @@ async function begin() {
   $("language").value = language;
   settings = await (await fetch("settings.json")).json();
   $("update").hidden = !settings.trust;
-  const { mark, bundle } = await memory.load().catch(() => ({}));
+  const mark = await memory.get("trust", "mark").catch(() => null);
+  const bundle = await memory.get("trust", "bundle").catch(() => null);
   if (mark) await ask("restore", mark, bundle ?? new Uint8Array()).catch((error) => notice(error.message));
+  await beginDesk(settings, { start, closeTrust });
   await showTrust();
   for (const id of ["start", "check", "picture", "import"]) $(id).disabled = false;
   document.body.dataset.ready = "yes";
@@ -515,6 +421,8 @@ async function begin() {
     if (registration) navigator.serviceWorker.ready.then(() => { document.body.dataset.offline = "ready"; });
   }
   await update(false);
+  await showDesk(); // newer lists may name other offices
+  await upload(false);
 }
 
 begin().catch(() => notice(say("failed") === "failed" ? "This page could not start. Load it again." : say("failed")));

@@ -6,7 +6,8 @@
 //	sanad(operation, ...arguments) -> text of a JSON document
 //
 // which never throws: what goes wrong is {"error": "..."}. The operations are those of
-// package engine: restore, memory, import, check, choose, trust; the second argument is always the language.
+// package engine: restore, memory, import, check, tell, choose, trust and those of the counter
+// (desk.go); the second argument is always the language.
 package main
 
 import (
@@ -24,6 +25,7 @@ import (
 
 func main() {
 	e := engine.New(clock)
+	e.Zone(time.Local) // the browser's
 	js.Global().Set("sanad", js.FuncOf(func(_ js.Value, args []js.Value) any { return answer(e, args) }))
 	select {} // the page ends it
 }
@@ -93,6 +95,12 @@ func run(e *engine.Engine, args []js.Value) (any, error) {
 			return nil, err
 		}
 		return e.Check(input, words, text(3) == "sensitive")
+	case "tell":
+		page, ok := e.Tell(words, text(2) == "sensitive")
+		return map[string]any{"page": page, "ok": ok}, nil
+	case "forget":
+		e.Forget()
+		return map[string]any{}, nil
 	case "choose":
 		var codes []string
 		if err := json.Unmarshal([]byte(text(2)), &codes); err != nil {
@@ -103,7 +111,7 @@ func run(e *engine.Engine, args []js.Value) (any, error) {
 	case "trust":
 		return e.Trust(words), nil
 	}
-	return nil, fmt.Errorf("no operation %.32q", text(0))
+	return desk(e, text, args)
 }
 
 // data is the argument number i, a Uint8Array, up to a limit and one byte more, so that

@@ -1,0 +1,257 @@
+package main
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sanad-id/sanad/credential"
+	"github.com/sanad-id/sanad/credential/cwt"
+	"github.com/sanad-id/sanad/internal/chrometest"
+	"github.com/sanad-id/sanad/internal/i18n"
+	"github.com/sanad-id/sanad/keys"
+	"github.com/sanad-id/sanad/qr"
+	"github.com/sanad-id/sanad/trust"
+)
+
+const bank = "bank.xa-12"
+
+// A branch is a counter at a bank, with a person who has a card on a phone.
+type branch struct {
+	*counter
+	bundle, issuer, registrar, holder keys.Signer
+	content                           trust.Content
+	uploads                           chan string // bodies of POST /tallies
+	answer                            func(body string) string
+	key                               string // what the server wants with an upload
+}
+
+func newBranch(t *testing.T) *branch {
+	t.Helper()
+	b := &branch{uploads: make(chan string, 10), answer: func(string) string { return `{"conflicts":[]}` }}
+	root := newSigner(t, keys.TrustRoot)
+	b.bundle, b.issuer, b.registrar, b.holder = newSigner(t, keys.TrustBundle), newSigner(t, keys.Credential), newSigner(t, keys.Request), newSigner(t, keys.Holder)
+	now := time.Now().UTC().Truncate(time.Second)
+	b.content = content(t, root, b.bundle, b.issuer)
+	b.content.AsOf, b.content.RefreshBy, b.content.OldAfter = now.Add(-time.Hour), now.AddDate(0, 0, 10), now.AddDate(0, 0, 60)
+	b.content.Status = listOf(t, b.content.AsOf, nil)
+	b.content.Verifiers = []trust.Verifier{{
+		ID: bank, Names: map[string]string{"en": "Janata Bank, branch 12", "ar": "بنك جاناتا، فرع 12"}, Asks: []trust.Asked{{Type: farmer, Claims: []string{"full_name"}}},
+		Keys: []keys.PublicKey{b.registrar.Key().Public},
+	}}
+	b.counter = &counter{dir: filepath.Join(t.TempDir(), "page"), files: t.TempDir(), older: b.publish(t, b.content)}
+	b.export(t, b.write(t, "now.trust", b.older))
+	settings := filepath.Join(b.dir, "settings.json")
+	s := string(must[[]byte](t)(os.ReadFile(settings)))
+	if err := os.WriteFile(settings, []byte(strings.Replace(s, "{", `{"tallies":"tallies",`, 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	files := http.FileServer(http.Dir(b.dir))
+	b.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodPost || r.URL.Path != "/tallies" {
+			files.ServeHTTP(w, r)
+			return
+		}
+		if r.Header.Get("Authorization") != "Bearer "+b.key {
+			http.Error(w, `{"error":"key"}`, http.StatusUnauthorized)
+			return
+		}
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		b.uploads <- string(body)
+		_, _ = io.WriteString(w, b.answer(string(body)))
+	}))
+	t.Cleanup(b.server.Close)
+	return b
+}
+
+func (b *branch) publish(t *testing.T, c trust.Content) []byte {
+	t.Helper()
+	return must[[]byte](t)(c.Sign(rand.Reader, []keys.Signer{b.bundle}, c.AsOf))
+}
+
+// live is a live code of a card in a slot.
+func (b *branch) live(t *testing.T, slot uint64, p cwt.Proof) string {
+	t.Helper()
+	public, now := b.holder.Key().Public, time.Now().UTC().Truncate(time.Second)
+	d := must[*cwt.Draft](t)(cwt.NewDraft(cwt.Token{
+		Issuer: "agri.xa", Type: farmer, IssuedAt: now.AddDate(0, -1, 0), Expires: now.AddDate(1, 0, 0), Holder: &public,
+		Status: &credential.StatusRef{URI: lists, Index: slot}, Person: map[int64]any{4: "Rahima Begum"}, Fields: map[int64]any{1: 3},
+	}, b.issuer.Key().Public))
+	token := must[[]byte](t)(d.Sign(rand.Reader, b.issuer, now))
+	return must[string](t)(qr.Encode(must[[]byte](t)(cwt.Bind(rand.Reader, token, p, b.holder))))
+}
+
+func (b *branch) scan(p *chrometest.Page, text string) {
+	p.Fill("#text", text)
+	p.Click("#check")
+}
+
+// TestCounterPage is a day at a counter: a poster, live codes, entitlements that count
+// once, questions on the screen, the tally and its upload.
+func TestCounterPage(t *testing.T) {
+	b := newBranch(t)
+	p := chrometest.New(t)
+	b.ready(t, p)
+	// The camera of the browser shows other tests' codes.
+	chrometest.Eval[bool](p, `navigator.mediaDevices.getUserMedia = async () => { throw new Error("none"); }, true`)
+	now := func() time.Time { return time.Now().UTC().Truncate(time.Second) }
+
+	// L0: fresh, the same again, and a screenshot of some minutes ago.
+	code := b.live(t, 7, cwt.Proof{Audience: "in-person", IssuedAt: now()})
+	b.scan(p, code)
+	p.Wait("#verdict[data-verdict=valid]")
+	p.WaitText("Shown from the holder's phone")
+	p.Choose("#language", "fr") // told again, and not judged again
+	p.WaitText("Montré sur le téléphone du titulaire")
+	p.Wait("#verdict[data-verdict=valid]")
+	p.Choose("#language", "en")
+	p.WaitText("Shown from the holder's phone")
+	p.Click("#next")
+	b.scan(p, code)
+	p.WaitText("This very code was accepted here a moment ago.")
+	p.Click("#next")
+	b.scan(p, b.live(t, 7, cwt.Proof{Audience: "in-person", IssuedAt: now().Add(-3 * time.Minute)}))
+	p.Wait("#verdict[data-verdict=invalid]")
+	p.Click("#next")
+
+	// L1: the poster sets up the page.
+	poster := must[[]byte](t)(cwt.Ask(rand.Reader, cwt.Question{
+		Verifier: bank, IssuedAt: now().Add(-time.Minute), Expires: now().AddDate(1, 0, 0), Type: farmer, Person: []int64{4}, Purpose: "Opening an account",
+	}, b.registrar))
+	b.scan(p, must[string](t)(qr.Encode(poster)))
+	p.WaitText("This is the poster of Janata Bank, branch 12.")
+	p.Click("#found-yes")
+	p.WaitText("Janata Bank, branch 12 · live codes for this counter only")
+	b.scan(p, b.live(t, 7, cwt.Proof{Audience: bank, IssuedAt: now()}))
+	p.Wait("#verdict[data-verdict=valid]")
+	p.WaitText("for this counter.")
+	p.Click("#next")
+	b.scan(p, b.live(t, 7, cwt.Proof{Audience: "in-person", IssuedAt: now()}))
+	p.Wait("#verdict[data-verdict=invalid]")
+	p.Click("#next")
+
+	// Entitlements that count once, and a question on the screen.
+	p.Click("[aria-controls=counter]")
+	p.Wait("#setup")
+	p.Click("#once")
+	p.Click("[name=asks][value=question]")
+	p.Wait("#claims:not([hidden])")
+	p.Check("scanner counter", i18n.For("en"))
+	p.Click("#setup [type=submit]")
+	p.WaitText("asks with a question on the screen · each entitlement once a day")
+	p.Click("#once-show")
+	p.Wait("#once-code path")
+	p.Click("#counter .close")
+	p.Click("#ask")
+	p.Wait("#question-code path")
+	p.WaitText("The lists do not name this page's key")
+	b.listPage(t, p)
+	ask := func() cwt.Proof {
+		p.Click("#ask")
+		p.Wait("#question-code[data-text] path")
+		q := must[*cwt.AskedQuestion](t)(cwt.ParseQuestion(must[[]byte](t)(qr.Decode(p.Attribute("#question-code", "data-text")))))
+		if err := q.Verify(b.content.Verifiers[0].Keys); err != nil {
+			t.Error(err)
+		}
+		return cwt.Proof{Audience: q.Verifier, IssuedAt: now(), Nonce: q.Nonce}
+	}
+	proof := ask()
+	p.Glance("scanner question", i18n.For("en"))
+	b.scan(p, b.live(t, 9, proof))
+	p.Wait("#verdict[data-verdict=valid]")
+	p.WaitText("Answered your question just now")
+	p.Click("#next")
+	b.scan(p, b.live(t, 9, proof))
+	p.Wait("#verdict[data-verdict=invalid]")
+	p.Click("#next")
+	b.scan(p, b.live(t, 9, ask()))
+	p.Wait("#verdict[data-verdict=check_needed]")
+	p.WaitText("Already seen at")
+	p.Click("#next")
+
+	// The tally, kept over a new start, sent with the key of the server.
+	b.key = "upload-1"
+	p.Open(b.server.URL + "/")
+	p.Wait("#start:not(:disabled)")
+	p.Click("[aria-controls=tally]")
+	p.WaitText("Entitlements counted: 1")
+	p.Click("#send")
+	p.WaitText("The server wants a key")
+	if c := strings.Join(p.Complaints(), ""); !strings.Contains(c, "401") {
+		t.Errorf("the server was not asked: %s", c)
+	}
+	p.Glance("scanner tally", i18n.For("en"))
+	p.Click("[aria-controls=counter]")
+	p.Wait("#upload-row:not([hidden])")
+	p.Fill("#upload", b.key)
+	p.Click("#setup [type=submit]")
+	p.WaitText("The counter is set up.")
+	b.answer = func(body string) string {
+		var u struct{ Once []struct{ Hash string } }
+		if strings.Contains(body, `"counter":""`) { // what was scanned before there was one
+			return `{"conflicts":[]}`
+		}
+		if err := json.Unmarshal([]byte(body), &u); err != nil || len(u.Once) != 1 {
+			t.Errorf("upload: %v, %s", err, body)
+			return "{}"
+		}
+		return `{"conflicts":[{"hash":"` + u.Once[0].Hash + `","at":"08:55","counter":"bank.xa-13"}]}`
+	}
+	p.Click("[aria-controls=tally]")
+	p.Click("#send")
+	p.WaitText("at bank.xa-13 at 08:55")
+	b.sent(t)
+	p.Choose("#language", "ar")
+	p.Wait("html[dir=rtl]")
+	p.Check("scanner tally", i18n.For("ar"))
+	p.Click("[aria-controls=counter]")
+	p.Glance("scanner counter", i18n.For("ar"))
+	p.Click("[aria-controls=tally]")
+	p.Click("#clear")
+	p.Click("#clear")
+	p.Until("the tally is empty", `!document.querySelector("#none").hidden`)
+	for _, c := range p.Complaints() {
+		t.Error(c)
+	}
+}
+
+// listPage publishes a bundle that lists the key of the page for the bank, and imports it.
+func (b *branch) listPage(t *testing.T, p *chrometest.Page) {
+	t.Helper()
+	key := chrometest.Eval[string](p, `(async () => {
+		const { ask, memory } = await import("./common.js");
+		const pair = await memory.get("desk", "key");
+		if (pair.privateKey.extractable) throw new Error("the key of the page can be read");
+		return (await ask("draft", new Uint8Array(await crypto.subtle.exportKey("raw", pair.publicKey)))).key;
+	})()`)
+	next := must[*trust.Bundle](t)(trust.Open(b.older)).Next(time.Now().UTC().Add(-time.Minute).Truncate(time.Second))
+	next.Verifiers[0].Keys = append(next.Verifiers[0].Keys, must[keys.PublicKey](t)(keys.ParseJWK([]byte(key))))
+	b.content = next
+	p.Click("#knowledge")
+	p.Upload("#bundle", b.write(t, "listed.trust", b.publish(t, next)))
+	p.WaitText("The lists are up to date now.")
+	p.Click("#close")
+}
+
+// sent looks at what reached the server: numbers, and nothing of a person.
+func (b *branch) sent(t *testing.T) {
+	t.Helper()
+	<-b.uploads // before there was a counter
+	body := <-b.uploads
+	if strings.Contains(body, "Rahima") || strings.Contains(body, lists) || !strings.Contains(body, `"counter":"`+bank+`"`) {
+		t.Errorf("sent: %s", body)
+	}
+	if !strings.Contains(body, `"verdict":"check_needed"`) || !strings.Contains(body, `"type":"`+farmer+`"`) {
+		t.Errorf("sent: %s", body)
+	}
+}
