@@ -32,7 +32,7 @@ var layers = []string{
 	"qr/image internal/vectors internal/cli internal/pgtest internal/faultproxy internal/fetch internal/redistest internal/web internal/chrometest",
 	"registry/csvfile registry/samplecountry registry/sqltable store store/once store/desk store/parties internal/docpdf",
 	"keys/keystest registry/registrytest store/storetest backup internal/officetest api/issuer api/verifier web/console work/worktest web/scanner",
-	"cmd/issuer cmd/verifier bench proof cmd/wallet-cli web/scanner/wasm",
+	"cmd/issuer cmd/verifier bench proof cmd/wallet-cli web/scanner/wasm examples/relying-party",
 	"interop",
 }
 
@@ -179,9 +179,9 @@ var waysOut = map[string][]string{
 }
 
 // atHome are the packages that may have one beside internal/fetch: those that start
-// databases, proxies and a browser for tests, and are imported by tests only; and bench,
-// which asks servers of its own.
-var atHome = []string{"internal/fetch", "internal/pgtest", "internal/faultproxy", "internal/redistest", "internal/chrometest", "bench"}
+// databases, proxies and a browser for tests, and are imported by tests only; bench, which
+// asks servers of its own; and the sample of somebody else's website, which has nothing of ours.
+var atHome = []string{"internal/fetch", "internal/pgtest", "internal/faultproxy", "internal/redistest", "internal/chrometest", "bench", "examples/relying-party"}
 
 // TestOneWayOut: who asks other machines goes through internal/fetch, which knows
 // where it must not go (promise P25).

@@ -41,7 +41,7 @@ func program(t testing.TB, name string) string {
 	programs.Do(func() {
 		if programs.dir, programs.err = os.MkdirTemp("", "sanad-interop-"); programs.err == nil {
 			var out []byte
-			if out, programs.err = exec.Command("go", "build", "-o", programs.dir, "../cmd/...").CombinedOutput(); programs.err != nil {
+			if out, programs.err = exec.Command("go", "build", "-o", programs.dir, "../cmd/...", "../examples/relying-party").CombinedOutput(); programs.err != nil {
 				programs.err = fmt.Errorf("%w\n%s", programs.err, out)
 			}
 		}
