@@ -90,13 +90,12 @@ func TestStatusInWords(t *testing.T) {
 	}
 }
 
-// TestStatusInBrowser judges the page in each language, with scripts off.
+// TestStatusInBrowser judges the page in each language, and looks at it with scripts off.
 func TestStatusInBrowser(t *testing.T) {
 	page := chrometest.New(t)
 	s := newScene(t)
 	s.sources = []verifier.Source{{Tried: now, Succeeded: asOf, Outcome: "no_answer"}, {Outcome: "updated", Tried: now, Succeeded: now}}
 	s.clock.Add(int64(6 * 24 * time.Hour))
-	page.Scripts(false)
 	for _, l := range i18n.Languages() {
 		page.Open(s.server.URL() + "/status?lang=" + l.Tag())
 		check := page.Glance
@@ -104,5 +103,10 @@ func TestStatusInBrowser(t *testing.T) {
 			check = page.Check
 		}
 		check("status", l)
+	}
+	page.Scripts(false)
+	page.Open(s.server.URL() + "/status?lang=en")
+	if got, want := page.Text(".says"), i18n.For("en").Text("status.says.due", nil); got != want {
+		t.Errorf("without scripts the page says %q, want %q", got, want)
 	}
 }
