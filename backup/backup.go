@@ -1,6 +1,7 @@
 // Package backup writes and reads backups: one file with the settings, the keystore
-// (encrypted as it is) and every table of the database, from which the issuer can be
-// set up anew on either database.
+// (encrypted as it is), the certificates of its keys, what the console keeps of people
+// and their work, and every table of the database, from which the issuer can be set up
+// anew on either database.
 //
 // The file is an age file (age-encryption.org/v1) around a zstd stream (RFC 8878)
 // around parts, one after the other, and at the end a [Manifest]: the sizes and
@@ -36,6 +37,7 @@ import (
 
 	"github.com/sanad-id/sanad/keys"
 	"github.com/sanad-id/sanad/store"
+	"github.com/sanad-id/sanad/store/desk"
 )
 
 // Names of the parts that are no tables, and what stands before the name of one.
@@ -44,10 +46,19 @@ const (
 	KeystorePart = "keystore"
 	LayoutPart   = "layout"
 	TablePrefix  = "table/"
+	// ChainsPart has the files of the folder of certificates (a JSON array of [File]),
+	// DeskPart what the tables of the console look like (a [DeskLayout]), followed by those
+	// tables. Backups of the first format have neither.
+	ChainsPart = "chains"
+	DeskPart   = "desk"
+	DeskPrefix = "desk/"
 )
 
 const (
-	magic     = "sanad backup 1\n"
+	// Formats are numbered: 1 has no certificates and nothing of the console.
+	firstMagic = "sanad backup 1\n"
+	magic      = "sanad backup 2\n"
+
 	signed    = "sanad backup manifest 1\n"
 	chunkSize = 256 << 10
 
@@ -104,6 +115,18 @@ type Manifest struct {
 type Layout struct {
 	Schema int64         `json:"schema"`
 	Tables []store.Table `json:"tables"`
+}
+
+// A File is a file of a folder.
+type File struct {
+	Name    string `json:"name"`
+	Content []byte `json:"content"`
+}
+
+// A DeskLayout says what the tables of the console look like.
+type DeskLayout struct {
+	Schema int          `json:"schema"`
+	Tables []desk.Table `json:"tables"`
 }
 
 // A Source is what goes into a part: Write writes it and returns how many rows it
@@ -246,6 +269,7 @@ func (c *chunker) Write(b []byte) (int, error) {
 type Reader struct {
 	r        *bufio.Reader
 	z        *zstd.Decoder
+	format   int
 	parts    []Part // as they came
 	sum      hash.Hash
 	left     int  // bytes of the chunk
@@ -270,9 +294,15 @@ func NewReader(r io.Reader, with ...age.Identity) (*Reader, error) {
 	}
 	in := &Reader{r: bufio.NewReaderSize(z, chunkSize), z: z}
 	head := make([]byte, len(magic))
-	if _, err := io.ReadFull(in.r, head); err != nil || string(head) != magic {
+	_, err = io.ReadFull(in.r, head)
+	switch {
+	case err == nil && string(head) == firstMagic:
+		in.format = 1
+	case err == nil && string(head) == magic:
+		in.format = 2
+	default:
 		z.Close()
-		return nil, fmt.Errorf("%w: it does not begin like one", ErrNotABackup)
+		return nil, fmt.Errorf("%w: it does not begin like one that this program knows", ErrNotABackup)
 	}
 	return in, nil
 }

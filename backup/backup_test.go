@@ -21,6 +21,7 @@ import (
 	"github.com/sanad-id/sanad/issuance"
 	"github.com/sanad-id/sanad/keys"
 	"github.com/sanad-id/sanad/store"
+	"github.com/sanad-id/sanad/store/desk"
 )
 
 // open is what is inside of a backup; seal puts it back.
@@ -145,7 +146,11 @@ func TestP26(t *testing.T) {
 		{"a flipped bit", func() []byte { b := bytes.Clone(good); b[len(b)-30] ^= 1; return b }(), backup.ErrNotABackup},
 		{"without its end", seal(t, inner[:end-5]), backup.ErrNotABackup},
 		{"something behind its end", seal(t, append(bytes.Clone(inner), 'x')), backup.ErrNotABackup},
-		{"another version", replace("sanad backup 1", "sanad backup 2"), backup.ErrNotABackup},
+		{"another version", replace("sanad backup 2", "sanad backup 3"), backup.ErrNotABackup},
+		{"as an older version", replace("sanad backup 2", "sanad backup 1"), backup.ErrNotABackup},
+		{"a certificate that climbs out", replace(`"name":"roots.pem"`, `"name":"../ro.pem"`), backup.ErrNotABackup},
+		{"a person was renamed", replace("Amina", "Anima"), nil},
+		{"a table of the console of another name", replace("desk/passkey", "desk/passkez"), backup.ErrNotABackup},
 		{"a part of another name", replace("table/meta", "table/memo"), backup.ErrNotABackup},
 		{"a row was changed", replace("\tactive\t", "\trevoke\t"), nil},
 		{"settings were changed", replace("issuer: {}", "issuer: []"), backup.ErrNotABackup},
@@ -186,6 +191,94 @@ func TestP26(t *testing.T) {
 			t.Errorf("restore: %v", err)
 		}
 	})
+}
+
+// TestConsoleAndChains: certificates and what the console keeps come back as they were.
+func TestConsoleAndChains(t *testing.T) {
+	o, file := small(t)
+	r, err := backup.NewReader(bytes.NewReader(file), identity())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	known, err := o.Keys.Keys(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var files []backup.File
+	people := filepath.Join(t.TempDir(), "desk.db")
+	m, err := backup.Restore(r, backup.Target{
+		Open:   func(_, _ []byte) (string, []keys.Key, error) { return o.Instance(), known, nil },
+		Chains: func(f []backup.File) error { files = f; return nil },
+		Desk:   func(d desk.Dump) error { return desk.Load(t.Context(), people, desk.Options{}, d, o.Clock.Now()) },
+		Load: func(instance string, d store.Dump) error {
+			return store.Load(t.Context(), filepath.Join(t.TempDir(), "issuer.db"), store.Options{Instance: instance, Now: o.Clock.Now}, d)
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(files) != 1 || files[0].Name != "roots.pem" || string(files[0].Content) != "certificates\n" || m.Part("desk/operator").Rows != 1 {
+		t.Errorf("certificates %q, %d people", files, m.Part("desk/operator").Rows)
+	}
+	db, err := desk.Open(t.Context(), people, desk.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	all, err := db.Operators(t.Context(), "")
+	if err != nil || len(all) != 1 || all[0].Name != "Amina" {
+		t.Errorf("people: %v, %v", all, err)
+	}
+}
+
+// TestFirstFormat restores a backup as it was written before there were certificates and
+// a console in it.
+func TestFirstFormat(t *testing.T) {
+	o, file := small(t)
+	r, err := backup.NewReader(bytes.NewReader(file), identity())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	var parts []backup.Source
+	for {
+		name, err := r.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		content, err := io.ReadAll(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if name != backup.ChainsPart && !strings.HasPrefix(name, "desk") {
+			parts = append(parts, backup.Source{Name: name, Write: func(w io.Writer) (int64, error) {
+				_, err := w.Write(content)
+				return 0, err
+			}})
+		}
+	}
+	m, _ := r.Manifest()
+	m.Parts = nil
+	var again bytes.Buffer
+	if _, err := backup.Write(&again, []backup.Lock{identity().Recipient()}, o.Signer(keys.Backup), o.Clock.Now, m, parts); err != nil {
+		t.Fatal(err)
+	}
+	old := seal(t, bytes.Replace(open(t, again.Bytes()), []byte("sanad backup 2\n"), []byte("sanad backup 1\n"), 1))
+	is := restore(t, o, old, filepath.Join(t.TempDir(), "issuer.db"))
+	n := 0
+	for _, err := range is.DB.Find(t.Context(), issuance.Query{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		n++
+	}
+	if n != 5 {
+		t.Errorf("%d credentials, want 5", n)
+	}
 }
 
 // TestTakeRefuses: a backup is signed by a key for backups, for somebody.

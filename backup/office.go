@@ -6,12 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/sanad-id/sanad/internal/copytext"
 	"github.com/sanad-id/sanad/keys"
 	"github.com/sanad-id/sanad/store"
+	"github.com/sanad-id/sanad/store/desk"
 )
 
 // maxFile is how large settings and keystore may be.
@@ -20,8 +22,12 @@ const maxFile = 16 << 20
 // An Office is an issuer of which a backup is taken.
 type Office struct {
 	DB *store.DB
-	// Settings and Keystore are the two files as they are.
+	// Settings and Keystore are the two files as they are, Chains the certificates of its
+	// keys, if there are any.
 	Settings, Keystore []byte
+	Chains             []File
+	// Desk is what the console keeps; nil if there is no console.
+	Desk *desk.DB
 	// Program is the version of the program.
 	Program string
 	// Now is the clock.
@@ -33,16 +39,24 @@ type Office struct {
 
 // Take writes a backup of an office as it stands at this moment; the office goes on
 // working. What is written is of no use before Take returns nil.
-func Take(ctx context.Context, w io.Writer, to []Lock, s keys.Signer, o Office) (Manifest, error) {
+func Take(ctx context.Context, w io.Writer, to []Lock, s keys.Signer, o Office) (m Manifest, err error) {
+	// The console comes first: whatever its work says was issued is in the store then.
+	var people *desk.Snapshot
+	if o.Desk != nil {
+		if people, err = o.Desk.Snapshot(ctx); err != nil {
+			return m, fmt.Errorf("backup: %w", err)
+		}
+		defer func() { err = errors.Join(err, people.Close()) }()
+	}
 	snap, err := o.DB.Snapshot(ctx)
 	if err != nil {
-		return Manifest{}, fmt.Errorf("backup: %w", err)
+		return m, fmt.Errorf("backup: %w", err)
 	}
-	m, err := o.take(ctx, w, to, s, snap)
+	m, err = o.take(ctx, w, to, s, snap, people)
 	return m, errors.Join(err, snap.Close())
 }
 
-func (o Office) take(ctx context.Context, w io.Writer, to []Lock, s keys.Signer, snap *store.Snapshot) (Manifest, error) {
+func (o Office) take(ctx context.Context, w io.Writer, to []Lock, s keys.Signer, snap *store.Snapshot, people *desk.Snapshot) (Manifest, error) {
 	m := Manifest{Program: o.Program, Taken: o.Now().UTC().Truncate(time.Second)}
 	facts, err := snap.Facts(ctx)
 	if err != nil {
@@ -60,10 +74,25 @@ func (o Office) take(ctx context.Context, w io.Writer, to []Lock, s keys.Signer,
 			return 0, err
 		}}
 	}
-	parts := []Source{file(SettingsPart, o.Settings), file(KeystorePart, o.Keystore), file(LayoutPart, layout)}
+	chains, err := json.Marshal(append([]File{}, o.Chains...))
+	if err != nil {
+		return m, fmt.Errorf("backup: %w", err)
+	}
+	parts := []Source{file(SettingsPart, o.Settings), file(KeystorePart, o.Keystore), file(LayoutPart, layout), file(ChainsPart, chains)}
+	told := func(w io.Writer, name string) io.Writer { return &counter{w: w, name: name, told: o.Progress} }
+	if people != nil {
+		layout, err := json.Marshal(DeskLayout{people.Schema, people.Tables})
+		if err != nil {
+			return m, fmt.Errorf("backup: %w", err)
+		}
+		parts = append(parts, file(DeskPart, layout))
+		for _, t := range people.Tables {
+			parts = append(parts, Source{DeskPrefix + t.Name, func(w io.Writer) (int64, error) { return people.Copy(ctx, t.Name, told(w, t.Name)) }})
+		}
+	}
 	for _, t := range snap.Tables {
 		parts = append(parts, Source{TablePrefix + t.Name, func(w io.Writer) (int64, error) {
-			return snap.Copy(ctx, t.Name, &counter{w: w, name: t.Name, told: o.Progress})
+			return snap.Copy(ctx, t.Name, told(w, t.Name))
 		}})
 	}
 	return Write(w, to, s, o.Now, m, parts)
@@ -90,6 +119,12 @@ type Target struct {
 	// Open gets settings and keystore and returns whose the backup must be and the
 	// keys of which one must have signed it. Nothing of the database was read then.
 	Open func(settings, keystore []byte) (instance string, known []keys.Key, err error)
+	// Chains gets the certificates; not called for a backup that has none of them.
+	Chains func(files []File) error
+	// Desk gets the tables of the console, before anything is known to be true: they must
+	// count for nothing until Restore returns nil. It reads each to its end. Not called for
+	// a backup without a console.
+	Desk func(d desk.Dump) error
 	// Load gets the tables (see [store.Load]).
 	Load func(instance string, d store.Dump) error
 	// Progress is as in [Office].
@@ -115,7 +150,16 @@ func Restore(r *Reader, t Target) (Manifest, error) {
 	if err != nil {
 		return Manifest{}, err
 	}
-	d := store.Dump{Schema: layout.Schema, Next: r.tables(layout, t.Progress)}
+	more := ""
+	if r.format > 1 {
+		if more, err = r.beside(t); err == io.EOF {
+			err = r.broken("it has no tables")
+		}
+		if err != nil {
+			return Manifest{}, err
+		}
+	}
+	d := store.Dump{Schema: layout.Schema, Next: r.tables(layout, more, t.Progress)}
 	d.Verify = func() error {
 		m, ended := r.Manifest()
 		if !ended {
@@ -152,12 +196,88 @@ func (r *Reader) file(want string) ([]byte, error) {
 	return b, err
 }
 
-// tables goes through the tables of a layout; all must come, in their order.
-func (r *Reader) tables(l Layout, told func(string, int64)) func() (store.Table, io.Reader, error) {
+// beside reads certificates and the tables of the console, and returns the name of the
+// part that comes behind them.
+func (r *Reader) beside(t Target) (next string, err error) {
+	text, err := r.file(ChainsPart)
+	if err != nil {
+		return "", err
+	}
+	var chains []File
+	if err := json.Unmarshal(text, &chains); err != nil {
+		return "", r.broken("chains: %v", err)
+	}
+	for _, f := range chains {
+		if f.Name == "" || f.Name != filepath.Base(f.Name) || strings.ContainsAny(f.Name, `/\`) || !strings.HasSuffix(f.Name, ".pem") {
+			return "", r.broken("a certificate in %.40q", f.Name)
+		}
+	}
+	if t.Chains != nil && len(chains) > 0 {
+		if err := t.Chains(chains); err != nil {
+			return "", err
+		}
+	}
+	if next, err = r.Next(); err != nil || next != DeskPart {
+		return next, err
+	}
+	if text, err = io.ReadAll(io.LimitReader(r, maxFile)); err != nil {
+		return "", err
+	}
+	var layout DeskLayout
+	if err := json.Unmarshal(text, &layout); err != nil {
+		return "", r.broken("desk: %v", err)
+	}
+	i := -1
+	d := desk.Dump{Schema: layout.Schema, Next: func() (desk.Table, io.Reader, error) {
+		if i++; i == len(layout.Tables) {
+			return desk.Table{}, nil, io.EOF
+		}
+		name, err := r.Next()
+		if err != nil && err != io.EOF {
+			return desk.Table{}, nil, err
+		}
+		if name != DeskPrefix+layout.Tables[i].Name {
+			return desk.Table{}, nil, r.broken("table %.40q of the console is missing", layout.Tables[i].Name)
+		}
+		return layout.Tables[i], &readCounter{r: r, name: name, told: t.Progress}, nil
+	}}
+	if t.Desk != nil {
+		err = t.Desk(d)
+	} else {
+		err = pass(d, func(desk.Table, io.Reader) error { return nil })
+	}
+	if err != nil {
+		return "", err
+	}
+	return r.Next()
+}
+
+// pass goes through a dump.
+func pass(d desk.Dump, f func(desk.Table, io.Reader) error) error {
+	for {
+		t, rows, err := d.Next()
+		if err == io.EOF {
+			return nil
+		}
+		if err == nil {
+			err = f(t, rows)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// tables goes through the tables of a layout; all must come, in their order. The name of
+// the first was read already if it is not empty.
+func (r *Reader) tables(l Layout, name string, told func(string, int64)) func() (store.Table, io.Reader, error) {
 	i := -1
 	return func() (store.Table, io.Reader, error) {
 		i++
-		name, err := r.Next()
+		var err error
+		if i > 0 || name == "" {
+			name, err = r.Next()
+		}
 		if err != nil && err != io.EOF {
 			return store.Table{}, nil, err
 		}
@@ -212,13 +332,26 @@ func Inspect(r *Reader, told func(part string, bytes int64)) (Manifest, error) {
 			}
 		}
 	}
+	people := func(d desk.Dump) error {
+		return pass(d, func(t desk.Table, from io.Reader) error {
+			in := copytext.NewReader(from, len(t.Columns))
+			var err error
+			for _, err = in.Read(); err == nil; _, err = in.Read() {
+				rows[DeskPrefix+t.Name]++
+			}
+			if err != io.EOF {
+				return fmt.Errorf("%w: table %s of the console: %w", ErrNotABackup, t.Name, err)
+			}
+			return nil
+		})
+	}
 	open := func(_, _ []byte) (string, []keys.Key, error) { return "", nil, nil }
-	m, err := Restore(r, Target{Open: open, Load: load, Progress: told})
+	m, err := Restore(r, Target{Open: open, Desk: people, Load: load, Progress: told})
 	if err != nil {
 		return m, err
 	}
 	for _, p := range m.Parts {
-		if strings.HasPrefix(p.Name, TablePrefix) && p.Rows != rows[p.Name] {
+		if (strings.HasPrefix(p.Name, TablePrefix) || strings.HasPrefix(p.Name, DeskPrefix)) && p.Rows != rows[p.Name] {
 			return m, r.broken("%s has %d rows, the manifest says %d", p.Name, rows[p.Name], p.Rows)
 		}
 	}

@@ -20,7 +20,9 @@ import (
 	"github.com/sanad-id/sanad/internal/pgtest"
 	"github.com/sanad-id/sanad/issuance"
 	"github.com/sanad-id/sanad/keys"
+	"github.com/sanad-id/sanad/staff"
 	"github.com/sanad-id/sanad/store"
+	"github.com/sanad-id/sanad/store/desk"
 	"github.com/sanad-id/sanad/trust"
 )
 
@@ -51,9 +53,22 @@ func take(t testing.TB, o *officetest.Office) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
+	people, err := desk.Open(context.Background(), filepath.Join(t.TempDir(), "desk.db"), desk.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer people.Close()
+	if err := people.SaveOffice(context.Background(), staff.Office{ID: "main", Name: "Main"}); err != nil {
+		t.Fatal(err)
+	}
+	_, link := staff.NewInvitation(staff.InviteLink, o.Clock.Now())
+	if err := people.Invite(context.Background(), staff.Operator{ID: staff.NewID("op"), Name: "Amina", Office: "main", Roles: []staff.Role{staff.Clerk}, Made: o.Clock.Now()}, link); err != nil {
+		t.Fatal(err)
+	}
 	var b bytes.Buffer
 	_, err = backup.Take(context.Background(), &b, []backup.Lock{identity().Recipient()}, o.Signer(keys.Backup), backup.Office{
 		DB: o.DB, Settings: []byte("issuer: {}\n"), Keystore: keystore, Program: "test", Now: o.Clock.Now,
+		Chains: []backup.File{{Name: "roots.pem", Content: []byte("certificates\n")}}, Desk: people,
 	})
 	if err != nil {
 		t.Fatal(err)

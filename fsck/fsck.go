@@ -78,6 +78,12 @@ const (
 	JournalBehind Code = "journal_behind"
 	// JournalAhead: the journal holds what the database confirmed and has lost.
 	JournalAhead Code = "journal_ahead"
+	// Desk: what the console keeps is damaged, or cannot be read.
+	Desk Code = "desk"
+	// DeskCredential: work of the console names a credential that the store has not.
+	DeskCredential Code = "desk_credential"
+	// Chain: a certificate cannot be read, or is of no key that is here.
+	Chain Code = "chain"
 )
 
 // Codes returns every code.
@@ -85,7 +91,7 @@ func Codes() []Code {
 	return []Code{
 		Pages, NotInLog, NotInStore, Facts, Signed, State, SlotRange, SlotTwice, SlotCounter, SlotValue, KeyMissing, Programme,
 		Batch, Publication, PublicationLog, Unrevoked, Overrevoked, AuditEntry, AuditHash, Checkpoint, JournalDiffers, JournalBehind,
-		JournalAhead,
+		JournalAhead, Desk, DeskCredential, Chain,
 	}
 }
 

@@ -87,6 +87,32 @@ func (s *Service) Adopt(ctx context.Context, all []Published, actor string) (Ado
 	return a.result, nil
 }
 
+// AdoptBundle takes a published trust bundle as the one from which the next begins, if
+// the store has none: a backup from before the first bundle has no root. Who it is from
+// was checked by the caller.
+func (s *Service) AdoptBundle(ctx context.Context, p Published, content []byte) error {
+	err := s.cfg.Store.Write(ctx, func(tx Tx) error {
+		old, err := tx.Publication(p.Name)
+		if err != nil || len(old.Content) > 0 {
+			return err
+		}
+		for n := old.Number + 1; ; n++ {
+			next := Publication{Name: p.Name, Number: n, IssuedAt: later(old.IssuedAt, p.IssuedAt)}
+			if n >= p.Number {
+				next.Content = content
+			}
+			next.Digest = sha256.Sum256(next.Content)
+			if err := tx.SavePublication(next); err != nil || n >= p.Number {
+				return err
+			}
+		}
+	})
+	if err != nil {
+		return fmt.Errorf("adopt a bundle: %w", err)
+	}
+	return nil
+}
+
 type adoption struct {
 	s      *Service
 	actor  string

@@ -72,8 +72,11 @@ func (s *Service) PublishTrust(ctx context.Context, r TrustRequest) (Publication
 		if err != nil {
 			return nil, nil, "", err
 		}
-		// After a restore the number was raised above what others may hold.
-		c.Version = max(c.Version, d.next.Number)
+		// After a restore the number was raised above what others may hold. A bundle that
+		// follows nothing is the first of its root, whatever numbers another root had.
+		if len(d.last.Content) > 0 {
+			c.Version = max(c.Version, d.next.Number)
+		}
 		if carried, err = s.fillContent(d.tx, r, &c, d.types, d.keys); err != nil {
 			return nil, nil, "", err
 		}
@@ -230,7 +233,8 @@ func (s *Service) types(ctx context.Context) ([]credential.Type, error) {
 func (s *Service) lastContent(r TrustRequest, last, next Publication) (trust.Content, []keys.PublicKey, error) {
 	c := trust.Content{Version: 1, AsOf: next.IssuedAt, Algorithms: keys.Algorithms()}
 	bundleKeys := r.BundleKeys
-	if last.Number > 0 {
+	// After a restore from before the first bundle only its number is known.
+	if len(last.Content) > 0 {
 		b, err := trust.Open(last.Content)
 		if err != nil {
 			return c, nil, fmt.Errorf("the last bundle: %w", err)

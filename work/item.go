@@ -179,11 +179,13 @@ const (
 	ProblemLater = "later"
 	// ProblemRefused: issuance refused for a reason that its code does not tell.
 	ProblemRefused = "refused"
+	// ProblemRestored: a backup was restored, and nobody knows whether it was done.
+	ProblemRestored = "restored"
 )
 
 // ProblemCodes are these codes.
 func ProblemCodes() []string {
-	return []string{ProblemChanged, ProblemRecord, ProblemState, ProblemLate, ProblemPrint, ProblemLater, ProblemRefused}
+	return []string{ProblemChanged, ProblemRecord, ProblemState, ProblemLate, ProblemPrint, ProblemLater, ProblemRefused, ProblemRestored}
 }
 
 // A Deed is what was done to an item; it is what the timeline shows.

@@ -13,18 +13,21 @@ import (
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 
+	"github.com/sanad-id/sanad/audit"
 	"github.com/sanad-id/sanad/backup"
 	"github.com/sanad-id/sanad/internal/cli"
 	"github.com/sanad-id/sanad/internal/durable"
+	"github.com/sanad-id/sanad/issuance"
 	"github.com/sanad-id/sanad/keys"
+	"github.com/sanad-id/sanad/store"
 )
 
 func (p *program) backupCommand() *cobra.Command {
 	var out, recipients, passphraseFile string
 	c := &cobra.Command{
 		Use: "backup --out FILE", Short: "Write everything that this issuer consists of into one encrypted file", Args: cobra.NoArgs,
-		Long: `Writes settings, keystore (encrypted as it is) and the whole database, as they stand at this moment, into one file. The issuer goes on working
-meanwhile. The file is encrypted: for the age recipients in --recipients (made with age-keygen by whoever may restore), or with a passphrase from
+		Long: `Writes settings, keystore (encrypted as it is), the certificates of its keys, the whole database and what the console keeps of people and their
+work, as they stand at this moment, into one file. The issuer goes on working meanwhile. The file is encrypted: for the age recipients in --recipients (made with age-keygen by whoever may restore), or with a passphrase from
 --passphrase-file or asked for on the terminal. It is signed with the issuer's backup key.
 
 The passphrase of the keystore is never in it. Keep that elsewhere, and the journal too: a backup without the journal loses what was done since.`,
@@ -39,10 +42,16 @@ The passphrase of the keystore is never in it. Keep that elsewhere, and the jour
 			if err != nil {
 				return err
 			}
-			defer a.close()
 			m, err := p.writeBackup(cmd, a, out, lock)
+			fenced := a.store.Fenced() != ""
+			a.close()
 			if err != nil {
 				return err
+			}
+			if !fenced { // an issuer that takes no work writes nothing
+				if err := p.noteBackup(cmd, m); err != nil {
+					return cli.Hint(err, "the backup is made; only its entry in the audit log is missing")
+				}
 			}
 			return p.Print(cmd, viewBackup(out, m), func(w io.Writer) { viewBackup(out, m).text(w) })
 		}),
@@ -123,6 +132,19 @@ func (p *program) writeBackup(cmd *cobra.Command, a *app, out string, to []backu
 	if o.Keystore, err = os.ReadFile(a.cfg.Keystore); err != nil {
 		return m, err
 	}
+	if o.Chains, err = chainFiles(string(a.chains())); err != nil {
+		return m, err
+	}
+	there, err := hasPeople(a.cfg)
+	if err != nil {
+		return m, err
+	}
+	if there {
+		if o.Desk, err = openPeople(cmd.Context(), a.cfg); err != nil {
+			return m, err
+		}
+		defer func() { err = errors.Join(err, o.Desk.Close()) }()
+	}
 	temp := out + ".part"
 	_ = os.Remove(temp) // of one that broke off
 	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
@@ -147,6 +169,60 @@ func (p *program) writeBackup(cmd *cobra.Command, a *app, out string, to []backu
 		return m, err
 	}
 	return m, durable.Sync(filepath.Dir(out))
+}
+
+// noteBackup writes into the audit log that a backup was made, so that nobody can take
+// one in secret with this program. On SQLite that takes the store for a moment; a server
+// that has it keeps it, and whoever takes the backup is told.
+func (p *program) noteBackup(cmd *cobra.Command, m backup.Manifest) error {
+	a, err := p.open(cmd, readWrite)
+	if errors.Is(err, store.ErrInUse) {
+		cli.Say(cmd, "note: the audit log does not have this backup: another process is at work on the store")
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer a.close()
+	detail := fmt.Sprintf("as of entry %d, epoch %d, %d parts", m.AuditSize, m.Epoch, len(m.Parts))
+	e := audit.Event{Time: a.now(), Kind: audit.BackupMade, Actor: a.actor, Key: m.Key.ID().String(), Detail: detail}
+	return explainStore(a.store.Write(cmd.Context(), func(tx issuance.Tx) error { return tx.Append([]audit.Event{e}) }))
+}
+
+// chainFiles are the files of the folder of certificates; none if there is no folder.
+func chainFiles(folder string) ([]backup.File, error) {
+	entries, err := os.ReadDir(folder)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var files []backup.File
+	for _, e := range entries {
+		if !e.Type().IsRegular() || filepath.Ext(e.Name()) != ".pem" {
+			continue
+		}
+		b, err := os.ReadFile(filepath.Join(folder, e.Name()))
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, backup.File{Name: e.Name(), Content: b})
+	}
+	return files, nil
+}
+
+// hasPeople reports whether the console keeps anything. A file that is not there yet is
+// not made for the asking.
+func hasPeople(cfg Config) (bool, error) {
+	if store.IsPostgres(cfg.Console.Desk) {
+		return cfg.Console.Enabled, nil
+	}
+	_, err := os.Stat(cfg.Console.Desk)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // A byteBar shows how much was read or written.
@@ -198,6 +274,8 @@ type backupView struct {
 	LogNo       int64     `json:"log_no"`
 	Schema      int64     `json:"schema"`
 	Credentials int64     `json:"credentials"`
+	Chains      bool      `json:"certificates"`
+	People      int64     `json:"people"`
 	AuditSize   int64     `json:"audit_entries"`
 	AuditRoot   string    `json:"audit_root"`
 	Checkpoint  string    `json:"checkpoint,omitempty"`
@@ -211,6 +289,7 @@ func viewBackup(file string, m backup.Manifest) backupView {
 		File: file, Instance: m.Instance, Taken: m.Taken, Epoch: m.Epoch, LogNo: m.LogNo, Schema: m.Schema,
 		Credentials: m.Part(backup.TablePrefix + "credential").Rows, AuditSize: m.AuditSize, AuditRoot: m.AuditRoot,
 		Checkpoint: m.Checkpoint, Key: m.Key.ID().String(),
+		Chains: m.Part(backup.ChainsPart).Size > int64(len("[]")), People: m.Part(backup.DeskPrefix + "operator").Rows,
 	}
 	if info, err := os.Stat(file); err == nil {
 		v.Bytes = info.Size()
@@ -222,6 +301,9 @@ func (v backupView) text(w io.Writer) {
 	id, _, _ := strings.Cut(v.Instance, " ")
 	fmt.Fprintf(w, "%s: %s as of %s, %d bytes\n", v.File, id, v.Taken.Format(time.RFC3339), v.Bytes)
 	fmt.Fprintf(w, "  %d credentials, %d audit entries (root %s), epoch %d, log %d\n", v.Credentials, v.AuditSize, v.AuditRoot, v.Epoch, v.LogNo)
+	if v.People > 0 {
+		fmt.Fprintf(w, "  the console: %d people and their work\n", v.People)
+	}
 	fmt.Fprintf(w, "  signed by backup key %s%s\n", v.Key, v.SignedBy)
 }
 

@@ -21,6 +21,7 @@ import (
 	"github.com/sanad-id/sanad/internal/cli"
 	"github.com/sanad-id/sanad/issuance"
 	"github.com/sanad-id/sanad/keys"
+	"github.com/sanad-id/sanad/staff"
 	"github.com/sanad-id/sanad/store"
 	"github.com/sanad-id/sanad/trust"
 )
@@ -63,7 +64,7 @@ anew under another name, and credentials issued since the backup stay valid with
 	f := c.Flags()
 	f.StringVar(&o.journal, "journal", "", "the journal, or an export of the audit log that is newer than the backup")
 	f.BoolVar(&o.withoutJournal, "without-journal", false, "the journal is lost: go on without what was done since the backup")
-	f.StringArrayVar(&o.published, "published", nil, "a trust bundle or status list token published since the backup, as `FILE` (repeat; without journal)")
+	f.StringArrayVar(&o.published, "published", nil, "a trust bundle or status list token published since the backup, as `FILE` (repeat); with a journal the newest bundle, if the backup is from before the first")
 	f.BoolVar(&o.nothingPublished, "nothing-published", false, "nothing was published since the backup (without journal)")
 	f.StringArrayVar(&o.programmes, "programme", nil, "the `FILE` of a programme that was added since the backup (repeat)")
 	f.BoolVar(&o.acceptIncomplete, "accept-incomplete", false, "go on although some credentials can be written anew in part only")
@@ -84,7 +85,11 @@ type confirmView struct {
 	Batches     []string         `json:"closed_batches,omitempty"`
 	Revoked     int64            `json:"revoked_as_published"`
 	Unknown     int64            `json:"unknown_slots"`
-	Checked     bool             `json:"only_checked"`
+	// Suspended is how many people of the console have to be looked at.
+	Suspended int64 `json:"suspended_people"`
+	Checked   bool  `json:"only_checked"`
+
+	people changedPeople
 }
 
 func (p *program) confirm(cmd *cobra.Command, o confirmOptions) error {
@@ -96,6 +101,7 @@ func (p *program) confirm(cmd *cobra.Command, o confirmOptions) error {
 	v := confirmView{Epoch: a.store.Epoch(), LogNo: a.store.LogNo(), Checked: o.check}
 	var detail string
 	if o.withoutJournal {
+		v.people.all = true
 		detail, err = a.confirmPublished(cmd, o, &v)
 	} else {
 		detail, err = a.confirmJournal(cmd, o, &v)
@@ -104,6 +110,9 @@ func (p *program) confirm(cmd *cobra.Command, o confirmOptions) error {
 		return err
 	}
 	if !o.check {
+		if err := a.confirmPeople(cmd, &v); err != nil {
+			return err
+		}
 		if err := a.finishConfirm(cmd, o, &v, detail); err != nil {
 			return err
 		}
@@ -195,12 +204,20 @@ func (a *app) confirmJournal(cmd *cobra.Command, o confirmOptions, v *confirmVie
 		return "", cli.Hint(fmt.Errorf("%d credentials issued since the backup have entries of an older version, without expiry and forms: %s and others",
 			s.Incomplete, s.Example), "--accept-incomplete writes down what is known of them; they stay revocable")
 	}
+	if err := v.people.read(cmd, j, s.From); err != nil {
+		return "", err
+	}
 	if err := a.confirmKeys(cmd, o, s.Keys, v); err != nil {
 		return "", err
 	}
 	detail := fmt.Sprintf("from a backup of %d entries, journal to %d", s.From, s.To)
 	if o.check {
 		return detail, nil
+	}
+	for _, f := range o.published {
+		if err := a.adoptBundle(cmd, f); err != nil {
+			return "", cli.Hint(fmt.Errorf("%s: %w", f, err), "beside a journal --published takes the newest trust bundle of this issuer")
+		}
 	}
 	bar := replayBar(cmd, s)
 	err = a.service.Replay(cmd.Context(), j, s.From, texts, func(done int64) {
@@ -212,6 +229,23 @@ func (a *app) confirmJournal(cmd *cobra.Command, o confirmOptions, v *confirmVie
 		_ = bar.Finish()
 	}
 	return detail, err
+}
+
+// adoptBundle takes over a bundle that the backup does not have.
+func (a *app) adoptBundle(cmd *cobra.Command, path string) error {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	all, err := a.keys.Keys(cmd.Context())
+	if err != nil {
+		return err
+	}
+	pub, err := a.readPublished(b, all)
+	if err != nil || pub.Name != issuance.TrustName {
+		return err
+	}
+	return a.service.AdoptBundle(cmd.Context(), pub, b)
 }
 
 func replayBar(cmd *cobra.Command, s issuance.Survey) *progressbar.ProgressBar {
@@ -254,6 +288,52 @@ func programmeTexts(files []string, s issuance.Survey) (map[[32]byte][]byte, err
 			"--programme FILE, once for each; the file must be the very same")
 	}
 	return texts, nil
+}
+
+// changedPeople notes whom the journal says something about since the backup: those that
+// were kept out, and those whose passkeys changed. What was agreed by two people is named
+// by its proposal, which may be lost, so then it may be about anybody.
+func (p *changedPeople) read(cmd *cobra.Command, j *audit.Journal, from int64) error {
+	for line, err := range j.Entries(cmd.Context(), from) {
+		if err != nil {
+			return err
+		}
+		_, e, err := audit.ParseEntry(line)
+		if err != nil {
+			return err
+		}
+		if e.Kind != audit.OperatorIntended && e.Kind != audit.OperatorDone {
+			continue
+		}
+		part, _, _ := strings.Cut(e.Reason, ".")
+		switch action := staff.Action(e.Reason); {
+		case action == staff.ChangePerson, action == staff.ChangeOffice:
+			p.all = true
+		case part == "people", part == "account":
+			p.some = append(p.some, e.Detail)
+		}
+	}
+	return nil
+}
+
+type changedPeople struct {
+	some []string
+	all  bool // it is not known who
+}
+
+// confirmPeople keeps those out of the console about whom the backup may be wrong: who
+// was removed since must not come back with it.
+func (a *app) confirmPeople(cmd *cobra.Command, v *confirmView) error {
+	there, err := hasPeople(a.cfg)
+	if err != nil || !there {
+		return err
+	}
+	db, err := openPeople(cmd.Context(), a.cfg)
+	if err != nil {
+		return err
+	}
+	v.Suspended, err = db.SuspendAll(cmd.Context(), v.people.some, v.people.all)
+	return errors.Join(err, db.Close())
 }
 
 // confirmKeys applies to the keystore what happened to keys since the backup.
@@ -467,6 +547,9 @@ func (v confirmView) text(w io.Writer, a *app, o confirmOptions) {
 	}
 	if o.check {
 		return
+	}
+	if v.Suspended > 0 {
+		fmt.Fprintf(w, "%d people of the console are suspended, since what the backup says of them may be out of date\nnext: `issuer staff list`, then `issuer staff resume ID` for who still works here, administrators first\n", v.Suspended)
 	}
 	fmt.Fprintf(w, "open for work in epoch %d\nnext: `issuer fsck --dir %s`, then `issuer trust export`\n", v.Epoch, a.dir)
 }

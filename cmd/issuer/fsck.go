@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -14,6 +15,7 @@ import (
 	"github.com/sanad-id/sanad/audit"
 	"github.com/sanad-id/sanad/fsck"
 	"github.com/sanad-id/sanad/internal/cli"
+	"github.com/sanad-id/sanad/issuance"
 	"github.com/sanad-id/sanad/keys"
 )
 
@@ -76,7 +78,75 @@ func (a *app) fsck(cmd *cobra.Command, journal string) (r fsck.Report, err error
 	defer bar.done()
 	c.Source, c.Progress = snap, bar.rows
 	c.Pages = func(ctx context.Context) (string, error) { return snap.CheckPages(ctx) }
-	return fsck.Check(ctx, c)
+	if r, err = fsck.Check(ctx, c); err != nil {
+		return r, err
+	}
+	a.checkChains(&r, all)
+	return r, a.checkDesk(ctx, &r)
+}
+
+// mostFindings of one kind are named.
+const mostFindings = 100
+
+// checkDesk looks at what the console keeps: whether it can be read, and whether the
+// store knows the credentials that its work names.
+func (a *app) checkDesk(ctx context.Context, r *fsck.Report) error {
+	there, err := hasPeople(a.cfg)
+	if err != nil || !there {
+		return err
+	}
+	found := func(code fsck.Code, subject, detail string) {
+		r.Findings = append(r.Findings, fsck.Finding{Code: code, Subject: subject, Detail: detail})
+	}
+	db, err := openPeople(ctx, a.cfg)
+	if err != nil {
+		found(fsck.Desk, "", err.Error())
+		return nil
+	}
+	defer db.Close() // only read
+	if bad, err := db.Check(ctx); err != nil || bad != "" {
+		found(fsck.Desk, "", cmp.Or(bad, fmt.Sprint(err)))
+		return nil
+	}
+	n := 0
+	return db.Credentials(ctx, func(item, id string) error {
+		_, err := a.store.Credential(ctx, id)
+		if errors.Is(err, issuance.ErrNoCredential) {
+			if n++; n <= mostFindings {
+				found(fsck.DeskCredential, item, "names the credential "+id+", which is not in the store")
+			}
+			return nil
+		}
+		return err
+	})
+}
+
+// checkChains looks at the certificates of keys.
+func (a *app) checkChains(r *fsck.Report, all []keys.Key) {
+	found := func(name, detail string) {
+		r.Findings = append(r.Findings, fsck.Finding{Code: fsck.Chain, Subject: name, Detail: detail})
+	}
+	files, err := chainFiles(string(a.chains()))
+	if err != nil {
+		found(chainsName, err.Error())
+	}
+	if _, err := a.chains().Roots(); err != nil {
+		found("roots.pem", err.Error())
+	}
+	for _, f := range files {
+		id := strings.TrimSuffix(f.Name, ".pem")
+		if id == "roots" {
+			continue
+		}
+		i := slices.IndexFunc(all, func(k keys.Key) bool { return k.ID().String() == id })
+		if i < 0 {
+			found(f.Name, "is of no key of this keystore")
+			continue
+		}
+		if _, _, err := a.chains().Leaf(all[i].Public); err != nil {
+			found(f.Name, err.Error())
+		}
+	}
 }
 
 // logKeys are the keys of the audit log under every name that it had.

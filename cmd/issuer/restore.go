@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 
 	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v3"
@@ -18,6 +19,7 @@ import (
 	"github.com/sanad-id/sanad/internal/durable"
 	"github.com/sanad-id/sanad/keys"
 	"github.com/sanad-id/sanad/store"
+	people "github.com/sanad-id/sanad/store/desk"
 )
 
 // restoreOptions are the flags of restore.
@@ -103,7 +105,10 @@ func (p *program) restore(cmd *cobra.Command, file string, o restoreOptions) (m 
 	}()
 	bar := newByteBar(cmd, "restoring")
 	t := restoreTarget{p: p, cmd: cmd, dir: temp, o: o}
-	m, err = backup.Restore(r, backup.Target{Open: t.open, Load: t.load, Progress: bar.part})
+	m, err = backup.Restore(r, backup.Target{Open: t.open, Chains: t.chains, Desk: t.keepDesk, Load: t.load, Progress: bar.part})
+	if err == nil {
+		err = t.loadDesk()
+	}
 	bar.done()
 	if err != nil {
 		return m, err
@@ -128,6 +133,10 @@ type restoreTarget struct {
 	o    restoreOptions
 	cfg  Config // the settings in it
 	keys *keys.File
+	// desk is what the console kept, in files of spool until all of the backup is proven.
+	desk  []people.Table
+	from  int // version of those tables
+	spool string
 }
 
 // open puts settings and keystore into the directory and opens the keystore.
@@ -149,6 +158,9 @@ func (t *restoreTarget) open(settings, keystore []byte) (string, []keys.Key, err
 		values["store_standby"] = ""
 	}
 	settings, err := movedSettings(settings, values)
+	if err == nil {
+		settings, err = withoutDesk(settings)
+	}
 	if err != nil {
 		return "", nil, fmt.Errorf("%w: settings: %w", backup.ErrNotABackup, err)
 	}
@@ -186,6 +198,113 @@ func (t *restoreTarget) load(instance string, d store.Dump) error {
 	return explainStore(store.Load(t.cmd.Context(), location, o, d))
 }
 
+// chains puts the certificates into their folder.
+func (t *restoreTarget) chains(files []backup.File) error {
+	folder := filepath.Join(t.dir, chainsName)
+	if err := os.Mkdir(folder, 0o755); err != nil {
+		return err
+	}
+	for _, f := range files {
+		if err := durable.Create(filepath.Join(folder, f.Name), f.Content, 0o644); err != nil {
+			return err
+		}
+	}
+	return durable.Sync(folder)
+}
+
+// keepDesk keeps the tables of the console until it is known whose they are.
+func (t *restoreTarget) keepDesk(d people.Dump) (err error) {
+	t.from = d.Schema
+	if t.spool, err = os.MkdirTemp(t.dir, "desk-"); err != nil {
+		return err
+	}
+	for {
+		table, rows, err := d.Next()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		f, err := os.OpenFile(t.rows(len(t.desk)), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		if err != nil {
+			return err
+		}
+		_, err = io.Copy(f, rows)
+		if err = errors.Join(err, f.Close()); err != nil {
+			return err
+		}
+		t.desk = append(t.desk, table)
+	}
+}
+
+func (t *restoreTarget) rows(i int) string { return filepath.Join(t.spool, strconv.Itoa(i)) }
+
+// loadDesk fills the console's database, beside the store.
+func (t *restoreTarget) loadDesk() (err error) {
+	if t.spool == "" {
+		return nil
+	}
+	location, o := t.cfg.Console.Desk, people.Options{}
+	if store.IsPostgres(location) {
+		if o.ServiceRole, err = store.PostgresRole(t.cfg.Store); err != nil {
+			return err
+		}
+		location = cmp.Or(t.cfg.StoreOwner, location)
+		if o.Password, err = readSecret(cmp.Or(t.cfg.StoreOwnerPasswordFile, t.cfg.StorePasswordFile)); err != nil {
+			return err
+		}
+	}
+	var open *os.File
+	defer func() { _ = open.Close() }() // only read; closing none is an error that says nothing
+	i := -1
+	err = people.Load(t.cmd.Context(), location, o, people.Dump{Schema: t.from, Next: func() (people.Table, io.Reader, error) {
+		_ = open.Close() // only read
+		if i++; i == len(t.desk) {
+			return people.Table{}, nil, io.EOF
+		}
+		var err error
+		open, err = os.Open(t.rows(i))
+		return t.desk[i], open, err
+	}}, t.p.Now())
+	if errors.Is(err, people.ErrExists) {
+		return cli.Hint(err, "the schema sanad_desk is in use already; restore into another database")
+	}
+	return errors.Join(err, os.RemoveAll(t.spool))
+}
+
+// withoutDesk takes the place of the console's database out of the settings: it is beside
+// the store again.
+func withoutDesk(text []byte) ([]byte, error) {
+	var doc yaml.Node
+	if err := yaml.Unmarshal(text, &doc); err != nil {
+		return nil, err
+	}
+	m := doc.Content[0] // movedSettings has looked
+	for i := 0; i+1 < len(m.Content); i += 2 {
+		if m.Content[i].Value != "console" || m.Content[i+1].Kind != yaml.MappingNode {
+			continue
+		}
+		for c, k := m.Content[i+1], 0; k+1 < len(c.Content); k += 2 {
+			if c.Content[k].Value == "desk" {
+				c.Content = append(c.Content[:k], c.Content[k+2:]...)
+				return writeYAML(&doc)
+			}
+		}
+	}
+	return text, nil
+}
+
+func writeYAML(doc *yaml.Node) ([]byte, error) {
+	var out bytes.Buffer
+	enc := yaml.NewEncoder(&out)
+	enc.SetIndent(2)
+	if err := errors.Join(enc.Encode(doc), enc.Close()); err != nil {
+		return nil, err
+	}
+	return out.Bytes(), nil
+}
+
 // movedSettings changes top-level keys of a settings file and leaves everything
 // else, comments too. An empty value takes the key out.
 func movedSettings(text []byte, values map[string]string) ([]byte, error) {
@@ -216,11 +335,5 @@ func movedSettings(text []byte, values map[string]string) ([]byte, error) {
 			m.Content = append(m.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: key}, &yaml.Node{Kind: yaml.ScalarNode, Value: v})
 		}
 	}
-	var out bytes.Buffer
-	enc := yaml.NewEncoder(&out)
-	enc.SetIndent(2)
-	if err := errors.Join(enc.Encode(&doc), enc.Close()); err != nil {
-		return nil, err
-	}
-	return out.Bytes(), nil
+	return writeYAML(&doc)
 }

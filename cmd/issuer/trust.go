@@ -64,7 +64,7 @@ func (a *app) firstTrust(cmd *cobra.Command, n, threshold int, now time.Time) (s
 	if err != nil {
 		return "", err
 	}
-	if last.Number > 0 {
+	if len(last.Content) > 0 {
 		return "", cli.Hint(errors.New("this issuer publishes trust bundles already"), "`issuer trust root` renews the root")
 	}
 	bundleKey, err := a.bundleKeys(cmd, now)
