@@ -142,6 +142,7 @@ type Counts struct {
 type Job struct {
 	// ID is random; Office and Programme say whose and what.
 	ID        string `json:"id"`
+	Kind      Kind   `json:"kind,omitempty"`
 	Office    string `json:"office"`
 	Programme string `json:"programme"`
 	// Source names a source of the settings; empty if a file was uploaded. Name is how
@@ -154,6 +155,10 @@ type Job struct {
 	// Kinds are the kinds of files to make. Supersede replaces what records hold.
 	Kinds     []issuance.FileKind `json:"kinds"`
 	Supersede bool                `json:"supersede"`
+
+	// Revoke says what a job of kind [Revoking] revokes, and Due when it begins.
+	Revoke *Revocation `json:"revoke,omitempty"`
+	Due    time.Time   `json:"due,omitzero"`
 
 	// Alone says that one process works on it: its source cannot be cut into parts.
 	Alone bool `json:"alone"`
@@ -221,10 +226,12 @@ func New(o Order, now time.Time) (Job, error) {
 		return Job{}, errors.New("batchwork: Order.Kinds is not set")
 	}
 	return Job{
-		ID: rand.Text(), Office: o.Office, Programme: o.Programme, Requester: o.Requester, Source: o.Source, Name: cleanName(o.Name),
+		ID: newID(), Office: o.Office, Programme: o.Programme, Requester: o.Requester, Source: o.Source, Name: cleanName(o.Name),
 		Kinds: o.Kinds, Supersede: o.Supersede, Alone: o.Alone, State: Checking, Made: now, Changed: now,
 	}, nil
 }
+
+func newID() string { return rand.Text() }
 
 // ValidID reports whether id could be that of a job.
 func ValidID(id string) bool {
@@ -270,6 +277,9 @@ func (j Job) Do(d Deed, operator string, now time.Time) (Job, error) {
 			return j, ErrOwn
 		}
 		j.Approver, j.ApprovedAt, j.Approved = operator, now, j.Terms().Hash()
+		if j.Kind == Revoking {
+			j.Due = now.Add(Undo)
+		}
 	case Decline, Recheck:
 		j.Proposal, j.ProposedAt = "", time.Time{}
 	}
@@ -301,11 +311,13 @@ type Terms struct {
 	Kinds       []issuance.FileKind `json:"kinds"`
 	Supersede   bool                `json:"supersede"`
 	Dry         Counts              `json:"dry"`
+	Kind        Kind                `json:"kind,omitempty"`
+	Revoke      *Revocation         `json:"revoke,omitempty"`
 }
 
 // Terms are those of the job as it stands.
 func (j Job) Terms() Terms {
-	return Terms{j.ID, j.Office, j.Programme, j.Version, j.Source, j.Digest, j.Fingerprint, j.Kinds, j.Supersede, j.Dry}
+	return Terms{j.ID, j.Office, j.Programme, j.Version, j.Source, j.Digest, j.Fingerprint, j.Kinds, j.Supersede, j.Dry, j.Kind, j.Revoke}
 }
 
 // Bytes is the text that an approval is bound to.
@@ -339,6 +351,8 @@ func (j Job) Share() float64 {
 	switch {
 	case j.State == Finished:
 		return 1
+	case j.Kind == Revoking && j.Dry.Good > 0 && j.State != Checking:
+		return min(1, float64(j.Done.Records)/float64(j.Dry.Good))
 	case j.Dry.Records > 0 && (j.Batch != "" || j.State == Running):
 		return min(1, float64(j.Done.Records)/float64(j.Dry.Records))
 	}
@@ -347,7 +361,11 @@ func (j Job) Share() float64 {
 
 // Remaining is how long the rest will take, 0 if unknown.
 func (j Job) Remaining() time.Duration {
-	if left := j.Dry.Records - j.Done.Records; j.Rate > 0 && left > 0 {
+	left := j.Dry.Records - j.Done.Records
+	if j.Kind == Revoking {
+		left = j.Dry.Good - j.Done.Records
+	}
+	if j.Rate > 0 && left > 0 {
 		return time.Duration(float64(left) / j.Rate * float64(time.Second)).Round(time.Second)
 	}
 	return 0

@@ -59,6 +59,7 @@ func (m *memory) Jobs(_ context.Context, q batchwork.Query) ([]batchwork.Job, er
 		switch {
 		case q.Office != "" && j.Office != q.Office,
 			len(q.States) > 0 && !slices.Contains(q.States, j.State),
+			len(q.Kinds) > 0 && !slices.Contains(q.Kinds, j.Kind),
 			q.Printing && !j.Print.Pending(),
 			q.Files && !j.Erased.IsZero(),
 			!q.Before.IsZero() && !j.Made.Before(q.Before),

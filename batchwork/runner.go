@@ -81,6 +81,11 @@ type Config struct {
 	// is empty. What it returns is closed if it can be. A [*SourceError] says what is
 	// wrong with it.
 	Open func(ctx context.Context, j Job, path string, p *programme.Programme) (Table, error)
+	// Revoker gives the open issuer to do, as Issuer does; optional, nothing is revoked if
+	// nil. Registry opens the registry of a job's programme, to see whose records are;
+	// needed where an office does not see all.
+	Revoker  func(ctx context.Context, do func(Revoker) error) error
+	Registry func(ctx context.Context, j Job) (registry.Source, func(), error)
 	// Share says which records of the source the job's office works on; optional, all if
 	// nil or if its Sees is nil.
 	Share func(ctx context.Context, j Job) (Share, error)
@@ -239,6 +244,9 @@ func (r *Runner) round(ctx context.Context, wg *sync.WaitGroup) error {
 	}
 	for i := len(jobs) - 1; i >= 0; i-- { // the oldest first
 		j := jobs[i]
+		if j.Waits(r.now()) {
+			continue
+		}
 		work := j.stage()
 		if !r.take(work, j.ID) {
 			continue
@@ -457,6 +465,9 @@ func (r *Runner) maxRecords(j Job) int64 {
 
 // check makes the dry run of a job.
 func (r *Runner) check(ctx context.Context, j Job) error {
+	if j.Kind == Revoking {
+		return r.list(ctx, j)
+	}
 	var dry issuance.DryRun
 	err := r.cfg.Issuer(ctx, func(s Issuer) (err error) {
 		dry, err = r.try(ctx, s, j)
@@ -575,6 +586,9 @@ func (r *Runner) trouble(ctx context.Context, id string, why Why) error {
 
 // run issues, or takes part in issuing.
 func (r *Runner) run(ctx context.Context, j Job) error {
+	if j.Kind == Revoking {
+		return r.revoke(ctx, j)
+	}
 	if !j.sound() {
 		return r.settle(ctx, j.ID, Fail, func(j *Job) { j.Why = Moved })
 	}

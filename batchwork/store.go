@@ -11,6 +11,8 @@ type Query struct {
 	States []State
 	// Files selects jobs whose files are not erased yet.
 	Files bool
+	// Kinds selects jobs of these kinds.
+	Kinds []Kind
 	// Printing selects jobs whose print is to be made.
 	Printing bool
 	// Before selects jobs made before this moment, Since those made from this one on.

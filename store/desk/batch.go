@@ -18,8 +18,8 @@ func (db *DB) AddJob(ctx context.Context, j batchwork.Job) error {
 		return err
 	}
 	return db.write(ctx, func(t tx) error {
-		n, err := t.exec(`INSERT INTO batch_job (id, office, state, made, erased, revision, document) VALUES ($1, $2, $3, $4, 0, $5, $6)
-			ON CONFLICT (id) DO NOTHING`, j.ID, j.Office, string(j.State), milli(j.Made), j.Revision, string(document))
+		n, err := t.exec(`INSERT INTO batch_job (id, office, state, made, erased, revision, document, kind) VALUES ($1, $2, $3, $4, 0, $5, $6, $7)
+			ON CONFLICT (id) DO NOTHING`, j.ID, j.Office, string(j.State), milli(j.Made), j.Revision, string(document), string(j.Kind))
 		if err == nil && n == 0 {
 			err = ErrExists
 		}
@@ -63,6 +63,12 @@ func (db *DB) Jobs(ctx context.Context, q batchwork.Query) (all []batchwork.Job,
 		query += ` AND state IN (` + marks(len(args)+1, len(q.States)) + `)`
 		for _, s := range q.States {
 			args = append(args, string(s))
+		}
+	}
+	if len(q.Kinds) > 0 {
+		query += ` AND kind IN (` + marks(len(args)+1, len(q.Kinds)) + `)`
+		for _, k := range q.Kinds {
+			args = append(args, string(k))
 		}
 	}
 	if q.Printing {
