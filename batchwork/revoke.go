@@ -53,8 +53,8 @@ const (
 	Ambiguous = "ambiguous" // a document number that several have
 	NotIssued = "not_issued"
 	Already   = "already_revoked"
-	Twice     = "twice" // it stands in the list before
-	NoID      = "no_id" // neither an id nor a document number
+	Twice     = "twice"     // it stands in the list before
+	NoID      = "no_number" // neither an id nor a document number
 )
 
 // A Revoker is what a runner needs to revoke.

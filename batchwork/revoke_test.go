@@ -112,7 +112,7 @@ func TestRevokeMany(t *testing.T) {
 		faults = append(faults, fmt.Sprint(l.Row, " ", l.Code, " ", l.Skipped))
 		return nil
 	}))
-	if want := []string{"3 twice true", "5 no_id false", "6 not_found false", "7 already_revoked true", "8 no_id false"}; !slices.Equal(faults, want) {
+	if want := []string{"3 twice true", "5 no_number false", "6 not_found false", "7 already_revoked true", "8 no_number false"}; !slices.Equal(faults, want) {
 		t.Errorf("faults %q, want %q", faults, want)
 	}
 	var affected []string

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"maps"
 	"os"
@@ -26,6 +27,7 @@ import (
 	"github.com/sanad-id/sanad/store"
 	people "github.com/sanad-id/sanad/store/desk"
 	"github.com/sanad-id/sanad/web/console"
+	"github.com/sanad-id/sanad/work"
 )
 
 // managers is the issuer as the pages of managers see it: batches, programmes, sources,
@@ -47,7 +49,7 @@ func (m *managers) open(log *slog.Logger) (console.Manage, error) {
 	}
 	runner, err := batchwork.NewRunner(batchwork.Config{
 		Store: m.people, Folder: folder, Worker: rand.Text(), Node: node(), Issuer: m.issuer, Open: m.table, Share: m.share, Draw: draw, Sync: syncFolder, Print: m.paper.batch,
-		Shared: store.IsPostgres(cfg.Store), Keep: time.Duration(cfg.Console.KeepBatches), Chunk: chunk, Log: log, Now: m.p.Now,
+		Revoker: m.revoker, Registry: m.registry, Shared: store.IsPostgres(cfg.Store), Keep: time.Duration(cfg.Console.KeepBatches), Chunk: chunk, Log: log, Now: m.p.Now,
 	})
 	if err != nil {
 		return console.Manage{}, err
@@ -68,6 +70,39 @@ func node() string {
 // issuer gives the open issuer to a batch.
 func (m *managers) issuer(_ context.Context, do func(batchwork.Issuer) error) error {
 	return m.d.with(readWrite, func(a *app) error { return do(a.service) })
+}
+
+// A revoker is the open issuer as a revocation of many needs it.
+type revoker struct {
+	*issuance.Service
+	store *store.DB
+}
+
+// Find implements [batchwork.Revoker].
+func (r revoker) Find(ctx context.Context, q issuance.Query) iter.Seq2[issuance.Credential, error] {
+	return r.store.Find(ctx, q)
+}
+
+// revoker gives the open issuer to a revocation.
+func (m *managers) revoker(_ context.Context, do func(batchwork.Revoker) error) error {
+	return m.d.with(readWrite, func(a *app) error { return do(revoker{a.service, a.store}) })
+}
+
+// registry opens the registry of a job's programme.
+func (m *managers) registry(ctx context.Context, j batchwork.Job) (registry.Source, func(), error) {
+	name := m.d.cfg.Serve.Sources[j.Programme]
+	if name == "" && len(m.d.cfg.Sources) != 1 {
+		return nil, nil, work.ErrNoSource
+	}
+	all, err := m.d.Programmes(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	i := slices.IndexFunc(all, func(p *programme.Programme) bool { return p.ID == j.Programme })
+	if i < 0 {
+		return nil, nil, issuance.ErrNoProgramme
+	}
+	return m.d.source(ctx, name, all[i])
 }
 
 // table opens the source of a batch: an upload, or a source of the settings.
@@ -159,14 +194,22 @@ func (m *managers) Outlook(ctx context.Context, most int) (o issuance.Outlook, e
 	return o, err
 }
 
-// Publish implements [console.Trust]. What it writes carries the account of the server;
-// the operator's own entries stand around it.
-func (m *managers) Publish(ctx context.Context, _ string) error {
+// as is the same open issuer with somebody else who acts. It is not to be closed.
+func (a *app) as(actor string) *app {
+	return &app{cfg: a.cfg, dir: a.dir, keys: a.keys, store: a.store, journal: a.journal, service: a.service, actor: actor, now: a.now}
+}
+
+// Publish implements [console.Trust]. What it writes into the audit log carries the
+// operator.
+func (m *managers) Publish(ctx context.Context, actor string) error {
+	with := func(what access, do func(*app) error) error {
+		return m.d.with(what, func(a *app) error { return do(a.as(actor)) })
+	}
 	if out := m.d.cfg.Serve.Published; out != "" {
-		_, err := (&publisher{program: m.p, cmd: m.cmd, out: out, with: m.d.with}).round(ctx)
+		_, err := (&publisher{program: m.p, cmd: m.cmd, out: out, with: with}).round(ctx)
 		return err
 	}
-	return m.d.with(readWrite, func(a *app) error {
+	return with(readWrite, func(a *app) error {
 		lifetime := time.Duration(a.cfg.Trust.StatusListLifetime)
 		_, err := a.service.PublishStatus(ctx, issuance.StatusRequest{
 			Lifetime: lifetime, TTL: lifetime / 7, KeepFor: min(keepFor, lifetime/4), Actor: a.actor,

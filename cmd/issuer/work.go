@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -251,6 +253,9 @@ const (
 	workEvery    = 2 * time.Second
 	sweepEvery   = time.Minute
 	refreshEvery = 2 * time.Minute
+	// officesEvery is how often it is looked whether the offices are others. That reads
+	// the console's database only.
+	officesEvery = time.Second
 )
 
 // runWork does what is due until ctx ends. Any number of servers do so.
@@ -276,6 +281,7 @@ func runWork(ctx context.Context, w *work.Desk, log *slog.Logger) {
 // far a new index is.
 func refreshIndexes(ctx context.Context, w *work.Desk, o *workOffice, log *slog.Logger) {
 	for ctx.Err() == nil {
+		known := o.officesMark(ctx) // before they are read
 		all, err := o.Programmes(ctx)
 		if err != nil && ctx.Err() == nil {
 			log.WarnContext(ctx, "the search is not brought up to date", "err", err)
@@ -293,6 +299,31 @@ func refreshIndexes(ctx context.Context, w *work.Desk, o *workOffice, log *slog.
 				log.WarnContext(ctx, "the search is not brought up to date", "programme", p.ID, "err", err)
 			}
 		}
-		sleep(ctx, refreshEvery)
+		awaitOffices(ctx, o.officesMark, known, officesEvery, refreshEvery)
+	}
+}
+
+// officesMark is another one when an office sees other records than before; "" if nobody
+// knows.
+func (o *workOffice) officesMark(ctx context.Context) string {
+	all, err := o.people.Offices(ctx)
+	if err != nil {
+		return ""
+	}
+	hash := sha256.New()
+	for _, office := range all {
+		fmt.Fprintf(hash, "%q %q %q %q\n", office.ID, office.Programmes, office.Column, office.Values)
+	}
+	return hex.EncodeToString(hash.Sum(nil))
+}
+
+// awaitOffices waits for so long, but looks every tick whether the offices are still the
+// known ones: whoever makes one, in this process or another, finds its records at once.
+func awaitOffices(ctx context.Context, mark func(context.Context) string, known string, tick, most time.Duration) {
+	for end := time.Now().Add(most); ctx.Err() == nil && time.Now().Before(end); {
+		sleep(ctx, tick)
+		if now := mark(ctx); now != "" && now != known {
+			return
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/sanad-id/sanad/batchwork"
@@ -64,6 +65,25 @@ func (c *Console) batchRoutes() []route {
 	return all
 }
 
+// homes are where the pages of a kind of jobs are, below [Base].
+var homes = map[batchwork.Kind]string{batchwork.Issuing: "/batches/", batchwork.Revoking: "/revocations/"}
+
+// kindAt is the kind of jobs that an address is about.
+func kindAt(r *request) batchwork.Kind {
+	if strings.HasPrefix(r.URL.Path, Base+homes[batchwork.Revoking]) {
+		return batchwork.Revoking
+	}
+	return batchwork.Issuing
+}
+
+// A jobRule names the actions on a kind of jobs.
+type jobRule struct{ Propose, Approve, Run staff.Action }
+
+var jobRules = map[batchwork.Kind]jobRule{
+	batchwork.Issuing:  {staff.ProposeBatch, staff.ApproveBatch, staff.RunBatch},
+	batchwork.Revoking: {staff.ProposeRevokes, staff.ApproveRevokes, staff.RevokeMany},
+}
+
 // job is the one in the address, if it is of the operator's office.
 func (c *Console) job(r *request) (batchwork.Job, error) {
 	id := r.PathValue("id")
@@ -71,15 +91,15 @@ func (c *Console) job(r *request) (batchwork.Job, error) {
 		return batchwork.Job{}, errNotFound
 	}
 	j, err := c.cfg.Manage.Batches.Store().Job(r.Context(), id)
-	if errors.Is(err, batchwork.ErrNoJob) || err == nil && j.Office != r.Office.ID {
+	if errors.Is(err, batchwork.ErrNoJob) || err == nil && (j.Office != r.Office.ID || j.Kind != kindAt(r)) {
 		return batchwork.Job{}, errNotFound
 	}
 	return j, away("batches", err)
 }
 
 // stateOf is the state of the table of rights. What was issued before somebody gave up
-// is done, and is handed out.
-func stateOf(j batchwork.Job) staff.State {
+// is done, and is handed out. A revocation waits, and is then carried out as approved.
+func (c *Console) stateOf(j batchwork.Job) staff.State {
 	switch j.State {
 	case batchwork.Cancelled:
 		if j.Batch != "" {
@@ -90,6 +110,12 @@ func stateOf(j batchwork.Job) staff.State {
 	case batchwork.Proposed:
 		return staff.Proposed
 	case batchwork.Running, batchwork.Paused, batchwork.Failed:
+		switch {
+		case j.Waits(c.now()):
+			return staff.Waiting
+		case j.Kind == batchwork.Revoking:
+			return staff.Approved
+		}
 		return staff.Running
 	case batchwork.Finished:
 		return staff.Done
@@ -133,7 +159,7 @@ func (c *Console) labels(r *request) (map[string]string, []*programme.Programme,
 
 // batches lists those of the office.
 func (c *Console) batches(w http.ResponseWriter, r *request) error {
-	jobs, err := c.cfg.Manage.Batches.Store().Jobs(r.Context(), batchwork.Query{Office: r.Office.ID, Limit: 100})
+	jobs, err := c.cfg.Manage.Batches.Store().Jobs(r.Context(), batchwork.Query{Office: r.Office.ID, Kinds: []batchwork.Kind{batchwork.Issuing}, Limit: 100})
 	if err != nil {
 		return away("batches", err)
 	}
@@ -202,7 +228,7 @@ func (c *Console) batchView(r *request, j batchwork.Job) (batchView, error) {
 		return v, err
 	}
 	v.RequesterName, v.ApproverName = c.personName(r, j.Requester), c.personName(r, j.Approver)
-	if j.Erased.IsZero() && j.Dry.Faulty+j.Dry.Skipped > 0 && r.May(staff.DownloadBatch, stateOf(j)) {
+	if j.Erased.IsZero() && j.Dry.Faulty+j.Dry.Skipped > 0 && r.May(staff.DownloadBatch, c.stateOf(j)) {
 		if v.Faults, v.More, err = c.firstFaults(r, j); err != nil {
 			return v, err
 		}
@@ -214,14 +240,15 @@ func (c *Console) batchView(r *request, j batchwork.Job) (batchView, error) {
 		v.Digest = hex.EncodeToString(v.Proposal.Digest[:])
 		v.Late = err != nil || v.Proposal.State == staff.Closed || !c.now().Before(v.Proposal.Expires)
 	}
-	state := stateOf(j)
-	v.May["propose"] = j.Can(batchwork.Propose) && j.Dry.Good > 0 && r.May(staff.ProposeBatch, state)
-	v.May["recheck"] = j.Can(batchwork.Recheck) && j.State == batchwork.Checked && r.May(staff.ProposeBatch, state)
-	v.May["decline"] = j.Can(batchwork.Decline) && (v.Own || r.May(staff.ApproveBatch, state))
-	v.May["approve"] = j.Can(batchwork.Approve) && !v.Own && !v.Late && r.May(staff.ApproveBatch, state)
-	v.May["pause"] = j.Can(batchwork.Pause) && r.May(staff.RunBatch, state)
-	v.May["resume"] = j.Can(batchwork.Resume) && r.May(staff.RunBatch, state)
-	v.May["cancel"] = j.Can(batchwork.Cancel) && r.May(staff.RunBatch, state)
+	state, rule := c.stateOf(j), jobRules[j.Kind]
+	v.May["propose"] = j.Can(batchwork.Propose) && j.Dry.Good > 0 && r.May(rule.Propose, state)
+	v.May["recheck"] = j.Can(batchwork.Recheck) && j.State == batchwork.Checked && r.May(rule.Propose, state)
+	v.May["decline"] = j.Can(batchwork.Decline) && (v.Own || r.May(rule.Approve, state))
+	v.May["approve"] = j.Can(batchwork.Approve) && !v.Own && !v.Late && r.May(rule.Approve, state)
+	v.May["pause"] = j.Can(batchwork.Pause) && r.May(rule.Run, state)
+	v.May["resume"] = j.Can(batchwork.Resume) && r.May(rule.Run, state)
+	v.May["cancel"] = j.Can(batchwork.Cancel) && r.May(rule.Run, state)
+	v.May["revoke"] = c.cfg.Manage.Batches.Revokes() && j.State.Over() && j.Batch != "" && j.Done.Good > 0 && r.May(staff.ProposeRevokes, staff.None)
 	v.May["download"] = j.Erased.IsZero() && r.May(staff.DownloadBatch, state)
 	return v, nil
 }

@@ -80,3 +80,48 @@ func TestBatchInBrowser(t *testing.T) {
 		t.Errorf("the manifest: %d, %d lines", res.StatusCode, strings.Count(string(b), "\n"))
 	}
 }
+
+// TestRevocationInBrowser has two people revoke by list, the second with scripts off.
+func TestRevocationInBrowser(t *testing.T) {
+	clerk := chrometest.New(t)
+	set, tell := newFront(t)
+	s := newShop(t, set)
+	tell(s.bed)
+	s.start()
+	s.registerOf(farmers(5, "N1"))
+	person, head := s.person("north", staff.Clerk), s.person("north", staff.Head)
+	s.issue(s.browserOf(person), s.browserOf(head), farmers(5, "N1"))
+	s.signInAt(clerk, person)
+	s.judge(clerk, "revocation form", "/revocations/new", http.StatusOK)
+	list := filepath.Join(t.TempDir(), "lost.csv")
+	if err := os.WriteFile(list, []byte(strings.Join(append(s.ids()[:3], "NOSUCH"), "\n")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	clerk.Upload("#f-file", list)
+	clerk.Focus("#f-reason") // the first of them
+	clerk.Press(chrometest.Space)
+	clerk.Focus("main form button")
+	clerk.PressAndFollow(chrometest.Enter)
+	path := strings.TrimPrefix(clerk.URL().Path, "/console")
+	s.await(filepath.Base(path), batchwork.Checked)
+	clerk.Open(s.front + path)
+	clerk.Focus(fmt.Sprintf(`form[action="/console%s/propose"] button`, path))
+	clerk.PressAndFollow(chrometest.Enter)
+
+	second := chrometest.New(t)
+	s.signInAt(second, head)
+	second.Scripts(false)
+	second.Open(s.front + path)
+	second.Focus(fmt.Sprintf(`form[action="/console%s/approve"] button`, path))
+	second.PressAndFollow(chrometest.Enter)
+	second.Scripts(true)
+	s.judge(second, "revocation that waits", path, http.StatusOK)
+	second.Open(s.front + path)
+	second.Focus(fmt.Sprintf(`form[action="/console%s/now"] button`, path))
+	second.PressAndFollow(chrometest.Enter)
+	s.await(filepath.Base(path), batchwork.Finished)
+	s.judge(clerk, "revocations", "/revocations", http.StatusOK)
+	if j := s.job(filepath.Base(path)); j.Done.Good != 3 || j.Dry.Faulty != 1 {
+		t.Errorf("%+v are revoked, want 3", j.Done)
+	}
+}

@@ -30,13 +30,13 @@ func (c *Console) batchDeed(d batchwork.Deed) func(http.ResponseWriter, *request
 		if err != nil {
 			return err
 		}
-		if err := r.must(stateOf(j)); err != nil {
+		if err := r.must(c.stateOf(j)); err != nil {
 			return err
 		}
 		if err := c.move(r, j, r.route.Action, d, r.Operator.ID); err != nil {
 			return err
 		}
-		return c.seeOther(w, r, "/batches/"+j.ID, "manage.batch.done."+string(d))
+		return c.seeOther(w, r, homes[j.Kind]+j.ID, doneKey(j, d))
 	}
 }
 
@@ -46,14 +46,14 @@ func (c *Console) proposeBatch(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	if err := r.must(stateOf(j)); err != nil {
+	if err := r.must(c.stateOf(j)); err != nil {
 		return err
 	}
-	p, err := staff.Propose(staff.RunBatch, j.ID, j.Terms().Bytes(), r.Operator, c.now())
+	p, err := staff.Propose(jobRules[j.Kind].Run, j.ID, j.Terms().Bytes(), r.Operator, c.now())
 	if err != nil {
 		return err
 	}
-	err = c.act(r, deed{staff.ProposeBatch, j.ID, p.Digest}, func(ctx context.Context) error {
+	err = c.act(r, deed{jobRules[j.Kind].Propose, j.ID, p.Digest}, func(ctx context.Context) error {
 		if err := c.cfg.Desk.SaveProposal(ctx, p); err != nil {
 			return away("proposals", err)
 		}
@@ -70,7 +70,7 @@ func (c *Console) proposeBatch(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	return c.seeOther(w, r, "/batches/"+j.ID, "manage.batch.done.propose")
+	return c.seeOther(w, r, homes[j.Kind]+j.ID, doneKey(j, batchwork.Propose))
 }
 
 // declineBatch takes a proposal back, or says no to it.
@@ -79,10 +79,10 @@ func (c *Console) declineBatch(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	if j.Requester != r.Operator.ID && !r.May(staff.ApproveBatch, stateOf(j)) {
+	if j.Requester != r.Operator.ID && !r.May(jobRules[j.Kind].Approve, c.stateOf(j)) {
 		return staff.ErrMayNot
 	}
-	err = c.act(r, deed{Action: staff.ProposeBatch, Subject: j.ID}, func(ctx context.Context) error {
+	err = c.act(r, deed{Action: jobRules[j.Kind].Propose, Subject: j.ID}, func(ctx context.Context) error {
 		err := c.cfg.Desk.CloseProposal(ctx, j.Proposal, r.Operator, c.now())
 		if err != nil && !errors.Is(err, staff.ErrProposalOver) && !errors.Is(err, staff.ErrNoProposal) {
 			return err
@@ -95,7 +95,7 @@ func (c *Console) declineBatch(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	return c.seeOther(w, r, "/batches/"+j.ID, "manage.batch.done.decline")
+	return c.seeOther(w, r, homes[j.Kind]+j.ID, doneKey(j, batchwork.Decline))
 }
 
 // approveBatch is the agreement of the second person, upon which the batch runs.
@@ -104,7 +104,7 @@ func (c *Console) approveBatch(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	if err := r.must(stateOf(j)); err != nil {
+	if err := r.must(c.stateOf(j)); err != nil {
 		return err
 	}
 	f, err := r.readForm()
@@ -115,12 +115,12 @@ func (c *Console) approveBatch(w http.ResponseWriter, r *request) error {
 	if b, err := hex.DecodeString(f.Get("digest")); err != nil || copy(shown[:], b) != len(shown) {
 		return staff.ErrChangedPayload
 	}
-	err = c.act(r, deed{staff.ApproveBatch, j.ID, shown}, func(ctx context.Context) error { return c.agree(ctx, r, j, shown) })
+	err = c.act(r, deed{jobRules[j.Kind].Approve, j.ID, shown}, func(ctx context.Context) error { return c.agree(ctx, r, j, shown) })
 	if err != nil {
 		return err
 	}
 	c.cfg.Manage.Batches.Kick()
-	return c.seeOther(w, r, "/batches/"+j.ID, "manage.batch.done.approve")
+	return c.seeOther(w, r, homes[j.Kind]+j.ID, doneKey(j, batchwork.Approve))
 }
 
 // agree approves the proposal and starts the batch, which happens once: a job leaves
@@ -130,7 +130,7 @@ func (c *Console) agree(ctx context.Context, r *request, j batchwork.Job, shown 
 	p, err := c.cfg.Desk.Approve(ctx, j.Proposal, shown, r.Operator, c.now())
 	if errors.Is(err, staff.ErrProposalOver) {
 		if p, err = c.cfg.Desk.Proposal(ctx, j.Proposal); err == nil {
-			err = p.CheckUse(r.Operator, staff.RunBatch, shown, c.now())
+			err = p.CheckUse(r.Operator, jobRules[j.Kind].Run, shown, c.now())
 		}
 	}
 	if err != nil {
@@ -145,7 +145,7 @@ func (c *Console) agree(ctx context.Context, r *request, j batchwork.Job, shown 
 	if err != nil {
 		return err
 	}
-	_, err = c.cfg.Desk.UseProposal(ctx, p.ID, staff.RunBatch, shown, r.Operator, c.now())
+	_, err = c.cfg.Desk.UseProposal(ctx, p.ID, jobRules[j.Kind].Run, shown, r.Operator, c.now())
 	if err != nil { // it runs; the approval expires by itself
 		c.cfg.Log.WarnContext(ctx, "an approval is not marked as used", "job", j.ID, "err", err)
 	}

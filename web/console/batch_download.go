@@ -21,7 +21,7 @@ func (c *Console) downloadBatch(w http.ResponseWriter, r *request, name string, 
 	if err != nil {
 		return err
 	}
-	if err := r.must(stateOf(j)); err != nil {
+	if err := r.must(c.stateOf(j)); err != nil {
 		return err
 	}
 	if !j.Erased.IsZero() {

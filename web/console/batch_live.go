@@ -32,6 +32,10 @@ func live(l i18n.Language, j batchwork.Job) liveBatch {
 	switch {
 	case j.Print.Pending():
 		v.Text = l.Text("manage.batch.live.printing", map[string]string{"n": n(j.Print.Done), "all": n(j.Done.Good)})
+	case j.Kind == batchwork.Revoking && j.State == batchwork.Checking:
+		v.Text = l.Text("manage.revoke.live.listing", nil)
+	case j.Kind == batchwork.Revoking && (j.State == batchwork.Running || j.State == batchwork.Paused || j.State == batchwork.Failed || j.State == batchwork.Cancelled):
+		v.Text = l.Text("manage.revoke.live.running", map[string]string{"n": n(j.Done.Good), "all": n(j.Dry.Good)})
 	case j.State == batchwork.Checking:
 		v.Text = l.Text("manage.batch.live.checking", map[string]string{"n": n(j.Done.Records), "bad": n(j.Done.Faulty + j.Done.Skipped)})
 	case j.State == batchwork.Running || j.State == batchwork.Paused || j.State == batchwork.Failed || j.State == batchwork.Cancelled && j.Batch != "":

@@ -26,7 +26,7 @@ type batchPrint struct {
 
 // batchPrint is what can be done about the print of a job, nil if nothing ever can.
 func (c *Console) batchPrint(r *request, j batchwork.Job, working bool) (*batchPrint, error) {
-	if !c.cfg.Manage.Batches.Prints() || !r.May(staff.DownloadBatch, stateOf(j)) || !j.CanPrint() && !j.Print.Pending() {
+	if !c.cfg.Manage.Batches.Prints() || !r.May(staff.DownloadBatch, c.stateOf(j)) || !j.CanPrint() && !j.Print.Pending() {
 		return nil, nil
 	}
 	v := &batchPrint{May: j.CanPrint() && !working, Size: bytesText(r.Lang, max(j.Print.Bytes, 1<<20)), Layout: j.Print.Layout}
@@ -58,7 +58,7 @@ func (c *Console) printBatch(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	if err := r.must(stateOf(j)); err != nil {
+	if err := r.must(c.stateOf(j)); err != nil {
 		return err
 	}
 	f, err := r.readForm()

@@ -8,6 +8,7 @@ import (
 	"encoding/csv"
 	"fmt"
 	"io"
+	"iter"
 	"log/slog"
 	"mime/multipart"
 	"net/http"
@@ -27,6 +28,7 @@ import (
 	"github.com/sanad-id/sanad/registry"
 	"github.com/sanad-id/sanad/registry/csvfile"
 	"github.com/sanad-id/sanad/staff"
+	"github.com/sanad-id/sanad/store"
 	"github.com/sanad-id/sanad/web/console"
 )
 
@@ -36,6 +38,18 @@ type shop struct {
 	office *officetest.Office
 	runner *batchwork.Runner
 	path   string
+	// register is the registry of the programme.
+	register string
+}
+
+// shopRevoker is the issuer as revocations need it.
+type shopRevoker struct {
+	*issuance.Service
+	db *store.DB
+}
+
+func (r shopRevoker) Find(ctx context.Context, q issuance.Query) iter.Seq2[issuance.Credential, error] {
+	return r.db.Find(ctx, q)
 }
 
 // newShop makes one. Nothing is done in the background before start.
@@ -62,6 +76,13 @@ func newShopFor(t *testing.T, records int64, change ...func(*console.Config)) *s
 			Share: func(ctx context.Context, j batchwork.Job) (batchwork.Share, error) {
 				o, err := c.Desk.Office(ctx, j.Office)
 				return batchwork.Share{Name: o.ID, Sees: func(r registry.Record) bool { return o.Sees(j.Programme, r.Value) }}, err
+			},
+			Revoker: func(_ context.Context, do func(batchwork.Revoker) error) error {
+				return do(shopRevoker{s.office.Service, s.office.DB})
+			},
+			Registry: func(ctx context.Context, j batchwork.Job) (registry.Source, func(), error) {
+				src, err := csvfile.Open(s.register, csvfile.Options{IDColumn: "id"})
+				return src, func() {}, err
 			},
 			Open: func(_ context.Context, _ batchwork.Job, path string, p *programme.Programme) (batchwork.Table, error) {
 				src, err := csvfile.Open(path, csvfile.Options{IDColumn: p.Records.IDColumn})
@@ -113,6 +134,12 @@ func (s *shop) print(ctx context.Context, o batchwork.PrintOrder, to io.Writer) 
 // upload sends a file as the form of a browser does.
 func (w *browser) upload(text string, pairs ...string) answer {
 	w.b.t.Helper()
+	return w.uploadTo("/batches", text, pairs...)
+}
+
+// uploadTo sends a form with a file, which is not chosen if it is empty.
+func (w *browser) uploadTo(path, text string, pairs ...string) answer {
+	w.b.t.Helper()
 	var b bytes.Buffer
 	m := multipart.NewWriter(&b)
 	for i := 0; i+1 < len(pairs); i += 2 {
@@ -124,7 +151,7 @@ func (w *browser) upload(text string, pairs ...string) answer {
 	}
 	_, _ = io.WriteString(f, text)
 	_ = m.Close()
-	return w.do(http.MethodPost, "/batches", m.FormDataContentType(), b.Bytes())
+	return w.do(http.MethodPost, path, m.FormDataContentType(), b.Bytes())
 }
 
 // farmers is a file of n records of the district, of which some lack a name.

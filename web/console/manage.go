@@ -84,7 +84,7 @@ var errBusy = errors.New("console: somebody else was faster")
 
 // manageRoutes are the pages of managers.
 func (c *Console) manageRoutes() []route {
-	all := c.batchRoutes()
+	all := append(c.batchRoutes(), c.revocationRoutes()...)
 	all = append(all, c.overviewRoutes()...)
 	all = append(all, c.programmeRoutes()...)
 	all = append(all, c.sourceRoutes()...)
