@@ -73,6 +73,7 @@ const (
 	Propose Deed = "propose" // ask a second person
 	Decline Deed = "decline" // the second person says no, or the first takes it back
 	Approve Deed = "approve" // the second person says yes
+	Alone   Deed = "alone"   // one person decides, where that is enough
 	Pause   Deed = "pause"
 	Resume  Deed = "resume"
 	Cancel  Deed = "cancel"
@@ -82,13 +83,13 @@ const (
 
 // Deeds is every deed.
 func Deeds() []Deed {
-	return []Deed{Find, Reject, Recheck, Propose, Decline, Approve, Pause, Resume, Cancel, Fail, Finish}
+	return []Deed{Find, Reject, Recheck, Propose, Decline, Approve, Alone, Pause, Resume, Cancel, Fail, Finish}
 }
 
 // next is the table of what may follow what. What is not in it cannot be done.
 var next = map[State]map[Deed]State{
 	Checking: {Find: Checked, Reject: Unusable, Cancel: Cancelled},
-	Checked:  {Recheck: Checking, Propose: Proposed, Cancel: Cancelled},
+	Checked:  {Recheck: Checking, Propose: Proposed, Alone: Running, Cancel: Cancelled},
 	Proposed: {Decline: Checked, Approve: Running, Recheck: Checking, Cancel: Cancelled},
 	Running:  {Pause: Paused, Cancel: Cancelled, Fail: Failed, Finish: Finished},
 	Paused:   {Resume: Running, Cancel: Cancelled, Finish: Finished},
@@ -272,6 +273,14 @@ func (j Job) Do(d Deed, operator string, now time.Time) (Job, error) {
 			return j, fmt.Errorf("%w: there is nothing to issue", ErrState)
 		}
 		j.Requester, j.ProposedAt = operator, now
+	case Alone:
+		if j.Kind != Issuing || operator == "" {
+			return j, fmt.Errorf("%w: one person does not decide this", ErrState)
+		}
+		if j.Dry.Good == 0 {
+			return j, fmt.Errorf("%w: there is nothing to issue", ErrState)
+		}
+		j.Requester, j.ApprovedAt, j.Approved = operator, now, j.Terms().Hash()
 	case Approve:
 		if operator == "" || operator == j.Requester {
 			return j, ErrOwn

@@ -29,11 +29,12 @@ func job(t *testing.T) batchwork.Job {
 }
 
 // TestWhatMayFollowWhat holds every state and deed to the table of issue 5: nothing
-// leaves a state that is over, and only an approval starts a batch.
+// leaves a state that is over, and only an approval starts a batch, or one person where the
+// programme says that one is enough.
 func TestWhatMayFollowWhat(t *testing.T) {
 	allowed := map[string]batchwork.State{
 		"checking find": batchwork.Checked, "checking reject": batchwork.Unusable, "checking cancel": batchwork.Cancelled,
-		"checked recheck": batchwork.Checking, "checked propose": batchwork.Proposed, "checked cancel": batchwork.Cancelled,
+		"checked recheck": batchwork.Checking, "checked propose": batchwork.Proposed, "checked alone": batchwork.Running, "checked cancel": batchwork.Cancelled,
 		"proposed decline": batchwork.Checked, "proposed approve": batchwork.Running, "proposed recheck": batchwork.Checking,
 		"proposed cancel": batchwork.Cancelled,
 		"running pause":   batchwork.Paused, "running cancel": batchwork.Cancelled, "running fail": batchwork.Failed, "running finish": batchwork.Finished,
@@ -108,6 +109,20 @@ func TestTermsAreEverything(t *testing.T) {
 				}
 			}
 			continue
+		case reflect.Pointer: // what is revoked
+			last := was
+			for _, r := range []batchwork.Revocation{
+				{}, {Reason: issuance.Lost}, {Batch: "b"}, {List: true}, {From: at}, {To: at}, {From: at, To: at},
+			} {
+				changed.Revoke = &r
+				if changed.Hash() == was || changed.Hash() == last {
+					t.Errorf("the terms do not hold %+v", r)
+				}
+				last = changed.Hash()
+			}
+			if n := f.Type().Elem().NumField(); n != 5 {
+				t.Errorf("a Revocation has %d fields, and 5 are tried", n)
+			}
 		default:
 			t.Fatalf("a field of kind %s", f.Kind())
 		}

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"net/http"
@@ -44,6 +45,7 @@ func (c *Console) batchRoutes() []route {
 		post("batch_propose", "/batches/{id}/propose", staff.ProposeBatch, c.proposeBatch),
 		post("batch_decline", "/batches/{id}/decline", staff.ProposeBatch, c.declineBatch),
 		post("batch_approve", "/batches/{id}/approve", staff.ApproveBatch, c.approveBatch),
+		post("batch_alone", "/batches/{id}/issue", staff.RunBatch, c.issueBatch),
 		post("batch_pause", "/batches/{id}/pause", staff.RunBatch, c.batchDeed(batchwork.Pause)),
 		post("batch_resume", "/batches/{id}/resume", staff.RunBatch, c.batchDeed(batchwork.Resume)),
 		post("batch_print", "/batches/{id}/print", staff.DownloadBatch, c.printBatch),
@@ -215,7 +217,7 @@ func (c *Console) batch(w http.ResponseWriter, r *request) error {
 }
 
 func (c *Console) batchView(r *request, j batchwork.Job) (batchView, error) {
-	labels, _, err := c.labels(r)
+	labels, all, err := c.labels(r)
 	if err != nil {
 		return batchView{}, err
 	}
@@ -242,6 +244,11 @@ func (c *Console) batchView(r *request, j batchwork.Job) (batchView, error) {
 	}
 	state, rule := c.stateOf(j), jobRules[j.Kind]
 	v.May["propose"] = j.Can(batchwork.Propose) && j.Dry.Good > 0 && r.May(rule.Propose, state)
+	if v.May["propose"] && j.Kind == batchwork.Issuing && !c.needsTwo(all, j) && r.May(staff.RunBatch, state) {
+		v.May["propose"], v.May["issue"] = false, true
+		digest := sha256.Sum256(j.Terms().Bytes())
+		v.Digest = hex.EncodeToString(digest[:])
+	}
 	v.May["recheck"] = j.Can(batchwork.Recheck) && j.State == batchwork.Checked && r.May(rule.Propose, state)
 	v.May["decline"] = j.Can(batchwork.Decline) && (v.Own || r.May(rule.Approve, state))
 	v.May["approve"] = j.Can(batchwork.Approve) && !v.Own && !v.Late && r.May(rule.Approve, state)
@@ -251,6 +258,21 @@ func (c *Console) batchView(r *request, j batchwork.Job) (batchView, error) {
 	v.May["revoke"] = c.cfg.Manage.Batches.Revokes() && j.State.Over() && j.Batch != "" && j.Done.Good > 0 && r.May(staff.ProposeRevokes, staff.None)
 	v.May["download"] = j.Erased.IsZero() && r.May(staff.DownloadBatch, state)
 	return v, nil
+}
+
+// needsTwo reports whether two persons are needed for a batch: the programme says so in
+// its newest version, or the settings do. A programme that is gone needs two.
+func (c *Console) needsTwo(all []*programme.Programme, j batchwork.Job) bool {
+	for _, p := range all {
+		switch {
+		case p.ID != j.Programme:
+		case c.cfg.Work != nil:
+			return c.cfg.Work.NeedsTwo(p)
+		default:
+			return p.Approval != programme.ApprovalOne
+		}
+	}
+	return true
 }
 
 // personName is what an operator is called, or "" if nobody knows.

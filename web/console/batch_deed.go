@@ -73,6 +73,43 @@ func (c *Console) proposeBatch(w http.ResponseWriter, r *request) error {
 	return c.seeOther(w, r, homes[j.Kind]+j.ID, doneKey(j, batchwork.Propose))
 }
 
+// issueBatch starts a batch by the decision of one person, where that is enough. It is
+// bound to what was shown, as an agreement is.
+func (c *Console) issueBatch(w http.ResponseWriter, r *request) error {
+	j, err := c.job(r)
+	if err != nil {
+		return err
+	}
+	if err := r.must(c.stateOf(j)); err != nil {
+		return err
+	}
+	_, all, err := c.labels(r)
+	if err != nil {
+		return err
+	}
+	if c.needsTwo(all, j) {
+		return staff.ErrNotApproved
+	}
+	shown, err := shownDigest(r)
+	if err != nil {
+		return err
+	}
+	err = c.act(r, deed{staff.RunBatch, j.ID, shown}, func(ctx context.Context) error {
+		_, err := batchwork.Change(ctx, c.cfg.Manage.Batches.Store(), j.ID, func(now batchwork.Job) (batchwork.Job, error) {
+			if sha256.Sum256(now.Terms().Bytes()) != shown {
+				return now, batchwork.ErrTerms
+			}
+			return now.Do(batchwork.Alone, r.Operator.ID, c.now())
+		})
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	c.cfg.Manage.Batches.Kick()
+	return c.seeOther(w, r, "/batches/"+j.ID, doneKey(j, batchwork.Approve))
+}
+
 // declineBatch takes a proposal back, or says no to it.
 func (c *Console) declineBatch(w http.ResponseWriter, r *request) error {
 	j, err := c.job(r)

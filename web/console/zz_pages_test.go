@@ -9,7 +9,6 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/sanad-id/sanad/batchwork"
 	"github.com/sanad-id/sanad/internal/chrometest"
 	"github.com/sanad-id/sanad/web/console"
 	"github.com/sanad-id/sanad/work"
@@ -30,9 +29,7 @@ func TestZEveryPageWasJudged(t *testing.T) {
 	chrometest.New(t) // skips where there is no browser
 	// These lead to files, to what scripts read, and to what has no page of its own.
 	files := regexp.MustCompile(`/static/|\.(json|csv|zip|pdf)$|/events$|^/console/\{[a-z]+\.\.\.\}$`)
-	b := newBed(t, func(c *console.Config) {
-		c.Work, c.Manage.Batches = &work.Desk{}, &batchwork.Runner{}
-	})
+	b := newManaged(t, func(c *console.Config) { c.Work = &work.Desk{} }).s.bed // every part of the console
 	hole := regexp.MustCompile(`\\\{[a-z]+(\\\.\\\.\\\.)?\\\}`)
 	for _, row := range b.Table() {
 		if row.Method != http.MethodGet || files.MatchString(row.Pattern) {
