@@ -402,13 +402,16 @@ func manyColumns(n int) string {
 func TestSweepErases(t *testing.T) {
 	b := newBed(t, newMemory())
 	r := b.runner("one", func(c *batchwork.Config) { c.Now, c.Keep = b.office.Clock.Now, 24*time.Hour })
-	finished := b.approved(3)
+	clock := func(c *batchwork.Config) { c.Now = b.office.Clock.Now }
 	running := b.upload(table(3, nil))
 	waiting := b.upload(table(3, nil))
-	stop := b.start(b.runner("two", func(c *batchwork.Config) { c.Now = b.office.Clock.Now }))
-	b.awaitState(finished.ID, batchwork.Finished)
-	b.awaitState(waiting.ID, batchwork.Checked)
+	stop := b.start(b.runner("checks", clock))
+	b.awaitState(waiting.ID, batchwork.Checked) // before anything is issued for the same records
 	b.awaitState(running.ID, batchwork.Checked)
+	stop()
+	finished := b.approved(3)
+	stop = b.start(b.runner("two", clock))
+	b.awaitState(finished.ID, batchwork.Finished)
 	stop()
 	b.do(running.ID, batchwork.Propose, "op-1")
 	b.do(running.ID, batchwork.Approve, "op-2")
