@@ -294,6 +294,7 @@ func (s *Service) deliverOne(ctx context.Context, h hook) (arrived bool, err err
 		return true, err
 	}
 	status, err := s.Poster.Post(ctx, to, "application/jwt", []byte(token))
+	ctx = context.WithoutCancel(ctx) // what came of it is noted also when the server is to end
 	if err == nil && status >= 200 && status < 300 {
 		s.hooks.Add("delivered")
 		_, err = s.update(ctx, leased, nil)
