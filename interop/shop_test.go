@@ -27,7 +27,6 @@ import (
 type street struct {
 	*testing.T
 	dir, shop, verifier string
-	env                 []string
 }
 
 // freePorts are ports that nobody uses now.
