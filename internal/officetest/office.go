@@ -230,11 +230,17 @@ func Person(n int) registry.Record {
 // Issue issues for a record.
 func (o *Office) Issue(programme string, n int) issuance.Credential {
 	o.Helper()
+	return o.IssueForms(programme, n).Credential
+}
+
+// IssueForms is Issue with what was signed.
+func (o *Office) IssueForms(programme string, n int) issuance.Issued {
+	o.Helper()
 	i, err := o.Service.Issue(context.Background(), issuance.Request{
 		Programme: programme, Record: Person(n), Actor: "tester", Supersede: programme == "farmer-card", Idempotency: programme + strconv.Itoa(n) + rand.Text(),
 	})
 	o.must(err)
-	return i.Credential
+	return i
 }
 
 // Deliver delivers so many copies of the farmer card's wallet form for a record, to

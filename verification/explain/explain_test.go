@@ -158,3 +158,29 @@ func TestLive(t *testing.T) {
 		}
 	}
 }
+
+// TestP14Age: wherever a verdict stands on a list, the page says of which day that is and
+// how old it was, in every language and for every age (promise P14).
+func TestP14Age(t *testing.T) {
+	asOf := time.Date(2026, 11, 12, 6, 0, 0, 0, time.UTC)
+	for _, l := range i18n.Languages() {
+		for _, verdict := range verification.Verdicts() {
+			for _, age := range []time.Duration{0, time.Minute, time.Hour, 25 * time.Hour, 48 * time.Hour, 3 * 24 * time.Hour, 40 * 24 * time.Hour, 400 * 24 * time.Hour} {
+				r := verification.Report{
+					Verdict: verdict, Checks: []verification.Check{{ID: verification.CheckSignature, Result: verification.Pass}},
+					Basis: verification.Basis{BundleVersion: 3, KeysAsOf: asOf, StatusAsOf: asOf}, StatusAge: age,
+				}
+				notes := strings.Join(Report(r, Options{Language: l}).Notes, "|")
+				if !strings.Contains(notes, l.Date(asOf)) || l.Age(age) == "" || !strings.Contains(notes, l.Age(age)) || strings.ContainsAny(notes, "{}") {
+					t.Errorf("%s, %s, %v: %q names neither %q nor %q", l.Tag(), verdict, age, notes, l.Date(asOf), l.Age(age))
+				}
+				// Without a list it says that nothing is known of revocations, and how old the keys are.
+				r.Basis.StatusAsOf = time.Time{}
+				notes = strings.Join(Report(r, Options{Language: l}).Notes, "|")
+				if !strings.Contains(notes, l.Text("status_never", nil)) || !strings.Contains(notes, l.Date(asOf)) {
+					t.Errorf("%s, %s, without a list: %q", l.Tag(), verdict, notes)
+				}
+			}
+		}
+	}
+}
