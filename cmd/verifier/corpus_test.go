@@ -160,7 +160,7 @@ func oddClaims(r *mathrand.Rand, now time.Time, holder keys.PublicKey) map[int64
 		if odd() {
 			claims[key] = now.Add(pickSpan(r)).Unix()
 		}
-		if odd() && odd() {
+		if r.IntN(196) == 0 {
 			claims[key] = pick[any](r, float64(now.Unix())+0.5, int64(-1), int64(1)<<53, "tomorrow", nil, true)
 		}
 	}

@@ -118,6 +118,8 @@ func TestVerifyRefuses(t *testing.T) {
 		{"CBOR-03 issuer twice", func(f *fixture) { f.raw(t, []byte{0xa2, 1, 0x61, 'a', 1, 0x61, 'b'}) }, credential.Malformed},
 		{"CBOR-03 attribute twice", func(f *fixture) { f.raw(t, []byte{0xa1, 0x18, 169, 0xa2, 4, 0x61, 'a', 4, 0x61, 'b'}) }, credential.Malformed},
 		{"CBOR-03 unknown claim twice inside", func(f *fixture) { f.raw(t, []byte{0xa1, 0x18, 99, 0xa2, 4, 0x61, 'a', 4, 0x61, 'b'}) }, credential.Malformed},
+		{"CBOR-05 claims in tag 24", func(f *fixture) { f.raw(t, []byte{0xd8, 24, 0x45, 0xa1, 1, 0x61, 'a', 0xa0}) }, credential.Malformed},
+		{"CBOR-05 a claim in tag 24", func(f *fixture) { f.raw(t, []byte{0xa1, 1, 0xd8, 24, 0x42, 0x61, 'a'}) }, credential.Malformed},
 		{"CBOR-04 indefinite claims", func(f *fixture) { f.raw(t, []byte{0xbf, 1, 0x61, 'a', 0xff}) }, credential.Malformed},
 		{"name that is not UTF-8", func(f *fixture) { f.claims[169] = map[any]any{4: "a\xff"} }, credential.Malformed},
 		{"issuer is a number", func(f *fixture) { f.claims[1] = 7 }, credential.Malformed},
