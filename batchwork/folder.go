@@ -57,6 +57,45 @@ func OpenFolder(path string) (*Folder, error) {
 	return &Folder{path}, nil
 }
 
+// identityName is the file that tells one folder from another.
+const identityName = "folder-id"
+
+// Identity is the folder's own id, made when it is asked for the first time: processes
+// that see the same id work in the same folder.
+func (f *Folder) Identity() (string, error) {
+	path := filepath.Join(f.path, identityName)
+	for range 2 {
+		b, err := os.ReadFile(path)
+		if err == nil {
+			if id := strings.TrimSpace(string(b)); ValidID(id) {
+				return id, nil
+			}
+			return "", fmt.Errorf("batchwork: %s holds no id", identityName)
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return "", err
+		}
+		// Whoever is faster has made it whole.
+		temporary := filepath.Join(f.path, incoming, newID())
+		if err := durable.Create(temporary, []byte(newID()+"\n"), 0o600); err != nil {
+			return "", err
+		}
+		err = os.Link(temporary, path)
+		if err = errors.Join(ignore(err, fs.ErrExist), os.Remove(temporary), durable.Sync(f.path)); err != nil {
+			return "", err
+		}
+	}
+	return "", fmt.Errorf("batchwork: %s cannot be made", identityName)
+}
+
+// ignore is the error, unless it is that one.
+func ignore(err, that error) error {
+	if errors.Is(err, that) {
+		return nil
+	}
+	return err
+}
+
 // of is a path in the folder of a job.
 func (f *Folder) of(job string, name ...string) string {
 	if !ValidID(job) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -232,5 +233,44 @@ func TestPrintRefuses(t *testing.T) {
 		if after, err := j.AskPrint("", "op-1", now); !errors.Is(err, batchwork.ErrState) || after.Print != j.Print {
 			t.Errorf("%s: %v, %+v", name, err, after.Print)
 		}
+	}
+}
+
+// TestFolderIdentity: whoever opens a folder sees one id, however many do so at once, and
+// another folder has another.
+func TestFolderIdentity(t *testing.T) {
+	open := func(path string) *batchwork.Folder {
+		f, err := batchwork.OpenFolder(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f
+	}
+	path := t.TempDir()
+	ids := make(chan string, 8)
+	for range cap(ids) {
+		f := open(path)
+		go func() {
+			id, err := f.Identity()
+			if err != nil {
+				t.Error(err)
+			}
+			ids <- id
+		}()
+	}
+	first := <-ids
+	for range cap(ids) - 1 {
+		if id := <-ids; id != first || !batchwork.ValidID(id) {
+			t.Errorf("ids %q and %q", id, first)
+		}
+	}
+	if id, err := open(t.TempDir()).Identity(); err != nil || id == first {
+		t.Errorf("another folder: %q, %v", id, err)
+	}
+	if err := os.WriteFile(filepath.Join(path, "folder-id"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if id, err := open(path).Identity(); err == nil {
+		t.Errorf("an empty file: %q", id)
 	}
 }

@@ -43,6 +43,8 @@ type program struct {
 	cli.Program
 	dir    string // the issuer's directory
 	config string // path of the settings file; empty for dir/issuer.yaml
+	// newBatches takes the present folder of batches as that of all servers.
+	newBatches bool
 }
 
 // commands is the whole tree. Each action is a function in a file of its name.

@@ -18,6 +18,7 @@ import (
 
 	"github.com/sanad-id/sanad/batchwork"
 	"github.com/sanad-id/sanad/figures"
+	"github.com/sanad-id/sanad/internal/cli"
 	"github.com/sanad-id/sanad/issuance"
 	"github.com/sanad-id/sanad/keys"
 	"github.com/sanad-id/sanad/programme"
@@ -47,6 +48,9 @@ func (m *managers) open(log *slog.Logger) (console.Manage, error) {
 	if err != nil {
 		return console.Manage{}, err
 	}
+	if err := m.sameFolder(folder); err != nil {
+		return console.Manage{}, err
+	}
 	runner, err := batchwork.NewRunner(batchwork.Config{
 		Store: m.people, Folder: folder, Worker: rand.Text(), Node: node(), Issuer: m.issuer, Open: m.table, Share: m.share, Draw: draw, Sync: syncFolder, Print: m.paper.batch,
 		Revoker: m.revoker, Registry: m.registry, Shared: store.IsPostgres(cfg.Store), Keep: time.Duration(cfg.Console.KeepBatches), Chunk: chunk, Log: log, Now: m.p.Now,
@@ -55,6 +59,35 @@ func (m *managers) open(log *slog.Logger) (console.Manage, error) {
 		return console.Manage{}, err
 	}
 	return console.Manage{Batches: runner, Programmes: m, Sources: m, Trust: m, Keys: m, Figures: m}, nil
+}
+
+// errOtherFolder: files of batches would be missing where they are looked for.
+var errOtherFolder = errors.New("console.batches is not the folder that the other servers work in, or not the one of before")
+
+// sameFolder refuses to begin where several servers share a database and not the folder
+// of batches: each would miss what the others make.
+func (m *managers) sameFolder(folder *batchwork.Folder) error {
+	if !store.IsPostgres(m.d.cfg.Console.Desk) {
+		return nil
+	}
+	ctx := m.cmd.Context()
+	id, err := folder.Identity()
+	if err != nil {
+		return err
+	}
+	known, err := m.people.BatchFolder(ctx, id, m.p.newBatches)
+	if err != nil || known == id {
+		return err
+	}
+	with, err := m.people.Jobs(ctx, batchwork.Query{Files: true, Limit: 1})
+	if err != nil {
+		return err
+	}
+	if len(with) > 0 {
+		return cli.Hint(errOtherFolder, "mount the same folder on every server; if it is lost for good, `issuer serve --new-batches-folder` takes the present one")
+	}
+	_, err = m.people.BatchFolder(ctx, id, true) // there is nothing to be missed
+	return err
 }
 
 // node names this machine among those that share batches.

@@ -61,6 +61,7 @@ With --dev-http it serves without TLS, on an address of this machine only; issue
 		}),
 	}
 	c.Flags().BoolVar(&devHTTP, "dev-http", false, "serve without TLS, on this machine only (for development)")
+	c.Flags().BoolVar(&p.newBatches, "new-batches-folder", false, "the folder console.batches was lost: all servers work in the present one from now on")
 	c.Flags().StringVar(&listen, "listen", "", "the `ADDRESS` to serve on, in place of that of the settings")
 	return c
 }

@@ -130,6 +130,23 @@ func (db *DB) SaveJob(ctx context.Context, j batchwork.Job) (batchwork.Job, erro
 	return next, nil
 }
 
+// BatchFolder returns the id of the folder of batches that all servers work in. If there
+// is none yet, or change says so, it is this one from now on.
+func (db *DB) BatchFolder(ctx context.Context, id string, change bool) (known string, err error) {
+	err = db.write(ctx, func(t tx) error {
+		update := `DO NOTHING`
+		if change {
+			update = `DO UPDATE SET id = excluded.id`
+		}
+		if _, err := t.exec(`INSERT INTO batch_folder (one, id) VALUES (1, $1) ON CONFLICT (one) `+update, id); err != nil {
+			return err
+		}
+		_, err := t.one(`SELECT id FROM batch_folder WHERE one = 1`, nil, &known)
+		return err
+	})
+	return known, err
+}
+
 // bit is 1 for true.
 func bit(b bool) int64 {
 	if b {

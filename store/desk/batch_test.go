@@ -179,3 +179,20 @@ func TestLeases(t *testing.T) {
 		}
 	})
 }
+
+// TestBatchFolder: the first folder is that of all, until somebody says otherwise.
+func TestBatchFolder(t *testing.T) {
+	engines(t, func(t *testing.T, location string) {
+		db, other := open(t, location), open(t, location)
+		for _, tt := range []struct {
+			db     *desk.DB
+			id     string
+			change bool
+			want   string
+		}{{db, "A", false, "A"}, {other, "B", false, "A"}, {db, "A", false, "A"}, {other, "B", true, "B"}, {db, "A", false, "B"}} {
+			if got, err := tt.db.BatchFolder(t.Context(), tt.id, tt.change); err != nil || got != tt.want {
+				t.Errorf("BatchFolder %s %t: %q, %v, want %q", tt.id, tt.change, got, err, tt.want)
+			}
+		}
+	})
+}
