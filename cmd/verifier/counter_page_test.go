@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/json"
 	"io"
@@ -182,7 +183,7 @@ func TestCounterPage(t *testing.T) {
 	// The tally, kept over a new start, sent with the key of the server.
 	b.key = "upload-1"
 	p.Open(b.server.URL + "/")
-	p.Wait("#start:not(:disabled)")
+	p.Wait("body[data-updated=yes]")
 	p.Click("[aria-controls=tally]")
 	p.WaitText("Entitlements counted: 1")
 	p.Click("#send")
@@ -237,10 +238,15 @@ func (b *branch) listPage(t *testing.T, p *chrometest.Page) {
 	next := must[*trust.Bundle](t)(trust.Open(b.older)).Next(time.Now().UTC().Add(-time.Minute).Truncate(time.Second))
 	next.Verifiers[0].Keys = append(next.Verifiers[0].Keys, must[keys.PublicKey](t)(keys.ParseJWK([]byte(key))))
 	b.content = next
-	p.Click("#knowledge")
-	p.Upload("#bundle", b.write(t, "listed.trust", b.publish(t, next)))
+	// By a code, as a page gets it that is never online.
+	delta := b.write(t, "listed.delta", must[[]byte](t)(trust.MakeDelta(b.older, b.publish(t, next))))
+	picture := filepath.Join(b.files, "delta.png")
+	var stdout, stderr bytes.Buffer
+	if status := newProgram(time.Now).run(t.Context(), []string{"trust", "code", delta, "--out", picture}, strings.NewReader(""), &stdout, &stderr); status != 0 {
+		t.Fatal(stderr.String())
+	}
+	p.Upload("#file", picture)
 	p.WaitText("The lists are up to date now.")
-	p.Click("#close")
 }
 
 // sent looks at what reached the server: numbers, and nothing of a person.

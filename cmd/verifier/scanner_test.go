@@ -16,6 +16,7 @@ import (
 	"github.com/sanad-id/sanad/credential/cwt"
 	"github.com/sanad-id/sanad/credential/status"
 	"github.com/sanad-id/sanad/internal/chrometest"
+	"github.com/sanad-id/sanad/internal/docpdf"
 	"github.com/sanad-id/sanad/internal/i18n"
 	"github.com/sanad-id/sanad/keys"
 	"github.com/sanad-id/sanad/qr"
@@ -64,6 +65,22 @@ func newCounter(t *testing.T) *counter {
 	k.server = httptest.NewServer(http.FileServer(http.Dir(k.dir)))
 	t.Cleanup(k.server.Close)
 	return k
+}
+
+// printed is the good certificate as the desk prints it.
+func (k *counter) printed(t *testing.T) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	label := func(en string) map[string]string { return map[string]string{"en": en} }
+	_, err := must[*docpdf.Printer](t)(docpdf.New(docpdf.Config{})).Render(&b, docpdf.Certificate{
+		Layout: docpdf.Layouts()[0], Languages: []i18n.Language{i18n.For("en")}, Type: label("Farmer card"), Issuer: label("Ministry"), Number: "7K3M9QX2TDHV",
+		Issued: time.Now(), Claims: []docpdf.Claim{{Name: "name", Labels: label("Name"), Kind: "text", Value: "Rahima Begum"}},
+		Codes: []docpdf.Code{{Form: "qr", Text: k.good, Level: "M"}}, Help: "https://registry.example.org/check",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
 }
 
 func (k *counter) write(t *testing.T, name string, b []byte) string {
@@ -133,6 +150,14 @@ func TestScanner(t *testing.T) {
 	p.Click("#check")
 	p.Wait("#verdict[data-verdict=undetermined]")
 	p.Click("#next")
+
+	// A printed certificate as a PDF, and one that shows no code.
+	p.Upload("#file", k.write(t, "good.pdf", k.printed(t)))
+	p.Wait("#verdict[data-verdict=valid]")
+	p.WaitText("Rahima Begum")
+	p.Click("#next")
+	p.Upload("#file", k.write(t, "empty.pdf", []byte("%PDF-1.7\n1 0 obj\n<< /Length 9 >>\nstream\n0 0 m S Q\nendstream\nendobj\n%%EOF\n")))
+	p.WaitText("No code of ours can be read from this PDF.")
 
 	// Newer lists by file turn the one that was revoked, and older ones are refused.
 	p.Click("#knowledge")

@@ -25,7 +25,7 @@ The first one that is imported settles whom this verifier trusts, which is why i
 published one. Later ones must come from the same authority and be newer.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	c.AddCommand(p.trustImportCommand(), p.trustUpdateCommand(), p.trustShowCommand())
+	c.AddCommand(p.trustImportCommand(), p.trustUpdateCommand(), p.trustShowCommand(), p.trustCodeCommand())
 	return c
 }
 

@@ -153,7 +153,7 @@ func Routes(bundle func() []byte) ([]web.Route, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &handler{dist: dist, bundle: bundle}
+	h := &handler{dist: dist, bundle: bundle, deltas: new(deltas)}
 	return []web.Route{
 		{Method: http.MethodGet, Pattern: "/scanner/{$}", Name: "scanner", Handler: h.file, Cache: "no-cache", Rate: "light"},
 		{Method: http.MethodGet, Pattern: "/scanner/{file...}", Name: "scanner-file", Handler: h.file, Cache: "no-cache", Rate: "light"},
@@ -163,6 +163,7 @@ func Routes(bundle func() []byte) ([]web.Route, error) {
 type handler struct {
 	dist   fs.FS
 	bundle func() []byte
+	deltas *deltas
 }
 
 // file serves one file, compressed where the browser takes that, with a tag by which it
@@ -184,6 +185,9 @@ func (h *handler) file(w http.ResponseWriter, r *http.Request) error {
 	case bundleFile:
 		if b = h.bundle(); len(b) == 0 {
 			return notFound
+		}
+		if delta := h.deltas.from(r.URL.Query().Get("from"), b); delta != nil {
+			b = delta
 		}
 	default:
 		b, err = h.embedded(w, r, name)

@@ -235,6 +235,8 @@ type Trust struct {
 	RootEnds  string `json:"root_ends,omitempty"`
 	Issuers   []Name `json:"issuers"`
 	Types     []Name `json:"types"`
+	// Messages are what the authority says to whoever uses the bundle.
+	Messages []string `json:"messages"`
 }
 
 // A Name is somebody or something that is trusted, with a remark.
@@ -245,7 +247,7 @@ type Name struct {
 
 // Trust tells what is trusted.
 func (e *Engine) Trust(l i18n.Language) Trust {
-	t := Trust{Trusted: e.state.Trusted(), Damaged: e.state.Trusted() && e.bundle == nil, Issuers: []Name{}, Types: []Name{}}
+	t := Trust{Trusted: e.state.Trusted(), Damaged: e.state.Trusted() && e.bundle == nil, Issuers: []Name{}, Types: []Name{}, Messages: []string{}}
 	b := e.bundle
 	if b == nil {
 		t.Summary = l.Text("scanner.trust.none", nil)
@@ -264,10 +266,24 @@ func (e *Engine) Trust(l i18n.Language) Trust {
 	for _, i := range b.Issuers {
 		t.Issuers = append(t.Issuers, Name{Name: visible.Text(l.Pick(i.Names)), Note: strings.ToUpper(i.Country)})
 	}
+	oldest := b.AsOf // of the lists
+	for _, s := range b.Status {
+		if s.IssuedAt.Before(oldest) {
+			oldest = s.IssuedAt
+		}
+	}
 	for _, typ := range b.Types {
+		until, key := oldest.Add(typ.FreshFor), "scanner.trust.fresh_until"
+		if now.After(until) {
+			key = "scanner.trust.stale_since"
+		}
 		t.Types = append(t.Types, Name{
-			Name: visible.Text(l.Pick(typ.Labels)), Note: l.Text("scanner.trust.fresh_for", map[string]string{"age": l.Age(typ.FreshFor)}),
+			Name: visible.Text(l.Pick(typ.Labels)),
+			Note: l.Text("scanner.trust.fresh_for", map[string]string{"age": l.Age(typ.FreshFor)}) + "; " + l.Text(key, map[string]string{"date": l.Date(until)}),
 		})
+	}
+	for _, m := range b.Messages {
+		t.Messages = append(t.Messages, visible.Text(l.Pick(m.Text)))
 	}
 	return t
 }

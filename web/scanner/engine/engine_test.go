@@ -151,8 +151,14 @@ func TestEngine(t *testing.T) {
 	if got.Report.Verdict != verification.Valid || got.Page.Claims[0].Value != "Baker" {
 		t.Fatalf("judged: %s %+v", got.Report.Verdict, got.Page)
 	}
-	if tr := e.Trust(en); !tr.Trusted || tr.Version != 1 || !strings.Contains(tr.Summary, "12 November 2026") || tr.Issuers[0].Name != "Ministry" || len(tr.Types) != 1 {
+	if tr := e.Trust(en); !tr.Trusted || tr.Version != 1 || !strings.Contains(tr.Summary, "12 November 2026") || tr.Issuers[0].Name != "Ministry" || len(tr.Types) != 1 ||
+		tr.Types[0].Note != "counts as fresh for 7 days; good until 19 November 2026" {
 		t.Errorf("trust: %+v", tr)
+	}
+	later := engine.New(func() time.Time { return asOf.AddDate(0, 0, 8) })
+	later.Import(c.first, c.fingerprint, en)
+	if tr := later.Trust(en); tr.Types[0].Note != "counts as fresh for 7 days; old since 19 November 2026: check needed" {
+		t.Errorf("after a week: %+v", tr.Types)
 	}
 	older, olderBundle := e.Memory()
 	if done := e.Import(c.second, "", en); !done.Done || !done.Changed {

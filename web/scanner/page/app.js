@@ -12,12 +12,14 @@ async function showTrust() {
   const t = await ask("trust");
   $("summary").textContent = [t.summary, t.state].filter(Boolean).join(" ");
   $("state").textContent = $("summary").textContent;
+  $("messages").replaceChildren(...t.messages.map(item));
+  $("messages").hidden = !t.messages.length;
   const list = $("trusted");
   list.replaceChildren();
   if (t.trusted && !t.damaged) {
     list.append(table([
       ["trust.fingerprint", t.fingerprint, "ltr"], ["trust.version", String(t.version)], ["trust.as_of", t.as_of],
-      ["trust.refresh_by", t.refresh_by], ["trust.old_after", t.old_after],
+      ["trust.refresh_by", t.refresh_by], ["trust.old_after", t.old_after], ["trust.root_ends", t.root_ends],
     ].map(([label, value, direction]) => ({ label: say(label), value, direction }))));
     for (const [title, names] of [["trust.issuers", t.issuers], ["trust.types", t.types]]) {
       const ul = document.createElement("ul");
@@ -60,16 +62,21 @@ async function takeFile(file) {
 // as it is.
 async function update(asked) {
   if (!settings.trust) return;
-  let file;
-  try {
-    const response = await fetch(settings.trust, { cache: "no-cache" });
+  // A server that knows what we have sends what changed; any other sends all of it.
+  const { version, damaged } = await ask("trust");
+  const load = async (query) => {
+    const response = await fetch(settings.trust + query, { cache: "no-cache" });
     if (!response.ok) throw new Error(response.status);
-    file = new Uint8Array(await response.arrayBuffer());
+    return take(new Uint8Array(await response.arrayBuffer()), settings.fingerprint);
+  };
+  let result;
+  try {
+    result = await load(version && !damaged ? `?from=${version}` : "");
+    if (result.refused && result.refused !== "rollback") result = await load("");
   } catch {
     if (asked) notice(say("trust.offline"));
     return;
   }
-  const result = await take(file, settings.fingerprint);
   if (result.refused && result.refused !== "rollback") notice(result.sentence);
   else if (asked && result.done) notice(say(result.changed ? "trust.updated" : "trust.same"));
   else if (asked && result.refused) notice(result.sentence);
@@ -202,8 +209,17 @@ async function decide(codes) {
   return null;
 }
 
+const isPDF = (file) => file.type === "application/pdf" || /\.pdf$/i.test(file.name);
+
 async function readPicture(file) {
   notice("");
+  if (isPDF(file)) {
+    const content = await file.arrayBuffer();
+    const { codes = [] } = await reader({ file: content }, [content]);
+    if (codes.length) await decide(codes);
+    else notice(say("no_pdf"));
+    return;
+  }
   let picture;
   try {
     picture = await createImageBitmap(file);
@@ -359,7 +375,7 @@ function wire() {
     }
   };
   addEventListener("paste", async (event) => {
-    const file = [...(event.clipboardData?.files ?? [])].find((f) => f.type.startsWith("image/"));
+    const file = [...(event.clipboardData?.files ?? [])].find((f) => f.type.startsWith("image/") || isPDF(f));
     if (file) {
       event.preventDefault();
       await readPicture(file);
@@ -423,6 +439,7 @@ async function begin() {
   await update(false);
   await showDesk(); // newer lists may name other offices
   await upload(false);
+  document.body.dataset.updated = "yes";
 }
 
 begin().catch(() => notice(say("failed") === "failed" ? "This page could not start. Load it again." : say("failed")));

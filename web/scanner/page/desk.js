@@ -303,6 +303,11 @@ export async function upload(asked) {
       await within(async () => ({ counted: true, ...(await ask("uploaded", id, String(weight), answer)) }));
       continue;
     }
+    if (response.status === 404) { // this server takes none: nothing waits for it
+      settings.tallies = "";
+      await ask("uploads", "no");
+      return;
+    }
     said = response.status === 401 || response.status === 403 ? "tally.key" : "tally.failed";
     break;
   }
