@@ -2,6 +2,7 @@ package strict_test
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"math"
@@ -200,6 +201,22 @@ func TestDate(t *testing.T) {
 		v, _ := limits.JSON([]byte(text))
 		if at, err := v.Date(); err == nil {
 			t.Errorf("Date of %s: %v, want an error", text, at)
+		}
+	}
+}
+
+// TestAppendBase64URL: what is written is what the standard library writes.
+func TestAppendBase64URL(t *testing.T) {
+	b := make([]byte, 3*256+2)
+	for i := range b {
+		b[i] = byte(i*i + i>>3)
+	}
+	for n := range b {
+		for _, room := range []int{0, 1, 2000} {
+			dst := append(make([]byte, 0, 5+room), "front"...)
+			if got, want := string(strict.AppendBase64URL(dst, b[:n])), "front"+base64.RawURLEncoding.EncodeToString(b[:n]); got != want {
+				t.Fatalf("%d bytes: %s, want %s", n, got, want)
+			}
 		}
 	}
 }
