@@ -191,6 +191,44 @@ func TestTwice(t *testing.T) {
 	}
 }
 
+// TestAnsweredElsewhere: a server that remembers a request says of every answer that
+// another one, or nobody, may take it any more.
+func TestAnsweredElsewhere(t *testing.T) {
+	s := newScene(t)
+	for name, form := range map[string]func(r *oid4vp.Request) url.Values{
+		"a good answer":             func(r *oid4vp.Request) url.Values { return s.present(t, r) },
+		"one that cannot be read":   func(*oid4vp.Request) url.Values { return url.Values{"response": {"none"}} },
+		"one in the clear":          func(*oid4vp.Request) url.Values { return url.Values{"vp_token": {"{}"}, "state": {"none"}} },
+		"one that is for no policy": func(*oid4vp.Request) url.Values { return url.Values{} },
+	} {
+		answered := s.open(t, s.create(t, object{"policy": "card"}).Link)
+		response := answered.ResponseURI[strings.LastIndex(answered.ResponseURI, "/")+1:]
+		if _, err := s.db.Take(t.Context(), s.now(), once.KeyOf(once.Response, response)); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if g := s.post(t, answered, form(answered)); g.status != http.StatusGone || g.code() != "already_answered" {
+				t.Errorf("%s, answered elsewhere: %d %s", name, g.status, g.body)
+			}
+		}
+	}
+	late := s.open(t, s.create(t, object{"policy": "card"}).Link)
+	form := s.present(t, late)
+	s.clock.Add(int64(6 * time.Minute))
+	if g := s.post(t, late, form); g.status != http.StatusGone || g.code() != "expired" {
+		t.Errorf("too late: %d %s", g.status, g.body)
+	}
+	s.clock.Store(0)
+	// What cannot be read leaves a request open.
+	open := s.open(t, s.create(t, object{"policy": "card"}).Link)
+	if g := s.post(t, open, url.Values{"response": {"none"}}); g.status != http.StatusBadRequest {
+		t.Errorf("one that cannot be read: %d %s", g.status, g.body)
+	}
+	if g := s.post(t, open, s.present(t, open)); g.status != http.StatusOK {
+		t.Errorf("a good one after it: %d %s", g.status, g.body)
+	}
+}
+
 // TestLess: a request may ask for less than its policy, and never for more.
 func TestLess(t *testing.T) {
 	s := newScene(t)

@@ -93,6 +93,7 @@ type Config struct {
 // once from several goroutines, and several processes may share one store.
 type Service struct {
 	Config
+	recent   recent
 	host     string
 	verdicts *web.Counter
 	hooks    *web.Counter

@@ -87,6 +87,7 @@ func (s *Service) object(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	s.recent.add(once.KeyOf(once.Response, sec.response), tx)
 	web.Write(w, http.StatusOK, oid4vp.RequestMediaType, []byte(token))
 	return nil
 }
@@ -98,19 +99,35 @@ func (s *Service) respond(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	now := s.Now()
 	secret := r.PathValue("id")
-	tx, err := s.find(r.Context(), once.Response, secret)
-	if err != nil {
+	tx, remembered := s.recent.take(once.KeyOf(once.Response, secret), s.Now())
+	if !remembered {
+		if tx, err = s.find(r.Context(), once.Response, secret); err != nil {
+			return err
+		}
+	}
+	taken, err := s.respondTo(w, r, secret, tx, form)
+	if err == nil || taken || !remembered {
 		return err
 	}
+	// That it was answered elsewhere, or is no more, is said first.
+	if _, gone := s.find(r.Context(), once.Response, secret); gone != nil {
+		return gone
+	}
+	return err
+}
+
+// respondTo is respond to a transaction. Taken says that the store was asked to take the
+// answer, whatever became of it.
+func (s *Service) respondTo(w http.ResponseWriter, r *http.Request, secret string, tx *transaction, form url.Values) (taken bool, err error) {
+	now := s.Now()
 	sec, err := s.secrets(secret)
 	if err != nil {
-		return err
+		return false, err
 	}
 	p, request, err := s.request(tx, sec)
 	if err != nil {
-		return err
+		return false, err
 	}
 	expect := oid4vp.ExpectResponse{Mode: request.ResponseMode, State: sec.state}
 	if expect.Mode == oid4vp.DirectPostJWT {
@@ -118,24 +135,24 @@ func (s *Service) respond(w http.ResponseWriter, r *http.Request) error {
 	}
 	response, err := oid4vp.ParseResponse(form, expect)
 	if err != nil {
-		return toWallet(err)
+		return false, toWallet(err)
 	}
 	result, err := s.judge(now, p, tx, request, response)
 	if err != nil {
-		return toWallet(err)
+		return false, toWallet(err)
 	}
 	redirect, err := s.settle(r, now, p, tx, sec, result)
 	if err != nil {
-		return err
+		return true, err
 	}
 	s.verdicts.Add(result.word())
 	s.ledger.count(tx.Owner, parties.KindRequest, tx.Policy, result.word())
 	s.Log.InfoContext(r.Context(), "answer", "request_id", web.RequestID(r.Context()), "policy", tx.Policy, "verdict", result.word(), "reasons", result.Reasons)
 	if redirect == "" && result.Verdict == verification.Invalid && result.Refused == "" {
-		return notAccepted
+		return true, notAccepted
 	}
 	web.Write(w, http.StatusOK, oid4vp.ReplyMediaType, oid4vp.Reply{RedirectURI: redirect}.JSON())
-	return nil
+	return true, nil
 }
 
 // settle stores the result in the step that uses the response address up, so that of
