@@ -30,6 +30,7 @@ const atOnce = 32
 // request and answer take with a handler that does nothing, and the signatures that the
 // measure names, on all cores, one after the other in the same round.
 func servers(rounds int) []row {
+	web.RoomyHeap() // as the programs do
 	var rows []row
 	for _, measure := range []func(dir string, rounds int) ([]row, error){issuing, verifying} {
 		dir := must(os.MkdirTemp("", "sanad-bench-"))

@@ -36,17 +36,23 @@ const (
 	lead              // it is the first of the next ones
 )
 
+// linger is how long one that leads waits for others if those before it shared a
+// transaction: while many are at work a commit for three costs each of them more than
+// the wait. One that is alone waits for nobody.
+const linger = 500 * time.Microsecond
+
 // errands are those of singles at the moment. While one call of Write is under way the
 // others wait, and the first of them runs all of them in the next one: one transaction
 // with a few statements in place of many behind savepoints.
 type errands struct {
 	mu      sync.Mutex
 	busy    bool
+	shared  int // how many ran together the last time, 0 if one did
 	waiting []*errand
 }
 
 // together runs an errand, with those that wait meanwhile if there are any. Each is
-// decided on as if it had come alone. Nobody waits in the hope that others come.
+// decided on as if it had come alone.
 func (s *Service) together(ctx context.Context, e *errand) error {
 	if e.o.supersede || e.o.replaces != "" {
 		return s.runAlone(ctx, e) // it may fail for what it supersedes, and with it all others
@@ -103,6 +109,11 @@ func (q *errands) wait(ctx context.Context, e *errand) (turn, error) {
 func (q *errands) pick(first *errand) []*errand {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if len(q.waiting)+1 < q.shared {
+		q.mu.Unlock()
+		time.Sleep(linger)
+		q.mu.Lock()
+	}
 	type about struct {
 		programme string
 		record    Pseudonym
@@ -117,6 +128,9 @@ func (q *errands) pick(first *errand) []*errand {
 		all = append(all, e)
 		return true
 	})
+	if q.shared = len(all); q.shared == 1 {
+		q.shared = 0
+	}
 	return all
 }
 

@@ -101,6 +101,7 @@ func (p *program) serve(cmd *cobra.Command, cfg Config, ks *keys.File, devHTTP b
 		defer pages.close()
 		routes = append(routes, pages.Routes()...)
 	}
+	web.RoomyHeap()
 	server, err := web.Listen(ctx, w, routes)
 	if err != nil {
 		return err

@@ -92,6 +92,7 @@ func (p *program) serve(cmd *cobra.Command, cfg Config, devHTTP bool) error {
 	} else if err != nil {
 		return err
 	}
+	web.RoomyHeap()
 	server, err := web.Listen(ctx, web.Config{
 		Addr: cfg.Listen, TLSCert: cfg.TLSCert, TLSKey: cfg.TLSKey, DevHTTP: devHTTP, Private: cfg.Private, Log: log, Redis: redis,
 		Proxies: proxies, Metrics: metrics, Ready: service.Ready(), Degraded: service.Degraded,

@@ -197,16 +197,29 @@ func (db *DB) do(ctx context.Context, c *call) error {
 	return c.err
 }
 
+// linger is how long the next transaction waits for callers if the one before it was
+// shared: while many are at work a commit for three costs each of them more than the wait.
+// A caller alone waits for nobody.
+const linger = 500 * time.Microsecond
+
 // run makes batches until nobody waits.
 func (db *DB) run() {
-	for {
+	for shared := 0; ; {
 		db.mu.Lock()
+		if n := len(db.waiting); n > 0 && n < shared && !db.closed {
+			db.mu.Unlock()
+			time.Sleep(linger)
+			db.mu.Lock()
+		}
 		n := min(len(db.waiting), maxBatch)
 		if n == 0 {
 			db.running = false
 			db.idle.Broadcast()
 			db.mu.Unlock()
 			return
+		}
+		if shared = n; n == 1 {
+			shared = 0
 		}
 		batch := slices.Clone(db.waiting[:n])
 		db.waiting = slices.Delete(db.waiting, 0, n)

@@ -8,7 +8,7 @@
 // found by the SHA-256 of it. [DB.Put] stores a new value, and refuses one that
 // was there before, which is how a replay is noticed. [DB.Take] uses values up.
 // [DB.Guess] counts attempts before they are looked at, [DB.Swap] moves a value
-// from one state to the next.
+// from one state to the next, and [DB.Steps] does several of these at the price of one.
 //
 // An error that is none of this package's sentinels means that it is not known
 // whether the call has had an effect. Callers treat it as "not accepted".
