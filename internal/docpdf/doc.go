@@ -8,6 +8,8 @@
 // stand: it is a file of data, [Layouts] names those of the program, [ParseLayout] reads
 // others.
 //
+// [Printer.Report] prints an account with tables and charts, such as that of a pilot.
+//
 // Package fpdf writes pages, fonts and images. Shaping is that of go-text/typesetting,
 // the order of mixed directions UAX #9. A character that no font has is printed as a box;
 // a text that is too long ends in an ellipsis; both are reported as [Note]. A code that

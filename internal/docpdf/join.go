@@ -194,9 +194,14 @@ func endOf(body []byte) (int, error) {
 // section writes the tags of a page (ISO 32000-1, 14.7).
 func (j *joiner) section(page int, tags pageTags) {
 	section := j.reserve()
-	var kids []string
+	var all []string
+	numbers := make([]int, len(tags))
+	for i := range tags {
+		numbers[i] = j.reserve()
+		all = append(all, fmt.Sprintf("%d 0 R", numbers[i]))
+	}
+	kids, parents := j.nest(section, tags, numbers)
 	for i, t := range tags {
-		n := j.reserve()
 		extra := ""
 		if t.alt != "" {
 			extra += " /Alt " + textString(t.alt)
@@ -204,12 +209,11 @@ func (j *joiner) section(page int, tags pageTags) {
 		if t.lang != "" {
 			extra += " /Lang (" + t.lang + ")"
 		}
-		j.object(n, fmt.Sprintf("<</Type /StructElem /S /%s /P %d 0 R /Pg %d 0 R /K %d%s>>", t.role, section, page, i, extra))
-		kids = append(kids, fmt.Sprintf("%d 0 R", n))
+		j.object(numbers[i], fmt.Sprintf("<</Type /StructElem /S /%s /P %d 0 R /Pg %d 0 R /K %d%s>>", t.role, parents[i], page, i, extra))
 	}
 	j.object(section, fmt.Sprintf("<</Type /StructElem /S /Sect /P %d 0 R /K [%s]>>", j.document, strings.Join(kids, " ")))
 	array := j.reserve()
-	j.object(array, "["+strings.Join(kids, " ")+"]")
+	j.object(array, "["+strings.Join(all, " ")+"]")
 	j.sections = append(j.sections, fmt.Sprintf("%d 0 R", section))
 	j.parents = append(j.parents, fmt.Sprintf("%d %d 0 R", len(j.parents), array))
 }

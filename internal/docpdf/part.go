@@ -34,9 +34,11 @@ type pageTags []tag
 
 // A tag says what a piece of content is (ISO 32000-1, 14.8).
 type tag struct {
-	role string // H1, P, Figure
+	role string // H1, H2, P, Figure, TH, TD
 	alt  string // what a picture shows
 	lang string // of the text, empty if that of the document
+	// table and row are of cells (TH, TD), from 1.
+	table, row int
 }
 
 func newPart(set *typesetter) *part {

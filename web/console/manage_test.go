@@ -3,9 +3,11 @@ package console_test
 import (
 	"context"
 	"encoding/csv"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -318,6 +320,23 @@ func TestOverview(t *testing.T) {
 			t.Errorf("the report lacks %q", want)
 		}
 	}
+	for lang, want := range map[string]string{"en": "1,234", "bn": "১,২৩৪", "ar": "1,234"} {
+		head.Header.Set("Accept-Language", lang)
+		pdf := head.get("/overview/report.pdf?from=2026-11-01&to=2026-11-22")
+		if pdf.status != http.StatusOK || !strings.HasPrefix(pdf.body, "%PDF-") || !strings.Contains(pdf.body, "/S /Figure") || !strings.Contains(pdf.body, "/Lang ("+lang+")") {
+			t.Fatalf("%s: the report as a file: %d %.100q", lang, pdf.status, pdf.body)
+		}
+		if text := pdfText(t, pdf.body); !strings.Contains(text, want) || strings.Contains(text, "=cmd") || strings.Contains(text, "manage.") {
+			t.Errorf("%s: the report says %s", lang, text)
+		}
+	}
+	head.Header.Set("Accept-Language", "en")
+	if a := head.get("/overview/report.pdf?from=yesterday"); a.status != http.StatusNotFound {
+		t.Errorf("a report of no day: %d", a.status)
+	}
+	if a := m.s.as("north", staff.Clerk).get("/overview/report.pdf"); a.status != http.StatusForbidden {
+		t.Errorf("a clerk gets the report: %d", a.status)
+	}
 	file := admin.get("/overview/figures.csv?from=2026-11-01&to=2026-11-22")
 	rows, err := csv.NewReader(strings.NewReader(strings.TrimPrefix(file.body, "\ufeff"))).ReadAll()
 	if err != nil || len(rows) != 5 || rows[1][4] != "1234" || rows[4][2] != "'=cmd" {
@@ -334,6 +353,21 @@ func TestOverview(t *testing.T) {
 	if a := m.s.as("north", staff.Clerk).get("/overview"); a.status != http.StatusForbidden {
 		t.Errorf("a clerk sees the figures: %d", a.status)
 	}
+}
+
+// pdfText is what another program reads in a file.
+func pdfText(t *testing.T, file string) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "pdftotext", "-raw", "-", "-")
+	cmd.Stdin = strings.NewReader(file)
+	out, err := cmd.Output()
+	if errors.Is(err, exec.ErrNotFound) {
+		t.Skip("no pdftotext (poppler-utils)")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(out)
 }
 
 // TestManagersPagesSpeak: every page in every language, with no key or hole left, and

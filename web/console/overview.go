@@ -1,6 +1,7 @@
 package console
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/sanad-id/sanad/batchwork"
 	"github.com/sanad-id/sanad/figures"
+	"github.com/sanad-id/sanad/internal/docpdf"
 	"github.com/sanad-id/sanad/internal/safecsv"
 	"github.com/sanad-id/sanad/issuance"
 	"github.com/sanad-id/sanad/staff"
@@ -30,11 +32,15 @@ func (c *Console) overviewRoutes() []route {
 	if c.cfg.Manage.Figures == nil {
 		return nil
 	}
-	return []route{
+	all := []route{
 		get("overview", "/overview", staff.ViewOverview, c.overview).in("manage.nav.overview"),
 		get("overview_report", "/overview/report", staff.ViewOverview, c.pilotReport),
 		get("overview_csv", "/overview/figures.csv", staff.ExportFigures, c.exportFigures),
 	}
+	if c.cfg.Paper != nil {
+		all = append(all, get("overview_report_file", "/overview/report.pdf", staff.ViewOverview, c.pilotReportFile))
+	}
+	return all
 }
 
 // mostDays is how long a period can be.
@@ -145,8 +151,110 @@ func (c *Console) pilotReport(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	return c.render(w, r, http.StatusOK, "pilot_report", report)
+	v := pilotView{Report: report}
+	if c.cfg.Paper != nil {
+		v.File = Base + "/overview/report.pdf?from=" + from.Format(time.DateOnly) + "&to=" + to.Format(time.DateOnly)
+	}
+	return c.render(w, r, http.StatusOK, "pilot_report", v)
 }
+
+// A pilotView is the account of a period, and where it is as a file.
+type pilotView struct {
+	figures.Report
+	File string
+}
+
+// pilotReportFile is the account of a period as a PDF file: what the page says, and its
+// charts.
+func (c *Console) pilotReportFile(w http.ResponseWriter, r *request) error {
+	from, to, f, err := c.period(r)
+	if err != nil {
+		return err
+	}
+	if !f.OK() {
+		return errNotFound
+	}
+	rep, err := c.report(r, from, to)
+	if err != nil {
+		return err
+	}
+	var file bytes.Buffer // all of it before the first byte, so that an error can still be answered
+	if _, err := c.cfg.Paper.Report(&file, c.printedReport(r, rep)); err != nil {
+		return away("paper", err)
+	}
+	download(w, "application/pdf", "report-"+from.Format("20060102")+"-"+to.Format("20060102")+".pdf")
+	w.Header().Set("Content-Length", strconv.Itoa(file.Len()))
+	_, err = w.Write(file.Bytes())
+	return sent(err)
+}
+
+// printedReport puts an account into the words of a language.
+func (c *Console) printedReport(r *request, rep figures.Report) docpdf.Report {
+	l := r.Lang
+	text := func(key string) string { return l.Text(key, nil) }
+	whose := rep.Issuer
+	if rep.Office != "" {
+		whose += ", " + rep.Office
+	}
+	made := rep.Made.In(c.cfg.Zone)
+	p := docpdf.Report{Title: text("manage.report.title"), Language: l, Made: rep.Made, Lines: []string{
+		whose, l.Text("manage.report.period", map[string]string{"from": l.Date(rep.From), "to": l.Date(rep.To)}),
+		l.Text("manage.report.made", map[string]string{"at": l.DateTime(made)}),
+	}}
+	lines := func(heading string, all []figures.Line) {
+		if len(all) == 0 {
+			return
+		}
+		s := docpdf.Section{Heading: text(heading)}
+		for _, n := range all {
+			s.Rows = append(s.Rows, []string{n.Name, l.Quantity(int(n.N))})
+		}
+		p.Sections = append(p.Sections, s)
+	}
+	lines("manage.report.totals", rep.Totals)
+	if len(rep.Days) > 0 {
+		heading := text("manage.overview.chart")
+		p.Sections = append(p.Sections, docpdf.Section{Heading: heading, Chart: &docpdf.Chart{Alt: heading, Values: perColumn(rep.Days, rep.From, rep.To)}})
+	}
+	if len(rep.Programmes) > 0 {
+		heading := text("manage.overview.bars")
+		s := docpdf.Section{Heading: heading, Chart: &docpdf.Chart{Alt: heading}}
+		for _, key := range []string{"batch.programme", "overview.office", "count.issued", "count.wallet", "count.revoked", "count.failed"} {
+			s.Head = append(s.Head, text("manage."+key))
+		}
+		for i, n := range rep.Programmes {
+			if i < mostBars {
+				s.Chart.Labels, s.Chart.Values = append(s.Chart.Labels, n.Name), append(s.Chart.Values, n.Issued)
+			}
+			s.Rows = append(s.Rows, []string{
+				n.Name, cmp.Or(n.Office, text("manage.overview.elsewhere")), l.Quantity(int(n.Issued)), l.Quantity(int(n.Wallet)),
+				l.Quantity(int(n.Revoked)), l.Quantity(int(n.Failed)),
+			})
+		}
+		p.Sections = append(p.Sections, s)
+	}
+	lines("manage.report.reasons", rep.Reasons)
+	lines("manage.report.faults", rep.Faults)
+	if len(rep.Times) > 0 {
+		s := docpdf.Section{Heading: text("manage.time.title")}
+		for _, key := range []string{"step", "n", "mean", "longest"} {
+			s.Head = append(s.Head, text("manage.time."+key))
+		}
+		for _, n := range rep.Times {
+			s.Rows = append(s.Rows, []string{n.Name, l.Quantity(int(n.N)), l.Age(n.Mean), l.Age(n.Longest)})
+		}
+		p.Sections = append(p.Sections, s)
+	}
+	unknown := docpdf.Section{Heading: text("manage.report.unknown")}
+	for _, key := range rep.Unknown {
+		unknown.Text = append(unknown.Text, text(key))
+	}
+	p.Sections = append(p.Sections, unknown)
+	return p
+}
+
+// mostBars is how many bars a chart has.
+const mostBars = 12
 
 // totals are what the page of figures counts, in its order.
 var totals = []string{figures.Issued, figures.Wallet, figures.Replaced, figures.Revoked, figures.Suspended, figures.Resumed, figures.Failed, figures.Batches}
@@ -336,12 +444,12 @@ func (c *Console) exportFigures(w http.ResponseWriter, r *request) error {
 	return sent(err)
 }
 
-// columnChart draws how many there were on each day, or in each week or month of a long
-// period. A table says the same.
-func columnChart(days []figures.DayLine, from, to time.Time, rtl bool, title string) template.HTML {
+// perColumn are the numbers of the columns of a chart: of a day each, or of some days
+// together in a long period.
+func perColumn(days []figures.DayLine, from, to time.Time) []int64 {
 	n := int(to.Sub(from)/(24*time.Hour)) + 1
-	if len(days) == 0 || n < 1 {
-		return ""
+	if n < 1 {
+		return nil
 	}
 	per := 1
 	for n/per > 60 {
@@ -350,6 +458,16 @@ func columnChart(days []figures.DayLine, from, to time.Time, rtl bool, title str
 	columns := make([]int64, (n+per-1)/per)
 	for _, d := range days {
 		columns[int(d.Day.Sub(from)/(24*time.Hour))/per] += d.N
+	}
+	return columns
+}
+
+// columnChart draws how many there were on each day, or in each week or month of a long
+// period. A table says the same.
+func columnChart(days []figures.DayLine, from, to time.Time, rtl bool, title string) template.HTML {
+	columns := perColumn(days, from, to)
+	if len(days) == 0 || len(columns) == 0 {
+		return ""
 	}
 	most := slices.Max(columns)
 	const width, height = 600, 120
@@ -376,7 +494,7 @@ func barChart(lines []figures.Line, rtl bool, title string) template.HTML {
 	if len(lines) == 0 {
 		return ""
 	}
-	lines = lines[:min(len(lines), 12)]
+	lines = lines[:min(len(lines), mostBars)]
 	most := int64(1)
 	for _, l := range lines {
 		most = max(most, l.N)

@@ -28,6 +28,8 @@ type Paper interface {
 	Certificate(ctx context.Context, p work.Printout, codes []docpdf.Signed) (docpdf.Certificate, error)
 	// Render prints a certificate as a PDF file.
 	Render(w io.Writer, c docpdf.Certificate) ([]docpdf.Note, error)
+	// Report prints an account as a PDF file.
+	Report(w io.Writer, r docpdf.Report) ([]docpdf.Note, error)
 }
 
 // printRoutes are prints of certificates, and a look at prints.
