@@ -15,7 +15,7 @@ RACE := ./keys/... ./audit/... ./trust/... ./store/... ./issuance/... ./verifica
 help:            ## show this list
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: .*##/ -/'
 
-web:             ## make the scanner page, which the verifier has inside (needs npm)
+web:             ## make the scanner page and the pocket page, which verifier and issuer have inside (needs npm)
 	@scripts/web.sh
 
 build: web       ## build the programs into bin/

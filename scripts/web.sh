@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Makes the scanner page: web/scanner/dist, from which the verifier embeds it. The reader
-# of codes is zxing-wasm (npm, as the lock file of web/ says), unchanged. Without npm
-# there is no page, and the programs say so; nothing else needs it.
+# Makes the scanner page and the pocket page: web/scanner/dist and web/pocket/dist, from
+# which verifier and issuer embed them. The reader of codes is zxing-wasm (npm, as the lock file of web/ says), unchanged. Without npm
+# there are no pages, and the programs say so; nothing else needs it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 page=web/scanner/page dist=web/scanner/dist zxing=web/node_modules/zxing-wasm
@@ -32,6 +32,33 @@ cp "$zxing/LICENSE" "$new/zxing-LICENSE.txt"
   names=$(echo "$list" | sed 's/.*/"&"/' | paste -sd, -)
   sed -i "s/@VERSION@/$version/; s#@FILES@#[\"./\",\"settings.json\",$names]#" sw.js
   for file in *.wasm *.js *.html *.css words/*.json; do gzip -9 -n -k "$file"; done
+)
+cp "$dist/README" "$new/"
+chmod -R u=rwX,go=rX "$new"
+rm -rf "$dist"
+mv "$new" "$dist"
+
+# The pocket page. What reads codes is fetched after the rest (page/sw.js).
+page=web/pocket/page dist=web/pocket/dist
+new=$(mktemp -d "$PWD/web/pocket/.dist-XXXXXX")
+mkdir "$new/words"
+cp "$page"/* "$new/"
+for file in internal/i18n/catalog/pocket.*.json; do
+  name=${file##*/pocket.}
+  cp "$file" "$new/words/$name"
+done
+GOOS=js GOARCH=wasm CGO_ENABLED=0 go build -trimpath -tags pocket -gcflags=all=-l -ldflags='-s -w' -o "$new/pocket.wasm" ./web/pocket/wasm
+cp "$(go env GOROOT)/lib/wasm/wasm_exec.js" "$new/"
+cp "$zxing/dist/iife/reader/index.js" "$new/zxing.js"
+cp "$zxing/dist/reader/zxing_reader.wasm" "$new/"
+cp "$zxing/LICENSE" "$new/zxing-LICENSE.txt"
+(
+  cd "$new"
+  list=$(find . -type f ! -name sw.js ! -name '*LICENSE*' | sed 's#^\./##' | LC_ALL=C sort)
+  version=$( (cat sw.js; echo "$list" | xargs sha256sum) | sha256sum | cut -c1-16)
+  names=$(echo "$list" | sed 's/.*/"&"/' | paste -sd, -)
+  sed -i "s/@VERSION@/$version/; s#@FILES@#[\"./\",\"settings.json\",$names]#" sw.js
+  for file in *.wasm *.js *.css words/*.json; do gzip -9 -n -k "$file"; done
 )
 cp "$dist/README" "$new/"
 chmod -R u=rwX,go=rX "$new"

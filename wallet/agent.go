@@ -272,8 +272,8 @@ func because(r Refusal, err error) error {
 	return &RefusedError{Reason: r, Detail: err.Error(), err: err}
 }
 
-// errNoAnswer: the other side could not be asked.
-var errNoAnswer = errors.New("wallet: no answer")
+// ErrNoAnswer: the other side could not be asked.
+var ErrNoAnswer = errors.New("wallet: no answer")
 
 // send sends a request to an address that may be asked.
 func (a *Agent) send(ctx context.Context, r Request) (Answer, error) {
@@ -282,7 +282,7 @@ func (a *Agent) send(ctx context.Context, r Request) (Answer, error) {
 	}
 	answer, err := a.cfg.Sender.Send(ctx, r)
 	if err != nil {
-		return Answer{}, fmt.Errorf("%w: %w", errNoAnswer, err)
+		return Answer{}, fmt.Errorf("%w: %w", ErrNoAnswer, err)
 	}
 	if int64(len(answer.Body)) > r.MaxBytes {
 		return Answer{}, refuse(BadMessage, "an answer of more than %d bytes", r.MaxBytes)

@@ -85,22 +85,51 @@ func (e *Endpoints) index() (x publishedIndex, err error) {
 // servePublished answers with a file that the index names. Its age is that of what it
 // says, not of the copy.
 func (e *Endpoints) servePublished(w http.ResponseWriter, r *http.Request, f publishedFile, media string) error {
+	b, err := e.readPublished(f)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Last-Modified", f.IssuedAt.UTC().Format(http.TimeFormat))
+	return Document{media, b}.answer(w, r)
+}
+
+// TrustBundle is the trust bundle that is published now, nil if there is none or it
+// cannot be read.
+func (e *Endpoints) TrustBundle() []byte {
+	if e.cfg.Published == "" {
+		return nil
+	}
+	x, err := e.index()
+	if err != nil || x.Trust == nil {
+		return nil
+	}
+	b, err := e.readPublished(*x.Trust)
+	if err != nil {
+		return nil
+	}
+	return b
+}
+
+// Path is the path of the issuer's address, "" if it has none.
+func (e *Endpoints) Path() string { return e.path }
+
+// readPublished reads a file that the index names.
+func (e *Endpoints) readPublished(f publishedFile) ([]byte, error) {
 	if f.File == "" || f.File != filepath.Base(f.File) || strings.HasPrefix(f.File, ".") {
-		return errors.New("published folder: the index names a file elsewhere")
+		return nil, errors.New("published folder: the index names a file elsewhere")
 	}
 	in, err := os.Open(filepath.Join(e.cfg.Published, f.File))
 	if err != nil {
-		return fmt.Errorf("published folder: %w", err)
+		return nil, fmt.Errorf("published folder: %w", err)
 	}
 	defer in.Close() // only read
 	info, err := in.Stat()
 	if err != nil || info.Size() > maxPublished {
-		return errors.Join(errors.New("published folder: a file that cannot be served"), err)
+		return nil, errors.Join(errors.New("published folder: a file that cannot be served"), err)
 	}
 	b := make([]byte, info.Size())
 	if _, err := in.ReadAt(b, 0); err != nil {
-		return fmt.Errorf("published folder: %w", err)
+		return nil, fmt.Errorf("published folder: %w", err)
 	}
-	w.Header().Set("Last-Modified", f.IssuedAt.UTC().Format(http.TimeFormat))
-	return Document{media, b}.answer(w, r)
+	return b, nil
 }

@@ -224,6 +224,11 @@ type ServeConfig struct {
 	// Optional; another process does it if absent.
 	PublishEvery Duration `yaml:"publish_every,omitempty"`
 
+	// Pocket says whether the pocket page, a wallet for people without an app, is served
+	// at /pocket/ below the issuer's address: on or off. Optional; it is where the
+	// console is.
+	Pocket string `yaml:"pocket,omitempty"`
+
 	// Sources says from which of the sources each programme takes its records.
 	// Optional for a programme if there is one source only.
 	Sources map[string]string `yaml:"sources,omitempty"`
@@ -714,6 +719,7 @@ func (c *AuditConfig) check(need func(ok bool, format string, args ...any)) {
 // check reports the faults of the section.
 func (c *ServeConfig) check(need func(ok bool, format string, args ...any), sources map[string]SourceConfig) {
 	need((c.TLSCert == "") == (c.TLSKey == ""), "serve: tls_cert and tls_key belong together")
+	need(c.Pocket == "" || c.Pocket == "on" || c.Pocket == "off", "serve.pocket is on or off")
 	need(c.PublishEvery == 0 || c.Published != "", "serve.publish_every needs serve.published, the folder to fill")
 	for _, p := range c.Proxies {
 		_, err := netip.ParsePrefix(p)

@@ -105,7 +105,7 @@ func (p *program) openConsole(cmd *cobra.Command, cfg Config, d *desk, offers *i
 		return nil, err
 	}
 	c := console.Config{
-		Origin: consoleOrigin(cfg), Names: cfg.Issuer.Names, Desk: db, Audit: d, Help: s.Help, Log: log, Now: p.Now,
+		Origin: consoleOrigin(cfg), Names: cfg.Issuer.Names, Desk: db, Audit: d, Help: s.Help, Log: log, Now: p.Now, Pocket: pocketURL(cfg),
 		Limits: console.Limits{Idle: time.Duration(s.Idle), IdleShort: time.Duration(s.IdleShort), Absolute: time.Duration(s.Absolute)},
 	}
 	printer, err := newPrinter(cfg)

@@ -69,7 +69,7 @@ Then hand out what anyone needs to check them:
 	root.PersistentFlags().StringVar(&p.config, "config", "", "read settings from `FILE` (default: issuer.yaml in the directory)")
 	root.AddCommand(
 		p.initCommand(), p.configCommand(), p.programmeCommand(), p.sourceCommand(), p.sampleCommand(),
-		p.issueCommand(), p.batchCommand(), p.printCommand(), p.offerCommand(), p.serveCommand(), p.staffCommand(),
+		p.issueCommand(), p.batchCommand(), p.printCommand(), p.offerCommand(), p.serveCommand(), p.pocketCommand(), p.staffCommand(),
 		p.revokeCommand(), p.suspendCommand(), p.resumeCommand(), p.statusCommand(),
 		p.trustCommand(), p.keysCommand(), p.auditCommand(),
 		p.backupCommand(), p.restoreCommand(), p.fsckCommand(), p.migrateCommand(),

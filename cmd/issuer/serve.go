@@ -101,14 +101,21 @@ func (p *program) serve(cmd *cobra.Command, cfg Config, ks *keys.File, devHTTP b
 		defer pages.close()
 		routes = append(routes, pages.Routes()...)
 	}
+	pocketPage, err := p.openPocket(cmd, cfg, e)
+	if err != nil {
+		return err
+	}
 	web.RoomyHeap()
-	server, err := web.Listen(ctx, w, routes)
+	server, err := web.Listen(ctx, w, append(routes, pocketPage...))
 	if err != nil {
 		return err
 	}
 	cli.Say(cmd, "serving %s at %s", address(cfg), server.URL())
 	if pages != nil {
 		cli.Say(cmd, "console at %s%s/", pages.origin, console.Base)
+	}
+	if len(pocketPage) > 0 {
+		cli.Say(cmd, "pocket page at %s", pocketURL(cfg))
 	}
 	if url := server.PrivateURL(); url != "" {
 		cli.Say(cmd, "figures at %s/metrics", url)

@@ -1,3 +1,5 @@
+//go:build js && !pocket
+
 package i18n
 
 import "embed"

@@ -211,6 +211,9 @@ func first(a, b string) string {
 	return b
 }
 
+// Value is a claim's value in the reader's words.
+func Value(c verification.Claim, l i18n.Language) string { return words{l}.value(c) }
+
 // value is a claim's value in words.
 func (w words) value(c verification.Claim) string {
 	coded := func(v any) string {

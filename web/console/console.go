@@ -60,6 +60,9 @@ type Config struct {
 	Audit Audit
 	// Work is the daily work on records. Optional; without it there are no pages for it.
 	Work *work.Desk
+	// Pocket is the address of the pocket page, which offers lead to for people without
+	// a wallet. Optional.
+	Pocket string
 	// Paper prints certificates. Optional; without it there are no pages for it.
 	Paper Paper
 	// Log gets what goes wrong.

@@ -20,6 +20,7 @@ import (
 	"github.com/sanad-id/sanad/qr/image"
 	"github.com/sanad-id/sanad/staff"
 	"github.com/sanad-id/sanad/verification/explain"
+	"github.com/sanad-id/sanad/web/pocket"
 	"github.com/sanad-id/sanad/work"
 )
 
@@ -421,6 +422,7 @@ func (c *Console) ask(w http.ResponseWriter, r *request) error {
 type offerPage struct {
 	Link    template.URL
 	Text    string
+	Pocket  template.URL // "" without the page
 	Code    string
 	Picture template.URL
 	Expires time.Time
@@ -448,7 +450,12 @@ func (c *Console) drawOffer(w http.ResponseWriter, r *request, o work.Offer, bac
 	if err != nil {
 		return away("drawing", err)
 	}
+	var page string
+	if c.cfg.Pocket != "" {
+		page = pocket.Link(c.cfg.Pocket, o.Link)
+	}
 	return c.render(w, r, http.StatusOK, "offer", offerPage{
-		Link: template.URL(o.Link), Text: o.Link, Code: o.Code, Picture: picture(code), Expires: o.Expires, Back: Base + back, //nolint:gosec // of our own making
+		Pocket: template.URL(page),                                                                                              //nolint:gosec // of our own making
+		Link:   template.URL(o.Link), Text: o.Link, Code: o.Code, Picture: picture(code), Expires: o.Expires, Back: Base + back, //nolint:gosec // of our own making
 	})
 }
