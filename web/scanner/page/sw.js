@@ -14,7 +14,7 @@ addEventListener("install", (event) => {
 
 addEventListener("activate", (event) => {
   event.waitUntil((async () => {
-    for (const name of await caches.keys()) if (name !== version) await caches.delete(name);
+    for (const name of await caches.keys()) if (name !== version && !name.startsWith("pocket-")) await caches.delete(name); // the pocket page may be a neighbour
     await clients.claim();
   })());
 });
