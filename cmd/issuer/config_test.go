@@ -87,6 +87,7 @@ func TestReadConfigRefuses(t *testing.T) {
 	const good = "issuer: {id: xa-civil, names: {en: Civil}, country: XA, url: 'https://x.example'}\nstore: a.db\nkeystore: k\n"
 	tests := []struct{ name, text, want string }{
 		{"unknown key", good + "colour: blue\n", "colour"},
+		{"ST-11 small lists", good + "list_size: 8\n", "list_size"}, // a list is as large as is good for those in it
 		{"key given twice", good + "store: b.db\n", "already defined"},
 		{"second document", good + "---\nstore: b.db\n", "more than one document"},
 		{"empty file", "", "EOF"},
