@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/sanad-id/sanad/credential"
@@ -130,6 +131,17 @@ func (c *Certificate) code(form string) *Code {
 		}
 	}
 	return nil
+}
+
+// Says returns the claims that a code carries, in the order in which they are printed.
+func (c *Certificate) Says(code *Code) []Claim {
+	var all []Claim
+	for _, claim := range c.Claims {
+		if claim.Value != nil && (len(code.Claims) == 0 || slices.Contains(code.Claims, claim.Name)) {
+			all = append(all, claim)
+		}
+	}
+	return all
 }
 
 // Names of codes in layouts, beside those of forms: the first code of a programme, and the

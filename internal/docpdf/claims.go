@@ -1,10 +1,10 @@
 package docpdf
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/sanad-id/sanad/internal/i18n"
 	"github.com/sanad-id/sanad/verification/explain"
 )
 
@@ -29,13 +29,9 @@ const (
 // there is room for. Those for which there is none stay in the code, and a line says so.
 func (p *plan) claims(b *Block, a area, code *Code) {
 	var rows []*row
-	for i := range p.c.Claims {
-		c := &p.c.Claims[i]
-		if c.Value == nil || len(code.Claims) > 0 && !slices.Contains(code.Claims, c.Name) {
-			continue
-		}
+	for _, c := range p.c.Says(code) {
 		rows = append(rows, &row{
-			name: c.Name, label: p.shape(p.label(c.Labels), c.Name), value: p.shapeIn(p.value(c), c.Language, c.Name),
+			name: c.Name, label: p.shape(p.label(c.Labels), c.Name), value: p.shapeIn(p.value(&c), c.Language, c.Name),
 		})
 	}
 	if len(rows) == 0 {
@@ -167,11 +163,14 @@ func (p *plan) row(to *part, r *row, a area, size float64, s side, bold bool) {
 	to.lines(r.values, value, size, s, bold)
 }
 
-// value is a claim's value in words, as verifiers show it.
-func (p *plan) value(c *Claim) string {
+// value is a claim's value in the words of the certificate's first language.
+func (p *plan) value(c *Claim) string { return c.In(p.words) }
+
+// In returns the value in the words of a language, as verifiers show it.
+func (c *Claim) In(words i18n.Language) string {
 	coded := func(v any) string {
 		text := explain.Plain(v)
-		if words := p.words.Pick(c.Words[text]); words != "" {
+		if words := words.Pick(c.Words[text]); words != "" {
 			return words
 		}
 		return text
@@ -179,24 +178,24 @@ func (p *plan) value(c *Claim) string {
 	switch v := c.Value.(type) {
 	case bool:
 		if v {
-			return p.words.Text("label.yes", nil)
+			return words.Text("label.yes", nil)
 		}
-		return p.words.Text("label.no", nil)
+		return words.Text("label.no", nil)
 	case []any:
 		all := make([]string, len(v))
 		for i, e := range v {
 			all[i] = coded(e)
 		}
-		return p.words.List(all)
+		return words.List(all)
 	case string:
 		if c.Kind == "date" {
-			if d, ok := p.words.Known(v); ok {
+			if d, ok := words.Known(v); ok {
 				return d
 			}
 		}
 	case int64:
 		if c.Kind == "date" {
-			if d, ok := p.words.Known(strconv.FormatInt(v, 10)); ok {
+			if d, ok := words.Known(strconv.FormatInt(v, 10)); ok {
 				return d
 			}
 		}

@@ -2,17 +2,19 @@ package console
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"html/template"
 	"io"
+	"math"
 	"net/http"
 	"strconv"
 
 	"github.com/sanad-id/sanad/internal/docpdf"
 	"github.com/sanad-id/sanad/internal/i18n"
 	"github.com/sanad-id/sanad/internal/web"
-	"github.com/sanad-id/sanad/issuance"
 	"github.com/sanad-id/sanad/qr/image"
 	"github.com/sanad-id/sanad/staff"
 	"github.com/sanad-id/sanad/work"
@@ -46,6 +48,7 @@ func (c *Console) printRoutes() []route {
 	return append(all,
 		get("print", "/items/{id}/print", staff.Print, c.printPage),
 		get("print_file", "/items/{id}/print.pdf", staff.Print, c.printFile),
+		get("print_view", "/items/{id}/print/view", staff.Print, c.printView),
 	)
 }
 
@@ -92,36 +95,9 @@ func (c *Console) printFile(w http.ResponseWriter, r *request) error {
 	if err := r.must(staff.Done); err != nil {
 		return err
 	}
-	name, err := r.query("layout")
+	cert, err := c.opened(r)
 	if err != nil {
 		return err
-	}
-	p, err := c.cfg.Work.Print(r.Context(), r.Operator, r.PathValue("id"))
-	if err != nil {
-		return workError(err)
-	}
-	layouts, err := c.cfg.Paper.Layouts(r.Context(), p.Programme)
-	if err != nil {
-		return away("paper", err)
-	}
-	var codes []docpdf.Signed
-	for _, f := range p.Forms {
-		codes = append(codes, docpdf.Signed{Form: f.Form, Text: f.Text})
-	}
-	cert, err := c.cfg.Paper.Certificate(r.Context(), p, codes)
-	if err != nil {
-		return fmt.Errorf("print %s: %w", p.Credential, err)
-	}
-	if name != "" {
-		cert.Layout = nil
-		for _, l := range layouts {
-			if l.Name == name {
-				cert.Layout = l
-			}
-		}
-		if cert.Layout == nil {
-			return errNotFound
-		}
 	}
 	// All of it before the first byte, so that an error can still be answered.
 	var file bytes.Buffer
@@ -130,15 +106,104 @@ func (c *Console) printFile(w http.ResponseWriter, r *request) error {
 	case errors.Is(err, docpdf.ErrTooDense):
 		return web.Refuse(http.StatusUnprocessableEntity, "too_dense", "the code does not fit this layout")
 	case err != nil:
-		return fmt.Errorf("print %s: %w", p.Credential, err)
+		return fmt.Errorf("print: %w", err)
 	}
 	h := w.Header()
 	h.Set("Content-Type", "application/pdf")
-	h.Set("Content-Disposition", `inline; filename="`+issuance.DocumentNumber(p.Credential)+`.pdf"`)
+	h.Set("Content-Disposition", `inline; filename="`+cert.Number+`.pdf"`)
 	h.Set("Cache-Control", "no-store")
 	h.Set("Content-Length", strconv.Itoa(file.Len()))
 	_, err = w.Write(file.Bytes())
 	return err
+}
+
+// opened opens the print of an item, which is noted, in the layout of the address.
+func (c *Console) opened(r *request) (docpdf.Certificate, error) {
+	none := docpdf.Certificate{}
+	name, err := r.query("layout")
+	if err != nil {
+		return none, err
+	}
+	p, err := c.cfg.Work.Print(r.Context(), r.Operator, r.PathValue("id"))
+	if err != nil {
+		return none, workError(err)
+	}
+	var codes []docpdf.Signed
+	for _, f := range p.Forms {
+		codes = append(codes, docpdf.Signed{Form: f.Form, Text: f.Text})
+	}
+	cert, err := c.cfg.Paper.Certificate(r.Context(), p, codes)
+	if err != nil {
+		return none, fmt.Errorf("print %s: %w", p.Credential, err)
+	}
+	if name == "" {
+		return cert, nil
+	}
+	layouts, err := c.cfg.Paper.Layouts(r.Context(), p.Programme)
+	if err != nil {
+		return none, away("paper", err)
+	}
+	for _, l := range layouts {
+		if l.Name == name {
+			cert.Layout = l
+			return cert, nil
+		}
+	}
+	return none, errNotFound
+}
+
+// A paperView is a certificate as a page, to be printed by the browser.
+type paperView struct {
+	ID, Number, Type, Issuer string
+	// Lang is the language of the paper, Dir the direction in which that runs.
+	Lang, Dir       string
+	Issued, Expires string
+	Codes           []paperCode
+}
+
+// A paperCode is a code with what it says. Side is its width in CSS pixels, of which
+// there are 96 to an inch on paper.
+type paperCode struct {
+	Picture template.URL
+	Side    int
+	Claims  []claimView
+}
+
+// pixelsPerModule are those of the least module that is read well from paper, 0.42 mm
+// (qr-and-offline 3.7), at 96 to an inch.
+const pixelsPerModule = 1.6
+
+// printView shows a certificate as a page: what the PDF file says, for browsers that
+// print it themselves. Opening it is noted as printing is.
+func (c *Console) printView(w http.ResponseWriter, r *request) error {
+	if err := r.must(staff.Done); err != nil {
+		return err
+	}
+	cert, err := c.opened(r)
+	if err != nil {
+		return err
+	}
+	l := cert.Languages[0]
+	v := paperView{
+		ID: r.PathValue("id"), Number: cert.Number, Type: l.Pick(cert.Type), Issuer: l.Pick(cert.Issuer), Lang: l.Tag(), Dir: l.Direction(), Issued: l.Date(cert.Issued),
+	}
+	if !cert.Expires.IsZero() {
+		v.Expires = l.Date(cert.Expires)
+	}
+	for i := range cert.Codes {
+		code := &cert.Codes[i]
+		drawn, err := image.Draw(code.Text, image.Level(code.Level))
+		if err != nil {
+			return away("drawing", err)
+		}
+		own := paperCode{Picture: picture(drawn), Side: int(math.Ceil(float64(drawn.Size()+2*image.QuietZone) * pixelsPerModule))}
+		for _, claim := range cert.Says(code) {
+			text := claim.In(l)
+			own.Claims = append(own.Claims, claimView{Label: l.Pick(claim.Labels), Value: text, Lang: cmp.Or(claim.Language, scriptLanguage(text))})
+		}
+		v.Codes = append(v.Codes, own)
+	}
+	return c.render(w, r, http.StatusOK, "print_view", v)
 }
 
 // A lookView is what a picture of a print shows.

@@ -82,6 +82,18 @@ func TestPrint(t *testing.T) {
 			t.Errorf("%s: headers %v", layout, h)
 		}
 	}
+	// The same as a page, for browsers that print it themselves.
+	view := wantStatus(t, clerk.get(item+"/print/view"), 200)
+	for _, want := range []string{`<article class="paper" lang="en" dir="ltr">`, `src="data:image/svg`, "<dt><bdi>"} {
+		if !strings.Contains(view.body, want) {
+			t.Errorf("the page of the print has no %s", want)
+		}
+	}
+	for who, w := range map[string]*browser{"the south": south, "an auditor": auditor} {
+		if a := w.get(item + "/print/view"); a.status != 404 && a.status != 403 {
+			t.Errorf("%s gets the print as a page: %d", who, a.status)
+		}
+	}
 	for _, path := range []string{"?layout=strip", "?layout=../../etc/passwd", "?layout=" + strings.Repeat("x", 300)} {
 		if a := clerk.get(item + "/print.pdf" + path); a.status == 200 {
 			t.Errorf("%s was printed", path)

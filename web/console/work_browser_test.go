@@ -81,6 +81,7 @@ func TestWorkInBrowser(t *testing.T) {
 	do(head, `form[action$="/approve"] button`)
 	judge(clerk, "item that is signed", item)
 	judge(clerk, "print", item+"/print")
+	judge(clerk, "print_view", item+"/print/view")
 	judge(clerk, "print check", "/print-check")
 	for _, l := range []i18n.Language{ar, en} {
 		clerk.Scripts(true)
