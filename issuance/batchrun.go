@@ -33,6 +33,7 @@ type batchRun struct {
 	begun    time.Time
 	before   int64        // rows that earlier runs had done
 	length   int64        // of the folder's manifest with all chunks that are marked
+	laidOut  int64        // of the manifest with all chunks that are in the spool
 	failedAt atomic.Int64 // turn of the earliest chunk that failed
 	stop     func()       // begin no more chunks
 
@@ -243,6 +244,16 @@ func (b *batchRun) run(ctx context.Context) error {
 	// others, so that these are at work while the store syncs.
 	intended := b.stage(&wg, mapped, 1, func(c *chunk) error { return b.intend(work, c) })
 	signed := b.stage(&wg, intended, 1, b.sign)
+	if b.share == nil {
+		// What waits for the disk does not keep the store waiting. Of a batch that is
+		// shared a chunk may be lost before its mark, so that the place of the next one in
+		// the manifest is known only after it.
+		b.laidOut = b.length
+		signed = b.stage(&wg, signed, 0, func(c *chunk) error {
+			defer func() { b.laidOut = c.end() }()
+			return b.spool(c, b.laidOut)
+		})
+	}
 	settled := b.stage(&wg, signed, 0, func(c *chunk) error { return b.settle(work, c) })
 	released := b.stage(&wg, settled, 0, b.release)
 	flush := make(chan releasedChunk, 2*flushChunks)
@@ -501,16 +512,28 @@ func (b *batchRun) layOutFiles(c *chunk, r *row, m *manifestWriter) {
 	k.forms, r.pictures = nil, nil
 }
 
-// settle makes what is to be released durable, so that nothing is lost between
-// mark and release, and then is rung 5 for a chunk: it marks it, together with
-// the progress of the batch.
-func (b *batchRun) settle(ctx context.Context, c *chunk) error {
-	b.layOut(c)
+// spool makes what is to be released durable, so that nothing is lost between mark and
+// release. Offset is where its rows of the manifest begin.
+func (b *batchRun) spool(c *chunk, offset int64) error {
+	b.layOut(c, offset)
 	if err := b.folder.writeSpool(&c.spool); err != nil {
 		return err
 	}
 	b.s.cfg.Crash(PointSpooled)
-	length := c.spool.offset + int64(len(c.spool.rows))
+	return nil
+}
+
+// end is the length of the manifest with the chunk.
+func (c *chunk) end() int64 { return c.spool.offset + int64(len(c.spool.rows)) }
+
+// settle is rung 5 for a chunk: it marks it, together with the progress of the batch.
+func (b *batchRun) settle(ctx context.Context, c *chunk) error {
+	if b.share != nil {
+		if err := b.spool(c, b.length); err != nil {
+			return err
+		}
+	}
+	length := c.end()
 	save := b.saveAlone(c, length)
 	if b.share != nil {
 		save = b.saveShared(c, length)

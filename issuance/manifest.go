@@ -53,8 +53,8 @@ func (m *manifestWriter) row(record, id, list string, index uint64, file, why st
 func (m *manifestWriter) cell(v string, end byte) { m.buf = safecsv.AppendCell(m.buf, v, end) }
 
 // layOut builds the chunk's rows of the manifest and its spool.
-func (b *batchRun) layOut(c *chunk) {
-	c.spool = spool{chunk: c.number, offset: b.length}
+func (b *batchRun) layOut(c *chunk, offset int64) {
+	c.spool = spool{chunk: c.number, offset: offset}
 	m := manifestWriter{buf: make([]byte, 0, 128*len(c.rows))}
 	for i := range c.rows {
 		r := &c.rows[i]
