@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -89,6 +90,15 @@ func (t *tx) Intend(creds []issuance.Credential) error {
 	if err != nil {
 		return t.lose(fmt.Errorf("intend: %w", err))
 	}
+	if like, ok := t.alike(no, creds, rows, forms); ok {
+		switch done, err := t.intendAlike(like); {
+		case err != nil:
+			return fmt.Errorf("intend: %w", t.meaning(err))
+		case done:
+			t.db.names.intended(no, creds)
+			return nil
+		}
+	}
 	i, err := t.insert(intoCredential, len(creds), func(i int, v values) {
 		c := &creds[i]
 		many, vacated := int64(0), int64(0)
@@ -121,6 +131,53 @@ func (t *tx) Intend(creds []issuance.Credential) error {
 		t.db.names.intended(no, creds)
 	}
 	return nil
+}
+
+// manyAlike is how many credentials are worth a statement for all of them.
+const manyAlike = 20
+
+// alike returns what is to be stored of credentials if they are.
+func (t *tx) alike(no int64, creds []issuance.Credential, rows []numbers, forms []formRow) (like alike, ok bool) {
+	if len(creds) < manyAlike {
+		return like, false
+	}
+	a := &creds[0]
+	like = alike{
+		first: no, programme: rows[0].programme, batch: rows[0].batch, version: a.Version, issued: fromTime(a.IssuedAt), changed: fromTime(a.Changed),
+		expires: orNull(fromTime(a.Expires), a.Expires.IsZero()), writer: t.db.writer,
+		ids: make([]byte, 0, len(creds)*len(a.ID)), records: make([]byte, 0, len(creds)*len(a.Record)), rows: make([]int64, len(creds)),
+		forms: make([]alikeForms, len(a.Forms)),
+	}
+	for i := range creds {
+		c := &creds[i]
+		if len(c.ID) != len(a.ID) || rows[i] != rows[0] || c.Version != a.Version || !c.IssuedAt.Equal(a.IssuedAt) || !c.Changed.Equal(a.Changed) ||
+			!c.Expires.Equal(a.Expires) || c.Batch == "" || c.Supersedes != "" || c.Idempotency != [32]byte{} || c.Many || c.PartOf != "" ||
+			len(c.Forms) != len(a.Forms) {
+			return like, false
+		}
+		like.ids, like.records, like.rows[i] = append(like.ids, c.ID...), append(like.records, c.Record[:]...), c.Row
+	}
+	for _, f := range forms { // of one credential after the other
+		if f.cred == 0 {
+			like.forms[f.form] = alikeForms{form: f.record.Form, list: f.list, key: f.record.Key[:]}
+		}
+		l := &like.forms[f.form]
+		if f.list == 0 || f.list != l.list || f.record.Form != l.form || !bytes.Equal(f.record.Key[:], l.key) {
+			return like, false
+		}
+		l.slots, l.toBeSigned = append(l.slots, int64(f.record.Slot.Index)), append(l.toBeSigned, f.record.ToBeSigned[:]...)
+	}
+	return like, true
+}
+
+func (t *tx) intendAlike(like alike) (done bool, err error) {
+	if err := t.ready(); err != nil {
+		return false, err
+	}
+	if done, err = t.s.intend(like); err != nil {
+		return false, t.fail(err)
+	}
+	return done, nil
 }
 
 // which names a credential, if the database told which of them it was.

@@ -43,6 +43,9 @@ type session interface {
 	// insert adds n rows to a table, whose values bind sets. If that fails row may
 	// tell which of them it was.
 	insert(into insertion, n int, bind func(i int, v values)) (row int, err error)
+	// intend adds the rows of credentials that are like one another. It has done nothing
+	// if the engine knows no better way than insert.
+	intend(like alike) (done bool, err error)
 	// complete stores what was signed of these credentials and makes them active.
 	complete(numbers []int64, marks []issuance.Mark, at int64) error
 	// completeRun is complete of credentials with numbers that follow one another, from
@@ -94,6 +97,29 @@ type dialect struct {
 	// confirmTimeline writes down that the present timeline is the right one, if
 	// there are such.
 	confirmTimeline string
+}
+
+// alike are new credentials that differ in id, record, row and what stands in their
+// forms only, as those of a batch do. The last index of a slice is that of a credential.
+type alike struct {
+	first            int64 // the number of the first
+	programme, batch int64
+	version          int
+	issued, changed  int64
+	expires          any // NULL if never
+	writer           int64
+	ids, records     []byte // one behind the other
+	rows             []int64
+	forms            []alikeForms
+}
+
+// alikeForms are the forms with one number of credentials that are alike.
+type alikeForms struct {
+	form       string
+	list       int64
+	key        []byte
+	slots      []int64
+	toBeSigned []byte // one behind the other
 }
 
 // An insertion says into which columns of which table rows go. The other columns

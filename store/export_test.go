@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"io/fs"
 	"strings"
 	"testing"
@@ -140,3 +141,11 @@ func (t *Turns) Take(ctx context.Context) error {
 
 // Pass gives it to the next one.
 func (t *Turns) Pass() { t.turns.pass() }
+
+// FailCheckpoint plays that what was moved into the file beside the writer could not be
+// synced.
+func FailCheckpoint(db *DB) {
+	c := &checkpoint{done: make(chan struct{}), err: errors.New("played")}
+	close(c.done)
+	db.engine.(*sqliteEngine).aside = c
+}

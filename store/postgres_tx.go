@@ -171,6 +171,9 @@ func (s *postgresTx) insert(into insertion, n int, bind func(i int, v values)) (
 	return n, postgresError(err)
 }
 
+// intend leaves it to insert, which copies.
+func (s *postgresTx) intend(alike) (bool, error) { return false, nil }
+
 const (
 	updateAllSigned = `UPDATE credential_form f SET signed = u.signed
 		FROM unnest($1::bigint[], $2::smallint[], $3::bytea[]) AS u (no, form, signed) WHERE f.credential_no = u.no AND f.form_no = u.form`

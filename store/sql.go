@@ -78,6 +78,14 @@ const (
 	insertForm = `INSERT INTO credential_form (credential_no, form_no, form, list_no, slot_index, slot_value, key_id, to_be_signed, signed)
 		VALUES ($1, $2, $3, $4, $5, 0, $6, $7, zeroblob(32))`
 
+	// Those of SQLite; see sqliteTx.intend.
+	insertAlike = `INSERT INTO credential (credential_no, credential_id, programme_no, version, record_ref, state, reason,
+		issued_at, expires_at, changed_at, batch_no, batch_row, supersedes, idempotency_key, many, vacated, writer_no, part_of)
+		SELECT $1 + j.key, CAST(substr($2, 1 + $3 * j.key, $3) AS TEXT), $5, $6, substr($4, 1 + 32 * j.key, 32), 'intended', '',
+		$7, $8, $9, $10, j.value, '', NULL, 0, 0, $11, NULL FROM json_each($12) j`
+	insertAlikeForms = `INSERT INTO credential_form (credential_no, form_no, form, list_no, slot_index, slot_value, key_id, to_be_signed, signed)
+		SELECT $1 + j.key, $2, $3, $4, j.value, 0, $5, substr($6, 1 + 32 * j.key, 32), zeroblob(32) FROM json_each($7) j`
+
 	selectRun = `SELECT count(*), min(credential_id), max(credential_id) FROM credential
 		WHERE credential_no BETWEEN $1 AND $2 AND state = 'intended'`
 

@@ -77,11 +77,17 @@ func dsn(path, mode string, pragmas ...string) string {
 	return (&url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: q.Encode()}).String()
 }
 
+// A batch writes more random pages than any memory holds. The write-ahead log is moved into the file beside the
+// writer, which would wait for all those pages to be synced, whenever so many rows were
+// written since; the writer itself does what is left and begins the log anew when it has
+// the number of pages in writerPragmas.
+const checkpointRows = 8000
+
 // writerPragmas: a page cache for the random places of slots and records in
 // their indexes, and a write-ahead log that gathers several changes of a page
 // before it goes into the file. The driver's memory takes twice what the cache is
 // said to take, since it rounds up to powers of two.
-var writerPragmas = []string{"journal_mode(WAL)", "cache_size(-8192)", "wal_autocheckpoint(8192)"}
+var writerPragmas = []string{"journal_mode(WAL)", "cache_size(-8192)", "wal_autocheckpoint(16384)"}
 
 // ownLocks makes SQLite's locks belong to its open files and not to the process.
 // Without it any other part of the program that opens and closes the database

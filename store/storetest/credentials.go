@@ -321,6 +321,99 @@ func testComplete(t *testing.T, sub Subject) {
 	}
 }
 
+// testIntendMany stores what a chunk of a batch has: many credentials that differ in little. A store may
+// have a way of its own for them, which must store and refuse the same.
+func testIntendMany(t *testing.T, sub Subject) {
+	s := office(t, sub)
+	write(t, s, func(tx issuance.Tx) error { return tx.SaveBatch(newBatch("batch-1")) })
+	const n = 30
+	chunk := func(first int) []issuance.Credential {
+		creds := make([]issuance.Credential, n)
+		for i := range creds {
+			c := cred(first + i)
+			c.Batch, c.Row = "batch-1", int64(10*(first+i))
+			creds[i] = c
+		}
+		return creds
+	}
+	intend := func(creds []issuance.Credential) error {
+		return s.Write(t.Context(), func(tx issuance.Tx) error { return tx.Intend(creds) })
+	}
+	stored := func(creds []issuance.Credential) {
+		t.Helper()
+		for _, want := range creds {
+			got, err := s.Credential(t.Context(), want.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			same(t, "credential "+want.ID, got, want)
+		}
+	}
+	first := 200
+	for what, change := range map[string]func(creds []issuance.Credential){
+		"alike": func([]issuance.Credential) {},
+		"with an end": func(creds []issuance.Credential) {
+			each(creds, func(c *issuance.Credential) { c.Expires = now.Add(time.Hour) })
+		},
+		"one with an end":        func(creds []issuance.Credential) { creds[7].Expires = now.Add(time.Hour) },
+		"one of another time":    func(creds []issuance.Credential) { creds[n-1].Changed = now.Add(time.Second) },
+		"one with a longer id":   func(creds []issuance.Credential) { creds[3].ID += "X" },
+		"one in place of one":    func(creds []issuance.Credential) { creds[3].Supersedes = "another" },
+		"one without a batch":    func(creds []issuance.Credential) { creds[n-1].Batch, creds[n-1].Row = "", 0 },
+		"one with a key":         func(creds []issuance.Credential) { creds[0].Idempotency = digest("key", 1) },
+		"one without a slot":     func(creds []issuance.Credential) { creds[0].Forms[0].Slot = issuance.Slot{} },
+		"one signed with others": func(creds []issuance.Credential) { creds[5].Forms[0].Key[0]++ },
+	} {
+		t.Run(what, func(t *testing.T) {
+			first += n
+			creds := chunk(first)
+			change(creds)
+			if err := intend(creds); err != nil {
+				t.Fatal(err)
+			}
+			stored(creds)
+		})
+	}
+	before := chunk(1)
+	if err := intend(before); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name  string
+		spoil func(creds []issuance.Credential)
+		want  error
+	}{
+		{"held record", func(creds []issuance.Credential) { creds[9].Record = before[4].Record }, issuance.ErrActiveExists},
+		{"one record twice", func(creds []issuance.Credential) { creds[9].Record = creds[8].Record }, issuance.ErrActiveExists},
+		{"taken slot", func(creds []issuance.Credential) { creds[n-1].Forms[0].Slot = before[0].Forms[0].Slot }, issuance.ErrSlotTaken},
+		{"one slot twice", func(creds []issuance.Credential) { creds[0].Forms[0].Slot = creds[1].Forms[0].Slot }, issuance.ErrSlotTaken},
+		{"known id", func(creds []issuance.Credential) { creds[2].ID = before[2].ID }, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			creds := chunk(100)
+			tt.spoil(creds)
+			err := intend(creds)
+			if err == nil || tt.want != nil && !errors.Is(err, tt.want) {
+				t.Errorf("Intend: %v, want %v", err, tt.want)
+			}
+			if _, err := s.Credential(t.Context(), id(100)); !errors.Is(err, issuance.ErrNoCredential) {
+				t.Errorf("a part of it is stored: %v", err)
+			}
+		})
+	}
+	good := chunk(100)
+	if err := intend(good); err != nil {
+		t.Fatal(err)
+	}
+	stored(good)
+}
+
+func each(creds []issuance.Credential, f func(*issuance.Credential)) {
+	for i := range creds {
+		f(&creds[i])
+	}
+}
+
 // testCompleteRun completes what one transaction intended, as a batch does: a store may
 // know where to find it, and must not take something else for it.
 func testCompleteRun(t *testing.T, sub Subject) {

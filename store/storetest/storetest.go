@@ -69,6 +69,7 @@ func Test(t *testing.T, s Subject) {
 		{"Programmes", testProgrammes, true},
 		{"Intend", testIntend, true},
 		{"IntendRefuses", testIntendRefuses, true},
+		{"IntendMany", testIntendMany, true},
 		{"Complete", testComplete, true},
 		{"CompleteRun", testCompleteRun, true},
 		{"Change", testChange, true},
