@@ -243,7 +243,11 @@ func (b *batchRun) run(ctx context.Context) error {
 	// The stages that write take turns at the store: a chunk waits before each of the
 	// others, so that these are at work while the store syncs.
 	intended := b.stage(&wg, mapped, 1, func(c *chunk) error { return b.intend(work, c) })
-	signed := b.stage(&wg, intended, 1, b.sign)
+	ahead := 1
+	if b.share == nil {
+		ahead = 0 // it waits in the spool
+	}
+	signed := b.stage(&wg, intended, ahead, b.sign)
 	if b.share == nil {
 		// What waits for the disk does not keep the store waiting. Of a batch that is
 		// shared a chunk may be lost before its mark, so that the place of the next one in

@@ -232,6 +232,7 @@ func (s *Service) draft(o *order, c *candidate) {
 		c.drafts[j] = d
 		c.cred.Forms[j].ToBeSigned = d.Hash()
 	}
+	c.codes = nil // if the store calls again they are made again
 }
 
 // fitsLikely says whether the code of a form will fit, before it is signed. It

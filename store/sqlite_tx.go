@@ -434,19 +434,31 @@ func (s sqliteTx) prepare(c any, query string) (driver.StmtExecContext, error) {
 	return p.(driver.StmtExecContext), nil
 }
 
-// intend takes a statement for all credentials and one for each of their forms. What
+// alikeRows is how many rows that are alike one statement inserts: until it ends it keeps
+// a copy of every page that it changes, which is one for each row at random places.
+const alikeRows = 100
+
+// intend takes one statement for many credentials and one for each of their forms. What
 // differs comes as one value for all: setting parameters row by row costs a fifth of what
 // the rows cost.
 func (s sqliteTx) intend(like alike) (bool, error) {
-	n := len(like.rows)
-	s.e.rows += n * (1 + len(like.forms))
-	err := s.change(n, insertAlike, like.first, like.ids, len(like.ids)/n, like.records, like.programme, like.version, like.issued, like.expires,
-		like.changed, like.batch, like.writer, string(intArray(like.rows)))
-	for form := 0; err == nil && form < len(like.forms); form++ {
-		f := &like.forms[form]
-		err = s.change(n, insertAlikeForms, like.first, form, f.form, f.list, f.key, f.toBeSigned, string(intArray(f.slots)))
+	all := len(like.rows)
+	s.e.rows += all * (1 + len(like.forms))
+	length := len(like.ids) / all
+	for from := 0; from < all; from += alikeRows {
+		to := min(from+alikeRows, all)
+		first := like.first + int64(from)
+		err := s.change(to-from, insertAlike, first, like.ids[length*from:length*to], length, like.records[32*from:32*to], like.programme, like.version,
+			like.issued, like.expires, like.changed, like.batch, like.writer, string(intArray(like.rows[from:to])))
+		for form := 0; err == nil && form < len(like.forms); form++ {
+			f := &like.forms[form]
+			err = s.change(to-from, insertAlikeForms, first, form, f.form, f.list, f.key, f.toBeSigned[32*from:32*to], string(intArray(f.slots[from:to])))
+		}
+		if err != nil {
+			return false, err
+		}
 	}
-	return err == nil, err
+	return true, nil
 }
 
 // complete takes one statement for a form of all credentials, and one for their

@@ -326,7 +326,7 @@ func testComplete(t *testing.T, sub Subject) {
 func testIntendMany(t *testing.T, sub Subject) {
 	s := office(t, sub)
 	write(t, s, func(tx issuance.Tx) error { return tx.SaveBatch(newBatch("batch-1")) })
-	const n = 30
+	const n = 130
 	chunk := func(first int) []issuance.Credential {
 		creds := make([]issuance.Credential, n)
 		for i := range creds {
@@ -349,7 +349,7 @@ func testIntendMany(t *testing.T, sub Subject) {
 			same(t, "credential "+want.ID, got, want)
 		}
 	}
-	first := 200
+	first := 300
 	for what, change := range map[string]func(creds []issuance.Credential){
 		"alike": func([]issuance.Credential) {},
 		"with an end": func(creds []issuance.Credential) {
@@ -390,18 +390,18 @@ func testIntendMany(t *testing.T, sub Subject) {
 		{"known id", func(creds []issuance.Credential) { creds[2].ID = before[2].ID }, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			creds := chunk(100)
+			creds := chunk(150)
 			tt.spoil(creds)
 			err := intend(creds)
 			if err == nil || tt.want != nil && !errors.Is(err, tt.want) {
 				t.Errorf("Intend: %v, want %v", err, tt.want)
 			}
-			if _, err := s.Credential(t.Context(), id(100)); !errors.Is(err, issuance.ErrNoCredential) {
+			if _, err := s.Credential(t.Context(), id(150)); !errors.Is(err, issuance.ErrNoCredential) {
 				t.Errorf("a part of it is stored: %v", err)
 			}
 		})
 	}
-	good := chunk(100)
+	good := chunk(150)
 	if err := intend(good); err != nil {
 		t.Fatal(err)
 	}
