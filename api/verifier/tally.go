@@ -48,7 +48,7 @@ const (
 var (
 	tallyID   = regexp.MustCompile(`^[A-Za-z0-9_-]{22}$`)
 	tallyHash = regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`)
-	tallyType = regexp.MustCompile(`^[!-~]{1,200}$`)
+	tallyType = regexp.MustCompile(`^[^\p{C}\p{Z}]{1,200}$`)
 )
 
 // badTally refuses a tally. It names what is wrong and nothing of what was sent.

@@ -250,6 +250,17 @@ func TestTallyOrigins(t *testing.T) {
 	}
 }
 
+// TestTallyTypes: a type is whatever a certificate may have, in any script.
+func TestTallyTypes(t *testing.T) {
+	for _, kind := range []string{"", "urn:xa:farmer-card:1", "urn:xa:carte-d'élève:1", "urn:xa:কৃষক-কার্ড"} {
+		body := newTally(tallyOne, "")
+		body["scans"] = []any{object{"type": kind, "verdict": "valid", "hour": 9, "count": 5}}
+		if y, err := verifier.ReadTally(encoded(t, body)); err != nil || y.Scans[0].Type != kind {
+			t.Errorf("%q: %+v, %v", kind, y, err)
+		}
+	}
+}
+
 // FuzzTally: whatever a counter sends, it is refused or kept as what it says, and no
 // request ends in an error of ours.
 func FuzzTally(f *testing.F) {
