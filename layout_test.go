@@ -30,8 +30,9 @@ var layers = []string{
 	"web/scanner/engine web/pocket/engine",
 	// Above this line: no network, no database, no cgo.
 	"qr/image internal/vectors internal/cli internal/pgtest internal/faultproxy internal/fetch internal/redistest internal/web internal/chrometest",
-	"registry/csvfile registry/samplecountry registry/sqltable store store/once store/desk store/parties internal/docpdf web/pocket",
-	"keys/keystest registry/registrytest store/storetest backup internal/officetest api/issuer api/verifier web/console work/worktest web/scanner",
+	"registry/csvfile registry/samplecountry registry/sqltable store store/once store/desk store/parties internal/docpdf internal/webpage",
+	"web/pocket web/scanner",
+	"keys/keystest registry/registrytest store/storetest backup internal/officetest api/issuer api/verifier web/console work/worktest",
 	"cmd/issuer cmd/verifier bench proof cmd/wallet-cli web/scanner/wasm web/pocket/wasm examples/relying-party",
 	"interop",
 }

@@ -31,7 +31,8 @@ cp "$zxing/LICENSE" "$new/zxing-LICENSE.txt"
   version=$( (cat sw.js; echo "$list" | xargs sha256sum) | sha256sum | cut -c1-16)
   names=$(echo "$list" | sed 's/.*/"&"/' | paste -sd, -)
   sed -i "s/@VERSION@/$version/; s#@FILES@#[\"./\",\"settings.json\",$names]#" sw.js
-  for file in *.wasm *.js *.html *.css words/*.json; do gzip -9 -n -k "$file"; done
+  # Programs embed these in this form alone.
+  gzip -9 -n *.wasm *.js *.html *.css words/*.json
 )
 cp "$dist/README" "$new/"
 chmod -R u=rwX,go=rX "$new"
@@ -58,7 +59,7 @@ cp "$zxing/LICENSE" "$new/zxing-LICENSE.txt"
   version=$( (cat sw.js; echo "$list" | xargs sha256sum) | sha256sum | cut -c1-16)
   names=$(echo "$list" | sed 's/.*/"&"/' | paste -sd, -)
   sed -i "s/@VERSION@/$version/; s#@FILES@#[\"./\",\"settings.json\",$names]#" sw.js
-  for file in *.wasm *.js *.css words/*.json; do gzip -9 -n -k "$file"; done
+  gzip -9 -n *.wasm *.js *.html *.css words/*.json
 )
 cp "$dist/README" "$new/"
 chmod -R u=rwX,go=rX "$new"

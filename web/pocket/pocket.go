@@ -11,25 +11,18 @@ package pocket
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"embed"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"html"
 	"io/fs"
-	"mime"
 	"net/http"
 	"net/url"
-	"os"
-	"path"
-	"path/filepath"
 	"strings"
-	"time"
 
-	"github.com/sanad-id/sanad/internal/durable"
 	"github.com/sanad-id/sanad/internal/web"
+	"github.com/sanad-id/sanad/internal/webpage"
 	"github.com/sanad-id/sanad/trust"
 )
 
@@ -43,6 +36,7 @@ var ErrNotBuilt = errors.New("pocket: this program was built without the pocket 
 const (
 	settingsFile = "settings.json"
 	bundleFile   = "bundle.trust"
+	indexFile    = "index.html" // says what the page may ask
 )
 
 // Path is where the page is, below the address of the issuer.
@@ -55,15 +49,16 @@ func Link(base, offer string) string {
 	return base + "#offer=" + query
 }
 
-func files() (fs.FS, error) {
+func files() (*webpage.Files, error) {
 	dist, err := fs.Sub(embedded, "dist")
 	if err != nil {
 		return nil, err
 	}
-	if _, err := fs.Stat(dist, "sw.js"); err != nil {
+	f, err := webpage.Open(dist)
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil, ErrNotBuilt
 	}
-	return dist, nil
+	return f, err
 }
 
 // Built reports whether this program has the page.
@@ -116,8 +111,7 @@ type ExportOptions struct {
 }
 
 // Export writes the page into a folder that any web server can serve. The folder may
-// hold an older page; nothing else in it is touched. The service worker is written last,
-// so that browsers take the new page when all of it is there.
+// hold an older page; nothing else in it is touched.
 func Export(dir string, o ExportOptions) error {
 	if err := export(dir, o); err != nil {
 		return fmt.Errorf("export pocket page: %w", err)
@@ -126,7 +120,7 @@ func Export(dir string, o ExportOptions) error {
 }
 
 func export(dir string, o ExportOptions) error {
-	dist, err := files()
+	page, err := files()
 	if err != nil {
 		return err
 	}
@@ -138,42 +132,15 @@ func export(dir string, o ExportOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Join(dir, "words"), 0o755); err != nil {
-		return err
-	}
-	write := func(name string, b []byte) error {
-		return durable.Replace(filepath.Join(dir, filepath.FromSlash(name)), b, 0o644)
-	}
-	var last []byte
-	err = fs.WalkDir(dist, ".", func(name string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || !public(name) {
-			return err
-		}
-		b, err := fs.ReadFile(dist, name)
-		if err != nil {
-			return err
-		}
-		switch name {
-		case "sw.js":
-			last = b
-			return nil
-		case "index.html":
-			b = index(b, ask)
-		}
-		return write(name, b)
-	})
+	first, err := page.Read(indexFile)
 	if err != nil {
 		return err
 	}
-	if err := write(settingsFile, s); err != nil {
-		return err
-	}
+	made := map[string][]byte{settingsFile: s, indexFile: index(first, ask)}
 	if len(o.Trust) > 0 {
-		if err := write(bundleFile, o.Trust); err != nil {
-			return err
-		}
+		made[bundleFile] = o.Trust
 	}
-	return write("sw.js", last)
+	return page.Export(dir, made)
 }
 
 // places are the sources of a content security policy for these issuers.
@@ -197,101 +164,39 @@ func index(page []byte, ask string) []byte {
 	return bytes.Replace(page, []byte(asks), []byte(html.EscapeString(policy(ask))), 1)
 }
 
-// public reports whether a file of dist belongs to the page.
-func public(name string) bool { return name != "README" && !strings.HasSuffix(name, ".gz") }
-
 // Routes serve the page at [Path] below prefix, the path of the issuer's address. Served,
 // the page asks this server only. Bundle returns the trust bundle to hand out, nil if
 // there is none now. It returns [ErrNotBuilt] if there is no page.
 func Routes(prefix string, bundle func() []byte) ([]web.Route, error) {
-	dist, err := files()
+	page, err := files()
 	if err != nil {
 		return nil, err
 	}
-	h := &handler{dist: dist, bundle: bundle}
-	at := prefix + Path
+	at, file := prefix+Path, page.Handler(policy(own)+framed, made(page, bundle))
 	return []web.Route{
-		{Method: http.MethodGet, Pattern: at + "{$}", Name: "pocket", Handler: h.file, Cache: "no-cache", Rate: "light"},
-		{Method: http.MethodGet, Pattern: at + "{file...}", Name: "pocket-file", Handler: h.file, Cache: "no-cache", Rate: "light"},
+		{Method: http.MethodGet, Pattern: at + "{$}", Name: "pocket", Handler: file, Cache: "no-cache", Rate: "light"},
+		{Method: http.MethodGet, Pattern: at + "{file...}", Name: "pocket-file", Handler: file, Cache: "no-cache", Rate: "light"},
 	}, nil
-}
-
-type handler struct {
-	dist   fs.FS
-	bundle func() []byte
 }
 
 // own is what a served page may ask.
 const own = "'self'"
 
-// file serves one file, compressed where the browser takes that, with a tag by which it
-// need not be sent again.
-func (h *handler) file(w http.ResponseWriter, r *http.Request) error {
-	name := r.PathValue("file")
-	if name == "" {
-		name = "index.html"
-	}
-	notFound := web.Refuse(http.StatusNotFound, "not_found", "there is no such file")
-	if !fs.ValidPath(name) || !public(name) {
-		return notFound
-	}
-	var b []byte
-	var err error
-	switch name {
-	case settingsFile:
-		b, err = settingsOf(h.bundle())
-	case bundleFile:
-		if b = h.bundle(); len(b) == 0 {
-			return notFound
+// made makes the files that are not embedded, or not as they are served.
+func made(page *webpage.Files, bundle func() []byte) webpage.Made {
+	return func(name string, _ *http.Request) ([]byte, error) {
+		switch name {
+		case settingsFile:
+			return settingsOf(bundle())
+		case bundleFile:
+			if b := bundle(); len(b) > 0 {
+				return b, nil
+			}
+			return nil, fs.ErrNotExist
+		case indexFile:
+			b, err := page.Read(name)
+			return index(b, own), err
 		}
-	case "index.html":
-		if b, err = fs.ReadFile(h.dist, name); err == nil {
-			b = index(b, own)
-		}
-	default:
-		b, err = h.embedded(w, r, name)
-		if errors.Is(err, fs.ErrNotExist) {
-			return notFound
-		}
-	}
-	if err != nil {
-		return err
-	}
-	sum := sha256.Sum256(b)
-	header := w.Header()
-	header.Set("ETag", `"`+hex.EncodeToString(sum[:12])+`"`)
-	header.Set("Content-Type", mediaType(name))
-	header.Set("Content-Security-Policy", policy(own)+framed)
-	header.Set("Permissions-Policy", "camera=(self), microphone=(), geolocation=()")
-	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(b))
-	return nil
-}
-
-// embedded reads a file of the page, in its compressed form if that is taken.
-func (h *handler) embedded(w http.ResponseWriter, r *http.Request, name string) ([]byte, error) {
-	small, err := fs.ReadFile(h.dist, name+".gz")
-	if err != nil {
-		return fs.ReadFile(h.dist, name)
-	}
-	w.Header().Set("Vary", "Accept-Encoding")
-	if !strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
-		return fs.ReadFile(h.dist, name)
-	}
-	w.Header().Set("Content-Encoding", "gzip")
-	return small, nil
-}
-
-func mediaType(name string) string {
-	switch ext := path.Ext(name); ext {
-	case ".wasm":
-		return "application/wasm"
-	case ".webmanifest":
-		return "application/manifest+json"
-	case ".trust":
-		return "application/octet-stream"
-	case ".js":
-		return "text/javascript; charset=utf-8"
-	default:
-		return mime.TypeByExtension(ext)
+		return nil, nil
 	}
 }

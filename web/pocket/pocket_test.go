@@ -2,7 +2,6 @@ package pocket
 
 import (
 	"errors"
-	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -13,25 +12,26 @@ import (
 	"testing"
 
 	"github.com/sanad-id/sanad/internal/i18n"
+	"github.com/sanad-id/sanad/internal/webpage"
 )
 
 // built skips a test where the page was not made, and fails where it must be.
-func built(t *testing.T) fs.FS {
+func built(t *testing.T) *webpage.Files {
 	t.Helper()
-	dist, err := files()
+	page, err := files()
 	if errors.Is(err, ErrNotBuilt) && os.Getenv("SANAD_REQUIRE_NPM") != "1" {
 		t.Skip("built without the pocket page; `make web` makes it")
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	return dist
+	return page
 }
 
 // list is a list of names in the service worker.
-func list(t *testing.T, dist fs.FS, name string) []string {
+func list(t *testing.T, page *webpage.Files, name string) []string {
 	t.Helper()
-	b, err := fs.ReadFile(dist, "sw.js")
+	b, err := page.Read("sw.js")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,13 +45,13 @@ func list(t *testing.T, dist fs.FS, name string) []string {
 // TestSizes holds the page to its budget: what a telephone loads before the page can be
 // used is at most 2.5 MB. What reads codes with the camera comes after that, at most 0.5.
 func TestSizes(t *testing.T) {
-	dist := built(t)
-	after := list(t, dist, "later")
+	page := built(t)
+	after := list(t, page, "later")
 	first, later := 0, 0
-	for _, name := range list(t, dist, "files") {
-		b, err := fs.ReadFile(dist, name+".gz")
+	for _, name := range list(t, page, "files") {
+		b, err := page.Compressed(name)
 		if err != nil {
-			b, err = fs.ReadFile(dist, name)
+			b, err = page.Read(name)
 		}
 		if err != nil && name != "./" && name != settingsFile {
 			t.Error(err)
@@ -111,14 +111,14 @@ func TestLanguages(t *testing.T) {
 // TestRoutes: every file has its media type and a policy that lets the page ask its own
 // server only, and there is no way out of the folder.
 func TestRoutes(t *testing.T) {
-	dist := built(t)
-	h := &handler{dist: dist, bundle: func() []byte { return nil }}
+	page := built(t)
+	serve := page.Handler(policy(own)+framed, made(page, func() []byte { return nil }))
 	get := func(name string) (*httptest.ResponseRecorder, error) {
 		r := httptest.NewRequest(http.MethodGet, "/pocket/x", nil)
 		r.SetPathValue("file", name)
 		r.Header.Set("Accept-Encoding", "gzip")
 		w := httptest.NewRecorder()
-		return w, h.file(w, r)
+		return w, serve(w, r)
 	}
 	for name, media := range map[string]string{
 		"": "text/html", "app.js": "text/javascript", "keep.js": "text/javascript", "pocket.wasm": "application/wasm", "style.css": "text/css",
@@ -148,7 +148,7 @@ func TestRoutes(t *testing.T) {
 // TestExport: an exported folder has all that the service worker asks for, may ask the
 // issuers that were named and nobody else, and leaves what else is in the folder.
 func TestExport(t *testing.T) {
-	dist := built(t)
+	page := built(t)
 	dir := t.TempDir()
 	other := filepath.Join(dir, "ours.txt")
 	if err := os.WriteFile(other, []byte("x"), 0o600); err != nil {
@@ -159,14 +159,14 @@ func TestExport(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, name := range append(list(t, dist, "files"), "ours.txt", "sw.js") {
+	for _, name := range append(list(t, page, "files"), "ours.txt", "sw.js") {
 		if _, err := os.Stat(filepath.Join(dir, filepath.FromSlash(name))); err != nil {
 			t.Error(err)
 		}
 	}
-	page, err := os.ReadFile(filepath.Join(dir, "index.html"))
-	if err != nil || !strings.Contains(string(page), "connect-src &#39;self&#39; https://registry.example https://other.example:8443;") {
-		t.Errorf("%v: %.700s", err, page)
+	index, err := os.ReadFile(filepath.Join(dir, "index.html"))
+	if err != nil || !strings.Contains(string(index), "connect-src &#39;self&#39; https://registry.example https://other.example:8443;") {
+		t.Errorf("%v: %.700s", err, index)
 	}
 	for name, o := range map[string]ExportOptions{
 		"no bundle": {Trust: []byte("no bundle")}, "http": {Issuers: []string{"http://registry.example"}}, "a policy": {Issuers: []string{"https://x; script-src *"}},

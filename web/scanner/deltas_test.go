@@ -14,6 +14,7 @@ import (
 
 	"github.com/sanad-id/sanad/credential"
 	"github.com/sanad-id/sanad/credential/status"
+	"github.com/sanad-id/sanad/internal/webpage"
 	"github.com/sanad-id/sanad/keys"
 	"github.com/sanad-id/sanad/trust"
 )
@@ -75,13 +76,18 @@ func days(t *testing.T, n int) [][]byte {
 func TestDeltas(t *testing.T) {
 	all := days(t, keepBundles+3)
 	now := all[0]
-	h := &handler{dist: fstest.MapFS{}, bundle: func() []byte { return now }, deltas: new(deltas)}
+	page, err := webpage.Open(fstest.MapFS{"sw.js": {}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &maker{bundle: func() []byte { return now }, deltas: new(deltas)}
+	serve := page.Handler(policy, m.file)
 	get := func(query string) []byte {
 		t.Helper()
 		r := httptest.NewRequest("GET", "/scanner/bundle.trust"+query, nil)
 		r.SetPathValue("file", "bundle.trust")
 		w := httptest.NewRecorder()
-		if err := h.file(w, r); err != nil || w.Code != 200 || w.Header().Get("ETag") == "" {
+		if err := serve(w, r); err != nil || w.Code != 200 || w.Header().Get("ETag") == "" {
 			t.Fatalf("%s: %v, %d", query, err, w.Code)
 		}
 		return w.Body.Bytes()
@@ -116,7 +122,7 @@ func TestDeltas(t *testing.T) {
 	for _, now = range all {
 		get("")
 	}
-	if len(h.deltas.seen) != keepBundles || !bytes.Equal(get("?from=1"), now) {
-		t.Errorf("%d bundles are kept", len(h.deltas.seen))
+	if len(m.deltas.seen) != keepBundles || !bytes.Equal(get("?from=1"), now) {
+		t.Errorf("%d bundles are kept", len(m.deltas.seen))
 	}
 }

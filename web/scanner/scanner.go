@@ -11,24 +11,15 @@
 package scanner
 
 import (
-	"bytes"
-	"crypto/sha256"
 	"embed"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
-	"mime"
 	"net/http"
-	"os"
-	"path"
-	"path/filepath"
-	"strings"
-	"time"
 
-	"github.com/sanad-id/sanad/internal/durable"
 	"github.com/sanad-id/sanad/internal/web"
+	"github.com/sanad-id/sanad/internal/webpage"
 	"github.com/sanad-id/sanad/trust"
 )
 
@@ -44,16 +35,17 @@ const (
 	bundleFile   = "bundle.trust"
 )
 
-// files returns the folder of the page.
-func files() (fs.FS, error) {
+// files returns the files of the page.
+func files() (*webpage.Files, error) {
 	dist, err := fs.Sub(embedded, "dist")
 	if err != nil {
 		return nil, err
 	}
-	if _, err := fs.Stat(dist, "sw.js"); err != nil {
+	f, err := webpage.Open(dist)
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil, ErrNotBuilt
 	}
-	return dist, nil
+	return f, err
 }
 
 // settings are what the page asks for when it starts.
@@ -96,7 +88,7 @@ func Export(dir string, bundle []byte) error {
 }
 
 func export(dir string, bundle []byte) error {
-	dist, err := files()
+	page, err := files()
 	if err != nil {
 		return err
 	}
@@ -104,43 +96,12 @@ func export(dir string, bundle []byte) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Join(dir, "words"), 0o755); err != nil {
-		return err
-	}
-	write := func(name string, b []byte) error {
-		return durable.Replace(filepath.Join(dir, filepath.FromSlash(name)), b, 0o644)
-	}
-	var last []byte
-	err = fs.WalkDir(dist, ".", func(name string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || !public(name) {
-			return err
-		}
-		b, err := fs.ReadFile(dist, name)
-		if err != nil {
-			return err
-		}
-		if name == "sw.js" {
-			last = b
-			return nil
-		}
-		return write(name, b)
-	})
-	if err != nil {
-		return err
-	}
-	if err := write(settingsFile, s); err != nil {
-		return err
-	}
+	made := map[string][]byte{settingsFile: s}
 	if len(bundle) > 0 {
-		if err := write(bundleFile, bundle); err != nil {
-			return err
-		}
+		made[bundleFile] = bundle
 	}
-	return write("sw.js", last)
+	return page.Export(dir, made)
 }
-
-// public reports whether a file of dist belongs to the page.
-func public(name string) bool { return name != "README" && !strings.HasSuffix(name, ".gz") }
 
 // policy is the page's own, as its meta element says, and what only a header can say.
 const policy = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; " +
@@ -149,90 +110,37 @@ const policy = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-
 // Routes serve the page under /scanner/. Bundle returns the trust bundle to hand out, nil
 // if there is none now. It returns [ErrNotBuilt] if there is no page.
 func Routes(bundle func() []byte) ([]web.Route, error) {
-	dist, err := files()
+	page, err := files()
 	if err != nil {
 		return nil, err
 	}
-	h := &handler{dist: dist, bundle: bundle, deltas: new(deltas)}
+	m := &maker{bundle: bundle, deltas: new(deltas)}
+	file := page.Handler(policy, m.file)
 	return []web.Route{
-		{Method: http.MethodGet, Pattern: "/scanner/{$}", Name: "scanner", Handler: h.file, Cache: "no-cache", Rate: "light"},
-		{Method: http.MethodGet, Pattern: "/scanner/{file...}", Name: "scanner-file", Handler: h.file, Cache: "no-cache", Rate: "light"},
+		{Method: http.MethodGet, Pattern: "/scanner/{$}", Name: "scanner", Handler: file, Cache: "no-cache", Rate: "light"},
+		{Method: http.MethodGet, Pattern: "/scanner/{file...}", Name: "scanner-file", Handler: file, Cache: "no-cache", Rate: "light"},
 	}, nil
 }
 
-type handler struct {
-	dist   fs.FS
+// A maker makes the files that are not embedded.
+type maker struct {
 	bundle func() []byte
 	deltas *deltas
 }
 
-// file serves one file, compressed where the browser takes that, with a tag by which it
-// need not be sent again.
-func (h *handler) file(w http.ResponseWriter, r *http.Request) error {
-	name := r.PathValue("file")
-	if name == "" {
-		name = "index.html"
-	}
-	notFound := web.Refuse(http.StatusNotFound, "not_found", "there is no such file")
-	if !fs.ValidPath(name) || !public(name) {
-		return notFound
-	}
-	var b []byte
-	var err error
+func (m *maker) file(name string, r *http.Request) ([]byte, error) {
 	switch name {
 	case settingsFile:
-		b, err = settingsOf(h.bundle(), tallies)
+		return settingsOf(m.bundle(), tallies)
 	case bundleFile:
-		if b = h.bundle(); len(b) == 0 {
-			return notFound
+		b := m.bundle()
+		if len(b) == 0 {
+			return nil, fs.ErrNotExist
 		}
-		if delta := h.deltas.from(r.URL.Query().Get("from"), b); delta != nil {
-			b = delta
+		if delta := m.deltas.from(r.URL.Query().Get("from"), b); delta != nil {
+			return delta, nil
 		}
-	default:
-		b, err = h.embedded(w, r, name)
-		if errors.Is(err, fs.ErrNotExist) {
-			return notFound
-		}
+		return b, nil
 	}
-	if err != nil {
-		return err
-	}
-	sum := sha256.Sum256(b)
-	header := w.Header()
-	header.Set("ETag", `"`+hex.EncodeToString(sum[:12])+`"`)
-	header.Set("Content-Type", mediaType(name))
-	header.Set("Content-Security-Policy", policy)
-	header.Set("Permissions-Policy", "camera=(self), microphone=(), geolocation=()")
-	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(b))
-	return nil
-}
-
-// embedded reads a file of the page, in its compressed form if that is taken.
-func (h *handler) embedded(w http.ResponseWriter, r *http.Request, name string) ([]byte, error) {
-	small, err := fs.ReadFile(h.dist, name+".gz")
-	if err != nil {
-		return fs.ReadFile(h.dist, name)
-	}
-	w.Header().Set("Vary", "Accept-Encoding")
-	if !strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
-		return fs.ReadFile(h.dist, name)
-	}
-	w.Header().Set("Content-Encoding", "gzip")
-	return small, nil
-}
-
-func mediaType(name string) string {
-	switch ext := path.Ext(name); ext {
-	case ".wasm":
-		return "application/wasm"
-	case ".webmanifest":
-		return "application/manifest+json"
-	case ".trust":
-		return "application/octet-stream"
-	case ".js":
-		return "text/javascript; charset=utf-8"
-	default:
-		return mime.TypeByExtension(ext)
-	}
+	return nil, nil
 }

@@ -2,7 +2,6 @@ package scanner
 
 import (
 	"errors"
-	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -13,25 +12,26 @@ import (
 	"testing"
 
 	"github.com/sanad-id/sanad/internal/i18n"
+	"github.com/sanad-id/sanad/internal/webpage"
 )
 
 // built skips a test where the page was not made, and fails where it must be.
-func built(t *testing.T) fs.FS {
+func built(t *testing.T) *webpage.Files {
 	t.Helper()
-	dist, err := files()
+	page, err := files()
 	if errors.Is(err, ErrNotBuilt) && os.Getenv("SANAD_REQUIRE_NPM") != "1" {
 		t.Skip("built without the scanner page; `make web` makes it")
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	return dist
+	return page
 }
 
 // kept are the files that the service worker fetches once.
-func kept(t *testing.T, dist fs.FS) []string {
+func kept(t *testing.T, page *webpage.Files) []string {
 	t.Helper()
-	b, err := fs.ReadFile(dist, "sw.js")
+	b, err := page.Read("sw.js")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +45,7 @@ func kept(t *testing.T, dist fs.FS) []string {
 // TestExport: an exported folder has all that the service worker asks for, and an
 // export over an older one leaves what else is there.
 func TestExport(t *testing.T) {
-	dist := built(t)
+	page := built(t)
 	dir := t.TempDir()
 	other := filepath.Join(dir, "ours.txt")
 	if err := os.WriteFile(other, []byte("x"), 0o600); err != nil {
@@ -56,7 +56,7 @@ func TestExport(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, name := range append(kept(t, dist), "ours.txt", "sw.js") {
+	for _, name := range append(kept(t, page), "ours.txt", "sw.js") {
 		if _, err := os.Stat(filepath.Join(dir, filepath.FromSlash(name))); err != nil {
 			t.Error(err)
 		}
@@ -69,12 +69,12 @@ func TestExport(t *testing.T) {
 // TestSizes holds the page to its budgets (qr-and-offline section 5): what a telephone
 // loads once is at most 2.5 MB, of which the verifier takes at most 2.0 MB.
 func TestSizes(t *testing.T) {
-	dist := built(t)
+	page := built(t)
 	total := 0
-	for _, name := range kept(t, dist) {
-		b, err := fs.ReadFile(dist, name+".gz")
+	for _, name := range kept(t, page) {
+		b, err := page.Compressed(name)
 		if err != nil {
-			b, err = fs.ReadFile(dist, name)
+			b, err = page.Read(name)
 		}
 		if err != nil && name != "./" && name != settingsFile {
 			t.Error(err)
@@ -131,14 +131,14 @@ func TestLanguages(t *testing.T) {
 // TestRoutes: every file has its media type and a policy, and there is no way out of
 // the folder.
 func TestRoutes(t *testing.T) {
-	dist := built(t)
-	h := &handler{dist: dist, bundle: func() []byte { return nil }}
+	page := built(t)
+	serve := page.Handler(policy, (&maker{bundle: func() []byte { return nil }, deltas: new(deltas)}).file)
 	get := func(name string) (*httptest.ResponseRecorder, error) {
 		r := httptest.NewRequest(http.MethodGet, "/scanner/x", nil)
 		r.SetPathValue("file", name)
 		r.Header.Set("Accept-Encoding", "gzip")
 		w := httptest.NewRecorder()
-		return w, h.file(w, r)
+		return w, serve(w, r)
 	}
 	for name, media := range map[string]string{
 		"": "text/html", "app.js": "text/javascript", "sanad.wasm": "application/wasm", "style.css": "text/css", "settings.json": "application/json",
