@@ -218,7 +218,9 @@ func (e *Endpoints) takeLogin(w http.ResponseWriter, r *http.Request) error {
 	// P11: the attempt counts before anybody looks at it.
 	_, err = e.cfg.Once.Guess(r.Context(), e.now(), v.Kind, v.Digest, maxGuesses)
 	if errors.Is(err, once.ErrGuesses) {
-		return e.refuseLogin(w, r, s, v, oid4vci.NewError(oid4vci.AccessDenied, nil, "too many wrong codes"))
+		// Nobody is looked at any more, but who was counted before may be right, and is not to
+		// lose the login to who came after.
+		return e.sendBack(w, r, s, oid4vci.NewError(oid4vci.AccessDenied, nil, "too many wrong codes"))
 	}
 	if err != nil {
 		return fromOnce(err)
@@ -301,6 +303,11 @@ func (e *Endpoints) redirectError(w http.ResponseWriter, r *http.Request, s *sto
 	if _, err := e.cfg.Once.Exchange(r.Context(), e.now(), []once.Key{login}, nil); err != nil {
 		return fromOnce(err)
 	}
+	return e.sendBack(w, r, s, refusal)
+}
+
+// sendBack sends the browser back to the wallet with a refusal.
+func (e *Endpoints) sendBack(w http.ResponseWriter, r *http.Request, s *storedRequest, refusal *oid4vci.Error) error {
 	to, err := refusal.Redirect(s.Request.RedirectURI, s.Request.State, e.cfg.Issuer)
 	if err != nil {
 		return err
