@@ -416,7 +416,7 @@ func TestReadSeveral(t *testing.T) {
 	}{
 		{"QR-04 two codes side by side", page(2*w, w, map[stdimage.Point]stdimage.Image{{}: one, {X: w}: two}), []string{a, b}},
 		{"QR-04 two codes, one below the other", page(w, 2*w+40, map[stdimage.Point]stdimage.Image{{}: one, {Y: w + 40}: two}), []string{a, b}},
-		{"QR-04 two codes turned", turned(page(2*w, 2*w, map[stdimage.Point]stdimage.Image{{X: 20, Y: 50}: one, {X: w, Y: w}: two}), 12), []string{a, b}},
+		{"QR-04 two codes turned", turned(page(2*w+20, 2*w, map[stdimage.Point]stdimage.Image{{X: 20, Y: 50}: one, {X: w + 20, Y: w}: two}), 12), []string{a, b}},
 		{"QR-04 four codes", page(2*w, 2*w, map[stdimage.Point]stdimage.Image{
 			{}: one, {X: w}: two, {X: 30, Y: w + 30}: help, {X: w + 30, Y: w + 90}: grey(draw(t, "FOUR", image.Q), 6),
 		}), []string{a, b, c, "FOUR"}},
