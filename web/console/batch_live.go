@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"time"
@@ -59,8 +60,16 @@ func live(l i18n.Language, j batchwork.Job) liveBatch {
 	return v
 }
 
-// batchEvents streams the progress of a job until it is in another state, which is when
-// the page is drawn anew.
+// seen is what a page was drawn for. A job that is elsewhere needs it drawn anew.
+func seen(j batchwork.Job) string {
+	if j.Print.Pending() {
+		return string(j.State) + "-printing"
+	}
+	return string(j.State)
+}
+
+// batchEvents streams the progress of a job until it is elsewhere than the page shows,
+// which may be at once: a small batch ends before the page has asked.
 func (c *Console) batchEvents(w http.ResponseWriter, r *request) error {
 	j, err := c.job(r)
 	if err != nil {
@@ -70,7 +79,7 @@ func (c *Console) batchEvents(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return nil // the browser is gone
 	}
-	began, printing, last := j.State, j.Print.Pending(), []byte(nil)
+	drawn, last := cmp.Or(r.URL.Query().Get("seen"), seen(j)), []byte(nil)
 	end := time.NewTimer(liveTime - 10*time.Second)
 	defer end.Stop()
 	tick := time.NewTicker(time.Second)
@@ -81,7 +90,7 @@ func (c *Console) batchEvents(w http.ResponseWriter, r *request) error {
 			return nil
 		}
 		switch {
-		case j.State != began || j.Print.Pending() != printing:
+		case seen(j) != drawn:
 			_ = e.Send("moved", b) // whoever is gone asks again
 			return nil
 		case string(b) != string(last):

@@ -480,6 +480,10 @@ func TestBatchEvents(t *testing.T) {
 	case <-time.After(20 * time.Second):
 		t.Fatal("the stream does not end")
 	}
+	// What ended between the page and its question has moved at once.
+	if body := clerk.get("/batches/" + id + "/events?seen=checking").body; !strings.Contains(body, "event: moved\n") {
+		t.Errorf("a page that was drawn before the end is not drawn anew:\n%s", body)
+	}
 	// Without scripts the page asks again by itself, as long as something happens.
 	for state, want := range map[batchwork.State]bool{batchwork.Checking: true, batchwork.Checked: false} {
 		j := s.job(id)
