@@ -37,7 +37,7 @@ func TestGoldenFile(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		k, err = k.Retire(now.AddDate(0, 1, 0))
+		k, err = k.Retire(now.AddDate(0, 1, 0).Add(-time.Second))
 		if err = errors.Join(err, f.Update(t.Context(), k)); err != nil {
 			t.Fatal(err)
 		}

@@ -230,14 +230,15 @@ func (k Key) Activate(at time.Time, margin time.Duration) (Key, error) {
 }
 
 // Retire ends the signing of an active key at the time at. It stays listed, so
-// that what it signed keeps verifying.
+// that what it signed keeps verifying: also what it signed earlier in that second,
+// since dates of issue have no fractions.
 func (k Key) Retire(at time.Time) (Key, error) {
 	if k.State != Active {
 		return k, fmt.Errorf("%w: retire key %s, which is %s", ErrTransition, k.ID(), k.State)
 	}
 	k.State = Retired
-	if at = whole(at); at.Before(k.SignUntil) {
-		k.SignUntil = at
+	if end := whole(at).Add(time.Second); end.Before(k.SignUntil) {
+		k.SignUntil = end
 	}
 	return k, nil
 }

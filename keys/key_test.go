@@ -260,7 +260,7 @@ func TestPlanRotationSteps(t *testing.T) {
 	if first.ID() != next.ID() || first.State != keys.Active || !first.SignFrom.Equal(ready) {
 		t.Errorf("first change: %+v, want the new key active", first)
 	}
-	if second.ID() != old.ID() || second.State != keys.Retired || !second.SignUntil.Equal(ready) {
+	if second.ID() != old.ID() || second.State != keys.Retired || !second.SignUntil.Equal(ready.Add(time.Second)) {
 		t.Errorf("second change: %+v, want the old key retired", second)
 	}
 	for name, f := range map[string]func() (keys.Rotation, error){

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -89,6 +91,7 @@ func fingerprint(ts *testscript.TestScript, neg bool, args []string) {
 // pinned puts the path of the only code in a folder into the environment.
 func pinned(ts *testscript.TestScript, neg bool, args []string) {
 	found, _ := filepath.Glob(filepath.Join(ts.MkAbs(args[1]), "*.txt"))
+	found = slices.DeleteFunc(found, func(name string) bool { return strings.HasSuffix(name, "-strip.txt") })
 	if neg || len(found) != 1 {
 		ts.Fatalf("%d codes", len(found))
 	}
