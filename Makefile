@@ -59,7 +59,7 @@ screenshots: setup-test ## pictures of the main pages, made anew into docs/scree
 	rm -rf docs/screenshots
 	SANAD_SCREENSHOTS=$(CURDIR)/docs/screenshots $(GO) test -count=1 -run '^TestJourney$$' ./web/console
 
-soak: setup-test ## the nightly numbers of the promises (a night); SANAD_SOAK_SCALE=0.1 takes a tenth
+soak: setup-test web ## the nightly numbers of the promises (a night); SANAD_SOAK_SCALE=0.1 takes a tenth
 	@scripts/soak.sh
 
 soak-batch: setup-test ## a batch of SANAD_PROOF_RECORDS (default 1000000) killed ten times and resumed
