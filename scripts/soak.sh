@@ -9,16 +9,20 @@
 #   SANAD_SOAK_JOBS=2      steps that run at the same time; usually one a core
 #   SANAD_SOAK_FRESH=1     forget what is known of earlier runs
 #   SANAD_SOAK_TABLE=1     print the table of what is known, and stop
+#   SANAD_SOAK_KEEP=1      what earlier commits proved counts too; the table names them
 #
 # What was printed is kept in bin/soak: a log for each step, and table.txt. A step
 # that came to its end without a violation leaves STEP.done, with its numbers and
-# commit, and is not run again as long as nothing but papers and scripts has
-# changed since: a night that was interrupted goes on where it was.
+# commit, and is not run again as long as nothing that it is about has changed: a
+# night that was interrupted goes on where it was. One that spans changes ends with
+# SANAD_SOAK_KEEP=1, which does not begin anew what stood on an earlier commit.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 scale=${SANAD_SOAK_SCALE:-1}
 only=${SANAD_SOAK_ONLY:-.}
 jobs=${SANAD_SOAK_JOBS:-$(nproc)}
+kept=
+[ "${SANAD_SOAK_KEEP-}" != 1 ] || kept='[0-9a-f]+'
 out=$PWD/bin/soak
 mkdir -p "$out"
 [ "${SANAD_SOAK_FRESH-}" != 1 ] || rm -f "$out"/*
@@ -75,7 +79,7 @@ step() {
   tree=$(tree "$2")
   name=$(echo "$1-$2-$3" | tr -c 'A-Za-z0-9\n' '-' | tr -s '-' | sed 's/^-*//; s/-*$//')
   names+=("$name")
-  if [ -f "$out/$name.done" ] && grep -qx "tree $tree scale $scale" "$out/$name.done"; then
+  if [ -f "$out/$name.done" ] && grep -qxE "tree ${kept:-$tree} scale $scale" "$out/$name.done"; then
     printf '%s  %-14s is done: %s\n' "$(since "$began")" "$1" "$(head -1 "$out/$name.done")"
     return 0
   fi
