@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"iter"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -336,6 +337,36 @@ func TestSurveyRefuses(t *testing.T) {
 	defer k.Close()
 	if _, err := issuance.SurveyJournal(ctx, k, f.Head.Size, at); !errors.Is(err, issuance.ErrJournalShort) {
 		t.Errorf("an empty journal: %v", err)
+	}
+	own, err := audit.OpenJournal(o.Folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer own.Close()
+	if _, err := issuance.SurveyJournal(ctx, vagueJournal{own, f.Head.Size}, f.Head.Size, at); !errors.Is(err, issuance.ErrReplay) {
+		t.Errorf("an intent without its version: %v", err)
+	}
+}
+
+// A vagueJournal is a journal whose intents, from an entry on, do not say of which
+// version they are.
+type vagueJournal struct {
+	issuance.Journal
+	from int64
+}
+
+// Entries implements [issuance.Journal].
+func (j vagueJournal) Entries(ctx context.Context, first int64) iter.Seq2[[]byte, error] {
+	return func(yield func([]byte, error) bool) {
+		for line, err := range j.Journal.Entries(ctx, first) {
+			if n, e, broken := audit.ParseEntry(line); broken == nil && e.Kind == audit.CredentialIntended && n >= j.from {
+				e.Version = 0
+				line, err = e.Marshal(n)
+			}
+			if !yield(line, err) {
+				return
+			}
+		}
 	}
 }
 

@@ -141,7 +141,7 @@ func replay(t testing.TB, o *officetest.Office, folder string, texts ...string) 
 	return s
 }
 
-func survey(t testing.TB, o *officetest.Office, j *audit.Journal) issuance.Survey {
+func survey(t testing.TB, o *officetest.Office, j issuance.Journal) issuance.Survey {
 	t.Helper()
 	ctx := context.Background()
 	snap, err := o.DB.Snapshot(ctx)

@@ -257,13 +257,10 @@ func (r *replay) intend(e *audit.Event) error {
 			return err
 		}
 	}
-	for i, slot := range e.Slots {
+	for _, slot := range e.Slots {
 		f := FormRecord{Form: slot.Form, Slot: Slot{List: slot.URI, Index: slot.Index}, Key: key}
-		if f.Form == "" && i < len(p.Forms) {
-			f.Form = p.Forms[i].Name // as good as can be told from an old entry
-		}
 		text := slot.Digest
-		if text == "" {
+		if text == "" { // of one form
 			text = e.Digest
 		}
 		if f.ToBeSigned, err = hash(text); err != nil {
@@ -353,9 +350,6 @@ func (r *replay) list(slot audit.SlotRef, kind ListKind, at time.Time) (*List, e
 		}
 	}
 	l := &List{URI: slot.URI, Kind: kind, Size: slot.Size, Opened: at}
-	if l.Size == 0 {
-		l.Size = r.s.cfg.ListSize
-	}
 	if _, err := status.NewList(kind.Bits, l.Size); err != nil {
 		return nil, fmt.Errorf("%w: list %s: %w", ErrReplay, clip(l.URI), err)
 	}

@@ -34,10 +34,6 @@ type Survey struct {
 	Programmes []ProgrammeRow
 	// Keys are the changes of keys since.
 	Keys []KeyChange
-	// Incomplete counts credentials whose entry lacks what its row should say:
-	// version and form of the credential. The first of them is in Example.
-	Incomplete int64
-	Example    string
 }
 
 // A KeyChange is what the log says about a key.
@@ -109,8 +105,7 @@ func (s *Survey) note(n int64, line []byte) error {
 	switch e.Kind {
 	case audit.CredentialIntended:
 		if !complete(e) {
-			s.Incomplete++
-			s.Example = e.Credential
+			return fmt.Errorf("%w: entry %d does not say all that was intended", ErrReplay, n)
 		}
 	case audit.ProgrammeAdded:
 		digest, err := hex.DecodeString(e.Digest)

@@ -31,7 +31,7 @@ type confirmOptions struct {
 	journal                          string
 	withoutJournal, nothingPublished bool
 	published, programmes            []string
-	acceptIncomplete, acceptLostKeys bool
+	acceptLostKeys                   bool
 	check                            bool
 }
 
@@ -67,7 +67,6 @@ anew under another name, and credentials issued since the backup stay valid with
 	f.StringArrayVar(&o.published, "published", nil, "a trust bundle or status list token published since the backup, as `FILE` (repeat); with a journal the newest bundle, if the backup is from before the first")
 	f.BoolVar(&o.nothingPublished, "nothing-published", false, "nothing was published since the backup (without journal)")
 	f.StringArrayVar(&o.programmes, "programme", nil, "the `FILE` of a programme that was added since the backup (repeat)")
-	f.BoolVar(&o.acceptIncomplete, "accept-incomplete", false, "go on although some credentials can be written anew in part only")
 	f.BoolVar(&o.acceptLostKeys, "accept-lost-keys", false, "go on although keys made since the backup are not in the keystore")
 	f.BoolVar(&o.check, "check", false, "say what would be done and change nothing")
 	return c
@@ -79,7 +78,6 @@ type confirmView struct {
 	LogNo       int64            `json:"log_no"`
 	Entries     int64            `json:"entries"` // of the journal beyond the backup
 	Kinds       map[string]int64 `json:"kinds,omitempty"`
-	Incomplete  int64            `json:"incomplete"`
 	Compromised []string         `json:"compromised_keys,omitempty"`
 	LostKeys    []string         `json:"lost_keys,omitempty"`
 	Batches     []string         `json:"closed_batches,omitempty"`
@@ -192,17 +190,13 @@ func (a *app) confirmJournal(cmd *cobra.Command, o confirmOptions, v *confirmVie
 	if err = errors.Join(err, snap.Close()); err != nil {
 		return "", explainJournal(err)
 	}
-	v.Entries, v.Incomplete, v.Kinds = s.To-s.From, s.Incomplete, map[string]int64{}
+	v.Entries, v.Kinds = s.To-s.From, map[string]int64{}
 	for k, n := range s.Kinds {
 		v.Kinds[string(k)] = n
 	}
 	texts, err := programmeTexts(o.programmes, s)
 	if err != nil {
 		return "", err
-	}
-	if s.Incomplete > 0 && !o.acceptIncomplete {
-		return "", cli.Hint(fmt.Errorf("%d credentials issued since the backup have entries of an older version, without expiry and forms: %s and others",
-			s.Incomplete, s.Example), "--accept-incomplete writes down what is known of them; they stay revocable")
 	}
 	if err := v.people.read(cmd, j, s.From); err != nil {
 		return "", err
