@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/sanad-id/sanad/internal/sqldb"
 	"github.com/sanad-id/sanad/issuance"
 )
 
@@ -141,7 +142,7 @@ func parsePostgres(location string, o Options) (*postgresEngine, error) {
 	for name, value := range parameters {
 		config.RuntimeParams[name] = value
 	}
-	if !safe(&config.Config) {
+	if !sqldb.Protected(&config.Config) {
 		return nil, refuse(ErrInsecure, shown, "")
 	}
 	return &postgresEngine{config: config, pools: pools, location: shown, now: o.Now, synchronous: o.SynchronousStandby}, nil
@@ -174,22 +175,6 @@ func withoutPassword(location string) string {
 		}
 	}
 	return u.String()
-}
-
-// safe reports whether nobody on the way can read or change what is sent to any
-// of the servers.
-func safe(c *pgconn.Config) bool {
-	hosts := []*pgconn.FallbackConfig{{Host: c.Host, Port: c.Port, TLSConfig: c.TLSConfig}}
-	for _, h := range append(hosts, c.Fallbacks...) {
-		network, _ := pgconn.NetworkAddress(h.Host, h.Port)
-		ip := net.ParseIP(h.Host)
-		switch {
-		case network == "unix", h.Host == "localhost", ip != nil && ip.IsLoopback():
-		case h.TLSConfig == nil || h.TLSConfig.InsecureSkipVerify: // InsecureSkipVerify: verify-ca does not look at the name
-			return false
-		}
-	}
-	return true
 }
 
 // connect opens the connection that writes.

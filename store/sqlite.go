@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,8 +14,10 @@ import (
 	"time"
 
 	"github.com/pressly/goose/v3"
-	"github.com/sanad-id/sanad/internal/durable"
 	"modernc.org/sqlite"
+
+	"github.com/sanad-id/sanad/internal/durable"
+	"github.com/sanad-id/sanad/internal/sqldb"
 )
 
 //go:embed migrations/sqlite/*.sql migrations/postgres/*
@@ -64,19 +65,6 @@ func resultCode(err error) int {
 	return 0
 }
 
-// dsn names a database with the settings that every connection needs. No part
-// of it comes from outside but the path, which is escaped.
-func dsn(path, mode string, pragmas ...string) string {
-	q := url.Values{
-		"mode": {mode}, "_txlock": {"immediate"}, "_defensive": {"1"}, "_dqs": {"0"}, "_error_rc": {"1"},
-		"_pragma": append([]string{
-			"busy_timeout(10000)", "foreign_keys(1)", "recursive_triggers(1)", "trusted_schema(0)", "cell_size_check(1)",
-			"synchronous(FULL)", "temp_store(MEMORY)",
-		}, pragmas...),
-	}
-	return (&url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: q.Encode()}).String()
-}
-
 // A batch writes more random pages than any memory holds. The write-ahead log is moved into the file beside the
 // writer, which would wait for all those pages to be synced, whenever so many rows were
 // written since; the writer itself does what is left and begins the log anew when it has
@@ -89,20 +77,13 @@ const checkpointRows = 8000
 // said to take, since it rounds up to powers of two.
 var writerPragmas = []string{"journal_mode(WAL)", "cache_size(-8192)", "wal_autocheckpoint(16384)"}
 
-// ownLocks makes SQLite's locks belong to its open files and not to the process.
-// Without it any other part of the program that opens and closes the database
-// file, to copy it say, would take SQLite's locks away. Where the system cannot do
-// it nothing changes.
-var ownLocks = sync.OnceFunc(func() { _, _ = sqlite.OFDLocking(true) })
-
+// openPool opens connections to a database file. Opening one takes longer than a hundred
+// reads, so that many stay open.
 func openPool(path, mode string, conns int, pragmas ...string) (*sql.DB, error) {
-	ownLocks()
-	db, err := sql.Open("sqlite", dsn(path, mode, pragmas...))
+	db, err := sqldb.OpenFile(path, mode, conns, 16, append([]string{"recursive_triggers(1)"}, pragmas...)...)
 	if err != nil {
 		return nil, fmt.Errorf("store: %v", err)
 	}
-	db.SetMaxOpenConns(conns)
-	db.SetMaxIdleConns(16) // opening one takes longer than a hundred reads
 	return db, nil
 }
 

@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/sanad-id/sanad/internal/sqldb"
 )
 
 //go:embed migrations
@@ -76,7 +78,7 @@ func open(ctx context.Context, location string, o Options) (db *DB, err error) {
 		return nil, errors.Join(err, db.Close())
 	}
 	if err := db.readers.QueryRowContext(ctx, `SELECT secret FROM meta`).Scan(&db.secret); err != nil {
-		return nil, errors.Join(plain(err), db.Close())
+		return nil, errors.Join(sqldb.Plain(err), db.Close())
 	}
 	return db, nil
 }
@@ -242,7 +244,7 @@ func (t tx) each(query string, args []any, f func(scan func(...any) error) error
 
 // read runs f on what is committed. Each statement sees the newest.
 func (db *DB) read(ctx context.Context, f func(tx) error) error {
-	return plain(f(tx{ctx, db.readers}))
+	return sqldb.Plain(f(tx{ctx, db.readers}))
 }
 
 // write runs f in a transaction: what it reads is as it was when its writes are
@@ -256,8 +258,8 @@ func (db *DB) transact(ctx context.Context, level sql.IsolationLevel, f func(tx)
 	defer cancel()
 	for again := 0; ; again++ {
 		err := db.transactOnce(ctx, level, f)
-		if !db.postgres || !collided(err) || again == 50 {
-			return plain(err)
+		if !db.postgres || !sqldb.Collided(err) || again == 50 {
+			return sqldb.Plain(err)
 		}
 		select {
 		case <-time.After(time.Duration(1+again) * time.Millisecond):
@@ -280,21 +282,6 @@ func (db *DB) transactOnce(ctx context.Context, level sql.IsolationLevel, f func
 		return err
 	}
 	return t.Commit()
-}
-
-// plain takes the values out of a database's error: what servers say about a row may
-// hold them.
-func plain(err error) error {
-	if err == nil {
-		return nil
-	}
-	if text, ok := postgresText(err); ok {
-		return errors.New(text)
-	}
-	if text, ok := sqliteText(err); ok {
-		return errors.New(text)
-	}
-	return err
 }
 
 // milli and moment are how times are kept; the zero time is 0.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/sanad-id/sanad/batchwork"
 	"github.com/sanad-id/sanad/internal/copytext"
+	"github.com/sanad-id/sanad/internal/sqldb"
 	"github.com/sanad-id/sanad/staff"
 	"github.com/sanad-id/sanad/work"
 )
@@ -47,7 +48,7 @@ type Snapshot struct {
 func (db *DB) Snapshot(ctx context.Context) (*Snapshot, error) {
 	conn, err := db.readers.Conn(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("desk: snapshot: %w", plain(err))
+		return nil, fmt.Errorf("desk: snapshot: %w", sqldb.Plain(err))
 	}
 	begin := []string{"BEGIN DEFERRED"}
 	if db.postgres {
@@ -58,7 +59,7 @@ func (db *DB) Snapshot(ctx context.Context) (*Snapshot, error) {
 	s := &Snapshot{conn: conn}
 	for _, statement := range begin {
 		if _, err := conn.ExecContext(ctx, statement); err != nil {
-			return nil, errors.Join(fmt.Errorf("desk: snapshot: %w", plain(err)), s.Close())
+			return nil, errors.Join(fmt.Errorf("desk: snapshot: %w", sqldb.Plain(err)), s.Close())
 		}
 	}
 	t := tx{ctx, conn}
@@ -71,7 +72,7 @@ func (db *DB) Snapshot(ctx context.Context) (*Snapshot, error) {
 		s.Tables = append(s.Tables, Table{table.name, names})
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("desk: snapshot: %w", plain(err)), s.Close())
+		return nil, errors.Join(fmt.Errorf("desk: snapshot: %w", sqldb.Plain(err)), s.Close())
 	}
 	return s, nil
 }
@@ -120,7 +121,7 @@ func (s *Snapshot) Copy(ctx context.Context, table string, to io.Writer) (rows i
 		err = w.Flush()
 	}
 	if err != nil {
-		return rows, fmt.Errorf("desk: dump %s: %w", table, plain(err))
+		return rows, fmt.Errorf("desk: dump %s: %w", table, sqldb.Plain(err))
 	}
 	return rows, nil
 }
@@ -185,17 +186,17 @@ func (db *DB) load(ctx context.Context, o Options, d Dump, now time.Time) error 
 	}
 	begun, err := db.writers.BeginTx(ctx, nil)
 	if err != nil {
-		return plain(err)
+		return sqldb.Plain(err)
 	}
 	defer func() { _ = begun.Rollback() }() // nothing is left to be undone after Commit
 	t := tx{ctx, begun}
 	if db.postgres {
 		if _, err := t.exec("SET LOCAL statement_timeout = 0"); err != nil {
-			return plain(err)
+			return sqldb.Plain(err)
 		}
 	}
 	if err := db.begin(t, steps[:d.Schema]); err != nil {
-		return plain(err)
+		return sqldb.Plain(err)
 	}
 	for {
 		table, rows, err := d.Next()
@@ -210,9 +211,9 @@ func (db *DB) load(ctx context.Context, o Options, d Dump, now time.Time) error 
 		}
 	}
 	if err := db.afterLoad(t, steps[d.Schema:], o, now); err != nil {
-		return plain(err)
+		return sqldb.Plain(err)
 	}
-	return plain(begun.Commit())
+	return sqldb.Plain(begun.Commit())
 }
 
 // begin makes the tables of a dump in a database without people.
@@ -259,7 +260,7 @@ func (db *DB) fill(t tx, table Table, rows io.Reader) error {
 	}
 	names, kinds, err := db.columns(t, table.Name)
 	if err != nil {
-		return plain(err)
+		return sqldb.Plain(err)
 	}
 	if !slices.Equal(names, table.Columns) {
 		return fmt.Errorf("%w: table %s has other columns", copytext.ErrMalformed, table.Name)
@@ -294,7 +295,7 @@ func (db *DB) fill(t tx, table Table, rows io.Reader) error {
 			}
 		}
 		if _, err := t.exec(insert, args...); err != nil {
-			return fmt.Errorf("table %s: %w", table.Name, plain(err))
+			return fmt.Errorf("table %s: %w", table.Name, sqldb.Plain(err))
 		}
 	}
 }

@@ -12,6 +12,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/sanad-id/sanad/internal/sqldb"
 )
 
 const (
@@ -88,8 +90,8 @@ func parse(location string, o Options) (*pgxpool.Config, error) {
 	for name, value := range parameters {
 		c.ConnConfig.RuntimeParams[name] = value
 	}
-	if !safe(&c.ConnConfig.Config) {
-		return nil, errors.New("the connection to the database would not be protected; add sslmode=verify-full to the URL")
+	if !sqldb.Protected(&c.ConnConfig.Config) {
+		return nil, sqldb.ErrInsecure
 	}
 	// Whatever the server's default is: what is reported as stored is stored.
 	c.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
@@ -98,22 +100,6 @@ func parse(location string, o Options) (*pgxpool.Config, error) {
 		return err
 	}
 	return c, nil
-}
-
-// safe reports whether nobody on the way can read or change what is sent to any
-// of the servers.
-func safe(c *pgconn.Config) bool {
-	hosts := []*pgconn.FallbackConfig{{Host: c.Host, Port: c.Port, TLSConfig: c.TLSConfig}}
-	for _, h := range append(hosts, c.Fallbacks...) {
-		network, _ := pgconn.NetworkAddress(h.Host, h.Port)
-		ip := net.ParseIP(h.Host)
-		switch {
-		case network == "unix", h.Host == "localhost", ip != nil && ip.IsLoopback():
-		case h.TLSConfig == nil || h.TLSConfig.InsecureSkipVerify:
-			return false
-		}
-	}
-	return true
 }
 
 func openPostgres(ctx context.Context, location string, o Options) (engine, []byte, error) {
@@ -280,7 +266,7 @@ func (e *notStored) Unwrap() error { return e.err }
 
 // again reports whether the same may succeed now.
 func (e *notStored) again() bool {
-	if f, ok := errors.AsType[*pgconn.PgError](e.err); ok && (f.Code == "40001" || f.Code == "40P01") {
+	if sqldb.Collided(e.err) {
 		return true
 	}
 	return errors.Is(e.err, errAgain) || lost(e.err)

@@ -6,8 +6,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"io/fs"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,8 +13,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/sanad-id/sanad/internal/durable"
 	"modernc.org/sqlite"
+
+	"github.com/sanad-id/sanad/internal/sqldb"
 )
 
 const (
@@ -69,35 +68,16 @@ type sqliteEngine struct {
 	broken  error
 }
 
-// ownLocks makes SQLite's locks belong to its open files and not to the process;
-// see package store.
-var ownLocks = sync.OnceFunc(func() { _, _ = sqlite.OFDLocking(true) })
-
 // maxReaders is how many connections read at once. A read takes microseconds and waits
 // for nobody.
 const maxReaders = 8
-
-func openPool(path string, conns int, pragmas ...string) (*sql.DB, error) {
-	ownLocks()
-	q := url.Values{
-		"mode": {"rw"}, "_txlock": {"immediate"}, "_defensive": {"1"}, "_dqs": {"0"}, "_error_rc": {"1"},
-		"_pragma": append([]string{"busy_timeout(10000)", "trusted_schema(0)", "cell_size_check(1)", "synchronous(FULL)", "temp_store(MEMORY)"}, pragmas...),
-	}
-	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: q.Encode()}).String())
-	if err != nil {
-		return nil, err
-	}
-	db.SetMaxOpenConns(conns)
-	db.SetMaxIdleConns(conns) // opening one takes longer than a hundred reads
-	return db, nil
-}
 
 func openSQLite(ctx context.Context, path string) (engine, []byte, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := makeFile(path); err != nil {
+	if err := sqldb.MakeFile(path); err != nil {
 		return nil, nil, err
 	}
 	e := &sqliteEngine{path: path, stmts: map[string]*sql.Stmt{}}
@@ -108,29 +88,14 @@ func openSQLite(ctx context.Context, path string) (engine, []byte, error) {
 	return e, secret, nil
 }
 
-// makeFile makes an empty file that only its owner may read, if there is none.
-func makeFile(path string) error {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
-	if errors.Is(err, fs.ErrExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	return durable.Sync(filepath.Dir(path))
-}
-
 func (e *sqliteEngine) open(ctx context.Context) (secret []byte, err error) {
 	if e.known, err = os.Stat(e.path); err != nil {
 		return nil, err
 	}
-	if e.readers, err = openPool(e.path, maxReaders, "query_only(1)"); err != nil {
+	if e.readers, err = sqldb.OpenFile(e.path, "rw", maxReaders, maxReaders, "query_only(1)"); err != nil {
 		return nil, err
 	}
-	if e.writers, err = openPool(e.path, 1, "wal_autocheckpoint(2000)"); err != nil {
+	if e.writers, err = sqldb.OpenFile(e.path, "rw", 1, 1, "wal_autocheckpoint(2000)"); err != nil {
 		return nil, err
 	}
 	if e.conn, err = e.writers.Conn(ctx); err != nil {

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/sanad-id/sanad/internal/sqldb"
 )
 
 // A Scope is something that a key allows.
@@ -114,7 +116,7 @@ func (db *DB) AddKey(ctx context.Context, k Key, overlap *time.Duration) (Key, e
 		}
 		_, err := t.exec(`INSERT INTO api_key (id, digest, party, scopes, policies, created, expires, revoked) VALUES ($1, $2, $3, $4, $5, $6, $7, 0)`,
 			k.ID, k.Digest[:], k.Party, strings.Join(scopes, " "), strings.Join(k.Policies, " "), milli(k.Created), milli(k.Expires))
-		if duplicate(err) {
+		if sqldb.Duplicate(err) {
 			return ErrExists
 		}
 		return err

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/sanad-id/sanad/internal/sqldb"
 )
 
 // schemaVersion is that of both databases.
@@ -165,7 +167,7 @@ func (db *DB) Close() error { return db.pool.Close() }
 // Check tells whether the database can be reached.
 func (db *DB) Check(ctx context.Context) error {
 	var version int
-	return plain(db.pool.QueryRowContext(ctx, `SELECT version FROM meta`).Scan(&version))
+	return sqldb.Plain(db.pool.QueryRowContext(ctx, `SELECT version FROM meta`).Scan(&version))
 }
 
 // A tx is a transaction, or none: its methods are for one goroutine.
@@ -234,7 +236,7 @@ func (t tx) each(query string, args []any, f func(scan func(...any) error) error
 func (db *DB) read(ctx context.Context, f func(tx) error) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	return plain(f(tx{ctx, db.pool}))
+	return sqldb.Plain(f(tx{ctx, db.pool}))
 }
 
 // write runs f in a transaction, in which no statement relies on what an earlier one saw
@@ -244,8 +246,8 @@ func (db *DB) write(ctx context.Context, f func(tx) error) error {
 	defer cancel()
 	for again := 0; ; again++ {
 		err := db.writeOnce(ctx, f)
-		if !db.postgres || !collided(err) || again == 20 {
-			return plain(err)
+		if !db.postgres || !sqldb.Collided(err) || again == 20 {
+			return sqldb.Plain(err)
 		}
 		select {
 		case <-time.After(time.Duration(1+again) * time.Millisecond):
@@ -266,21 +268,6 @@ func (db *DB) writeOnce(ctx context.Context, f func(tx) error) error {
 		return err
 	}
 	return t.Commit()
-}
-
-// plain takes the values out of a database's error: what servers say about a row may
-// hold them.
-func plain(err error) error {
-	if err == nil {
-		return nil
-	}
-	if text, ok := postgresText(err); ok {
-		return errors.New(text)
-	}
-	if text, ok := sqliteText(err); ok {
-		return errors.New(text)
-	}
-	return err
 }
 
 // milli and moment are how times are kept; the zero time is 0.

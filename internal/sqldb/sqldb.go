@@ -1,0 +1,145 @@
+// Package sqldb opens databases as all of ours are opened: an SQLite file with locks
+// that hold within the process too, durable and without trust in its schema; a
+// PostgreSQL server only where nobody on the way can read or change what is sent.
+//
+// Left to others: schemas, transactions and what is done again (the packages under
+// store), pools of pgx's own (store, store/once), the registry's tables, which are only
+// read (registry/sqltable).
+package sqldb
+
+import (
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
+	"modernc.org/sqlite"
+
+	"github.com/sanad-id/sanad/internal/durable"
+)
+
+// ownLocks makes SQLite's locks belong to its open files and not to the process.
+// Without it any other part of the program that opens and closes the database
+// file, to copy it say, would take SQLite's locks away. Where the system cannot do
+// it nothing changes.
+var ownLocks = sync.OnceFunc(func() { _, _ = sqlite.OFDLocking(true) })
+
+// OpenFile opens a pool on the SQLite file at an absolute path; mode is rw, rwc, ro or
+// memory. Every connection has the settings of all our files, then the pragmas, each as
+// name(value). At most conns connections are open at once, any number if it is 0, and
+// idle of them stay open.
+func OpenFile(path, mode string, conns, idle int, pragmas ...string) (*sql.DB, error) {
+	ownLocks()
+	q := url.Values{
+		"mode": {mode}, "_txlock": {"immediate"}, "_defensive": {"1"}, "_dqs": {"0"}, "_error_rc": {"1"},
+		"_pragma": append([]string{
+			"busy_timeout(10000)", "foreign_keys(1)", "trusted_schema(0)", "cell_size_check(1)", "synchronous(FULL)", "temp_store(MEMORY)",
+		}, pragmas...),
+	}
+	// No part of it comes from outside but the path, which is escaped.
+	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: q.Encode()}).String())
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(conns)
+	db.SetMaxIdleConns(idle)
+	return db, nil
+}
+
+// MakeFile makes an empty file that only its owner may read, if there is none.
+func MakeFile(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	return durable.Sync(filepath.Dir(path))
+}
+
+// ErrInsecure: the connection would go through a network in plain text, or to a server
+// that is not proven to be the right one.
+var ErrInsecure = errors.New("the connection to the database would not be protected; add sslmode=verify-full to the URL")
+
+// Protected reports whether nobody on the way can read or change what is sent to any of
+// the servers.
+func Protected(c *pgconn.Config) bool {
+	hosts := []*pgconn.FallbackConfig{{Host: c.Host, Port: c.Port, TLSConfig: c.TLSConfig}}
+	for _, h := range append(hosts, c.Fallbacks...) {
+		network, _ := pgconn.NetworkAddress(h.Host, h.Port)
+		ip := net.ParseIP(h.Host)
+		switch {
+		case network == "unix", h.Host == "localhost", ip != nil && ip.IsLoopback():
+		case h.TLSConfig == nil || h.TLSConfig.InsecureSkipVerify: // InsecureSkipVerify: verify-ca does not look at the name
+			return false
+		}
+	}
+	return true
+}
+
+// OpenServer opens a pool on the PostgreSQL database of a URL. The password is that of
+// the role if the URL has none; every connection has the parameters. It returns
+// [ErrInsecure], or an error that does not name the password.
+func OpenServer(location, password string, parameters map[string]string, conns, idle int) (*sql.DB, error) {
+	c, err := pgx.ParseConfig(location)
+	if err != nil {
+		return nil, fmt.Errorf("the URL of the database: %v", err) // pgx leaves the password out
+	}
+	if c.Password == "" {
+		c.Password = password
+	}
+	if c.ConnectTimeout == 0 {
+		c.ConnectTimeout = 5 * time.Second
+	}
+	for name, value := range parameters {
+		c.RuntimeParams[name] = value
+	}
+	if !Protected(&c.Config) {
+		return nil, ErrInsecure
+	}
+	pool := stdlib.OpenDB(*c)
+	pool.SetMaxOpenConns(conns)
+	pool.SetMaxIdleConns(idle)
+	pool.SetConnMaxIdleTime(5 * time.Minute)
+	return pool, nil
+}
+
+// Collided reports whether another transaction was faster and this one may be repeated.
+func Collided(err error) bool {
+	f, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && (f.Code == "40001" || f.Code == "40P01")
+}
+
+// Duplicate reports whether a row is there already.
+func Duplicate(err error) bool {
+	if f, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return f.Code == "23505"
+	}
+	e, ok := errors.AsType[*sqlite.Error](err)
+	return ok && (e.Code() == 1555 || e.Code() == 2067) // SQLITE_CONSTRAINT_PRIMARYKEY, _UNIQUE
+}
+
+// Plain takes the values out of an error of a database: what PostgreSQL says about a row
+// may hold them; SQLite's text does not.
+func Plain(err error) error {
+	if f, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return errors.New("the database server reports " + f.Code)
+	}
+	if _, ok := errors.AsType[*sqlite.Error](err); ok {
+		return errors.New(err.Error())
+	}
+	return err
+}

@@ -1,0 +1,87 @@
+package sqldb_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/sanad-id/sanad/internal/sqldb"
+)
+
+// TestOpenServerRefuses: no URL leads through a network in plain text, or to a server
+// whose name nobody checks.
+func TestOpenServerRefuses(t *testing.T) {
+	for url, insecure := range map[string]bool{
+		"postgres://u@db.example/d":                                 true, // prefer: plain text if there is no TLS
+		"postgres://u@db.example/d?sslmode=disable":                 true,
+		"postgres://u@db.example/d?sslmode=require":                 true,
+		"postgres://u@db.example/d?sslmode=verify-ca":               true,
+		"postgres://u@10.0.0.1/d?sslmode=disable":                   true,
+		"postgres://u@localhost.example/d?sslmode=disable":          true,
+		"postgres://u@localhost,db.example/d?sslmode=disable":       true,
+		"postgres://u@db.example/d?sslmode=verify-full":             false,
+		"postgres://u@localhost/d?sslmode=disable":                  false,
+		"postgres://u@127.0.0.1/d?sslmode=disable":                  false,
+		"postgres://u@[::1]/d?sslmode=disable":                      false,
+		"postgres:///d?host=/run/postgresql&user=u&sslmode=disable": false,
+	} {
+		db, err := sqldb.OpenServer(url, "secret", nil, 1, 0)
+		if errors.Is(err, sqldb.ErrInsecure) != insecure || err != nil && !insecure {
+			t.Errorf("%s: %v", url, err)
+		}
+		if db != nil {
+			_ = db.Close()
+		}
+	}
+	if _, err := sqldb.OpenServer("postgres://u:hunter2@h:port/d", "", nil, 1, 0); err == nil || strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("a URL that is none: %v", err)
+	}
+}
+
+// TestPlain: what a server says of a row stays out of errors.
+func TestPlain(t *testing.T) {
+	said := &pgconn.PgError{Code: "23505", Message: "duplicate key", Detail: "Key (name)=(Amina Juma) already exists."}
+	err := fmt.Errorf("add: %w", said)
+	if got := sqldb.Plain(err).Error(); got != "the database server reports 23505" {
+		t.Errorf("Plain: %q", got)
+	}
+	if !sqldb.Duplicate(err) || sqldb.Collided(err) || !sqldb.Collided(&pgconn.PgError{Code: "40001"}) {
+		t.Error("the kinds of errors are mixed up")
+	}
+	if sqldb.Plain(nil) != nil || sqldb.Plain(os.ErrClosed) != os.ErrClosed {
+		t.Error("Plain changes what is not a database's")
+	}
+}
+
+// TestFile: a file is private, durable, and its rows are unique as SQLite says.
+func TestFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a?b.db")
+	for range 2 {
+		if err := sqldb.MakeFile(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info, err)
+	}
+	db, err := sqldb.OpenFile(path, "rw", 1, 1, "journal_mode(WAL)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	var synchronous, trusted int
+	if err := db.QueryRow("SELECT synchronous, trusted_schema FROM pragma_synchronous, pragma_trusted_schema").Scan(&synchronous, &trusted); err != nil || synchronous != 2 || trusted != 0 {
+		t.Errorf("synchronous %d, trusted_schema %d, %v", synchronous, trusted, err)
+	}
+	if _, err := db.Exec("CREATE TABLE t (n INTEGER PRIMARY KEY) STRICT; INSERT INTO t VALUES (1)"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Exec("INSERT INTO t VALUES (1)"); !sqldb.Duplicate(err) {
+		t.Errorf("the same row again: %v", err)
+	}
+}
