@@ -77,6 +77,7 @@ forms:
 type office struct {
 	testing.TB
 	dir, url string
+	stop     func() // ends its server
 }
 
 // newOffice makes an office with three records and serves it, with these settings and
@@ -92,7 +93,7 @@ func newOffice(t testing.TB, serve string, files map[string]string) *office {
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	o := &office{t, filepath.Join(t.TempDir(), "office"), "http://" + at}
+	o := &office{TB: t, dir: filepath.Join(t.TempDir(), "office"), url: "http://" + at}
 	o.issuer("init", o.dir, "--name", "Civil Registry", "--country", "XA", "--url", o.url)
 	all := map[string]string{
 		"people.csv":   "id,name,village\nREC0000001,Amina Osman,Kassala\nREC0000002,Juma Mwangi,Nyeri\nREC0000003,Rahim Uddin,Jessore\n",
@@ -130,7 +131,7 @@ func (o *office) issuer(args ...string) []byte {
 	return out.Bytes()
 }
 
-// serve runs `issuer serve` until the test ends.
+// serve runs `issuer serve` until it is stopped or the test ends.
 func (o *office) serve(at string) {
 	o.Helper()
 	cmd := exec.CommandContext(o.Context(), program(o, "issuer"), "serve", "--dir", o.dir, "--dev-http", "--listen", at)
@@ -146,9 +147,12 @@ func (o *office) serve(at string) {
 		_ = cmd.Wait()
 		close(ended)
 	}()
-	o.Cleanup(func() {
+	o.stop = func() {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		<-ended
+	}
+	o.Cleanup(func() {
+		o.stop()
 		if o.Failed() {
 			o.Logf("issuer serve said:\n%s", said.Bytes())
 		}

@@ -63,7 +63,7 @@ func TestTwoServers(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	o := &office{t, filepath.Join(dir, "office"), "https://localhost:" + port}
+	o := &office{TB: t, dir: filepath.Join(dir, "office"), url: "https://localhost:" + port}
 	o.issuer("init", o.dir, "--name", "Civil Registry", "--country", "XA", "--url", o.url, "--store", service, "--store-owner", owner)
 	for name, text := range map[string]string{
 		"people.csv":   "id,name,village\nREC0000001,Amina Osman,Kassala\nREC0000002,Juma Mwangi,Nyeri\nREC0000003,Rahim Uddin,Jessore\n",

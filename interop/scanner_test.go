@@ -20,6 +20,7 @@ import (
 
 	"github.com/sanad-id/sanad/internal/chrometest"
 	"github.com/sanad-id/sanad/qr/image"
+	"github.com/sanad-id/sanad/web/pocket"
 )
 
 // card is a programme with a card for codes on a phone's screen.
@@ -197,13 +198,44 @@ func printed(t *testing.T, pdf string) stdimage.Image {
 	return gray.SubImage(around)
 }
 
+// newPocket is the pocket page on another phone, which has taken an offer and shows the
+// card.
+func newPocket(t *testing.T, o *office, offered string) *chrometest.Page {
+	t.Helper()
+	p := chrometest.New(t)
+	p.Size(360, 740)
+	p.Open(pocket.Link(o.url+pocket.Path, offered))
+	p.Wait("body[data-view=offer]")
+	p.WaitText("Known by the trust list")
+	p.Click("#yes")
+	p.Wait("body[data-view=card]")
+	p.Wait("body[data-offline]")
+	return p
+}
+
+// screenshot is one of the code that the pocket page shows of its card, with nothing
+// but the name.
+func screenshot(p *chrometest.Page) stdimage.Image {
+	if !p.Has("body[data-view=card]") {
+		p.Click("#cards button")
+		p.Wait("body[data-view=card]")
+	}
+	p.Click("#live")
+	p.Wait("#code-box svg")
+	shot := p.Shot("#code-box")
+	p.Click("#done")
+	p.Wait("body[data-view=home]")
+	return shot
+}
+
 // TestDoneWhen is what the scanner is for: a phone without a network, a certificate
-// that the registrar's desk has printed, and a card on another phone.
+// that the registrar's desk has printed, and cards on two other phones: one of a program,
+// one of the pocket page.
 func TestDoneWhen(t *testing.T) {
 	if testing.Short() {
 		t.Skip("no browser in -short")
 	}
-	o := newOffice(t, "", map[string]string{"card.yaml": card})
+	o := newOffice(t, "  pocket: on\n", map[string]string{"card.yaml": card})
 	at := func(name string) string { return filepath.Join(o.dir, name) }
 	o.issuer("programme", "add", "--dir", o.dir, at("card.yaml"))
 	o.issuer("programme", "add", "--dir", o.dir, filepath.Join("..", "examples", "programmes", "birth-certificate.yaml"))
@@ -239,11 +271,15 @@ func TestDoneWhen(t *testing.T) {
 	export("first.trust")
 	wallet("init")
 	wallet("trust", "import", "--fingerprint", made.Fingerprint, at("first.trust"))
-	var offered offer
-	if b := o.issuer("offer", "--dir", o.dir, "--programme", "card", "--record", "REC0000001", "--json"); json.Unmarshal(b, &offered) != nil {
-		t.Fatalf("offer: %s", b)
+	offerCard := func(record string) string {
+		t.Helper()
+		var offered offer
+		if b := o.issuer("offer", "--dir", o.dir, "--programme", "card", "--record", record, "--json"); json.Unmarshal(b, &offered) != nil || offered.Offer == "" {
+			t.Fatalf("offer: %s", b)
+		}
+		return offered.Offer
 	}
-	wallet("accept", "--yes", offered.Offer)
+	wallet("accept", "--yes", offerCard("REC0000001"))
 	var held struct {
 		Credentials []struct {
 			ID string `json:"id"`
@@ -253,8 +289,16 @@ func TestDoneWhen(t *testing.T) {
 		t.Fatalf("list: %s", b)
 	}
 
-	// The page knows what the office has published until now.
+	// A browser takes another one.
+	o.issuer("status", "publish", "--dir", o.dir, "--out", at("public"))
+	page := newPocket(t, o, offerCard("REC0000002"))
+
+	// The page knows what the office has published until now. From here on nobody has a
+	// network.
 	p := newPhone(t, export("office.trust"))
+	o.stop()
+	page.Open(o.url + pocket.Path)
+	page.Wait("body[data-ready=yes]")
 	took := map[string]time.Duration{"printed": p.hold(sheet, "valid", "Ashok Abdul Akhtar", "অশোক আবদুল আখতার", "Checked against lists of", "Anyone can have a copy")}
 
 	wallet("qr", held.Credentials[0].ID, "--live", "--claims", "village", "--out", at("live.txt"))
@@ -268,10 +312,17 @@ func TestDoneWhen(t *testing.T) {
 	took["live"] = p.hold(live, "valid", "Amina Osman", "Shown from the holder's phone")
 	p.Clock(began.Add(2*time.Minute + 5*time.Second))
 	p.hold(live, "invalid", "too long ago")
+
+	began = time.Now()
+	screen := screenshot(page)
+	p.Clock(began)
+	took["pocket"] = p.hold(screen, "valid", "Juma Mwangi", "Shown from the holder's phone")
+	p.Clock(began.Add(2*time.Minute + 5*time.Second))
+	p.hold(screen, "invalid", "too long ago")
 	p.Clock(time.Now())
 	t.Logf("from the first frame to the verdict: %v", took)
 
-	// The certificate is revoked. The page learns it from the next lists, which reach it as
+	// The certificate and the card are revoked. The page learns it from the next lists, which reach it as
 	// a file, for the network is off; and says as of when it knows.
 	list, err := os.ReadFile(at("births/manifest.csv"))
 	if err != nil {
@@ -288,10 +339,23 @@ func TestDoneWhen(t *testing.T) {
 		}
 	}
 	o.issuer("revoke", "--dir", o.dir, id, "--reason", "issued_in_error")
+	var copies []struct {
+		ID string `json:"credential_id"`
+	}
+	if b := o.issuer("status", "--dir", o.dir, "--programme", "card", "--record", "REC0000002", "--json"); json.Unmarshal(b, &copies) != nil || len(copies) == 0 {
+		t.Fatalf("status: %s", b)
+	}
+	for _, c := range copies {
+		o.issuer("revoke", "--dir", o.dir, c.ID, "--reason", "lost")
+	}
 	p.hold(sheet, "valid")
 	p.Click("#knowledge")
 	p.Upload("#bundle", export("next.trust"))
 	p.WaitText("The lists are up to date now.")
 	p.Click("#close")
-	p.hold(sheet, "invalid", "The issuer has revoked it.", "Checked against lists of "+time.Now().UTC().Format("2 January 2006"))
+	since := "Checked against lists of " + time.Now().UTC().Format("2 January 2006")
+	p.hold(sheet, "invalid", "The issuer has revoked it.", since)
+	screen = screenshot(page)
+	p.Clock(time.Now())
+	p.hold(screen, "invalid", "The issuer has revoked it.", since)
 }

@@ -37,6 +37,22 @@ func (p *Page) Picture(path string) {
 	}
 }
 
+// Shot is what the screen shows of an element that is in view, as somebody takes a
+// screenshot of it on a telephone with three dots to a pixel.
+func (p *Page) Shot(selector string) image.Image {
+	p.t.Helper()
+	p.Wait(selector)
+	box := Eval[[]float64](p, "(e => { e.scrollIntoView({block: 'center'}); const b = e.getBoundingClientRect(); return [b.x + scrollX, b.y + scrollY, b.width, b.height] })(document.querySelector("+quote(selector)+"))")
+	shot := call(p, page.CaptureScreenshot, page.CaptureScreenshotParams{
+		Format: page.CaptureScreenshotFormatPng, Clip: &page.Viewport{X: box[0], Y: box[1], Width: box[2], Height: box[3], Scale: 3},
+	}).Data
+	img, err := png.Decode(bytes.NewReader(shot))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return img
+}
+
 // fewColours keeps the 256 most frequent colours and takes the nearest of them for the
 // others, which are shades at the edges of letters.
 func fewColours(img image.Image) *image.Paletted {
