@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"math/big"
 	"slices"
 	"strings"
@@ -379,6 +380,36 @@ func TestStatusValues(t *testing.T) {
 	}
 	if v := verification.VerdictFor(credential.StatusUnknownValue); v == verification.Valid || v == verification.CheckNeeded {
 		t.Errorf("ST-09 an unknown value gives %s", v)
+	}
+}
+
+// elsewhere is a format whose every credential names another list.
+type elsewhere struct {
+	v credential.Verified
+	n *int
+}
+
+func (e elsewhere) Verify([]byte, verification.IssuerKeys) (*credential.Verified, error) {
+	*e.n++
+	e.v.Status = &credential.StatusRef{URI: fmt.Sprint("https://", *e.n, ".example/list"), Index: 1}
+	return &e.v, nil
+}
+
+// TestManyLists (ST-16): lists come with the trust bundle alone. Ten thousand credentials
+// that each name another one are told apart from those that are listed, at once and alike.
+func TestManyLists(t *testing.T) {
+	s, n := newScene(t), 0
+	s.state(func(*credential.Verified) {})
+	s.conf.COSE = elsewhere{s.conf.COSE.(stated).v, &n}
+	s.conf.Trust = s.open(t)
+	c := newChecker(t, s.conf)
+	for range 10_000 {
+		if r := c.Check(anything); r.Verdict != verification.CheckNeeded || r.Check("status").Reason != credential.StatusUnavailable {
+			t.Fatalf("ST-16 list %d: %s, %+v", n, r.Verdict, r.Check("status"))
+		}
+	}
+	if n != 10_000 {
+		t.Errorf("ST-16 %d credentials were read", n)
 	}
 }
 

@@ -3,6 +3,7 @@ package wallet_test
 import (
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -135,6 +136,48 @@ func TestRevokedCopy(t *testing.T) {
 	}
 	if err := w.present(a); reasonOf(err) != wallet.Revoked {
 		t.Errorf("Present: %v, want revoked", err)
+	}
+}
+
+// TestManyLists (ST-16): however many lists an issuer names, each is asked for once, and no
+// more of them than there are copies.
+func TestManyLists(t *testing.T) {
+	t.Parallel()
+	for name, address := range map[string]func(copy int) string{
+		"one list, away": func(int) string { return issuerURL + "/status/1" }, "a list for each copy": func(copy int) string { return fmt.Sprint(issuerURL, "/status/", 2+copy) },
+	} {
+		w := newWorld(t)
+		w.listed()
+		token := w.token
+		lists := map[string]bool{}
+		w.token = func(copy int, holder keys.PublicKey) sdjwt.Token {
+			t := token(copy, holder)
+			t.Status.URI = address(copy)
+			lists[t.Status.URI] = true
+			return t
+		}
+		w.spoil["/status/1"] = func(answer *wallet.Answer) { answer.Status = 503 }
+		a, kept := w.holding()
+		held, err := kept.Held()
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := len(w.seen)
+		if err := a.Status(t.Context(), held[0]); err == nil {
+			t.Errorf("%s: it stands, by lists that were not to be had", name)
+		}
+		asked := map[string]int{}
+		for _, r := range w.seen[before:] {
+			asked[r.Address]++
+		}
+		for list := range lists {
+			if asked[list] != 1 {
+				t.Errorf("%s: %s was asked for %d times", name, list, asked[list])
+			}
+		}
+		if len(w.seen)-before > len(held[0].Copies) {
+			t.Errorf("%s: %d requests for %d copies", name, len(w.seen)-before, len(held[0].Copies))
+		}
 	}
 }
 

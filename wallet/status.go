@@ -21,7 +21,7 @@ import (
 // vouches for, or one that the issuer publishes at its own address. The issuer learns that
 // somebody asked for the list.
 func (a *Agent) Status(ctx context.Context, h Held) error {
-	lists := map[string]*status.List{}
+	lists := map[string]listed{}
 	found := make([]error, len(h.Copies))
 	changed := false
 	for i := range h.Copies {
@@ -42,8 +42,15 @@ func (a *Agent) Status(ctx context.Context, h Held) error {
 	return found[h.Fresh()]
 }
 
-// statusOf is what the list says about one copy. Lists are those that were fetched.
-func (a *Agent) statusOf(ctx context.Context, h Held, text string, lists map[string]*status.List) error {
+// listed is a list that was asked for, or why it was not to be had.
+type listed struct {
+	list *status.List
+	err  error
+}
+
+// statusOf is what the list says about one copy. Lists are those that were asked for: each
+// is asked for once, also one that does not answer.
+func (a *Agent) statusOf(ctx context.Context, h Held, text string, lists map[string]listed) error {
 	v, err := h.says(text)
 	if err != nil {
 		return err
@@ -52,23 +59,32 @@ func (a *Agent) statusOf(ctx context.Context, h Held, text string, lists map[str
 	if ref == nil {
 		return nil
 	}
-	if l := lists[ref.URI]; l != nil {
-		return l.Check(ref.Index)
+	l, asked := lists[ref.URI]
+	if !asked {
+		l.list, l.err = a.fetchList(ctx, h, ref.URI)
+		lists[ref.URI] = l
 	}
-	answer, err := a.document(ctx, ref.URI, status.MediaTypeJWT, 4<<20)
+	if l.err != nil {
+		return l.err
+	}
+	return l.list.Check(ref.Index)
+}
+
+// fetchList asks for the list of the issuer at an address.
+func (a *Agent) fetchList(ctx context.Context, h Held, address string) (*status.List, error) {
+	answer, err := a.document(ctx, address, status.MediaTypeJWT, 4<<20)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	signers, err := a.statusKeys(ctx, h, string(answer.Body))
 	if err != nil {
-		return err
+		return nil, err
 	}
-	token, err := status.VerifyJWT(string(answer.Body), status.Expect{URI: ref.URI, Now: a.now(), Keys: signers}, jose.Tokens{})
+	token, err := status.VerifyJWT(string(answer.Body), status.Expect{URI: address, Now: a.now(), Keys: signers}, jose.Tokens{})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	lists[ref.URI] = token.List
-	return token.List.Check(ref.Index)
+	return token.List, nil
 }
 
 // statusKeys are the keys that may have signed a list of the issuer.

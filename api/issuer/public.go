@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/sanad-id/sanad/credential/status"
+	"github.com/sanad-id/sanad/internal/web"
 )
 
 // trustType is the media type of a trust bundle.
@@ -35,6 +36,16 @@ type publishedFile struct {
 // there is one (Token Status List section 8.1). It comes from the published folder, so
 // that it is there when nothing else is (promise P29).
 func (e *Endpoints) serveStatus(w http.ResponseWriter, r *http.Request) error {
+	q, err := web.Query(r)
+	if err != nil {
+		return err
+	}
+	if q.Has("time") { // section 8.4: the list of now is no answer to that
+		return web.Refuse(http.StatusNotImplemented, "no_history", "this server has the list of now only")
+	}
+	if len(q) > 0 {
+		return web.Refuse(http.StatusBadRequest, "unexpected_query", "this address takes no query")
+	}
 	list := r.PathValue("list")
 	forms := []struct{ suffix, media string }{{".cwt", status.MediaType}, {".jwt", status.MediaTypeJWT}}
 	if accept := r.Header.Values("Accept"); wants(accept, status.MediaTypeJWT) && !wants(accept, status.MediaType) {

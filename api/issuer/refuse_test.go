@@ -581,6 +581,12 @@ func TestP29ReadsOutliveWrites(t *testing.T) {
 			t.Errorf("%s: %v", path, a)
 		}
 	}
+	if a := w.get("/status/a1?time=1760000000"); a.status != http.StatusNotImplemented || strings.Contains(string(a.body), "cwt list") {
+		t.Errorf("ST-15 the list of another time: %v", a)
+	}
+	if a := w.get("/status/a1?x=1"); a.status != http.StatusBadRequest {
+		t.Errorf("a list with another query: %v", a)
+	}
 	if a := w.send(formPost("/oauth/token", url.Values{"grant_type": {string(oid4vci.PreAuthorizedCode)}, "pre-authorized_code": {"c"}})); a.status != http.StatusServiceUnavailable {
 		t.Errorf("P29 a write: %v, want 503", a)
 	}

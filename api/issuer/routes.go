@@ -101,8 +101,9 @@ func (e *Endpoints) Routes() []web.Route {
 	}
 	routes = append(routes, e.pages()...)
 	if e.cfg.Published != "" {
-		routes = append(routes,
-			public("status_list", e.path+pathStatus+"{list}", e.serveStatus),
+		lists := public("status_list", e.path+pathStatus+"{list}", e.serveStatus)
+		lists.Query = true
+		routes = append(routes, lists,
 			public("trust_bundle", e.path+pathTrust, e.serveTrust))
 	}
 	return routes

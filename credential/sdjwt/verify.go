@@ -227,7 +227,7 @@ func (t *token) verified(claims strict.Value, key keys.PublicKey, vc bool) (*cre
 	text("vct#integrity")
 	v.NotBefore, v.Expires, v.IssuedAt = date(t.payload, "nbf"), date(t.payload, "exp"), date(claims, "iat")
 	if err == nil {
-		v.Status, err = readStatus(t.payload.Get("status"))
+		v.Status, err = readStatus(t.payload)
 	}
 	if err == nil {
 		v.Holder, err = readHolder(t.payload.Get("cnf"))
@@ -258,9 +258,14 @@ func fields(claims strict.Value) credential.Claims {
 
 // readStatus reads the reference to a Token Status List
 // (draft-ietf-oauth-status-list-20 section 6.2). Other mechanisms may stand beside
-// it, but not in its place.
-func readStatus(v strict.Value) (*credential.StatusRef, error) {
+// it, but not in its place: neither below status nor, as with Bitstring Status List, in
+// a claim of their own.
+func readStatus(payload strict.Value) (*credential.StatusRef, error) {
+	v := payload.Get("status")
 	if v.Kind() == strict.None {
+		if payload.Get("credentialStatus").Kind() != strict.None {
+			return nil, credential.Reject(credential.StatusUnsupported, "credentialStatus without a status claim")
+		}
 		return nil, nil
 	}
 	if v.Kind() != strict.Object {

@@ -275,6 +275,13 @@ func TestVerifyRefuses(t *testing.T) {
 		{"KB-07", "aud with a slash", func(f *fixture) { f.kb["aud"] = audience + "/" }, credential.WrongAudience},
 		{"KB-07", "no aud", func(f *fixture) { delete(f.kb, "aud") }, credential.WrongAudience},
 
+		{"ST-12", "a bitstring list, in a claim of its own", func(f *fixture) {
+			delete(f.payload, "status")
+			f.payload["credentialStatus"] = obj{"type": "BitstringStatusListEntry", "statusPurpose": "revocation", "statusListIndex": "7", "statusListCredential": "https://x"}
+		}, credential.StatusUnsupported},
+		{"ST-12", "a bitstring list, below status", func(f *fixture) {
+			f.payload["status"] = obj{"type": "BitstringStatusListEntry", "statusPurpose": "suspension", "statusListIndex": "7", "statusListCredential": "https://x"}
+		}, credential.StatusUnsupported},
 		{"ST-08", "status empty", func(f *fixture) { f.payload["status"] = obj{} }, credential.StatusUnsupported},
 		{"ST-08", "status unknown", func(f *fixture) { f.payload["status"] = obj{"other": 1} }, credential.StatusUnsupported},
 		{"ST-08", "status a text", func(f *fixture) { f.payload["status"] = "x" }, credential.Malformed},

@@ -2,6 +2,7 @@ package status_test
 
 import (
 	"bytes"
+	"compress/gzip"
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
@@ -52,6 +53,29 @@ func (f *jwtFixture) token(t testing.TB) string {
 		t.Fatal(err)
 	}
 	return f.mangle(string(b))
+}
+
+// encodedList is a list in the coding of Bitstring Status List: gzip in multibase.
+func encodedList() string {
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	if _, err := w.Write(make([]byte, 16<<10)); err != nil {
+		panic(err)
+	}
+	if err := w.Close(); err != nil {
+		panic(err)
+	}
+	return "u" + b64(b.Bytes())
+}
+
+// bitstring are the claims of a Bitstring Status List in its JWT form, which we do not
+// read: it must be refused, and never be taken for a list of ours.
+func bitstring(f *jwtFixture, purpose string) map[string]any {
+	type m = map[string]any
+	return m{"sub": uri, "iat": f.claims["iat"], "exp": f.claims["exp"], "vc": m{
+		"type":              []any{"VerifiableCredential", "BitstringStatusListCredential"},
+		"credentialSubject": m{"id": uri, "type": "BitstringStatusList", "statusPurpose": purpose, "encodedList": encodedList()},
+	}}
 }
 
 // TestVerifyJWTRefuses spoils one thing at a time in a token that is good
@@ -116,6 +140,14 @@ func TestVerifyJWTRefuses(t *testing.T) {
 				return b64([]byte(`{"alg":"ES256","jku":"https://x","typ":"statuslist+jwt"}`)) + s[strings.Index(s, "."):]
 			}
 		}, status.ErrMalformed},
+		{"ST-12 a bitstring list", func(f *jwtFixture) { f.typ, f.claims = "vc+jwt", bitstring(f, "revocation") }, status.ErrWrongType},
+		{"ST-12 a bitstring list under our type", func(f *jwtFixture) { f.claims = bitstring(f, "revocation") }, status.ErrMalformed},
+		{"ST-12 a bitstring list of another purpose, beside ours", func(f *jwtFixture) {
+			f.claims["vc"], f.claims["sub"] = bitstring(f, "suspension")["vc"], uri+"#list"
+		}, status.ErrWrongSubject},
+		{"ST-12 the bytes of a bitstring list", func(f *jwtFixture) { list(f)["lst"] = encodedList() }, status.ErrMalformed},
+		{"ST-15 asked for last month, answered with the list of now", func(f *jwtFixture) { f.want.Now = now.AddDate(0, -1, 0) }, status.ErrIssuedAhead},
+		{"ST-15 asked for next month, answered with the list of now", func(f *jwtFixture) { f.want.Now = now.AddDate(0, 1, 0) }, status.ErrExpired},
 		{"ST-13 checksum wrong", func(f *jwtFixture) {
 			b := deflated(t, []byte{0xb9, 0xa3})
 			list(f)["lst"] = b64(spoilBit(b, len(b)-1, 0))

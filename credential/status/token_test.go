@@ -121,6 +121,8 @@ func TestVerifyTokenRefuses(t *testing.T) {
 		{"a bit of the list flipped", func(f *fixture) {
 			f.mangle = func(b []byte) []byte { return spoilBit(b, bytes.Index(b, []byte("bits"))+4, 1) }
 		}, status.ErrSignature},
+		{"ST-15 asked for last month, answered with the list of now", func(f *fixture) { f.want.Now = now.AddDate(0, -1, 0) }, status.ErrIssuedAhead},
+		{"ST-15 asked for next month, answered with the list of now", func(f *fixture) { f.want.Now = now.AddDate(0, 1, 0) }, status.ErrExpired},
 		{"ST-13 list cut short", func(f *fixture) { lst := list(f)["lst"].([]byte); list(f)["lst"] = lst[:len(lst)-4] }, status.ErrMalformed},
 		{"ST-13 checksum wrong", func(f *fixture) { lst := list(f)["lst"].([]byte); list(f)["lst"] = spoilBit(lst, len(lst)-1, 0) }, status.ErrMalformed},
 		{"ST-13 list of no length", func(f *fixture) { list(f)["lst"] = []byte{} }, status.ErrMalformed},
