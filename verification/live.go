@@ -154,7 +154,7 @@ func (j *judgement) live(b *credential.KeyBinding) {
 // answered judges the answer to the question of this counter. How old it is the
 // counter knows by its own clock, so that the phone's may be wrong, and its own, too.
 func (j *judgement) answered(b *credential.KeyBinding, refuse func(credential.Reason, string)) {
-	age := j.device.Sub(j.Counter.Asked)
+	age := j.device.Sub(j.Counter.Asked.Truncate(time.Second)) // as the clock of the device
 	if age > AnswerFor || age < 0 {
 		refuse(credential.HolderProofOld, "the question was asked more than two minutes ago, or the clock was set since")
 		return

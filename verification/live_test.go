@@ -142,6 +142,7 @@ func TestLiveCodes(t *testing.T) {
 		{"L2 the phone's clock is an hour off", both(ask, ago(hour)), "valid", "", "key+challenge", "question"},
 		{"L2 two minutes after the question", both(ask, func(s *showing) { s.counter.Asked = now.Add(-2 * time.Minute) }), "valid", "", "key+challenge", "question"},
 		{"L2 a second more", both(ask, func(s *showing) { s.counter.Asked = now.Add(-2*time.Minute - second) }), "invalid", credential.HolderProofOld, "none", "poster"},
+		{"L2 in the second of the question", both(ask, clock(now.Add(600*time.Millisecond)), func(s *showing) { s.counter.Asked = now.Add(400 * time.Millisecond) }), "valid", "", "key+challenge", "question"},
 		{"L2 a question of the future", both(ask, func(s *showing) { s.counter.Asked = now.Add(second) }), "invalid", credential.HolderProofOld, "none", "poster"},
 		{"KB-02 L2 another question", both(ask, func(s *showing) { s.proof.Nonce = []byte("123456789013") }), "invalid", credential.WrongNonce, "none", ""},
 		{"KB-02 L2 the beginning of the nonce", both(ask, func(s *showing) { s.proof.Nonce = []byte("12345678901") }), "invalid", credential.WrongNonce, "none", ""},
