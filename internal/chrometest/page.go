@@ -13,6 +13,7 @@ import (
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
@@ -238,12 +239,20 @@ func (p *Page) until(what, expression string) {
 	}
 }
 
-// Fill replaces what stands in a field.
+// longText is from how many bytes on nobody types a text.
+const longText = 60
+
+// Fill replaces what stands in a field: typed key by key if it is short, pasted if it is
+// long.
 func (p *Page) Fill(selector, text string) {
 	p.t.Helper()
 	p.Wait(selector)
 	Eval[bool](p, "(e => { e.focus(); e.select && e.select(); return true })(document.querySelector("+quote(selector)+"))")
-	p.Type(text)
+	if len(text) < longText {
+		p.Type(text)
+		return
+	}
+	call(p, input.InsertText, input.InsertTextParams{Text: text})
 }
 
 // Type types text into what has the focus.

@@ -65,7 +65,7 @@ async function update(asked) {
   // A server that knows what we have sends what changed; any other sends all of it.
   const { version, damaged } = await ask("trust");
   const load = async (query) => {
-    const response = await fetch(settings.trust + query, { cache: "no-cache" });
+    const response = await fetch(settings.trust + query, { cache: "no-cache", signal: AbortSignal.timeout(60000) });
     if (!response.ok) throw new Error(response.status);
     return take(new Uint8Array(await response.arrayBuffer()), settings.fingerprint);
   };
@@ -428,6 +428,7 @@ async function begin() {
   const bundle = await memory.get("trust", "bundle").catch(() => null);
   if (mark) await ask("restore", mark, bundle ?? new Uint8Array()).catch((error) => notice(error.message));
   await beginDesk(settings, { start, closeTrust });
+  if (!mark) await update(false); // knowing nothing, every answer would be "cannot tell"
   await showTrust();
   for (const id of ["start", "check", "picture", "import"]) $(id).disabled = false;
   document.body.dataset.ready = "yes";
@@ -436,7 +437,7 @@ async function begin() {
     const registration = await navigator.serviceWorker.register("sw.js").catch(() => null);
     if (registration) navigator.serviceWorker.ready.then(() => { document.body.dataset.offline = "ready"; });
   }
-  await update(false);
+  if (mark) await update(false);
   await showDesk(); // newer lists may name other offices
   await upload(false);
   document.body.dataset.updated = "yes";
