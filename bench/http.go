@@ -14,10 +14,14 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"runtime"
+	"runtime/pprof"
 	"slices"
+	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"github.com/sanad-id/sanad/internal/web"
 )
@@ -87,12 +91,38 @@ func (l load) run(client *http.Client, rounds int) (row, error) {
 		values = append(values, float64(nothing+passed())/float64(took))
 		perSecond = append(perSecond, float64(len(all))/took.Seconds())
 	}
+	if err := l.profile(client); err != nil {
+		return row{}, err
+	}
 	values, perSecond = values[1:], perSecond[1:]
 	slices.Sort(values)
 	slices.Sort(perSecond)
 	fmt.Printf("%s: %.0f a second\n", l.measure, perSecond[rounds/2])
 	l.value, l.low, l.high = values[rounds/2], values[rounds/4], values[rounds*3/4]
 	return l.row, nil
+}
+
+// profile writes where the processor time of eight rounds goes to a file that is named
+// after the measure, if there is a folder for that.
+func (l load) profile(client *http.Client) error {
+	if profiles == "" {
+		return nil
+	}
+	all, err := l.prepare(8 * requestsARound)
+	if err != nil {
+		return err
+	}
+	name := strings.ToLower(l.id + " " + l.measure + " " + l.baseline)
+	f, err := os.Create(filepath.Join(profiles, strings.Join(strings.FieldsFunc(name, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }), "-")+".prof"))
+	if err != nil {
+		return err
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	_, _, err = sendAll(client, all)
+	pprof.StopCPUProfile()
+	return errors.Join(err, f.Close())
 }
 
 // A posting is a request that waits to be sent.

@@ -55,13 +55,17 @@ func main() {
 	records := flag.Int("records", 1_000_000, "records of the batch; 0 leaves the batch out")
 	engines := flag.String("engines", "sqlite,postgres", "databases of the batch")
 	parts := flag.String("parts", "wallets,servers,codes,lists,scanner,batch", "what is measured")
-	flag.BoolVar(&processorTime, "cpu", false, "time of the processor in place of the clock's where both sides are ours, for a machine that does other work")
+	flag.BoolVar(&processorTime, "cpu", false, "time of the processor in place of the clock's where both sides are ours, for a machine that does other work; and profiles of the servers in -profiles")
 	var t trial
 	flag.StringVar(&t.form, "form", "csv", "files that the batch writes: csv, or text for one a code")
 	flag.StringVar(&t.profiles, "profiles", "bench/out", "folder for CPU profiles")
 	flag.StringVar(&t.dir, "scratch", "", "folder for databases and output, 3 KB a record (default: the system's)")
 	flag.Parse()
 	t.records = *records
+	if processorTime {
+		profiles = t.profiles
+		must(0, os.MkdirAll(profiles, 0o755))
+	}
 
 	fmt.Printf("%s, %d cores, %s\n\n", cpu(), runtime.GOMAXPROCS(0), runtime.Version())
 	var rows []row
@@ -123,8 +127,11 @@ func calls(f func()) int {
 	}
 }
 
-// processorTime: see the flag cpu.
-var processorTime bool
+// processorTime and profiles: see the flag cpu.
+var (
+	processorTime bool
+	profiles      string
+)
 
 // stopwatch returns a function that says how much time has passed since.
 func stopwatch() func() time.Duration {
