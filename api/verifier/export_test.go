@@ -2,6 +2,7 @@ package verifier
 
 import (
 	"context"
+	"crypto/hpke"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -55,3 +56,33 @@ func ReadTally(b []byte) (*parties.Tally, error) {
 	}
 	return readTally(v)
 }
+
+// A Box is the key of a relying party that results are sealed to, by the secret that it
+// is made of.
+type Box struct{ secret, handle string }
+
+// NewBox makes one.
+func NewBox(secret string) Box { return Box{secret, handle(secret)} }
+
+// SealFormer seals as for a transaction that was made by a version before.
+func (b Box) SealFormer(plain []byte) (*Outcome, error) { return b.sealOn(formerKEM, plain) }
+
+// Seal seals as for a transaction of today.
+func (b Box) Seal(plain []byte) (*Outcome, error) { return b.sealOn(kem, plain) }
+
+func (b Box) sealOn(k hpke.KEM, plain []byte) (*Outcome, error) {
+	private, err := box(k, b.secret)
+	if err != nil {
+		return nil, err
+	}
+	tx := &transaction{Handle: b.handle, Box: private.PublicKey().Bytes()}
+	o := &outcome{Handle: b.handle}
+	o.Sealed, o.Curve, err = tx.seal(plain)
+	return o, err
+}
+
+// Outcome is what the store has of a result.
+type Outcome = outcome
+
+// Open opens an outcome with a secret.
+func (o *outcome) Open(secret string) ([]byte, error) { return o.open(secret) }

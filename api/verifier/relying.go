@@ -118,10 +118,7 @@ func (s *Service) begin(p *Policy, a *ask, who *APIKey, id, request string) (*tr
 	case len(a.browser) < 16:
 		return nil, web.Refuse(http.StatusBadRequest, "browser", "with return_to comes browser: what tells this browser from others, such as the digest of its cookie, of at least 16 characters")
 	}
-	sec, err := s.secrets(s.responseSecret(request))
-	if err != nil {
-		return nil, err
-	}
+	sec := s.secrets(s.responseSecret(request))
 	sig, err := s.Signature(s.Now())
 	if err != nil {
 		return nil, err
@@ -130,7 +127,7 @@ func (s *Service) begin(p *Policy, a *ask, who *APIKey, id, request string) (*tr
 	if err != nil {
 		return nil, err
 	}
-	private, err := box(id)
+	private, err := box(kem, id)
 	if err != nil {
 		return nil, err
 	}
@@ -149,10 +146,7 @@ func (s *Service) begin(p *Policy, a *ask, who *APIKey, id, request string) (*tr
 
 // store keeps a transaction under the secrets that lead to it.
 func (s *Service) store(ctx context.Context, p *Policy, tx *transaction, id, request string) error {
-	sec, err := s.secrets(s.responseSecret(request))
-	if err != nil {
-		return err
-	}
+	sec := s.secrets(s.responseSecret(request))
 	var values []once.Value
 	for _, v := range []struct {
 		key     once.Key

@@ -61,10 +61,7 @@ func (s *Service) object(w http.ResponseWriter, r *http.Request) error {
 			return toWallet(err)
 		}
 	}
-	sec, err := s.secrets(s.responseSecret(secret))
-	if err != nil {
-		return err
-	}
+	sec := s.secrets(s.responseSecret(secret))
 	p, request, err := s.request(tx, sec)
 	if err != nil {
 		return err
@@ -121,10 +118,7 @@ func (s *Service) respond(w http.ResponseWriter, r *http.Request) error {
 // answer, whatever became of it.
 func (s *Service) respondTo(w http.ResponseWriter, r *http.Request, secret string, tx *transaction, form url.Values) (taken bool, err error) {
 	now := s.Now()
-	sec, err := s.secrets(secret)
-	if err != nil {
-		return false, err
-	}
+	sec := s.secrets(secret)
 	p, request, err := s.request(tx, sec)
 	if err != nil {
 		return false, err
@@ -169,7 +163,7 @@ func (s *Service) settle(r *http.Request, now time.Time, p *Policy, tx *transact
 	if err != nil {
 		return "", err
 	}
-	if o.Sealed, err = tx.seal(plain); err != nil {
+	if o.Sealed, o.Curve, err = tx.seal(plain); err != nil {
 		return "", err
 	}
 	k := outcomeKey(tx.Handle)
@@ -215,10 +209,7 @@ func (s *Service) link(tx *transaction, request, scheme string) (string, error) 
 		i := oid4vp.Invocation{ClientID: client, RequestURI: s.URL + "/request/" + url.PathEscape(request), Method: oid4vp.Post}
 		return i.URL(scheme), nil
 	}
-	sec, err := s.secrets(s.responseSecret(request))
-	if err != nil {
-		return "", err
-	}
+	sec := s.secrets(s.responseSecret(request))
 	_, r, err := s.request(tx, sec)
 	if err != nil {
 		return "", err
