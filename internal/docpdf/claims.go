@@ -1,7 +1,6 @@
 package docpdf
 
 import (
-	"strconv"
 	"strings"
 
 	"github.com/sanad-id/sanad/internal/i18n"
@@ -168,37 +167,5 @@ func (p *plan) value(c *Claim) string { return c.In(p.words) }
 
 // In returns the value in the words of a language, as verifiers show it.
 func (c *Claim) In(words i18n.Language) string {
-	coded := func(v any) string {
-		text := explain.Plain(v)
-		if words := words.Pick(c.Words[text]); words != "" {
-			return words
-		}
-		return text
-	}
-	switch v := c.Value.(type) {
-	case bool:
-		if v {
-			return words.Text("label.yes", nil)
-		}
-		return words.Text("label.no", nil)
-	case []any:
-		all := make([]string, len(v))
-		for i, e := range v {
-			all[i] = coded(e)
-		}
-		return words.List(all)
-	case string:
-		if c.Kind == "date" {
-			if d, ok := words.Known(v); ok {
-				return d
-			}
-		}
-	case int64:
-		if c.Kind == "date" {
-			if d, ok := words.Known(strconv.FormatInt(v, 10)); ok {
-				return d
-			}
-		}
-	}
-	return strings.ToValidUTF8(coded(c.Value), "\ufffd")
+	return strings.ToValidUTF8(explain.InWords(words, c.Kind, c.Value, c.Words), "\ufffd")
 }

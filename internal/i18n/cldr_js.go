@@ -67,3 +67,22 @@ func (l Language) Quantity(n int) string {
 	format := js.Global().Get("Intl").Get("NumberFormat").New(l.format(), map[string]any{"numberingSystem": system})
 	return l.Digits(format.Call("format", n).String())
 }
+
+// nameOfLanguage is the name of a language, "" if the browser does not know it.
+func (l Language) nameOfLanguage(code string) string { return l.nameOf("language", code) }
+
+// nameOfCountry is the name of a country, "" if the browser does not know it.
+func (l Language) nameOfCountry(code string) string {
+	if len(code) != 2 || code >= "XA" && code <= "XZ" && code != "XK" {
+		return "" // a browser calls XA something, and fails for three letters
+	}
+	return l.nameOf("region", code)
+}
+
+func (l Language) nameOf(what, code string) string {
+	name := js.Global().Get("Intl").Get("DisplayNames").New(l.format(), map[string]any{"type": what, "fallback": "none"}).Call("of", code)
+	if name.Type() != js.TypeString {
+		return ""
+	}
+	return name.String()
+}

@@ -307,6 +307,23 @@ func (l Language) day(t time.Time) string {
 	).Replace(l.lookup(pattern))
 }
 
+// Coded returns the name of what a code stands for that any registry may use: of a
+// language by its code of ISO 639 in small letters ("ben"), of a country by its code of
+// ISO 3166 in capitals ("BD"). It reports whether there is such a name; codes that a
+// user assigns, such as XA, have none.
+func (l Language) Coded(code string) (string, bool) {
+	if len(code) != 2 && len(code) != 3 || strings.Trim(code, "abcdefghijklmnopqrstuvwxyz") != "" && strings.Trim(code, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
+		return "", false
+	}
+	name := ""
+	if code[0] >= 'a' {
+		name = l.nameOfLanguage(code)
+	} else {
+		name = l.nameOfCountry(code)
+	}
+	return name, name != ""
+}
+
 // List returns items as a list in a sentence: "a, b and c".
 func (l Language) List(items []string) string {
 	if len(items) == 0 {

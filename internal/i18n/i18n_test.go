@@ -489,3 +489,24 @@ func Example() {
 	// O emissor revogou-o.
 	// Verificado com listas de 12 de novembro de 2026 (há 9 dias)
 }
+
+// TestCoded: codes of languages and countries have the names that CLDR has, in every
+// language; what is no such code has none.
+func TestCoded(t *testing.T) {
+	for _, tt := range []struct{ tag, code, want string }{
+		{"en", "ben", "Bangla"}, {"en", "bn", "Bangla"}, {"fr", "amh", "amharique"}, {"bn", "khm", "খমের"}, {"ar", "ara", "العربية"},
+		{"en", "BD", "Bangladesh"}, {"en", "BGD", "Bangladesh"}, {"pt", "SZ", "Essuatíni"}, {"ar", "BD", "بنغلاديش"}, {"sw", "XK", "Kosovo"},
+		{"en", "XA", ""}, {"en", "ZZ", ""}, {"en", "QQQ", ""}, {"en", "und", ""}, {"en", "Ben", ""}, {"en", "b", ""}, {"en", "", ""}, {"en", "12", ""}, {"en", "bengali", ""}, {"en", "é", ""},
+	} {
+		if got, ok := i18n.For(tt.tag).Coded(tt.code); got != tt.want || ok != (tt.want != "") {
+			t.Errorf("%s, %q: %q, %v, want %q", tt.tag, tt.code, got, ok, tt.want)
+		}
+	}
+	for _, l := range i18n.Languages() {
+		for _, own := range i18n.Languages() {
+			if name, ok := l.Coded(own.Tag()); !ok || strings.TrimSpace(name) != name {
+				t.Errorf("%s has no name for %s: %q", l, own, name)
+			}
+		}
+	}
+}

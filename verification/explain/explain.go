@@ -214,38 +214,57 @@ func first(a, b string) string {
 // Value is a claim's value in the reader's words.
 func Value(c verification.Claim, l i18n.Language) string { return words{l}.value(c) }
 
+// standard are the kinds of attributes of Claim 169 whose meaning needs no type.
+var standard = map[string]string{
+	"dateOfBirth": "date", "language": "code", "nationality": "code", "secondaryLanguage": "code", "countryOfIssuance": "code",
+}
+
 // value is a claim's value in words.
 func (w words) value(c verification.Claim) string {
+	kind := c.Kind
+	if kind == "" {
+		kind = standard[c.Name]
+	}
+	return InWords(w.Language, kind, c.Value, c.Words)
+}
+
+// InWords is the value of a claim of a kind (of [credential.TypeField]) in the words of
+// a language, as pages, paper and verdicts show it. A code is what its type says that it
+// means; one that the type has no words for is a country or a language, since those
+// alone need none.
+func InWords(l i18n.Language, kind string, value any, meanings map[string]map[string]string) string {
 	coded := func(v any) string {
 		text := Plain(v)
-		return first(w.Pick(c.Words[text]), text)
+		if words := l.Pick(meanings[text]); words != "" {
+			return words
+		}
+		if kind == "code" {
+			if name, ok := l.Coded(text); ok {
+				return name
+			}
+		}
+		return text
 	}
-	switch v := c.Value.(type) {
+	switch v := value.(type) {
 	case bool:
 		if v {
-			return w.text("label.yes")
+			return l.Text("label.yes", nil)
 		}
-		return w.text("label.no")
+		return l.Text("label.no", nil)
 	case []any:
 		all := make([]string, len(v))
 		for i, e := range v {
 			all[i] = coded(e)
 		}
-		return strings.Join(all, ", ")
-	case string:
-		if c.Kind == "date" || c.Kind == "" && c.Name == "dateOfBirth" {
-			if d, ok := w.Known(v); ok {
-				return d
-			}
-		}
-	case int64:
-		if c.Kind == "date" {
-			if d, ok := w.Known(strconv.FormatInt(v, 10)); ok {
+		return l.List(all)
+	case string, int64:
+		if kind == "date" {
+			if d, ok := l.Known(Plain(v)); ok {
 				return d
 			}
 		}
 	}
-	return coded(c.Value)
+	return coded(value)
 }
 
 // Plain is a value as text, without words of any language but sizes.

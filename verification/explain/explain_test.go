@@ -83,7 +83,7 @@ func TestReport(t *testing.T) {
 		got = append(got, text)
 	}
 	want := "Type=Card|Issuer=Office ‹U+202E›of births|Issued=12 November 2026|Expires=No end date|Name=Rahima" + strings.Repeat("\u0301", 6) +
-		" partial|Born=2 April 1990|adult=yes|kind=copy|marks=first, 2|face=data: (3 bytes); media_type: image/webp"
+		" partial|Born=2 April 1990|adult=yes|kind=copy|marks=first and 2|face=data: (3 bytes); media_type: image/webp"
 	if s := strings.Join(got, "|"); s != want {
 		t.Errorf("rows:\n%s\nwant\n%s", s, want)
 	}

@@ -6,7 +6,6 @@ import (
 	"html/template"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -157,35 +156,7 @@ func (w claimWords) claim(name string) *programme.Claim {
 // value is a claim's value in words, as verifiers show it.
 func (w claimWords) value(c credential.Claim) string {
 	f := w.fields[c.Name]
-	coded := func(v any) string {
-		text := explain.Plain(v)
-		if words := w.r.Lang.Pick(f.Values[text]); words != "" {
-			return words
-		}
-		return text
-	}
-	switch v := c.Value.(type) {
-	case bool:
-		if v {
-			return w.r.Lang.Text("label.yes", nil)
-		}
-		return w.r.Lang.Text("label.no", nil)
-	case []any:
-		all := make([]string, len(v))
-		for i, e := range v {
-			all[i] = coded(e)
-		}
-		return w.r.Lang.List(all)
-	case string:
-		if d, ok := w.r.Lang.Known(v); ok && f.Kind == string(programme.KindDate) {
-			return d
-		}
-	case int64:
-		if d, ok := w.r.Lang.Known(strconv.FormatInt(v, 10)); ok && f.Kind == string(programme.KindDate) {
-			return d
-		}
-	}
-	return coded(c.Value)
+	return explain.InWords(w.r.Lang, f.Kind, c.Value, f.Values)
 }
 
 // problems are notes and refusals in words.
