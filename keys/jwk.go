@@ -14,8 +14,12 @@ const maxJWKDepth = 8
 // jwkMembers returns the required members in the order and form that RFC 7638
 // section 3 hashes.
 func (p *publicKey) jwkMembers() []byte {
+	return p.appendJWKMembers(make([]byte, 0, 256))
+}
+
+func (p *publicKey) appendJWKMembers(b []byte) []byte {
 	enc := base64.RawURLEncoding
-	b := append(make([]byte, 0, 256), `{"crv":"`...)
+	b = append(b, `{"crv":"`...)
 	b = append(append(b, p.alg.joseCrv...), `","kty":"`...)
 	b = append(append(b, p.alg.joseKty...), `","x":"`...)
 	b = enc.AppendEncode(b, p.point[:p.alg.size])
@@ -29,6 +33,9 @@ func (p *publicKey) jwkMembers() []byte {
 // it, in the form that RFC 7638 section 3 hashes: how a credential names the key of
 // its holder.
 func (k PublicKey) BareJWK() []byte { return k.get().jwkMembers() }
+
+// AppendBareJWK appends [PublicKey.BareJWK] to dst.
+func (k PublicKey) AppendBareJWK(dst []byte) []byte { return k.get().appendJWKMembers(dst) }
 
 // JWK returns the key as a JSON Web Key with alg, use "sig" and, as kid, its ID.
 // All its values are made of characters that need no escaping.

@@ -47,3 +47,6 @@ func Find(p Path, document []byte) ([]any, error) {
 	}
 	return found, err
 }
+
+// Disclosures are those of a draft, each followed by ~.
+func (d *Draft) Disclosures() string { return string(d.shown) }

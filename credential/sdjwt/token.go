@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/sanad-id/sanad/credential"
@@ -75,12 +76,14 @@ func NewDraft(rnd io.Reader, t Token, issuerKey keys.PublicKey) (*Draft, error) 
 	if rnd == nil {
 		rnd = rand.Reader
 	}
-	const usual = 1 << 10 // bytes of a payload, and of the disclosures
-	c := concealer{rnd: rnd, decoys: t.Decoys, shown: make([]byte, 0, usual), scratch: make([]byte, 0, usual/4), digests: make([]encodedDigest, 0, 16)}
-	payload, err := c.object(make([]byte, 0, usual), t.Claims, &t)
+	c := concealers.Get().(*concealer)
+	defer c.done()
+	c.rnd, c.decoys = rnd, t.Decoys
+	payload, err := c.object(c.payload[:0], t.Claims, &t)
 	if err != nil {
 		return nil, err
 	}
+	c.payload = payload
 	if c.count > MaxDisclosures {
 		return nil, notIssuable("%d claims that can be left out, at most %d", c.count, MaxDisclosures)
 	}
@@ -93,7 +96,7 @@ func NewDraft(rnd io.Reader, t Token, issuerKey keys.PublicKey) (*Draft, error) 
 	if size > MaxSize-maxBinding {
 		return nil, notIssuable("%d bytes, at most %d", size, MaxSize-maxBinding)
 	}
-	return &Draft{d, c.shown}, nil
+	return &Draft{d, bytes.Clone(c.shown)}, nil
 }
 
 // A member is one of an object that is written: text, if value is nil and text is not
@@ -105,36 +108,40 @@ type member struct {
 	number int64
 }
 
-// register adds the registered claims to those of a payload.
-func (t *Token) register(payload []member) ([]member, error) {
+// digestsFrom is the value of a member that holds the digests from this place on.
+type digestsFrom int
+
+// register adds the registered claims to the members of a payload, in the order of their
+// names.
+func (t *Token) register(payload []member) []member {
 	text := func(name, s string) { payload = append(payload, member{name: name, text: s}) }
 	date := func(name string, at time.Time) { payload = append(payload, member{name: name, number: at.Unix()}) }
-	text("iss", t.Issuer)
-	text("vct", t.Type)
-	date("iat", t.IssuedAt)
-	if t.TypeIntegrity != "" {
-		text("vct#integrity", t.TypeIntegrity)
-	}
-	if !t.NotBefore.IsZero() {
-		date("nbf", t.NotBefore)
+	if t.Holder != nil {
+		payload = append(payload, member{name: "cnf", value: t.Holder})
 	}
 	if !t.Expires.IsZero() {
 		date("exp", t.Expires)
 	}
+	date("iat", t.IssuedAt)
+	text("iss", t.Issuer)
+	if !t.NotBefore.IsZero() {
+		date("nbf", t.NotBefore)
+	}
 	if t.Status != nil {
-		b := append(make([]byte, 0, 128), `{"status_list":{"idx":`...)
-		b = strconv.AppendUint(b, t.Status.Index, 10)
-		b, err := strict.AppendText(append(b, `,"uri":`...), t.Status.URI)
-		if err != nil {
-			return nil, notIssuable("%v", err)
-		}
-		payload = append(payload, member{name: "status", value: strict.Raw(append(b, "}}"...))})
+		payload = append(payload, member{name: "status", value: t.Status})
 	}
-	if t.Holder != nil {
-		b := append(append(make([]byte, 0, 256), `{"jwk":`...), t.Holder.BareJWK()...)
-		payload = append(payload, member{name: "cnf", value: strict.Raw(append(b, '}'))})
+	text("vct", t.Type)
+	if t.TypeIntegrity != "" {
+		text("vct#integrity", t.TypeIntegrity)
 	}
-	return payload, nil
+	return payload
+}
+
+// appendStatus appends the claim status (Token Status List, section 6.1).
+func appendStatus(dst []byte, ref *credential.StatusRef) ([]byte, error) {
+	dst = strconv.AppendUint(append(dst, `{"status_list":{"idx":`...), ref.Index, 10)
+	dst, err := strict.AppendText(append(dst, `,"uri":`...), ref.URI)
+	return append(dst, "}}"...), err
 }
 
 // An encodedDigest is a SHA-256 in base64url.
@@ -149,12 +156,40 @@ func encodeDigest(b []byte) (d encodedDigest) {
 type concealer struct {
 	rnd     io.Reader
 	decoys  int
+	payload []byte // room for it
 	shown   []byte // the disclosures, each followed by ~
 	count   int    // of them
 	pool    [16 * saltSize]byte
 	left    int             // random bytes of pool that were not used yet
 	scratch []byte          // for a disclosure; nil while one is being written
 	digests []encodedDigest // of the objects that are being written, the innermost last
+	list    []member        // of the objects that are being written, the innermost last
+	order   []int           // of those of them that are hidden, by name
+}
+
+// concealers are those that nobody uses. What one has written is copied by then, and its
+// room serves the next credential: it was half of the garbage of an issue.
+var concealers = sync.Pool{New: func() any {
+	const usual = 1 << 10 // bytes of a payload, and of the disclosures
+	return &concealer{
+		payload: make([]byte, 0, usual), shown: make([]byte, 0, usual), scratch: make([]byte, 0, usual/4),
+		digests: make([]encodedDigest, 0, 16), list: make([]member, 0, 32), order: make([]int, 0, 16),
+	}
+}}
+
+// done gives a concealer back, empty of what it has written, unless that was unusually much.
+func (c *concealer) done() {
+	const most = 16 << 10
+	if cap(c.payload) > most || cap(c.shown) > most || cap(c.scratch) > most || cap(c.list) > most/64 {
+		return
+	}
+	clear(c.pool[:])
+	clear(c.list[:cap(c.list)])
+	for _, b := range [][]byte{c.payload, c.shown, c.scratch} {
+		clear(b[:cap(b)])
+	}
+	*c = concealer{payload: c.payload[:0], shown: c.shown[:0], scratch: c.scratch[:0], digests: c.digests[:0], list: c.list[:0], order: c.order[:0]}
+	concealers.Put(c)
 }
 
 // random returns n random bytes, to be used before the next call.
@@ -188,26 +223,26 @@ func (c *concealer) value(dst []byte, v any) ([]byte, error) {
 // object appends an object of these members; of is the token whose payload it is, nil
 // for others.
 func (c *concealer) object(dst []byte, m map[string]any, of *Token) ([]byte, error) {
-	list := make([]member, 0, len(m)+10)
+	list, order, from := len(c.list), len(c.order), len(c.digests)
 	for name, v := range m {
-		list = append(list, member{name: name, value: v})
-	}
-	byName(list)
-	from := len(c.digests)
-	open := list[:0] // what is written as it is
-	for _, e := range list {
-		hidden, ok := e.value.(Hidden)
-		if !ok {
-			open = append(open, e)
-			continue
+		if _, hidden := v.(Hidden); hidden {
+			c.order = append(c.order, len(c.list))
 		}
-		d, err := c.disclose(e.name, false, hidden)
+		c.list = append(c.list, member{name: name, value: v})
+	}
+	all := len(c.list)
+	slices.SortFunc(c.order[order:], func(a, b int) int { return strings.Compare(c.list[a].name, c.list[b].name) })
+	for i, end := order, len(c.order); i < end; i++ { // both grow meanwhile
+		e := c.list[c.order[i]]
+		d, err := c.disclose(e.name, false, e.value.(Hidden))
 		if err != nil {
 			return nil, err
 		}
 		c.digests = append(c.digests, d)
 	}
-	list = open
+	c.order = c.order[:order]
+	// What is written follows: the registered claims in their order, and those that are
+	// shown always.
 	if len(c.digests) > from {
 		if err := c.decoy(); err != nil {
 			return nil, err
@@ -215,22 +250,26 @@ func (c *concealer) object(dst []byte, m map[string]any, of *Token) ([]byte, err
 		// In the order of the digests, which says nothing of the order of the claims
 		// (RFC 9901 section 4.2.4.1).
 		slices.SortFunc(c.digests[from:], func(a, b encodedDigest) int { return bytes.Compare(a[:], b[:]) })
-		list = append(list, member{name: nameDigests, value: c.digests[from:]})
+		c.list = append(c.list, member{name: nameDigests, value: digestsFrom(from)})
 	}
 	if of != nil {
-		var err error
-		if list, err = of.register(list); err != nil {
-			return nil, err
-		}
 		if hides(m) {
-			list = append(list, member{name: nameAlgorithm, text: "sha-256"})
+			c.list = append(c.list, member{name: nameAlgorithm, text: "sha-256"})
+		}
+		c.list = of.register(c.list)
+	}
+	for i := list; i < all; i++ {
+		if e := c.list[i]; !isHidden(e.value) {
+			c.list = append(c.list, e)
 		}
 	}
-	byName(list)
-	dst, err := c.members(dst, list)
-	c.digests = c.digests[:from]
+	slices.SortFunc(c.list[all:], func(a, b member) int { return strings.Compare(a.name, b.name) })
+	dst, err := c.members(dst, all, len(c.list))
+	c.list, c.digests = c.list[:list], c.digests[:from]
 	return dst, err
 }
+
+func isHidden(v any) bool { _, ok := v.(Hidden); return ok }
 
 // hides reports whether anything in v is [Hidden].
 func hides(v any) bool {
@@ -249,12 +288,6 @@ func hides(v any) bool {
 	return false
 }
 
-// byName puts members into the order in which they are written, so that equal values
-// are written alike.
-func byName(list []member) {
-	slices.SortFunc(list, func(a, b member) int { return strings.Compare(a.name, b.name) })
-}
-
 // decoy adds digests that stand for nothing.
 func (c *concealer) decoy() error {
 	for range c.decoys {
@@ -267,13 +300,14 @@ func (c *concealer) decoy() error {
 	return nil
 }
 
-// members appends an object of these members.
-func (c *concealer) members(dst []byte, list []member) ([]byte, error) {
+// members appends an object of the members of the list in these places.
+func (c *concealer) members(dst []byte, from, to int) ([]byte, error) {
 	dst = append(dst, '{')
-	for i, e := range list {
-		if i > 0 {
+	for i := from; i < to; i++ {
+		if i > from {
 			dst = append(dst, ',')
 		}
+		e := c.list[i] // which grows while its value is written
 		var err error
 		if dst, err = strict.AppendText(dst, e.name); err != nil {
 			return nil, notIssuable("%v", err)
@@ -290,20 +324,25 @@ func (c *concealer) members(dst []byte, list []member) ([]byte, error) {
 func (c *concealer) member(dst []byte, m member) ([]byte, error) {
 	var err error
 	switch v := m.value.(type) {
-	case []encodedDigest:
-		return appendDigests(dst, v), nil
+	case digestsFrom:
+		return appendDigests(dst, c.digests[v:]), nil
+	case *keys.PublicKey:
+		return append(v.AppendBareJWK(append(dst, `{"jwk":`...)), '}'), nil
+	case *credential.StatusRef:
+		dst, err = appendStatus(dst, v)
 	case nil:
 		if m.text != "" {
 			dst, err = strict.AppendText(dst, m.text)
 		} else {
 			dst, err = strict.AppendInt(dst, m.number)
 		}
-		if err != nil {
-			return nil, notIssuable("%v", err)
-		}
-		return dst, nil
+	default:
+		return c.value(dst, v)
 	}
-	return c.value(dst, m.value)
+	if err != nil {
+		return nil, notIssuable("%v", err)
+	}
+	return dst, nil
 }
 
 // appendDigests appends an array of digests.

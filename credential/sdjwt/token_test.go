@@ -8,11 +8,14 @@ import (
 	"errors"
 	"io"
 	"math"
+	mathrand "math/rand/v2"
 	"os"
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"crypto/rand"
@@ -335,5 +338,47 @@ func TestGaps(t *testing.T) {
 		if !reflect.DeepEqual(p.Gaps, tt.want) {
 			t.Errorf("%v: gaps %v, want %v", tt.choose, p.Gaps, tt.want)
 		}
+	}
+}
+
+// TestDraftsShareNothing: drafts are written in room that others have used, and nothing of
+// one is left in the next, whatever became of it.
+func TestDraftsShareNothing(t *testing.T) {
+	pub := issuerSigner(t).Key().Public
+	small, large, refused := goodToken(t), tenClaims(t), tenClaims(t)
+	small.Claims = map[string]any{"a": sdjwt.Hidden{Value: []any{"x", sdjwt.Hidden{Value: map[string]any{"B": sdjwt.Hidden{Value: true}}}}}}
+	large.Claims["portrait"] = sdjwt.Hidden{Value: strings.Repeat("p", 20<<10)}
+	for _, name := range []string{"one", "two", "three"} { // more than a credential may have, as is found in the end
+		refused.Claims[name] = sdjwt.Hidden{Value: strings.Repeat(name, 20<<10)}
+	}
+	draft := func(token sdjwt.Token) string {
+		d, err := sdjwt.NewDraft(mathrand.NewChaCha8([32]byte{}), token, pub)
+		if err != nil {
+			return err.Error()
+		}
+		return string(d.ToBeSigned()) + "~" + d.Disclosures()
+	}
+	tokens := []sdjwt.Token{tenClaims(t), small, refused, large}
+	want := make([]string, len(tokens))
+	for i, token := range tokens {
+		want[i] = draft(token)
+	}
+	var wg sync.WaitGroup
+	for n := range 4 {
+		wg.Go(func() {
+			for i := range 40 {
+				if j := (i + n) % len(tokens); draft(tokens[j]) != want[j] {
+					t.Errorf("token %d is drafted otherwise after others", j)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	failing := tenClaims(t)
+	if _, err := sdjwt.NewDraft(iotest.ErrReader(errors.New("no randomness")), failing, pub); err == nil {
+		t.Error("a draft without randomness")
+	}
+	if draft(tokens[0]) != want[0] {
+		t.Error("a token is drafted otherwise after one without randomness")
 	}
 }
