@@ -75,7 +75,7 @@ or import the bundle once, comparing its fingerprint with the published one:
 	flags.StringVar(&p.dir, "dir", "", "keep imported trust in `DIR` (default: sanad-verifier in your configuration folder)")
 	flags.StringVar(&p.lang, "lang", "", "`LANGUAGE` of the result: ar, bn, en, fr, pt or sw (default: that of your system)")
 	flags.StringVar(&p.settings, "config", settingsName, "the settings `FILE` of serve and what belongs to it")
-	root.AddCommand(p.checkCommand(), p.inspectCommand(), p.trustCommand(), p.initCommand(), p.configCommand(), p.keysCommand(), p.apiKeyCommand(), p.usageCommand(),
+	root.AddCommand(p.checkCommand(), p.inspectCommand(), p.trustCommand(), p.initCommand(), p.configCommand(), p.keysCommand(), p.apiKeyCommand(), p.usageCommand(), p.backupCommand(),
 		p.serveCommand(), p.statusCommand(), p.webhooksCommand(), p.requestCommand(), p.scannerCommand(), p.challengeCommand(), p.posterCommand())
 	return root
 }

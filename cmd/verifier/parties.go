@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"slices"
 	"strings"
 	"time"
@@ -59,6 +60,31 @@ func (p *program) withParties(ctx context.Context, f func(*parties.DB) error) er
 		return cli.Hint(fmt.Errorf("%s does not say where keys and usage are kept", p.settings), "add parties: parties.db")
 	}
 	return errors.Join(f(db), db.Close())
+}
+
+func (p *program) backupCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "backup FILE", Short: "Copy keys, usage and tallies of relying parties into a file", Args: cobra.ExactArgs(1),
+		Long: `backup copies parties, the one database of a verifier that cannot be made anew, as it is at one moment. The server may run. FILE must not be there yet, and
+only you can read it: it has the digests of all keys. What else a verifier consists of are files of the settings' folder, which anything can copy: settings,
+policies, keystore, chains, trust; and the passphrase, to be kept apart. once need not be copied.
+
+To go back, stop the server and put FILE in the place of parties, without the files parties.db-wal and parties.db-shm that lie beside it. Keys that were
+revoked after the copy work again: revoke them again. On PostgreSQL copy the schema sanad_parties with pg_dump.`,
+		Example: "  verifier backup --config library/verifier.yaml /backup/parties-2026-11-12.db",
+		RunE: p.Action(func(cmd *cobra.Command, args []string) error {
+			err := p.withParties(cmd.Context(), func(db *parties.DB) error { return db.Copy(cmd.Context(), args[0]) })
+			switch {
+			case errors.Is(err, parties.ErrNotFile):
+				return cli.Hint(err, "pg_dump --schema=sanad_parties copies it")
+			case errors.Is(err, fs.ErrExist):
+				return cli.Hint(err, "name a file that is not there yet")
+			case err != nil:
+				return err
+			}
+			return p.Print(cmd, map[string]string{"file": args[0]}, func(w io.Writer) { fmt.Fprintf(w, "copied into %s\n", cli.Visible(args[0])) })
+		}),
+	}
 }
 
 // showKey prints a new key, once.

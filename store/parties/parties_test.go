@@ -1,10 +1,12 @@
 package parties_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -52,6 +54,64 @@ func must(t *testing.T, err error) {
 
 func key(party, secret string, scopes ...parties.Scope) parties.Key {
 	return parties.Key{Party: party, Digest: sha256.Sum256([]byte(secret)), Scopes: scopes, Created: now}
+}
+
+// TestCopy: a copy that is made while others write is one moment of the database, whole or
+// not there.
+func TestCopy(t *testing.T) {
+	dir := t.TempDir()
+	db := open(t, filepath.Join(dir, "parties.db"))
+	if _, err := db.AddKey(t.Context(), key("bank", "k", parties.Tallies), nil); err != nil {
+		t.Fatal(err)
+	}
+	const day = "2026-11-22"
+	ctx, stop := context.WithCancel(t.Context())
+	var writing sync.WaitGroup
+	started := make(chan struct{})
+	writing.Go(func() {
+		for n := 1; ctx.Err() == nil; n++ {
+			both := []parties.Count{{Day: day, Party: "bank", Kind: "proof", Verdict: "valid", N: 1}, {Day: day, Party: "bank", Kind: "proof", Verdict: "invalid", N: 1}}
+			if err := db.AddUsage(context.Background(), parties.Batch{byte(n), byte(n >> 8)}, now, both); err != nil {
+				t.Error(err)
+			}
+			if n == 1 {
+				close(started)
+			}
+		}
+	})
+	<-started
+	for i := range 5 {
+		to := filepath.Join(dir, fmt.Sprint("copy-", i))
+		must(t, db.Copy(t.Context(), to))
+		if info, err := os.Stat(to); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("the copy: %v, %v", info, err)
+		}
+		was, err := os.ReadFile(to)
+		must(t, err)
+		if err := db.Copy(t.Context(), to); !errors.Is(err, fs.ErrExist) {
+			t.Errorf("over a file: %v", err)
+		}
+		if is, err := os.ReadFile(to); err != nil || !bytes.Equal(is, was) {
+			t.Error("a file that was there was changed")
+		}
+		kept := open(t, to)
+		found, err := kept.Keys(t.Context())
+		if err != nil || len(found) != 1 || found[0].Party != "bank" {
+			t.Errorf("keys in the copy: %v, %v", found, err)
+		}
+		rows, err := kept.Usage(t.Context(), day, day, nil)
+		if err != nil || len(rows) != 2 || rows[0].N != rows[1].N || rows[0].N < 1 {
+			t.Errorf("half of a batch is in the copy: %v, %v", rows, err)
+		}
+	}
+	stop()
+	writing.Wait()
+	if err := db.Copy(t.Context(), filepath.Join(dir, "none", "copy")); err == nil {
+		t.Error("copied into a folder that is not there")
+	}
+	if left, err := filepath.Glob(filepath.Join(dir, ".parties-*")); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
 }
 
 // TestKeys: keys are kept as digests, replaced with an overlap, and ended for good.

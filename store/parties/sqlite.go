@@ -1,9 +1,14 @@
 package parties
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 
+	"github.com/sanad-id/sanad/internal/durable"
 	"github.com/sanad-id/sanad/internal/sqldb"
 )
 
@@ -23,6 +28,39 @@ func openSQLite(path string) (*DB, error) {
 		return nil, err
 	}
 	return &DB{pool: pool}, nil
+}
+
+// ErrNotFile: the database is on PostgreSQL, which has means of its own to copy it.
+var ErrNotFile = errors.New("parties: the database is not a file")
+
+// Copy writes the database, as it is at one moment, to a new file that only its owner may
+// read. It may be in use meanwhile. The file is there whole or not at all.
+func (db *DB) Copy(ctx context.Context, path string) error {
+	if db.postgres {
+		return ErrNotFile
+	}
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("parties: copy: %w", errors.Join(err, fs.ErrExist))
+	}
+	part, err := os.CreateTemp(filepath.Dir(path), ".parties-*") // 0600, and empty: SQLite fills it
+	if err != nil {
+		return fmt.Errorf("parties: copy: %w", err)
+	}
+	defer os.Remove(part.Name()) //nolint:errcheck // gone once it has its name
+	_, err = db.pool.ExecContext(ctx, "VACUUM INTO ?", part.Name())
+	if err == nil {
+		err = part.Sync()
+	}
+	if err = errors.Join(err, part.Close()); err == nil {
+		err = os.Link(part.Name(), path) // never over what came meanwhile
+	}
+	if err == nil {
+		err = durable.Sync(filepath.Dir(path))
+	}
+	if err != nil {
+		return fmt.Errorf("parties: copy: %w", err)
+	}
+	return nil
 }
 
 func sqliteThere(t tx) (bool, error) {
