@@ -64,7 +64,7 @@ func wasmSize() (int, error) {
 		return 0, err
 	}
 	defer os.RemoveAll(dir) //nolint:errcheck // a folder of files
-	if err := scanner.Export(dir, nil); err != nil {
+	if err := scanner.Export(dir, scanner.ExportOptions{}); err != nil {
 		return 0, err
 	}
 	b, err := os.ReadFile(filepath.Join(dir, "sanad.wasm"))
@@ -93,7 +93,7 @@ func inChromium(h *harness, rounds int) (first, checks []float64) {
 
 	dir := must(os.MkdirTemp("", "sanad-bench-"))
 	defer os.RemoveAll(dir) //nolint:errcheck // a folder of files
-	must(0, scanner.Export(dir, bundle))
+	must(0, scanner.Export(dir, scanner.ExportOptions{Trust: bundle}))
 	server := httptest.NewServer(http.FileServer(http.Dir(dir)))
 	defer server.Close()
 	p := chrometest.New(h)

@@ -19,6 +19,7 @@ import (
 	"github.com/sanad-id/sanad/api/verifier"
 	"github.com/sanad-id/sanad/internal/cli"
 	"github.com/sanad-id/sanad/internal/fetch"
+	"github.com/sanad-id/sanad/internal/webpage"
 	"github.com/sanad-id/sanad/oid4vp"
 	"github.com/sanad-id/sanad/store/parties"
 )
@@ -65,7 +66,8 @@ type Config struct {
 	// https://registry.example/trust/bundle.trust. Each is asked. Optional; none.
 	TrustSources []string `yaml:"trust_sources,omitempty"`
 
-	// TrustEvery is how often they are asked, from 1m on. Optional; 6h.
+	// TrustEvery is how often they are asked, from 1m on. Optional; 10m, so that a
+	// stolen key is known within 15 (promise P19).
 	TrustEvery time.Duration `yaml:"trust_every,omitempty"`
 
 	// Alarm is an https address that gets a signed message before the bundle, lists, keys or
@@ -178,13 +180,17 @@ func readConfig(path string) (Config, error) {
 		c.Prefix = string(oid4vp.X509Hash)
 	}
 	if c.TrustEvery == 0 {
-		c.TrustEvery = 6 * time.Hour
+		c.TrustEvery = defaultTrustEvery
 	}
 	if err := c.check(); err != nil {
 		return Config{}, fmt.Errorf("%s: %w", path, err)
 	}
 	return c, nil
 }
+
+// defaultTrustEvery, a tenth more by chance, one answer (updateTimeout) and the minute that a
+// publisher takes are within the 15 minutes in which a stolen key must be known.
+const defaultTrustEvery = 10 * time.Minute
 
 func (c *Config) check() error {
 	for name, v := range map[string]string{
@@ -211,7 +217,7 @@ func (c *Config) check() error {
 		return fmt.Errorf("tally_days must be 1 to %d", verifier.MaxTallyDays)
 	}
 	for _, o := range c.TallyOrigins {
-		if u, err := url.Parse(o); err != nil || u.Scheme != "https" || u.Host == "" || o != "https://"+strings.ToLower(u.Host) {
+		if u, err := url.Parse(o); err != nil || u.Host == "" || o != u.Scheme+"://"+strings.ToLower(u.Host) || u.Scheme != "https" && !(u.Scheme == "http" && webpage.Loopback(u.Hostname())) {
 			return fmt.Errorf("tally_origins: %q is not a website such as https://scanner.example", o)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -20,6 +21,23 @@ func TestExampleSettingsLoad(t *testing.T) {
 	}
 	if c.Once != "once.db" || c.TLSKey != filepath.Join("secrets", "tls-key.pem") {
 		t.Errorf("once %q, tls_key %q: paths are relative to the file", c.Once, c.TLSKey)
+	}
+}
+
+// TestP19Default: who says nothing about it knows of a stolen key within 15 minutes.
+func TestP19Default(t *testing.T) {
+	b, err := os.ReadFile("verifier.example.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), settingsName)
+	if err := os.WriteFile(path, []byte(strings.Replace(string(b), "trust_every: 10m\n", "", 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := readConfig(path)
+	const published = time.Minute
+	if err != nil || c.TrustEvery != defaultTrustEvery || c.TrustEvery*11/10+updateTimeout+published > 15*time.Minute {
+		t.Errorf("asked every %v, %v", c.TrustEvery, err)
 	}
 }
 
@@ -78,11 +96,12 @@ func TestSettingsRefused(t *testing.T) {
 		{"the digest of nothing", "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", "api_keys"},
 		{"a network that is none", "10.20.0.0/16", "10.20.0.0", "proxies"},
 		{"a source without TLS", "https://mirror.example/office.trust", "http://mirror.example/office.trust", "trust_sources"},
-		{"sources asked without a pause", "trust_every: 6h", "trust_every: 1s", "trust_every"},
+		{"sources asked without a pause", "trust_every: 10m", "trust_every: 1s", "trust_every"},
 		{"an alarm without TLS", "https://monitor", "http://monitor", "alarm"},
 		{"a scope that there is not", "scopes: [requests", "scopes: [everything", "scope"},
 		{"tallies for ever", "tally_days: 31", "tally_days: 3100", "tally_days"},
 		{"a page in place of a website", "https://scanner.library.example", "https://scanner.library.example/x", "tally_origins"},
+		{"a website without TLS", "https://scanner.library.example", "http://scanner.library.example", "tally_origins"},
 		{"a second document", "once: once.db", "---\nonce: once.db", "more than one document"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"crypto/rand"
 	"encoding/json"
+	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -19,6 +21,7 @@ import (
 	"github.com/sanad-id/sanad/internal/i18n"
 	"github.com/sanad-id/sanad/keys"
 	"github.com/sanad-id/sanad/qr"
+	"github.com/sanad-id/sanad/store/parties"
 	"github.com/sanad-id/sanad/trust"
 )
 
@@ -29,14 +32,13 @@ type branch struct {
 	*counter
 	bundle, issuer, registrar, holder keys.Signer
 	content                           trust.Content
-	uploads                           chan string // bodies of POST /tallies
-	answer                            func(body string) string
-	key                               string // what the server wants with an upload
+	verifier                          *library // takes its tallies, at another address
+	upload, figures                   string   // keys of the bank there
 }
 
 func newBranch(t *testing.T) *branch {
 	t.Helper()
-	b := &branch{uploads: make(chan string, 10), answer: func(string) string { return `{"conflicts":[]}` }}
+	b := new(branch)
 	root := newSigner(t, keys.TrustRoot)
 	b.bundle, b.issuer, b.registrar, b.holder = newSigner(t, keys.TrustBundle), newSigner(t, keys.Credential), newSigner(t, keys.Request), newSigner(t, keys.Holder)
 	now := time.Now().UTC().Truncate(time.Second)
@@ -48,31 +50,49 @@ func newBranch(t *testing.T) *branch {
 		Keys: []keys.PublicKey{b.registrar.Key().Public},
 	}}
 	b.counter = &counter{dir: filepath.Join(t.TempDir(), "page"), files: t.TempDir(), older: b.publish(t, b.content)}
-	b.export(t, b.write(t, "now.trust", b.older))
-	settings := filepath.Join(b.dir, "settings.json")
-	s := string(must[[]byte](t)(os.ReadFile(settings)))
-	if err := os.WriteFile(settings, []byte(strings.Replace(s, "{", `{"tallies":"tallies",`, 1)), 0o600); err != nil {
+	b.server = httptest.NewServer(http.FileServer(http.Dir(b.dir)))
+	t.Cleanup(b.server.Close)
+	b.collect(t)
+	b.export(t, b.write(t, "now.trust", b.older), "--tallies", b.verifier.public)
+	return b
+}
+
+// collect runs a `verifier serve` that takes tallies from the website of the page.
+func (b *branch) collect(t *testing.T) {
+	t.Helper()
+	l := newLibraryAt(t, time.Now())
+	l.vouch(t)
+	settings := must[[]byte](t)(os.ReadFile(l.path("library/verifier.yaml")))
+	if err := os.WriteFile(l.path("library/verifier.yaml"), fmt.Appendf(settings, "\ntally_origins: [%q]\n", b.server.URL), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	files := http.FileServer(http.Dir(b.dir))
-	b.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodPost || r.URL.Path != "/tallies" {
-			files.ServeHTTP(w, r)
-			return
+	key := func(name, scope string) string {
+		var k struct{ Key string }
+		if err := json.Unmarshal([]byte(l.ok(t, "api-key", "add", name, "--scope", scope, "--json")), &k); err != nil || k.Key == "" {
+			t.Fatal(err)
 		}
-		if r.Header.Get("Authorization") != "Bearer "+b.key {
-			http.Error(w, `{"error":"key"}`, http.StatusUnauthorized)
-			return
-		}
-		body, err := io.ReadAll(r.Body)
-		if err != nil {
-			t.Error(err)
-		}
-		b.uploads <- string(body)
-		_, _ = io.WriteString(w, b.answer(string(body)))
-	}))
-	t.Cleanup(b.server.Close)
-	return b
+		return k.Key
+	}
+	b.upload, b.figures = key("bank", "tallies"), key("bank", "usage")
+	l.serve(t)
+	b.verifier = l
+}
+
+// call asks the verifier, as other counters and the bank's office do.
+func (b *branch) call(t *testing.T, key, method, path, body string) string {
+	t.Helper()
+	r := must[*http.Request](t)(http.NewRequestWithContext(t.Context(), method, b.verifier.public+path, strings.NewReader(body)))
+	r.Header.Set("Authorization", "Bearer "+key)
+	if body != "" {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	res := must[*http.Response](t)(http.DefaultClient.Do(r))
+	defer res.Body.Close()
+	answer := must[[]byte](t)(io.ReadAll(res.Body))
+	if res.StatusCode != http.StatusOK {
+		t.Fatalf("%s: %d %s", path, res.StatusCode, answer)
+	}
+	return string(answer)
 }
 
 func (b *branch) publish(t *testing.T, c trust.Content) []byte {
@@ -98,11 +118,14 @@ func (b *branch) scan(p *chrometest.Page, text string) {
 }
 
 // TestCounterPage is a day at a counter: a poster, live codes, entitlements that count
-// once, questions on the screen, the tally and its upload.
+// once, questions on the screen, the tally and its upload to a verifier that is another
+// website.
 func TestCounterPage(t *testing.T) {
 	b := newBranch(t)
 	p := chrometest.New(t)
+	p.MayAsk(strings.TrimPrefix(b.verifier.public, "http://"))
 	b.ready(t, p)
+	p.Wait("body[data-updated=yes]")
 	// The camera of the browser shows other tests' codes.
 	chrometest.Eval[bool](p, `navigator.mediaDevices.getUserMedia = async () => { throw new Error("none"); }, true`)
 	now := func() time.Time { return time.Now().UTC().Truncate(time.Second) }
@@ -180,8 +203,8 @@ func TestCounterPage(t *testing.T) {
 	p.WaitText("Already seen at")
 	p.Click("#next")
 
-	// The tally, kept over a new start, sent with the key of the server.
-	b.key = "upload-1"
+	// The tally, kept over a new start, sent with the key of the server; and what another
+	// counter of the bank has sent before.
 	p.Open(b.server.URL + "/")
 	p.Wait("body[data-updated=yes]")
 	p.Click("[aria-controls=tally]")
@@ -194,24 +217,16 @@ func TestCounterPage(t *testing.T) {
 	p.Glance("scanner tally", i18n.For("en"))
 	p.Click("[aria-controls=counter]")
 	p.Wait("#upload-row:not([hidden])")
-	p.Fill("#upload", b.key)
+	p.Fill("#upload", b.upload)
 	p.Click("#setup [type=submit]")
 	p.WaitText("The counter is set up.")
-	b.answer = func(body string) string {
-		var u struct{ Once []struct{ Hash string } }
-		if strings.Contains(body, `"counter":""`) { // what was scanned before there was one
-			return `{"conflicts":[]}`
-		}
-		if err := json.Unmarshal([]byte(body), &u); err != nil || len(u.Once) != 1 {
-			t.Errorf("upload: %v, %s", err, body)
-			return "{}"
-		}
-		return `{"conflicts":[{"hash":"` + u.Once[0].Hash + `","at":"08:55","counter":"bank.xa-13"}]}`
-	}
+	day, hash := b.counted(t, p)
+	b.call(t, b.upload, http.MethodPost, "/tallies",
+		fmt.Sprintf(`{"id":"%s","counter":"bank.xa-13","day":%q,"scans":[],"once":[{"hash":%q,"at":"08:55"}]}`, strings.Repeat("A", 22), day, hash))
 	p.Click("[aria-controls=tally]")
 	p.Click("#send")
 	p.WaitText("at bank.xa-13 at 08:55")
-	b.sent(t)
+	b.reported(t, day, hash)
 	p.Choose("#language", "ar")
 	p.Wait("html[dir=rtl]")
 	p.Check("scanner tally", i18n.For("ar"))
@@ -249,15 +264,57 @@ func (b *branch) listPage(t *testing.T, p *chrometest.Page) {
 	p.WaitText("The lists are up to date now.")
 }
 
-// sent looks at what reached the server: numbers, and nothing of a person.
-func (b *branch) sent(t *testing.T) {
+// counted looks at what the page is about to send: numbers, and nothing of a person. It
+// returns the day of it and what was counted once.
+func (b *branch) counted(t *testing.T, p *chrometest.Page) (day, hash string) {
 	t.Helper()
-	<-b.uploads // before there was a counter
-	body := <-b.uploads
-	if strings.Contains(body, "Rahima") || strings.Contains(body, lists) || !strings.Contains(body, `"counter":"`+bank+`"`) {
-		t.Errorf("sent: %s", body)
+	type tally struct {
+		Counter, Day string
+		Once         []struct{ Hash string }
 	}
-	if !strings.Contains(body, `"verdict":"check_needed"`) || !strings.Contains(body, `"type":"`+farmer+`"`) {
-		t.Errorf("sent: %s", body)
+	for _, body := range chrometest.Eval[[]string](p, `import("./common.js").then(async ({ ask }) => (await ask("pending")).map((p) => p.body))`) {
+		var y tally
+		if err := json.Unmarshal([]byte(body), &y); err != nil || strings.Contains(body, "Rahima") || strings.Contains(body, lists) {
+			t.Errorf("%v: it sends %s", err, body)
+		}
+		if y.Counter == bank && len(y.Once) == 1 {
+			day, hash = y.Day, y.Once[0].Hash
+		}
+	}
+	if hash == "" {
+		t.Fatal("nothing was counted once")
+	}
+	return day, hash
+}
+
+// reported looks at what the bank's office gets from the verifier: how many codes were
+// judged at its counters, and what two of them saw.
+func (b *branch) reported(t *testing.T, day, hash string) {
+	t.Helper()
+	var usage struct{ Rows []parties.Count }
+	if err := json.Unmarshal([]byte(b.call(t, b.figures, http.MethodGet, "/usage?from="+day+"&to="+day, "")), &usage); err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]int64{}
+	for _, c := range usage.Rows {
+		if c.Kind == "offline" && c.Party == "bank" && c.Subject == farmer {
+			got[c.Verdict] += int64(c.N)
+		}
+	}
+	if want := map[string]int64{"valid": 3, "invalid": 4, "check_needed": 1}; !maps.Equal(got, want) {
+		t.Errorf("the figures say %v, want %v", got, want)
+	}
+	var report struct {
+		Conflicts []struct{ Party, Hash, At, Counter string }
+	}
+	if err := json.Unmarshal([]byte(b.call(t, b.figures, http.MethodGet, "/tallies/conflicts?day="+day, "")), &report); err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	for _, c := range report.Conflicts {
+		seen[c.Counter] = c.Hash == hash && c.Party == "bank"
+	}
+	if len(report.Conflicts) != 2 || !seen[bank] || !seen["bank.xa-13"] {
+		t.Errorf("the report of conflicts: %+v", report.Conflicts)
 	}
 }

@@ -266,7 +266,7 @@ func startPage(t *testing.T) *page {
 	dir := filepath.Join(t.TempDir(), "page")
 	node, err := exec.LookPath("node")
 	if err == nil {
-		err = scanner.Export(dir, nil)
+		err = scanner.Export(dir, scanner.ExportOptions{})
 	}
 	if err != nil {
 		if os.Getenv("SANAD_REQUIRE_NPM") == "1" || node != "" && !errors.Is(err, scanner.ErrNotBuilt) {

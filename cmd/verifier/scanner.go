@@ -20,21 +20,24 @@ func (p *program) scannerCommand() *cobra.Command {
 }
 
 func (p *program) scannerExportCommand() *cobra.Command {
-	var file string
+	var file, tallies string
 	var bare bool
 	c := &cobra.Command{
 		Use: "export DIR", Short: "Write the scanner page into a folder for any web server", Args: cobra.ExactArgs(1),
 		Long: `export writes files that any web server can serve over https, and with them the trust bundle that the page begins with: that of --trust, or the imported
 one. Whoever opens the page then trusts what you trust. To hand out newer lists replace bundle.trust in the folder, or export again into it.
 
+With --tallies the page uploads what counters have counted to that verifier, and may ask it besides its own server. That verifier must name the website of
+the page in its setting tally_origins.
+
 With --bare the page trusts nobody at first: each user imports a bundle and compares its fingerprint.`,
-		Example: "  verifier scanner export /srv/www/scanner\n  verifier scanner export --trust office.trust /srv/www/scanner",
+		Example: "  verifier scanner export /srv/www/scanner\n  verifier scanner export --trust office.trust --tallies https://verifier.example /srv/www/scanner",
 		RunE: p.Action(func(cmd *cobra.Command, args []string) error {
 			bundle, err := p.pageBundle(cmd, file, bare)
 			if err != nil {
 				return err
 			}
-			if err := scanner.Export(args[0], bundle); err != nil {
+			if err := scanner.Export(args[0], scanner.ExportOptions{Trust: bundle, Tallies: tallies}); err != nil {
 				if errors.Is(err, scanner.ErrNotBuilt) {
 					return cli.Hint(err, "build it with `make build` on a machine that has npm")
 				}
@@ -49,6 +52,7 @@ With --bare the page trusts nobody at first: each user imports a bundle and comp
 		}),
 	}
 	c.Flags().StringVar(&file, "trust", "", "begin with the trust bundle in `FILE` (default: the imported one)")
+	c.Flags().StringVar(&tallies, "tallies", "", "upload tallies to the verifier at `URL` (default: to nobody)")
 	c.Flags().BoolVar(&bare, "bare", false, "trust nobody at first")
 	c.MarkFlagsMutuallyExclusive("trust", "bare")
 	return c

@@ -94,10 +94,10 @@ func (k *counter) write(t *testing.T, name string, b []byte) string {
 
 // export runs the command; without a page in this build the test is skipped, and fails
 // where npm is required.
-func (k *counter) export(t *testing.T, bundle string) {
+func (k *counter) export(t *testing.T, bundle string, more ...string) {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
-	status := newProgram(time.Now).run(t.Context(), []string{"scanner", "export", "--trust", bundle, k.dir}, strings.NewReader(""), &stdout, &stderr)
+	status := newProgram(time.Now).run(t.Context(), append([]string{"scanner", "export", "--trust", bundle, k.dir}, more...), strings.NewReader(""), &stdout, &stderr)
 	if status != 0 && strings.Contains(stderr.String(), "without the scanner page") && os.Getenv("SANAD_REQUIRE_NPM") != "1" {
 		t.Skip("built without the scanner page; `make web` makes it")
 	}

@@ -6,8 +6,10 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -71,13 +73,20 @@ return_to: ["https://library.example/done"]
 
 func newLibrary(t *testing.T) *library {
 	t.Helper()
-	l := &library{dir: t.TempDir(), holder: newSigner(t, keys.Holder), signer: newSigner(t, keys.CertificateRoot), now: asOf.Add(3 * time.Hour)}
+	l := newLibraryAt(t, asOf.Add(3*time.Hour))
 	l.files = makeFixturesFor(t, l.holder)
 	for _, name := range []string{"office.trust", "good.txt", "good.png"} {
 		if err := os.WriteFile(l.path(name), l.files[name], 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
+	return l
+}
+
+// newLibraryAt is a library of any time, without the fixtures.
+func newLibraryAt(t *testing.T, now time.Time) *library {
+	t.Helper()
+	l := &library{dir: t.TempDir(), holder: newSigner(t, keys.Holder), signer: newSigner(t, keys.CertificateRoot), now: now}
 	der := must[[]byte](t)(chain.NewRoot(rand.Reader, l.signer, chain.Name{Organization: "Root of Kestara", Country: "XA"}, l.now, l.now.AddDate(5, 0, 0)))
 	l.root = must[*x509.Certificate](t)(chain.ParseRoot(der))
 	l.ok(t, "init", l.path("library"), "--name", "City library", "--country", "XA", "--url", "http://localhost:9")
@@ -101,9 +110,15 @@ func (l *library) certify(t *testing.T, now time.Time) {
 
 func (l *library) prepare(t *testing.T) {
 	t.Helper()
+	l.vouch(t)
+	l.ok(t, "trust", "import", l.path("office.trust"), "--dir", l.path("library/trust"), "--fingerprint", string(l.files["fingerprint"]))
+}
+
+// vouch gives the library its certificate.
+func (l *library) vouch(t *testing.T) {
+	t.Helper()
 	l.certify(t, l.now)
 	l.ok(t, "keys", "import-chain", "--chain", l.path("library.pem"), "--root", l.path("root.pem"))
-	l.ok(t, "trust", "import", l.path("office.trust"), "--dir", l.path("library/trust"), "--fingerprint", string(l.files["fingerprint"]))
 }
 
 // serve runs the server until the test ends, on ports that the system chooses.
@@ -389,12 +404,33 @@ func TestAPIKeys(t *testing.T) {
 	if out := l.ok(t, "api-key", "list"); strings.Count(out, "website") != 2 || !strings.Contains(out, "works until 2026-11-13T09:00:00Z") || strings.Contains(out, second.Key) {
 		t.Errorf("api-key list:\n%s", out)
 	}
+	// A copy, made while the server runs, in the place of what it was made of.
+	copied := l.path("copy.db")
+	l.ok(t, "backup", copied)
+	if status, _, talk := l.run(t, "backup", copied); status != 1 || !strings.Contains(talk, "not there yet") {
+		t.Errorf("backup over a file: %d %s", status, talk)
+	}
 	l.ok(t, "api-key", "revoke", second.ID)
 	l.now = l.now.Add(2 * time.Second)
 	ask(second, http.StatusUnauthorized)
 	l.now = l.now.Add(25 * time.Hour)
 	ask(first, http.StatusUnauthorized)
 	l.stop()
+	if out := l.ok(t, "api-key", "list"); !strings.Contains(out, "revoked") {
+		t.Errorf("api-key list:\n%s", out)
+	}
+	for _, end := range []string{"", "-wal", "-shm"} {
+		if err := os.Remove(l.path("library/parties.db" + end)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Rename(copied, l.path("library/parties.db")); err != nil {
+		t.Fatal(err)
+	}
+	if out := l.ok(t, "api-key", "list"); strings.Count(out, "website") != 2 || strings.Contains(out, "revoked") {
+		t.Errorf("api-key list after going back:\n%s", out)
+	}
+	l.ok(t, "api-key", "revoke", second.ID) // once more, as the docs say
 	for _, tt := range [][]string{
 		{"api-key", "add", "website", "--scope", "all"}, {"api-key", "add", "website", "--policy", "none"}, {"api-key", "rotate", second.ID}, {"api-key", "revoke", "x"},
 		{"usage", "--from", "yesterday"},

@@ -98,6 +98,7 @@ type Page struct {
 	requests  []string // URLs that the page asked for, in order
 	documents []string // those of them that were pages
 	failures  []string // scripts that failed, resources refused by policy or not found
+	allowed   []string // hosts beside its own that it may ask
 }
 
 // New opens an empty page of 1280 by 800 pixels in English. It is gone when the test
@@ -169,6 +170,9 @@ func (p *Page) Complaints() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	own := map[string]bool{"": true} // data:, about:
+	for _, host := range p.allowed {
+		own[host] = true
+	}
 	for _, d := range p.documents {
 		if u, err := url.Parse(d); err == nil {
 			own[u.Host] = true
@@ -182,6 +186,13 @@ func (p *Page) Complaints() []string {
 	}
 	p.failures, p.requests = nil, nil
 	return found
+}
+
+// MayAsk says that the page may ask another host, with its port.
+func (p *Page) MayAsk(host string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.allowed = append(p.allowed, host)
 }
 
 // Requests are the addresses that the page asked for since it was made or last

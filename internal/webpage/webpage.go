@@ -21,6 +21,7 @@ import (
 	"io/fs"
 	"mime"
 	"net/http"
+	"net/netip"
 	"os"
 	"path"
 	"path/filepath"
@@ -37,6 +38,7 @@ const (
 	worker = "sw.js"
 	// compressed ends the name of a file in its compressed form.
 	compressed = ".gz"
+	indexFile  = "index.html"
 	readme     = "README" // says what the folder is for where the page was not made
 )
 
@@ -112,7 +114,7 @@ func (f *Files) Handler(policy string, made Made) web.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		name := r.PathValue("file")
 		if name == "" {
-			name = "index.html"
+			name = indexFile
 		}
 		b, err := made(name, r)
 		if b == nil && err == nil {
@@ -171,6 +173,10 @@ func (f *Files) Export(dir string, made map[string][]byte) error {
 				return err
 			}
 		}
+		if index := made[indexFile]; name == worker && index != nil {
+			// Browsers look for changes in this file alone.
+			b = fmt.Appendf(bytes.Clone(b), "\n// for the page %x\n", sha256.Sum256(index))
+		}
 		to := filepath.Join(dir, filepath.FromSlash(name))
 		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
 			return err
@@ -180,6 +186,12 @@ func (f *Files) Export(dir string, made map[string][]byte) error {
 		}
 	}
 	return nil
+}
+
+// Loopback reports whether a host is this machine, of which http is as good as https.
+func Loopback(host string) bool {
+	a, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && a.IsLoopback()
 }
 
 func mediaType(name string) string {

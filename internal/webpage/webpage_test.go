@@ -3,7 +3,9 @@ package webpage
 import (
 	"bytes"
 	"compress/gzip"
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net/http"
 	"net/http/httptest"
@@ -126,7 +128,8 @@ func TestExport(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]string{
-		"settings.json": "made", "index.html": "<p>made", "program.wasm": "program", "words/bn.json": "{}", "sw.js": "worker", "broken.js": "",
+		"settings.json": "made", "index.html": "<p>made", "program.wasm": "program", "words/bn.json": "{}", "broken.js": "",
+		"sw.js": fmt.Sprintf("worker\n// for the page %x\n", sha256.Sum256([]byte("<p>made"))),
 	} {
 		if b, err := os.ReadFile(filepath.Join(dir, name)); err != nil || string(b) != want {
 			t.Errorf("%s: %q, %v", name, b, err)

@@ -11,12 +11,15 @@
 package scanner
 
 import (
+	"bytes"
 	"embed"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net/http"
+	"net/url"
+	"strings"
 
 	"github.com/sanad-id/sanad/internal/web"
 	"github.com/sanad-id/sanad/internal/webpage"
@@ -33,6 +36,7 @@ var ErrNotBuilt = errors.New("scanner: this program was built without the scanne
 const (
 	settingsFile = "settings.json"
 	bundleFile   = "bundle.trust"
+	indexFile    = "index.html" // says whom the page may ask
 )
 
 // files returns the files of the page.
@@ -76,36 +80,76 @@ func settingsOf(bundle []byte, tallies string) ([]byte, error) {
 	return json.Marshal(s)
 }
 
-// Export writes the page into a folder that any web server can serve, with a trust
-// bundle to begin with unless it is nil. The folder may hold an older page; nothing else
-// in it is touched. The service worker is written last, so that browsers take the new
-// page when all of it is there.
-func Export(dir string, bundle []byte) error {
-	if err := export(dir, bundle); err != nil {
+// asks stands in index.html where the places to ask are put in.
+const asks = "@ASK@"
+
+// ExportOptions say what an exported page begins with, and whom it may ask.
+type ExportOptions struct {
+	// Trust is a trust bundle, nil for none.
+	Trust []byte
+	// Tallies is the address of a `verifier serve` that takes what counters have counted,
+	// such as https://verifier.example. The page may then ask that server, too, which has to
+	// name the website of the page in its settings. Optional.
+	Tallies string
+}
+
+// Export writes the page into a folder that any web server can serve. The folder may
+// hold an older page; nothing else in it is touched. The service worker is written last,
+// so that browsers take the new page when all of it is there.
+func Export(dir string, o ExportOptions) error {
+	if err := export(dir, o); err != nil {
 		return fmt.Errorf("export scanner page: %w", err)
 	}
 	return nil
 }
 
-func export(dir string, bundle []byte) error {
+func export(dir string, o ExportOptions) error {
 	page, err := files()
 	if err != nil {
 		return err
 	}
-	s, err := settingsOf(bundle, "")
+	ask, upload, err := places(o.Tallies)
 	if err != nil {
 		return err
 	}
-	made := map[string][]byte{settingsFile: s}
-	if len(bundle) > 0 {
-		made[bundleFile] = bundle
+	s, err := settingsOf(o.Trust, upload)
+	if err != nil {
+		return err
+	}
+	first, err := page.Read(indexFile)
+	if err != nil {
+		return err
+	}
+	made := map[string][]byte{settingsFile: s, indexFile: index(first, ask)}
+	if len(o.Trust) > 0 {
+		made[bundleFile] = o.Trust
 	}
 	return page.Export(dir, made)
 }
 
+// places are the sources of a content security policy for a page that uploads to this
+// server, and where it uploads to.
+func places(server string) (ask, upload string, err error) {
+	if server == "" {
+		return own, "", nil
+	}
+	u, err := url.Parse(server)
+	if err != nil || u.User != nil || u.RawQuery != "" || u.Fragment != "" || strings.ContainsAny(u.Host, " ;,'\"*") ||
+		u.Hostname() == "" || u.Scheme != "https" && !(u.Scheme == "http" && webpage.Loopback(u.Hostname())) {
+		return "", "", fmt.Errorf("%.80q is not the https address of a verifier", server)
+	}
+	return own + " " + u.Scheme + "://" + u.Host, u.JoinPath("tallies").String(), nil
+}
+
+// index is the page for these places.
+func index(page []byte, ask string) []byte { return bytes.Replace(page, []byte(asks), []byte(ask), 1) }
+
+// own is what a served page may ask.
+const own = "'self'"
+
 // policy is the page's own, as its meta element says, and what only a header can say.
 const policy = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; " +
-	"connect-src 'self'; worker-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+	"connect-src " + own + "; worker-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 // Routes serve the page under /scanner/. Bundle returns the trust bundle to hand out, nil
 // if there is none now. It returns [ErrNotBuilt] if there is no page.
@@ -114,7 +158,7 @@ func Routes(bundle func() []byte) ([]web.Route, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &maker{bundle: bundle, deltas: new(deltas)}
+	m := &maker{page: page, bundle: bundle, deltas: new(deltas)}
 	file := page.Handler(policy, m.file)
 	return []web.Route{
 		{Method: http.MethodGet, Pattern: "/scanner/{$}", Name: "scanner", Handler: file, Cache: "no-cache", Rate: "light"},
@@ -124,6 +168,7 @@ func Routes(bundle func() []byte) ([]web.Route, error) {
 
 // A maker makes the files that are not embedded.
 type maker struct {
+	page   *webpage.Files
 	bundle func() []byte
 	deltas *deltas
 }
@@ -132,6 +177,9 @@ func (m *maker) file(name string, r *http.Request) ([]byte, error) {
 	switch name {
 	case settingsFile:
 		return settingsOf(m.bundle(), tallies)
+	case indexFile:
+		b, err := m.page.Read(name)
+		return index(b, own), err
 	case bundleFile:
 		b := m.bundle()
 		if len(b) == 0 {

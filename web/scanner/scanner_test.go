@@ -52,7 +52,7 @@ func TestExport(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if err := Export(dir, nil); err != nil {
+		if err := Export(dir, ExportOptions{}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -61,8 +61,44 @@ func TestExport(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if err := Export(filepath.Join(t.TempDir(), "x"), []byte("no bundle")); err == nil {
-		t.Error("exported with a bundle that is none")
+	for name, o := range map[string]ExportOptions{
+		"no bundle": {Trust: []byte("no bundle")}, "http": {Tallies: "http://verifier.example"}, "a policy": {Tallies: "https://x; script-src *"},
+		"everybody": {Tallies: "https://*"}, "nobody": {Tallies: "https://"}, "a name": {Tallies: "https://me@verifier.example"}, "a query": {Tallies: "https://verifier.example/?a=1"},
+	} {
+		if err := Export(filepath.Join(t.TempDir(), "x"), o); err == nil {
+			t.Errorf("exported with %s", name)
+		}
+	}
+}
+
+// TestExportTallies: a page that uploads elsewhere may ask that server and nobody else, and
+// browsers that have the page already take the change.
+func TestExportTallies(t *testing.T) {
+	built(t)
+	read := func(dir, name string) string {
+		b, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	plain, with, again := t.TempDir(), t.TempDir(), t.TempDir()
+	for dir, o := range map[string]ExportOptions{plain: {}, with: {Tallies: "https://verifier.example:8443/office/"}, again: {Tallies: "https://verifier.example:8443/office/"}} {
+		if err := Export(dir, o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if page := read(plain, "index.html"); !strings.Contains(page, "connect-src 'self';") || strings.Contains(page, asks) || strings.Contains(read(plain, "settings.json"), "tallies") {
+		t.Errorf("a page that uploads nothing: %.700s", page)
+	}
+	if page := read(with, "index.html"); !strings.Contains(page, "connect-src 'self' https://verifier.example:8443;") {
+		t.Errorf("a page that uploads: %.700s", page)
+	}
+	if s := read(with, "settings.json"); !strings.Contains(s, `"tallies":"https://verifier.example:8443/office/tallies"`) {
+		t.Errorf("settings: %s", s)
+	}
+	if read(plain, "sw.js") == read(with, "sw.js") || read(with, "sw.js") != read(again, "sw.js") {
+		t.Error("the service worker does not change with the page, or changes without it")
 	}
 }
 
@@ -132,7 +168,7 @@ func TestLanguages(t *testing.T) {
 // the folder.
 func TestRoutes(t *testing.T) {
 	page := built(t)
-	serve := page.Handler(policy, (&maker{bundle: func() []byte { return nil }, deltas: new(deltas)}).file)
+	serve := page.Handler(policy, (&maker{page: page, bundle: func() []byte { return nil }, deltas: new(deltas)}).file)
 	get := func(name string) (*httptest.ResponseRecorder, error) {
 		r := httptest.NewRequest(http.MethodGet, "/scanner/x", nil)
 		r.SetPathValue("file", name)
@@ -148,6 +184,9 @@ func TestRoutes(t *testing.T) {
 		if err != nil || w.Code != http.StatusOK || !strings.HasPrefix(w.Header().Get("Content-Type"), media) || w.Header().Get("ETag") == "" ||
 			!strings.Contains(w.Header().Get("Content-Security-Policy"), "default-src 'none'") {
 			t.Errorf("%q: %v, %d, %v", name, err, w.Code, w.Header())
+		}
+		if name == "" && !strings.Contains(w.Body.String(), "connect-src 'self';") {
+			t.Errorf("the page itself has another policy: %.700s", w.Body)
 		}
 		if name == "sanad.wasm" && w.Header().Get("Content-Encoding") != "gzip" {
 			t.Error("the verifier is sent uncompressed")

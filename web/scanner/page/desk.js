@@ -315,7 +315,7 @@ export async function upload(asked) {
   if (!$("tally").hidden) await showTally();
 }
 
-let sure = 0;
+let sure = -Infinity; // when it was asked
 
 async function clear() {
   if (performance.now() - sure > 10_000) {
@@ -323,7 +323,7 @@ async function clear() {
     notice(say("tally.sure"));
     return;
   }
-  sure = 0;
+  sure = -Infinity;
   await within(async () => ({ counted: true, ...(await ask("clear")) }));
   notice("");
   await showTally();
