@@ -44,10 +44,14 @@ func (e *Endpoints) nonce(w http.ResponseWriter, _ *http.Request) error {
 type session struct {
 	token  string
 	value  once.Value
-	stored storedToken
-	grant  *grant
-	unused []use // what the request has brought and was not used up yet
+	stored storedToken // its Granted is set
+	unused []use       // what the request has brought and was not used up yet
+	asked  bool        // whether the grant is still what Granted says
 }
+
+// grant is the grant of a session: as it stood when the token was stored, until something
+// was used up.
+func (s *session) grant() *grant { return &s.stored.Granted.Content }
 
 // A use is of values that work once, with the refusal if one of them was used before.
 type use struct {
@@ -55,16 +59,12 @@ type use struct {
 	refusal error
 }
 
-// useUp uses up what a request has brought, and takes another step after it if all of
-// that was new: in one transaction, as if each came alone. It returns the refusal of the
-// first that was there before; an error of the step is that of the store.
-func (e *Endpoints) useUp(ctx context.Context, uses []use, more ...once.Step) error {
-	steps := make([]once.Step, len(uses), len(uses)+len(more))
+// useUp uses up what a request has brought, in one transaction, as if each came alone. It
+// returns the refusal of the first that was there before.
+func (e *Endpoints) useUp(ctx context.Context, uses ...use) error {
+	steps := make([]once.Step, len(uses))
 	for i, u := range uses {
 		steps[i].Put = u.values
-	}
-	if steps = append(steps, more...); len(steps) == 0 {
-		return nil
 	}
 	done, err := e.cfg.Once.Steps(ctx, e.now(), steps...)
 	if done < len(uses) && errors.Is(err, once.ErrExists) {
@@ -73,11 +73,53 @@ func (e *Endpoints) useUp(ctx context.Context, uses []use, more ...once.Step) er
 	return fromOnce(err)
 }
 
-// brought returns what is to be used up now.
-func (s *session) brought() []use {
+// spend uses up what a session has brought, and takes more steps after that if all of it
+// was new, in one transaction that first asks whether the grant still is what the session
+// takes it for. It returns the refusal of the first value that was there before, and that
+// of the token if the grant has ended, when nothing is used up; an error of the steps is that
+// of the store.
+func (e *Endpoints) spend(ctx context.Context, s *session, more ...once.Step) error {
 	uses := s.unused
 	s.unused = nil
-	return uses
+	if s.asked && len(uses)+len(more) == 0 {
+		return nil
+	}
+	s.asked = true
+	for range 10 {
+		k, err := e.key(ctx, once.Grant, s.stored.Grant)
+		if err != nil {
+			return err
+		}
+		steps := make([]once.Step, 1, 1+len(uses)+len(more))
+		steps[0].Check = &once.Check{Key: k}
+		copy(steps[0].Check.Sum[:], s.stored.Granted.Sum)
+		for _, u := range uses {
+			steps = append(steps, once.Step{Put: u.values})
+		}
+		done, err := e.cfg.Once.Steps(ctx, e.now(), append(steps, more...)...)
+		switch {
+		case done == 0 && errors.Is(err, once.ErrChanged): // by another delivery
+			if err := e.refetch(ctx, s); err != nil {
+				return expiredToken(err)
+			}
+			continue
+		case done == 0:
+			return expiredToken(fromOnce(err))
+		case done <= len(uses) && errors.Is(err, once.ErrExists):
+			return uses[done-1].refusal
+		}
+		return fromOnce(err)
+	}
+	return unavailable("grant", errors.New("changed all the time"))
+}
+
+// refetch reads the grant of a session.
+func (e *Endpoints) refetch(ctx context.Context, s *session) error {
+	g, v, err := e.grant(ctx, s.stored.Grant)
+	if err == nil {
+		s.stored.Granted = copyOf(*g, v)
+	}
+	return err
 }
 
 // session checks the access token of a request and the proof that goes with it, and
@@ -87,10 +129,10 @@ func (e *Endpoints) session(r *http.Request, path string) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s, e.useUp(r.Context(), s.brought())
+	return s, e.spend(r.Context(), s)
 }
 
-// shown is session, with the proof yet to be used up.
+// shown is session, with the proof yet to be used up and the grant yet to be asked about.
 func (e *Endpoints) shown(r *http.Request, path string) (*session, error) {
 	headers := r.Header.Values("Authorization")
 	kind := oid4vci.DPoPToken
@@ -104,22 +146,32 @@ func (e *Endpoints) shown(r *http.Request, path string) (*session, error) {
 	}
 	wrong := oid4vci.NewError(oid4vci.InvalidToken, nil, "the access token is not valid")
 	s := &session{token: string(secret)}
-	if s.value, err = e.load(r.Context(), once.AccessToken, s.token, &s.stored); err == nil {
-		s.grant, _, err = e.grant(r.Context(), s.stored.Grant)
+	if err = e.reload(r.Context(), s); err == nil && s.stored.Granted == nil {
+		err = e.refetch(r.Context(), s) // it was stored by a version before
 	}
 	switch {
 	case errors.Is(err, once.ErrNone):
 		return nil, wrong
 	case err != nil:
 		return nil, err
-	case (s.grant.Key == "") != (kind == oid4vci.BearerToken):
+	case (s.grant().Key == "") != (kind == oid4vci.BearerToken):
 		return nil, wrong // corpus OA-08
 	case kind == oid4vci.BearerToken:
 		return s, nil
 	}
-	_, proof, err := e.checkProof(r, oid4vci.DPoPExpect{URL: e.url(path), At: oid4vci.ResourceServer, AccessToken: secret, Key: s.grant.Key})
+	_, proof, err := e.checkProof(r, oid4vci.DPoPExpect{URL: e.url(path), At: oid4vci.ResourceServer, AccessToken: secret, Key: s.grant().Key})
 	s.unused = []use{proof}
 	return s, err
+}
+
+// reload reads the access token of a session.
+func (e *Endpoints) reload(ctx context.Context, s *session) error {
+	var stored storedToken
+	v, err := e.load(ctx, once.AccessToken, s.token, &stored)
+	if err == nil {
+		s.value, s.stored = v, stored
+	}
+	return err
 }
 
 // expect is how requests are read.
@@ -149,8 +201,8 @@ func (e *Endpoints) credential(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	}
 	// What was brought with a request that is refused is used up, too; and that it had been
-	// used before is the first thing to be said.
-	if before := e.useUp(context.WithoutCancel(r.Context()), s.brought()); before != nil {
+	// used before, or that the grant has ended, is the first thing to be said.
+	if before := e.spend(context.WithoutCancel(r.Context()), s); before != nil {
 		return before
 	}
 	return err
@@ -170,7 +222,7 @@ func (e *Endpoints) credentialOf(w http.ResponseWriter, r *http.Request, s *sess
 	if err != nil {
 		return err
 	}
-	id, err := s.grant.granted().Configuration(request, c.ids())
+	id, err := s.grant().granted().Configuration(request, c.ids())
 	if err != nil {
 		return err
 	}
@@ -202,7 +254,7 @@ func answer(w http.ResponseWriter, response *oid4vci.CredentialResponse, to *oid
 func (e *Endpoints) holders(ctx context.Context, s *session, f configuration, proofs oid4vci.Proofs) ([]keys.PublicKey, error) {
 	proven, err := oid4vci.CheckProofs(proofs, oid4vci.ProofExpect{
 		Issuer: e.cfg.Issuer, Types: e.proofTypes(), BatchSize: f.form.Copies, Now: e.now(), MaxAge: proofAge, NeedNonce: true,
-		ClientID: s.grant.Client, Attesters: e.cfg.KeyAttesters,
+		ClientID: s.grant().Client, Attesters: e.cfg.KeyAttesters,
 	})
 	if err != nil {
 		return nil, err
@@ -229,7 +281,7 @@ func (e *Endpoints) deliver(ctx context.Context, s *session, f configuration, ho
 	if err != nil {
 		return nil, err
 	}
-	record, err := e.cfg.Office.Record(ctx, f.programme.ID, s.grant.Allowed.Record)
+	record, err := e.cfg.Office.Record(ctx, f.programme.ID, s.grant().Allowed.Record)
 	if err != nil && !decided(err) {
 		e.cfg.Log.WarnContext(ctx, "the registry is out of reach", "programme", f.programme.ID, "err", err, "request_id", web.RequestID(ctx))
 		return e.deferTo(ctx, s, f, holders, attempt)
@@ -237,7 +289,7 @@ func (e *Endpoints) deliver(ctx context.Context, s *session, f configuration, ho
 	if err != nil {
 		return nil, e.denied(err)
 	}
-	issued, err := e.issue(ctx, s.grant, f, record, holders, attemptName(s, f.id, attempt), s.stored.Grant)
+	issued, err := e.issue(ctx, s.grant(), f, record, holders, attemptName(s, f.id, attempt), s.stored.Grant)
 	if err != nil {
 		return nil, err
 	}
@@ -277,7 +329,7 @@ func (e *Endpoints) attempt(ctx context.Context, s *session, id string, holders 
 		case d.Attempt >= maxAttempts:
 			return 0, oid4vci.NewError(oid4vci.CredentialRequestDenied, oid4vci.ErrRepeated, "this access token has brought its credentials several times")
 		}
-		next := storedToken{Grant: s.stored.Grant, Delivered: map[string]delivery{id: {Keys: digest, Attempt: d.Attempt + 1}}}
+		next := storedToken{Grant: s.stored.Grant, Granted: s.stored.Granted, Delivered: map[string]delivery{id: {Keys: digest, Attempt: d.Attempt + 1}}}
 		for other, d := range s.stored.Delivered {
 			if other != id {
 				next.Delivered[other] = d
@@ -288,17 +340,19 @@ func (e *Endpoints) attempt(ctx context.Context, s *session, id string, holders 
 		if v.Data, err = e.seal(v.Kind, s.token, next); err != nil {
 			return 0, err
 		}
-		err = e.useUp(ctx, s.brought(), once.Step{Swap: &once.Swap{Old: s.value, Next: v}})
+		err = e.spend(ctx, s, once.Step{Swap: &once.Swap{Old: s.value, Next: v}})
 		if err == nil {
-			s.value, s.stored = v, next
+			s.value, s.stored.Delivered = v, next.Delivered
 			return d.Attempt + 1, nil
 		}
 		if !errors.Is(err, once.ErrChanged) {
 			return 0, expiredToken(err)
 		}
-		if s.value, err = e.load(ctx, once.AccessToken, s.token, &s.stored); err != nil {
+		granted := s.stored.Granted // which is as new as what the token has
+		if err := e.reload(ctx, s); err != nil {
 			return 0, expiredToken(err)
 		}
+		s.stored.Granted = granted
 	}
 	return 0, unavailable("access token", errors.New("changed all the time"))
 }

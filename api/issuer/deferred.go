@@ -100,7 +100,7 @@ func (e *Endpoints) resume(ctx context.Context, s *session, id oid4vci.Secret) (
 	if !ok {
 		return nil, oid4vci.NewError(oid4vci.CredentialRequestDenied, oid4vci.ErrUnsupported, "no such credential any more")
 	}
-	record, err := e.cfg.Office.Record(ctx, f.programme.ID, s.grant.Allowed.Record)
+	record, err := e.cfg.Office.Record(ctx, f.programme.ID, s.grant().Allowed.Record)
 	if err != nil && !decided(err) {
 		return pending, nil
 	}
@@ -124,7 +124,7 @@ func (e *Endpoints) resume(ctx context.Context, s *session, id oid4vci.Secret) (
 	case err != nil:
 		return nil, err
 	}
-	issued, err := e.issue(ctx, s.grant, f, record, holders, d.Name, s.stored.Grant)
+	issued, err := e.issue(ctx, s.grant(), f, record, holders, d.Name, s.stored.Grant)
 	if err != nil {
 		return nil, err
 	}

@@ -48,6 +48,15 @@ func (g *grant) granted() oid4vci.Granted {
 type storedToken struct {
 	Grant     string              // the secret of the grant
 	Delivered map[string]delivery `json:",omitempty"` // by configuration
+	// Granted is the grant of an access token as it stood when the token was stored.
+	Granted *grantCopy `json:",omitempty"`
+}
+
+// A grantCopy is a grant beside what is stored of it, so that it need not be read: whether
+// it is still that is asked in the step that uses a request up.
+type grantCopy struct {
+	Content grant
+	Sum     []byte // SHA-256 of what is stored
 }
 
 // A delivery is one set of keys that an access token has brought credentials for. The
@@ -55,6 +64,12 @@ type storedToken struct {
 type delivery struct {
 	Keys    []byte // digest over the thumbprints
 	Attempt int
+}
+
+// copyOf is a grant that is stored as v.
+func copyOf(g grant, v once.Value) *grantCopy {
+	sum := sha256.Sum256(v.Data)
+	return &grantCopy{g, sum[:]}
 }
 
 // narrow returns the part of an allowance that is asked for, with the authorization
@@ -150,7 +165,7 @@ func (e *Endpoints) requester(r *http.Request, path, clientID string) (*requeste
 	if err != nil {
 		return nil, err
 	}
-	return q, e.useUp(r.Context(), []use{proof})
+	return q, e.useUp(r.Context(), proof)
 }
 
 // proof checks the DPoP proof of a request, and that it is new.
@@ -159,7 +174,7 @@ func (e *Endpoints) proof(r *http.Request, want oid4vci.DPoPExpect) (*oid4vci.DP
 	if err != nil {
 		return nil, err
 	}
-	return d, e.useUp(r.Context(), []use{proof})
+	return d, e.useUp(r.Context(), proof)
 }
 
 // checkProof checks the DPoP proof of a request, which is yet to be used up.
@@ -324,11 +339,12 @@ func (e *Endpoints) begin(ctx context.Context, code once.Key, g grant, grantID o
 	if err != nil {
 		return nil, err
 	}
-	return e.tokens(ctx, code, g, grantID, until, granted)
+	return e.tokens(ctx, code, g, grantID, granted, granted)
 }
 
-// tokens exchanges a code or a refresh token for tokens of a grant.
-func (e *Endpoints) tokens(ctx context.Context, taken once.Key, g grant, grantID oid4vci.Secret, until time.Time, more ...once.Value) (*oid4vci.TokenResponse, error) {
+// tokens exchanges a code or a refresh token for tokens of a grant, which is stored as
+// granted.
+func (e *Endpoints) tokens(ctx context.Context, taken once.Key, g grant, grantID oid4vci.Secret, granted once.Value, more ...once.Value) (*oid4vci.TokenResponse, error) {
 	access, err := e.secret()
 	if err != nil {
 		return nil, err
@@ -338,7 +354,7 @@ func (e *Endpoints) tokens(ctx context.Context, taken once.Key, g grant, grantID
 		response.Type, response.Lifetime = oid4vci.BearerToken, min(e.cfg.Lifetimes.Access, maxBearer)
 	}
 	stored := storedToken{Grant: string(grantID)}
-	v, err := e.value(ctx, once.AccessToken, string(access), e.now().Add(response.Lifetime), stored)
+	v, err := e.value(ctx, once.AccessToken, string(access), e.now().Add(response.Lifetime), storedToken{Grant: stored.Grant, Granted: copyOf(g, granted)})
 	if err != nil {
 		return nil, err
 	}
@@ -347,7 +363,7 @@ func (e *Endpoints) tokens(ctx context.Context, taken once.Key, g grant, grantID
 		if response.RefreshToken, err = e.secret(); err != nil {
 			return nil, err
 		}
-		if v, err = e.value(ctx, once.RefreshToken, string(response.RefreshToken), until, stored); err != nil {
+		if v, err = e.value(ctx, once.RefreshToken, string(response.RefreshToken), granted.Expires, stored); err != nil {
 			return nil, err
 		}
 		more = append(more, v)
@@ -373,7 +389,7 @@ func (e *Endpoints) refresh(ctx context.Context, t *oid4vci.TokenRequest, q *req
 	if q.key() != g.Key || q.instance() != g.Instance || q.id != g.Client && q.id != "" {
 		return nil, oid4vci.WrongGrant()
 	}
-	response, err := e.tokens(ctx, v.Key(), *g, oid4vci.Secret(stored.Grant), granted.Expires)
+	response, err := e.tokens(ctx, v.Key(), *g, oid4vci.Secret(stored.Grant), granted)
 	if err != nil {
 		return nil, e.replayed(ctx, err, string(t.RefreshToken))
 	}

@@ -396,6 +396,56 @@ func TestRefreshReplay(t *testing.T) {
 	})
 }
 
+// TestGrantEndsMeanwhile: a token knows its grant, and yet the grant is asked about whenever
+// the token is shown, before anything is used up.
+func TestGrantEndsMeanwhile(t *testing.T) {
+	everywhere(t, func(t *testing.T, e engine) {
+		b := newBed(t, e)
+		w := b.wallet()
+		w.signIn(b.offer(1))
+		first := w.token
+		c := w.fetch(1)
+		note, err := oid4vci.Notification{ID: c.NotificationID, Event: oid4vci.CredentialAccepted}.JSON()
+		b.must(err)
+		refresh := formPost("/oauth/token", url.Values{"grant_type": {"refresh_token"}, "refresh_token": {string(w.token.RefreshToken)}})
+		w.refresh()
+		second := w.token
+		// Each delivery writes into the grant what it brought, so that the other token's
+		// copy of it is not what is stored any more.
+		for _, token := range []*oid4vci.TokenResponse{second, first, second} {
+			w.token = token
+			w.check(w.fetch(1), 1, 1)
+		}
+		if a := w.send(refresh); a.code() != oid4vci.InvalidGrant { // ends the grant
+			t.Fatalf("OA-09 a refresh token again: %v", a)
+		}
+		before := len(b.credentials())
+		for name, token := range map[string]*oid4vci.TokenResponse{"the first": first, "the second": second} {
+			w.token = token
+			good := w.ask(w.request(1))
+			broken := good
+			broken.body = []byte("{")
+			for _, p := range []post{good, broken, {path: "/oid4vci/notification", media: oid4vci.JSONType, body: note, token: token.AccessToken}} {
+				if a := w.send(p); a.status != 401 || a.code() != oid4vci.InvalidToken {
+					t.Errorf("OA-09 %s token at %s after its grant has ended: %v", name, p.path, a)
+				}
+			}
+		}
+		if n := len(b.credentials()); n != before {
+			t.Errorf("%d credentials more", n-before)
+		}
+		// What came with them is as good as new: its nonce was not used up.
+		w.signIn(b.offer(2))
+		r := w.request(1)
+		w.token, second = second, w.token
+		if a := w.send(w.ask(r)); a.code() != oid4vci.InvalidToken {
+			t.Errorf("a token whose grant has ended: %v", a)
+		}
+		w.token = second
+		w.check(w.read(w.send(w.ask(r)), 1), 2, 1)
+	})
+}
+
 // TestSupersede: a new phone's offer ends the old phone's credential, once.
 func TestSupersede(t *testing.T) {
 	b := newBed(t, engines[0])

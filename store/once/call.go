@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"maps"
@@ -86,12 +87,13 @@ type call struct {
 	done  chan struct{}
 }
 
-// A step is to take and to put, to guess, or to swap.
+// A step is to take and to put, to guess, to swap, or to check.
 type step struct {
 	take  []Key
 	put   []Value
 	guess *guess
 	swap  *Swap
+	check *Check
 
 	taken []Value
 }
@@ -112,6 +114,9 @@ func (s *step) appendKeys(keys []Key) []Key {
 	}
 	if s.swap != nil {
 		keys = append(keys, s.swap.Old.Key())
+	}
+	if s.check != nil {
+		keys = append(keys, s.check.Key)
 	}
 	return keys
 }
@@ -271,6 +276,8 @@ func (p *step) apply(s state, now int64) error {
 		return p.guess.apply(s, now)
 	case p.swap != nil:
 		return p.swap.apply(s, now)
+	case p.check != nil:
+		return p.check.apply(s, now)
 	}
 	var fault error
 	for _, k := range p.take {
@@ -318,6 +325,16 @@ func (g *guess) apply(s state, now int64) error {
 	}
 	r.guesses, r.changed = r.guesses+1, true
 	g.n = r.guesses
+	return nil
+}
+
+func (c *Check) apply(s state, now int64) error {
+	if err := s.usable(c.Key, now); err != nil {
+		return err
+	}
+	if sha256.Sum256(s[c.Key].data) != c.Sum {
+		return ErrChanged
+	}
 	return nil
 }
 

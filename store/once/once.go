@@ -283,16 +283,26 @@ func (db *DB) Swap(ctx context.Context, now time.Time, old, next Value) error {
 	return err
 }
 
-// A Step is one part of [DB.Steps]: values to be put, or a swap.
+// A Step is one part of [DB.Steps]: values to be put, a swap, or a check.
 type Step struct {
-	Put  []Value
-	Swap *Swap
+	Put   []Value
+	Swap  *Swap
+	Check *Check
+}
+
+// A Check asks whether a value still works and has the data that the caller knows. It
+// uses nothing up; what comes after it in the same call holds of the value as it was
+// checked. It is refused with [ErrChanged] if the data are others, and with ErrNone as Get
+// does.
+type Check struct {
+	Key Key
+	Sum [32]byte // SHA-256 of the data
 }
 
 // A Swap is what [DB.Swap] takes.
 type Swap struct{ Old, Next Value }
 
-// Steps does what Put and Swap do, one step after the other in one transaction, until
+// Steps does what Put, Swap and a [Check] do, one step after the other in one transaction, until
 // one is refused. It returns how many were done, which count whatever becomes of the
 // next one, and the error of that. So a request that uses up several things waits for
 // the disk once, and each thing is used up as if it had been alone.
@@ -302,7 +312,10 @@ func (db *DB) Steps(ctx context.Context, now time.Time, steps ...Step) (done int
 		if s.Swap != nil && (s.Swap.Old.Key() != s.Swap.Next.Key() || len(s.Put) > 0) {
 			return 0, errors.New("once: swap: not the same value")
 		}
-		c.steps[i] = step{put: s.Put, swap: s.Swap}
+		if s.Check != nil && (s.Swap != nil || len(s.Put) > 0) {
+			return 0, errors.New("once: check: a step of its own")
+		}
+		c.steps[i] = step{put: s.Put, swap: s.Swap, check: s.Check}
 	}
 	err = db.do(ctx, c)
 	return c.at, err

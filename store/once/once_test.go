@@ -310,6 +310,73 @@ func TestSteps(t *testing.T) {
 	})
 }
 
+// TestCheck: a step that asks whether a value still works uses nothing up, and what comes
+// after it is done only if it does.
+func TestCheck(t *testing.T) {
+	engines(t, func(t *testing.T, location string) {
+		db := open(t, location)
+		grant := value(once.Grant, "grant")
+		put(t, db, grant)
+		check := func(v once.Value, data string) *once.Check {
+			return &once.Check{Key: v.Key(), Sum: sha256.Sum256([]byte(data))}
+		}
+		n := 0
+		after := func(at time.Time, c *once.Check) error {
+			t.Helper()
+			n++
+			nonce := value(once.Nonce, "after check "+strconv.Itoa(n))
+			done, err := db.Steps(t.Context(), at, once.Step{Check: c}, once.Step{Put: []once.Value{nonce}})
+			want := map[bool]int{true: 2}[err == nil]
+			if done != want {
+				t.Errorf("check %d: %d steps done, %v", n, done, err)
+			}
+			if _, there := db.Get(t.Context(), now, nonce.Kind, nonce.Digest); errors.Is(there, once.ErrNone) != (err != nil) {
+				t.Errorf("check %d: %v, and what comes after it: %v", n, err, there)
+			}
+			return err
+		}
+		for range 2 {
+			if err := after(now, check(grant, "data of grant")); err != nil {
+				t.Errorf("a value that works: %v", err)
+			}
+		}
+		if err := after(now, check(grant, "other")); !errors.Is(err, once.ErrChanged) {
+			t.Errorf("other data: %v", err)
+		}
+		if err := after(now, check(value(once.Grant, "none"), "none")); !errors.Is(err, once.ErrNone) {
+			t.Errorf("no such value: %v", err)
+		}
+		if _, err := db.Steps(t.Context(), now, once.Step{Check: check(grant, "data of grant"), Put: []once.Value{value(once.Nonce, "b")}}); err == nil {
+			t.Error("a check that puts something")
+		}
+		next := grant
+		next.Data = []byte("next")
+		if err := db.Swap(t.Context(), now, grant, next); err != nil {
+			t.Fatal(err)
+		}
+		if err := after(now, check(grant, "data of grant")); !errors.Is(err, once.ErrChanged) {
+			t.Errorf("after a swap: %v", err)
+		}
+		if err := after(now, check(grant, "next")); err != nil {
+			t.Errorf("what was swapped in: %v", err)
+		}
+		late := value(once.Grant, "late")
+		put(t, db, late)
+		if err := after(late.Expires, check(late, "data of late")); !errors.Is(err, once.ErrExpired) {
+			t.Errorf("too late: %v", err)
+		}
+		if err := after(now, check(late, "data of late")); !errors.Is(err, once.ErrExpired) {
+			t.Errorf("after it was too late: %v", err)
+		}
+		if _, err := db.Take(t.Context(), now, grant.Key()); err != nil {
+			t.Fatal(err)
+		}
+		if err := after(now, check(grant, "next")); !errors.Is(err, once.ErrUsed) {
+			t.Errorf("after it was used up: %v", err)
+		}
+	})
+}
+
 func TestGuessesAndSwaps(t *testing.T) {
 	engines(t, func(t *testing.T, location string) {
 		db := open(t, location)
