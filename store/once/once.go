@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -85,13 +86,11 @@ type Key struct {
 // identify something together. The parts are told apart, so that no two lists of
 // parts share a key.
 func KeyOf(kind Kind, parts ...string) Key {
-	h := sha256.New()
+	b := make([]byte, 0, 256)
 	for _, p := range parts {
-		fmt.Fprintf(h, "%d:%s,", len(p), p)
+		b = append(append(append(strconv.AppendInt(b, int64(len(p)), 10), ':'), p...), ',')
 	}
-	k := Key{Kind: kind}
-	h.Sum(k.Digest[:0])
-	return k
+	return Key{kind, sha256.Sum256(b)}
 }
 
 // A Value is one thing that works once, or until it expires.
