@@ -110,7 +110,7 @@ func (p *plan) block(b *Block) error {
 		p.lines(b, a, tag{role: "H1"}, p.shapeAll(b, p.both(p.c.Type, b)...))
 	case putNumber:
 		if p.c.Number != "" {
-			p.lines(b, a, tag{role: "P"}, p.shapeAll(b, p.words.Text("paper.number", nil), spaced(p.c.Number)))
+			p.lines(b, a, tag{role: "P"}, p.shapeAll(b, p.words.Text("paper.number", nil), Spaced(p.c.Number)))
 		}
 	case putDates:
 		var lines []*paragraph
@@ -172,8 +172,8 @@ func (p *plan) label(labels map[string]string) string {
 	return first
 }
 
-// spaced is a number in groups of four, for people who type it.
-func spaced(number string) string {
+// Spaced is a document number in groups of four, for people who type it.
+func Spaced(number string) string {
 	var groups []string
 	for ; len(number) > 4; number = number[4:] {
 		groups = append(groups, number[:4])

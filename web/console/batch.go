@@ -222,7 +222,7 @@ func (c *Console) batchView(r *request, j batchwork.Job) (batchView, error) {
 	if err != nil {
 		return batchView{}, err
 	}
-	v := batchView{batchRow: c.batchRow(r, j, labels), Live: live(r.Lang, j), Seen: seen(j), Own: j.Requester == r.Operator.ID, May: map[string]bool{}}
+	v := batchView{batchRow: c.batchRow(r, j, labels), Live: live(r.Lang, j, c.now()), Seen: seen(j, c.now()), Own: j.Requester == r.Operator.ID, May: map[string]bool{}}
 	if v.Working, err = c.cfg.Manage.Batches.Store().Leased(r.Context(), j.ID, c.now()); err != nil {
 		return v, away("batches", err)
 	}

@@ -21,7 +21,7 @@ type liveBatch struct {
 	Trouble string `json:"trouble"`
 }
 
-func live(l i18n.Language, j batchwork.Job) liveBatch {
+func live(l i18n.Language, j batchwork.Job, now time.Time) liveBatch {
 	v := liveBatch{State: string(j.State), Percent: -1}
 	if s := j.Share(); s >= 0 {
 		v.Percent = int(s * 100)
@@ -33,6 +33,8 @@ func live(l i18n.Language, j batchwork.Job) liveBatch {
 	switch {
 	case j.Print.Pending():
 		v.Text = l.Text("manage.batch.live.printing", map[string]string{"n": n(j.Print.Done), "all": n(j.Done.Good)})
+	case j.Waits(now):
+		v.Text = l.Count("manage.batch.rest.minutes", int((j.Due.Sub(now)+time.Minute-1)/time.Minute))
 	case j.Kind == batchwork.Revoking && j.State == batchwork.Checking:
 		v.Text = l.Text("manage.revoke.live.listing", nil)
 	case j.Kind == batchwork.Revoking && (j.State == batchwork.Running || j.State == batchwork.Paused || j.State == batchwork.Failed || j.State == batchwork.Cancelled):
@@ -61,9 +63,12 @@ func live(l i18n.Language, j batchwork.Job) liveBatch {
 }
 
 // seen is what a page was drawn for. A job that is elsewhere needs it drawn anew.
-func seen(j batchwork.Job) string {
-	if j.Print.Pending() {
+func seen(j batchwork.Job, now time.Time) string {
+	switch {
+	case j.Print.Pending():
 		return string(j.State) + "-printing"
+	case j.Waits(now):
+		return string(j.State) + "-waiting"
 	}
 	return string(j.State)
 }
@@ -79,18 +84,18 @@ func (c *Console) batchEvents(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return nil // the browser is gone
 	}
-	drawn, last := cmp.Or(r.URL.Query().Get("seen"), seen(j)), []byte(nil)
+	drawn, last := cmp.Or(r.URL.Query().Get("seen"), seen(j, c.now())), []byte(nil)
 	end := time.NewTimer(liveTime - 10*time.Second)
 	defer end.Stop()
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for quiet := 0; ; quiet++ {
-		b, err := json.Marshal(live(r.Lang, j))
+		b, err := json.Marshal(live(r.Lang, j, c.now()))
 		if err != nil {
 			return nil
 		}
 		switch {
-		case seen(j) != drawn:
+		case seen(j, c.now()) != drawn:
 			_ = e.Send("moved", b) // whoever is gone asks again
 			return nil
 		case string(b) != string(last):

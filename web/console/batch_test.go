@@ -181,7 +181,7 @@ func (s *shop) job(id string) batchwork.Job {
 
 func (s *shop) await(id string, state batchwork.State) batchwork.Job {
 	s.t.Helper()
-	for end := time.Now().Add(40 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(time.Duration(count(40, 1800)) * time.Second); ; time.Sleep(10 * time.Millisecond) {
 		j := s.job(id)
 		if j.State == state {
 			return j

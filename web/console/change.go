@@ -50,7 +50,7 @@ func (c *Console) change(w http.ResponseWriter, r *request, kind work.Kind, f *f
 	}
 	data := changePage{Kind: kind, Case: v, Credential: v.Credentials[i], Parts: cs.Parts(v.Credentials[i].ID), Reasons: reasons(r)}
 	for _, form := range data.Credential.Forms {
-		data.Forms = append(data.Forms, form.Form)
+		data.Forms = append(data.Forms, formName(r.Lang, form.Form))
 	}
 	return c.renderForm(w, r, http.StatusOK, "change", f, data)
 }

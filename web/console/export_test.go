@@ -45,3 +45,6 @@ func (c *Console) Answer(name string, w http.ResponseWriter, r *http.Request) er
 	}
 	return errNotFound
 }
+
+// OnPaper is the number of a credential as pages show it.
+var OnPaper = onPaper

@@ -156,7 +156,8 @@ func (c *Console) opened(r *request) (docpdf.Certificate, error) {
 type paperView struct {
 	ID, Number, Type, Issuer string
 	// Lang is the language of the paper, Dir the direction in which that runs.
-	Lang, Dir       string
+	Lang, Dir string
+	// Issued and Expires are lines in the language of the paper.
 	Issued, Expires string
 	Codes           []paperCode
 }
@@ -185,10 +186,11 @@ func (c *Console) printView(w http.ResponseWriter, r *request) error {
 	}
 	l := cert.Languages[0]
 	v := paperView{
-		ID: r.PathValue("id"), Number: cert.Number, Type: l.Pick(cert.Type), Issuer: l.Pick(cert.Issuer), Lang: l.Tag(), Dir: l.Direction(), Issued: l.Date(cert.Issued),
+		ID: r.PathValue("id"), Number: docpdf.Spaced(cert.Number), Type: l.Pick(cert.Type), Issuer: l.Pick(cert.Issuer), Lang: l.Tag(), Dir: l.Direction(),
+		Issued: l.Text("label.issued", nil) + ": " + l.Date(cert.Issued),
 	}
 	if !cert.Expires.IsZero() {
-		v.Expires = l.Date(cert.Expires)
+		v.Expires = l.Text("label.expires", nil) + ": " + l.Date(cert.Expires)
 	}
 	for i := range cert.Codes {
 		code := &cert.Codes[i]

@@ -233,8 +233,10 @@ type itemPage struct {
 	Changed bool
 	// Own says that the operator asked for it.
 	Own bool
-	// Left is the time until a change is made.
-	Left string
+	// Left is the time until a change is made, Seconds the same for the script that
+	// counts down; Again is when the page is loaded anew, to say what came of it.
+	Left           string
+	Seconds, Again int
 	// Refused is why the record cannot be issued for any more.
 	Refused string
 	Lines   []lineView
@@ -268,7 +270,7 @@ func (c *Console) drawItem(w http.ResponseWriter, r *request, i work.Item, f *fo
 		data.Case = c.caseView(r, cs)
 		for _, form := range cs.Programme.Forms {
 			if form.Wallet() {
-				data.Wallets = append(data.Wallets, option{Value: form.Name, Label: form.Name})
+				data.Wallets = append(data.Wallets, option{Value: form.Name, Label: formName(r.Lang, form.Name)})
 			}
 		}
 		if i.Kind.Signs() && i.State.Open() {
@@ -288,10 +290,16 @@ func (c *Console) drawItem(w http.ResponseWriter, r *request, i work.Item, f *fo
 		}
 	}
 	if i.State == work.Agreed && !i.Kind.Signs() {
-		data.Left = r.Lang.Digits(leftText(i.Due.Sub(c.now())))
+		left := max(i.Due.Sub(c.now()), 0)
+		data.Left, data.Seconds = r.Lang.Digits(leftText(left)), int(left/time.Second)
+		data.Again = data.Seconds + again
 	}
 	return c.renderForm(w, r, http.StatusOK, "item", f, data)
 }
+
+// again is after how many seconds a page without scripts that changes by itself is
+// loaded anew.
+const again = 5
 
 // leftText is a time as minutes and seconds, never less than nothing.
 func leftText(d time.Duration) string {

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/text/language"
 
 	"github.com/sanad-id/sanad/credential"
+	"github.com/sanad-id/sanad/internal/docpdf"
 	"github.com/sanad-id/sanad/internal/i18n"
 	"github.com/sanad-id/sanad/issuance"
 	"github.com/sanad-id/sanad/programme"
@@ -46,8 +47,10 @@ type claimView struct {
 
 // formView is a form of a sheet: what it discloses and how large it is.
 type formView struct {
-	Name    string
-	Wallet  bool
+	Name   string
+	Wallet bool
+	// Only says that it is the only one for wallets.
+	Only    bool
 	Claims  []claimView
 	Version int
 	Bytes   int
@@ -82,8 +85,14 @@ func (c *Console) sheetView(r *request, s *work.Sheet) (*sheetView, error) {
 		Title: r.Lang.Pick(s.Programme.Labels), Kind: s.Kind, Claims: words.rows(s.Claims()), Issued: s.Issued, Expires: s.Expires,
 		Notes: words.problems(s.Notes), Shown: base64.RawURLEncoding.EncodeToString(s.Shown[:]),
 	}
+	wallets := 0
 	for _, f := range s.Forms {
-		own := formView{Name: f.Form.Name, Wallet: f.Form.Wallet(), Claims: words.rows(f.Claims), Version: f.Version, Bytes: len(f.Token), Most: f.Form.MaxVersion}
+		if f.Form.Wallet() {
+			wallets++
+		}
+	}
+	for _, f := range s.Forms {
+		own := formView{Only: wallets == 1, Name: f.Form.Name, Wallet: f.Form.Wallet(), Claims: words.rows(f.Claims), Version: f.Version, Bytes: len(f.Token), Most: f.Form.MaxVersion}
 		if !own.Wallet {
 			own.Full = 100 * own.Version / max(own.Most, 1)
 			code, err := image.Draw(f.Text, image.Level(f.Form.Level))
@@ -95,6 +104,24 @@ func (c *Console) sheetView(r *request, s *work.Sheet) (*sheetView, error) {
 		v.Forms = append(v.Forms, own)
 	}
 	return v, nil
+}
+
+// formName is what people call a form of a programme: those that the examples have by a
+// word, others by the name that their programme gives them.
+func formName(l i18n.Language, name string) string {
+	if key := "work.form." + name; i18n.Has(key) {
+		return l.Text(key, nil)
+	}
+	return name
+}
+
+// onPaper is the number of a credential as its paper has it, the id of what is no
+// credential of ours.
+func onPaper(id string) string {
+	if !issuance.ValidID(id) {
+		return id
+	}
+	return docpdf.Spaced(issuance.DocumentNumber(id))
 }
 
 // picture is a code as a data URL, which needs no address of its own.

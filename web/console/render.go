@@ -177,6 +177,8 @@ func (c *Console) nav(r *request) []navItem {
 //	{{tb "key" "name" value}}              the same, values in <bdi>; not in attributes
 //	{{count "key" n}}                      a sentence in the plural form of n
 //	{{date time}} {{datetime time}} {{clock time}} {{number n}} {{bdi text}} {{iso time}}
+//	{{onPaper id}}                         the number of a credential as its paper has it
+//	{{formName name}} {{languageName tag}} what people call them
 //	{{asset "console.css"}}                the address of a static file
 //	{{template "field" (field . "name" "label.key" "hint" "hint.key" "type" "text")}}
 func functionsFor(l i18n.Language, zone *time.Location) template.FuncMap {
@@ -197,9 +199,17 @@ func functionsFor(l i18n.Language, zone *time.Location) template.FuncMap {
 		"datetime": localTime(zone, l.DateTime),
 		"clock":    localTime(zone, l.Clock),
 		"bdi":      bdi,
-		"asset":    assetPath,
-		"field":    newField,
-		"choice":   func(f *field, kind string) choices { return choices{f, kind} },
+		"onPaper":  onPaper,
+		"formName": func(name string) string { return formName(l, name) },
+		"languageName": func(tag string) string {
+			if name, ok := l.Coded(tag); ok {
+				return name
+			}
+			return tag
+		},
+		"asset":  assetPath,
+		"field":  newField,
+		"choice": func(f *field, kind string) choices { return choices{f, kind} },
 		"mistake": func(m mistake) (string, error) {
 			args, err := holes(l, m.Pairs, func(s string) string { return s })
 			return l.Text(m.Key, args), err

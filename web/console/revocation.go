@@ -270,7 +270,8 @@ type revocationView struct {
 	Affected []affectedRow
 	// Others are how many more are affected.
 	Others int64
-	Left   string // until it begins
+	// Again is after how many seconds a page without scripts is loaded anew.
+	Again int
 }
 
 // An affectedRow is a certificate that will be revoked.
@@ -297,8 +298,10 @@ func (c *Console) revocation(w http.ResponseWriter, r *request) error {
 	case !j.Revoke.To.IsZero():
 		v.To = j.Revoke.To.In(c.cfg.Zone).AddDate(0, 0, -1)
 	}
+	v.Again = again
 	if v.Waits {
-		v.Left = r.Lang.Count("manage.batch.rest.minutes", int((j.Due.Sub(c.now())+time.Minute-1)/time.Minute))
+		// Seldom enough to press a button, and at the end.
+		v.Again = min(30, int(j.Due.Sub(c.now())/time.Second)+1)
 	}
 	state := c.stateOf(j)
 	v.May["undo"] = v.Waits && r.May(staff.UndoChange, state)

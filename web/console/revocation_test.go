@@ -12,6 +12,7 @@ import (
 	"github.com/sanad-id/sanad/batchwork"
 	"github.com/sanad-id/sanad/issuance"
 	"github.com/sanad-id/sanad/staff"
+	"github.com/sanad-id/sanad/web/console"
 )
 
 var revocationPath = regexp.MustCompile(`^/console/revocations/([A-Z2-7]{26})$`)
@@ -74,7 +75,7 @@ func TestRevokeManyInTheConsole(t *testing.T) {
 	s.await(id, batchwork.Checked)
 	page := wantStatus(t, clerk.get("/revocations/"+id), http.StatusOK)
 	for _, want := range []string{
-		issuance.DocumentNumber(ids[0]), ids[1], "Ask to revoke <bdi>2</bdi>", "Neither the number of a certificate nor its id", "affected.csv", "Lost",
+		console.OnPaper(ids[0]), ids[1], "Ask to revoke <bdi>2</bdi>", "Neither the number of a certificate nor its id", "affected.csv", "Lost",
 	} {
 		if !strings.Contains(page.body, want) {
 			t.Errorf("the page of a list lacks %q\n%s", want, page.body)
@@ -91,6 +92,10 @@ func TestRevokeManyInTheConsole(t *testing.T) {
 	if !strings.Contains(page.body, "About 10 minutes left") || !strings.Contains(page.body, id+"/undo") || strings.Contains(page.body, id+"/now") {
 		t.Errorf("a clerk is not shown that it can be undone, or may have it done at once\n%s", page.body)
 	}
+	// The page follows the time that is left, with scripts and without.
+	if !strings.Contains(page.body, `http-equiv="refresh" content="30"`) || !strings.Contains(page.body, "/events?seen=running-waiting") {
+		t.Errorf("a page that waits does not follow\n%s", page.body)
+	}
 	if s.revoked() != 0 {
 		t.Fatal("revoked before its time")
 	}
@@ -98,6 +103,12 @@ func TestRevokeManyInTheConsole(t *testing.T) {
 	wantStatus(t, clerk.post("/revocations/"+id+"/now"), http.StatusForbidden)
 	wantStatus(t, head.post("/revocations/"+id+"/now"), http.StatusSeeOther)
 	s.await(id, batchwork.Finished)
+	if body := clerk.get("/revocations/" + id + "/events?seen=running-waiting").body; !strings.Contains(body, "event: moved\n") {
+		t.Errorf("a page that waited is not drawn anew:\n%s", body)
+	}
+	if a := clerk.get("/revocations/" + id); strings.Contains(a.body, `http-equiv="refresh"`) {
+		t.Error("a page that waits for nothing loads itself again")
+	}
 	if n := s.revoked(); n != 2 {
 		t.Errorf("%d are revoked, want 2", n)
 	}

@@ -1,11 +1,13 @@
 package console
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"time"
 
 	"github.com/sanad-id/sanad/issuance"
+	"github.com/sanad-id/sanad/programme"
 	"github.com/sanad-id/sanad/staff"
 )
 
@@ -31,7 +33,11 @@ type trustView struct {
 	// Age is how old the last bundle is, in words; Standing is fresh, due or stale.
 	Age, Standing string
 	Rules         []freshRule
+	labels        map[string]string
 }
+
+// LabelOf is the name of a programme, its id if it has none.
+func (v trustView) LabelOf(programme string) string { return cmp.Or(v.labels[programme], programme) }
 
 // Number is the version of the bundle, as pages write numbers.
 func (v trustView) Number() int { return int(min(v.Version, 1<<53)) } //nolint:gosec // bounded
@@ -51,6 +57,12 @@ func (c *Console) trust(w http.ResponseWriter, r *request) error {
 		return away("trust", err)
 	}
 	v := trustView{Outlook: o}
+	var all []*programme.Programme
+	if c.cfg.Manage.Programmes != nil {
+		if v.labels, all, err = c.labels(r); err != nil {
+			return err
+		}
+	}
 	if o.Version > 0 {
 		now := c.now()
 		age := now.Sub(o.IssuedAt)
@@ -63,18 +75,12 @@ func (c *Console) trust(w http.ResponseWriter, r *request) error {
 		default:
 			v.Standing = "fresh"
 		}
-		if c.cfg.Manage.Programmes != nil {
-			labels, all, err := c.labels(r)
-			if err != nil {
-				return err
+		for _, p := range all {
+			rule := freshRule{Label: v.labels[p.ID], FreshFor: r.Lang.Age(p.FreshFor), OldAfter: r.Lang.Age(p.OldAfter), Now: "valid"}
+			if age > p.FreshFor {
+				rule.Now = "check_needed"
 			}
-			for _, p := range all {
-				rule := freshRule{Label: labels[p.ID], FreshFor: r.Lang.Age(p.FreshFor), OldAfter: r.Lang.Age(p.OldAfter), Now: "valid"}
-				if age > p.FreshFor {
-					rule.Now = "check_needed"
-				}
-				v.Rules = append(v.Rules, rule)
-			}
+			v.Rules = append(v.Rules, rule)
 		}
 	}
 	return c.render(w, r, http.StatusOK, "trust", v)

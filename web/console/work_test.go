@@ -126,6 +126,7 @@ func newWorkBedAt(t *testing.T, set func(*console.Config), change ...func(*work.
 		c.Paper = testPaper{o, testPrinter()}
 		set(c)
 	})
+	o.Clock.Add(b.clock().Sub(o.Clock.Now())) // one time for all
 	if err := d.Refresh(t.Context(), "births", nil); err != nil {
 		t.Fatal(err)
 	}
@@ -238,8 +239,8 @@ func TestWorkDay(t *testing.T) {
 	wantStatus(t, south.post(change, "reason", "lost"), 404)
 	ordered := wantStatus(t, clerk.post(change, "reason", "lost"), 303)
 	page = wantStatus(t, clerk.get(ordered.to()), 200)
-	if !strings.Contains(page.body, "10:00") {
-		t.Errorf("no countdown:\n%s", page.body)
+	if !strings.Contains(page.body, "10:00") || !strings.Contains(page.body, `data-countdown="600"`) || !strings.Contains(page.body, `http-equiv="refresh" content="605"`) {
+		t.Errorf("no countdown, or nothing at its end:\n%s", page.body)
 	}
 	wantStatus(t, clerk.post(ordered.to()+"/now"), 403)
 	wantStatus(t, clerk.post(ordered.to()+"/undo"), 303)

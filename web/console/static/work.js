@@ -15,12 +15,16 @@ if (list) setInterval(() => look().catch(() => {}), 20000);
 
 const left = document.querySelector('[data-countdown]');
 if (left) {
-  const end = Date.parse(left.dataset.countdown);
+  // By the clock of the server: that of the computer may be wrong.
+  const end = performance.now() + 1000 * left.dataset.countdown;
   const digits = new Intl.NumberFormat(document.documentElement.lang, { minimumIntegerDigits: 2, useGrouping: false });
   const tick = () => {
-    const s = Math.max(0, Math.round((end - Date.now()) / 1000));
+    const s = Math.max(0, Math.round((end - performance.now()) / 1000));
     left.textContent = `${digits.format(Math.floor(s / 60))}:${digits.format(s % 60)}`;
-    if (s === 0) clearInterval(timer);
+    if (s > 0) return;
+    // What came of it, as soon as it is done.
+    clearInterval(timer);
+    setTimeout(() => location.reload(), 5000);
   };
   const timer = setInterval(tick, 1000);
 }
