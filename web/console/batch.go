@@ -227,7 +227,7 @@ func (c *Console) batchView(r *request, j batchwork.Job) (batchView, error) {
 		return v, away("batches", err)
 	}
 	v.Moving = j.State == batchwork.Checking || j.State == batchwork.Running || j.Print.Pending()
-	if v.Printed, err = c.batchPrint(r, j, v.Working); err != nil {
+	if v.Printed, err = c.batchPrint(r, j); err != nil {
 		return v, err
 	}
 	v.RequesterName, v.ApproverName = c.personName(r, j.Requester), c.personName(r, j.Approver)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/sanad-id/sanad/batchwork"
 	"github.com/sanad-id/sanad/internal/docpdf"
@@ -25,11 +26,11 @@ type batchPrint struct {
 }
 
 // batchPrint is what can be done about the print of a job, nil if nothing ever can.
-func (c *Console) batchPrint(r *request, j batchwork.Job, working bool) (*batchPrint, error) {
+func (c *Console) batchPrint(r *request, j batchwork.Job) (*batchPrint, error) {
 	if !c.cfg.Manage.Batches.Prints() || !r.May(staff.DownloadBatch, c.stateOf(j)) || !j.CanPrint() && !j.Print.Pending() {
 		return nil, nil
 	}
-	v := &batchPrint{May: j.CanPrint() && !working, Size: bytesText(r.Lang, max(j.Print.Bytes, 1<<20)), Layout: j.Print.Layout}
+	v := &batchPrint{May: j.CanPrint(), Size: bytesText(r.Lang, max(j.Print.Bytes, 1<<20)), Layout: j.Print.Layout}
 	if j.Print.State == batchwork.PrintFails {
 		v.Trouble = r.Lang.Text("manage.why."+string(j.Print.Why), nil)
 	}
@@ -65,16 +66,15 @@ func (c *Console) printBatch(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	working, err := c.cfg.Manage.Batches.Store().Leased(r.Context(), j.ID, c.now())
-	if err != nil {
-		return away("batches", err)
-	}
-	v, err := c.batchPrint(r, j, working)
+	v, err := c.batchPrint(r, j)
 	switch {
 	case err != nil:
 		return err
 	case v == nil || !v.May:
 		return batchwork.ErrState
+	}
+	if err := c.putDown(r.Context(), j.ID); err != nil {
+		return err
 	}
 	layout := f.Get("layout")
 	if layout != "" && !hasOption(v.Layouts, layout) {
@@ -91,6 +91,30 @@ func (c *Console) printBatch(w http.ResponseWriter, r *request) error {
 	}
 	c.cfg.Manage.Batches.Kick()
 	return c.seeOther(w, r, "/batches/"+j.ID, "manage.batch.done.print")
+}
+
+// patience is how long a request waits for others to put a job down.
+const patience = 10 * time.Second
+
+// putDown waits until nobody works on a job that is over, which is a moment after it is:
+// whoever reads that it is finished and asks for its print at once is not refused.
+func (c *Console) putDown(ctx context.Context, id string) error {
+	for end := time.Now().Add(patience); ; {
+		working, err := c.cfg.Manage.Batches.Store().Leased(ctx, id, c.now())
+		switch {
+		case err != nil:
+			return away("batches", err)
+		case !working:
+			return nil
+		case time.Now().After(end):
+			return batchwork.ErrState
+		}
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 // downloadPrint sends the print. Who was cut off may go on where he was.

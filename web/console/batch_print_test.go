@@ -244,3 +244,35 @@ func TestGivenUpIsPrinted(t *testing.T) {
 		t.Error("the page does not say why")
 	}
 }
+
+// TestPrintOfWhatIsJustFinished: the moment in which a batch is finished and its worker
+// has not put it down yet takes the print from nobody.
+func TestPrintOfWhatIsJustFinished(t *testing.T) {
+	s := newShop(t)
+	clerk := s.as("north", staff.Clerk)
+	id := s.begin(clerk, farmers(2, "N1"))
+	j := s.job(id)
+	j.State, j.Batch, j.Done.Good, j.Version = batchwork.Finished, "01", 2, 1
+	_, err := s.desk.SaveJob(t.Context(), j)
+	must(t, err)
+	held, err := s.desk.Lease(t.Context(), id, "run", "two", s.clock(), s.clock().Add(time.Minute))
+	if err != nil || !held {
+		t.Fatalf("lease: %t, %v", held, err)
+	}
+	if page := wantStatus(t, clerk.get("/batches/"+id), http.StatusOK); !strings.Contains(page.body, "/print\"") {
+		t.Error("a batch that is just finished does not offer its print")
+	}
+	asked := make(chan answer, 1)
+	go func() { asked <- clerk.post("/batches/"+id+"/print", "layout", "card") }()
+	select {
+	case a := <-asked:
+		t.Errorf("%d while somebody works on it, want to wait", a.status)
+		return
+	case <-time.After(200 * time.Millisecond):
+	}
+	must(t, s.desk.Unlease(t.Context(), id, "run", "two"))
+	wantStatus(t, <-asked, http.StatusSeeOther)
+	if p := s.job(id).Print; !p.Pending() {
+		t.Errorf("the print: %+v", p)
+	}
+}
