@@ -110,9 +110,11 @@ const (
 	ProposeRestore   Action = "restore.propose"
 	ApproveRestore   Action = "restore.approve"
 	Restore          Action = "restore"
-	ViewOverview     Action = "overview.view"
-	ExportFigures    Action = "overview.export"
-	ViewAudit        Action = "audit.view"
+	// HoldCard is to have a card by which one agrees to a restore.
+	HoldCard      Action = "restore.card"
+	ViewOverview  Action = "overview.view"
+	ExportFigures Action = "overview.export"
+	ViewAudit     Action = "audit.view"
 )
 
 // Actions on people.
@@ -205,6 +207,7 @@ var rules = []Rule{
 	{Action: ProposeRestore, Roles: admin, States: []State{None, Open}, Fresh: true, Changes: true},
 	{Action: ApproveRestore, Roles: office, States: []State{Proposed}, Fresh: true, Changes: true},
 	{Action: Restore, Roles: admin, States: []State{Approved}, Fresh: true, Second: ApproveRestore, Changes: true},
+	{Action: HoldCard, Roles: office, Fresh: true, Changes: true},
 	{Action: ViewOverview, Roles: setting},
 	{Action: ExportFigures, Roles: setting, Changes: true},
 	{Action: ViewAudit, Roles: setting, States: anyState},

@@ -23,7 +23,7 @@ import (
 // what browsers were asked, leases, and prints; nor is the index of the search, which
 // is built again.
 var dumped = []struct{ name, key string }{
-	{"office", "id"}, {"operator", "id"}, {"passkey", "id"}, {"proposal", "id"},
+	{"office", "id"}, {"operator", "id"}, {"passkey", "id"}, {"restore_card", "id"}, {"proposal", "id"},
 	{"batch_job", "id"}, {"tally", "day, office, programme, what"}, {"tally_position", "one"}, {"tally_open", "credential"},
 	{"work_item", "id"}, {"work_event", "n"},
 }
@@ -381,7 +381,10 @@ func (db *DB) SuspendAll(ctx context.Context, people []string, all bool) (n int6
 		if all {
 			var err error
 			n, err = t.exec(`UPDATE operator SET standing = $1, epoch = epoch + 1 WHERE standing = 'active'`, string(staff.Suspended))
-			return err
+			if err != nil {
+				return err
+			}
+			return t.dropCards()
 		}
 		for _, id := range people {
 			done, err := t.exec(`UPDATE operator SET standing = $1, epoch = epoch + 1 WHERE id = $2 AND standing = 'active'`,
@@ -391,7 +394,7 @@ func (db *DB) SuspendAll(ctx context.Context, people []string, all bool) (n int6
 			}
 			n += done
 		}
-		return nil
+		return t.dropCards()
 	})
 	return n, err
 }

@@ -63,6 +63,7 @@ func busyDesk(t *testing.T, db *desk.DB) (clerk, gone staff.Operator) {
 	gone = person(t, db, "south", staff.Clerk)
 	must(t, db.Invite(ctx, staff.Operator{ID: "op-new", Name: "নতুন one", Office: "south", Roles: []staff.Role{staff.Clerk}, Made: now}, link("new", staff.InviteLink)))
 	must(t, db.SetStanding(ctx, gone.ID, staff.Left))
+	card(t, db, head)
 	must(t, db.CommitCtx(ctx, "token", []byte("session"), now.Add(time.Hour)))
 	for _, agreed := range []bool{false, true} {
 		p, err := staff.Propose(staff.Issue, "wi-1", []byte{0, 1, 0xff}, clerk, now)
@@ -151,6 +152,9 @@ func loaded(t *testing.T, db, from *desk.DB, clerk, gone staff.Operator) {
 	}
 	if _, _, err := db.Invitation(ctx, link("new", staff.InviteLink).Digest, now); !errors.Is(err, desk.ErrNone) {
 		t.Errorf("a link came back: %v", err)
+	}
+	if cards, holders, err := db.RestoreCards(ctx, 1); err != nil || len(cards) != 1 || holders[0].Roles[0] != staff.Head {
+		t.Errorf("the card of the head: %v %v, %v", cards, holders, err)
 	}
 	open, err := db.Proposals(ctx, "", []staff.State{staff.Proposed, staff.Approved})
 	if err != nil || len(open) != 0 {

@@ -403,6 +403,9 @@ func (db *DB) changeOperator(ctx context.Context, id string, change func(tx, *st
 			id, op.Office, rolesText(op.Roles), string(op.Standing)); err != nil {
 			return err
 		}
+		if err := t.dropCards(); err != nil {
+			return err
+		}
 		if !was.May(staff.ProposeOffice, staff.None) {
 			return nil
 		}
