@@ -430,7 +430,11 @@ func (c *Console) use(r *request, s shown, do func(ctx context.Context) error) e
 	if err := s.CheckUse(r.Operator, s.Action, s.Digest, c.now()); err != nil {
 		return err
 	}
-	return c.act(r, deed{Action: s.Action, Subject: s.ID, Digest: s.Digest}, func(ctx context.Context) error {
+	subject := s.ID
+	if s.Action == staff.ChangePerson { // a restore has to know who it was, and the proposal may be lost
+		subject += "/" + s.Person.Operator
+	}
+	return c.act(r, deed{Action: s.Action, Subject: subject, Digest: s.Digest}, func(ctx context.Context) error {
 		if _, err := c.cfg.Desk.UseProposal(ctx, s.ID, s.Action, s.Digest, r.Operator, c.now()); err != nil {
 			return err
 		}

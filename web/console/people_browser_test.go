@@ -58,6 +58,12 @@ func TestPasskeyInBrowser(t *testing.T) {
 func TestTwoAdministratorsInBrowser(t *testing.T) {
 	b := newBrowserBed(t)
 	first, second := b.page(staff.Administrator), b.page(staff.Administrator)
+	b.judge(first, "restore card", "/account/restore-card", http.StatusOK)
+	do(first, `form[action$="/restore-card"] button`)
+	first.Check("restore card that was made", i18n.For("en"))
+	if code, err := staff.ParseCardCode(first.Text("main pre")); err != nil || code.ID() == "" {
+		t.Errorf("the code on the page: %v", err)
+	}
 	b.judge(first, "people", "/people", http.StatusOK)
 	b.judge(first, "invite", "/people/new", http.StatusOK)
 	b.judge(first, "person", "/people/"+b.person("north", staff.Clerk).ID, http.StatusOK)

@@ -14,7 +14,7 @@ func (c *Console) table() ([]route, error) {
 	var all []route
 	for _, part := range [][]route{
 		c.frameRoutes(),
-		c.signInRoutes(),
+		c.signInRoutes(), c.cardRoutes(),
 		c.queueRoutes(), c.searchRoutes(), c.recordRoutes(), c.changeRoutes(),
 		c.manageRoutes(),
 		c.peopleRoutes(),
