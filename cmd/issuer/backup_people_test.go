@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"errors"
 	"os"
@@ -70,7 +71,7 @@ func TestRestoreBringsNobodyBack(t *testing.T) {
 		if got := standing(to); got[stays] != staff.Active || got[leaves] != staff.Active {
 			t.Errorf("before it is confirmed: %v", got)
 		}
-		out, _ := issuer(0, append([]string{"restore", "confirm", "--dir", to}, confirm...)...)
+		out, _ := issuer(0, append([]string{"restore", "confirm", "--dir", to, "--alone", "--reason", "no-cards"}, confirm...)...)
 		if !strings.Contains(out, "people of the console are suspended") {
 			t.Errorf("confirm does not say it: %s", out)
 		}
@@ -124,28 +125,36 @@ func TestRestoreBringsNobodyBack(t *testing.T) {
 	}
 }
 
-// enrolled invites somebody and gives them a passkey, as the console does.
+// enrolled invites an administrator and gives them a passkey, as the console does.
 func enrolled(t *testing.T, office, name string) string {
+	t.Helper()
+	return enrolledAs(t, office, name, staff.Administrator)
+}
+
+func enrolledAs(t *testing.T, office, name string, role staff.Role) string {
 	t.Helper()
 	db, err := people.Open(t.Context(), filepath.Join(office, deskName), people.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close()
-	now := time.Now()
-	if err := db.SaveOffice(t.Context(), staff.Office{ID: "main", Name: "Main"}); err != nil {
-		t.Fatal(err)
-	}
-	secret, link := staff.NewInvitation(staff.InviteLink, now)
-	op := staff.Operator{ID: staff.NewID("op"), Name: name, Office: "main", Roles: []staff.Role{staff.Administrator}, Made: now}
-	if err := db.Invite(t.Context(), op, link); err != nil {
-		t.Fatal(err)
-	}
-	key := staff.Passkey{ID: []byte("key of " + name), Name: "phone", Data: []byte("1")}
-	if _, err := db.Enrol(t.Context(), sha256.Sum256([]byte(secret)), key, now); err != nil {
+	op, err := enrol(t.Context(), db, name, role)
+	if err := errors.Join(err, db.Close()); err != nil {
 		t.Fatal(err)
 	}
 	return op.ID
+}
+
+func enrol(ctx context.Context, db *people.DB, name string, role staff.Role) (op staff.Operator, err error) {
+	now := time.Now()
+	if err := db.SaveOffice(ctx, staff.Office{ID: "main", Name: "Main"}); err != nil {
+		return op, err
+	}
+	secret, link := staff.NewInvitation(staff.InviteLink, now)
+	op = staff.Operator{ID: staff.NewID("op"), Name: name, Office: "main", Roles: []staff.Role{role}, Made: now}
+	if err := db.Invite(ctx, op, link); err != nil {
+		return op, err
+	}
+	return db.Enrol(ctx, sha256.Sum256([]byte(secret)), staff.Passkey{ID: []byte("key of " + name), Name: "phone", Data: []byte("1")}, now)
 }
 
 // contain reports whether one of these files has a text.

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"maps"
 	"os"
 	"path/filepath"
@@ -33,6 +35,12 @@ type confirmOptions struct {
 	published, programmes            []string
 	acceptLostKeys                   bool
 	check                            bool
+	// Who confirms it: two people with the codes of their cards and what they were
+	// shown, or one who says why.
+	approvals []string
+	digest    string
+	alone     bool
+	reason    string
 }
 
 func (p *program) restoreConfirm() *cobra.Command {
@@ -46,9 +54,14 @@ Without the journal nobody knows what was done since the backup. Give everything
 tokens; newest suffices): what they show as revoked stays revoked. If truly nothing was published, say --nothing-published. The audit log then begins
 anew under another name, and credentials issued since the backup stay valid without anybody here knowing of them.
 
---check says what would be done and changes nothing.`,
+--check says what would be done and changes nothing.
+
+Two people confirm it: what would be done is shown, and each types the code of their restore card (made in the console, under "My account"). One of
+them has to be an administrator. For scripts --approval FILE twice, each with a code (chmod 600), and --digest with what --check showed. Where that
+cannot be, --alone --reason WORD: no-console, no-cards, unreachable or rehearsal. The audit log keeps who it was, or the word.`,
 		Example: `  issuer restore confirm --dir office --journal /mnt/second/journal --check
   issuer restore confirm --dir office --journal /mnt/second/journal --programme farmers-v2.yaml
+  issuer restore confirm --dir office --journal /mnt/second/journal --alone --reason no-console
   issuer restore confirm --dir office --without-journal --published newest.trust`,
 		RunE: p.Action(func(cmd *cobra.Command, _ []string) error {
 			if (o.journal == "") == !o.withoutJournal {
@@ -57,6 +70,9 @@ anew under another name, and credentials issued since the backup stay valid with
 			if o.withoutJournal && (len(o.published) == 0) == !o.nothingPublished {
 				return p.Misused(cli.Hint(errors.New("what was published since the backup?"),
 					"--published FILE for the newest trust bundle and status lists, or --nothing-published if there is none"))
+			}
+			if err := o.checkAgreement(); err != nil {
+				return p.Misused(err)
 			}
 			return p.confirm(cmd, o)
 		}),
@@ -69,6 +85,10 @@ anew under another name, and credentials issued since the backup stay valid with
 	f.StringArrayVar(&o.programmes, "programme", nil, "the `FILE` of a programme that was added since the backup (repeat)")
 	f.BoolVar(&o.acceptLostKeys, "accept-lost-keys", false, "go on although keys made since the backup are not in the keystore")
 	f.BoolVar(&o.check, "check", false, "say what would be done and change nothing")
+	f.StringArrayVar(&o.approvals, "approval", nil, "the code of a restore card is in `FILE` (twice; default: asked for)")
+	f.StringVar(&o.digest, "digest", "", "the `SHA256` of what --check showed to these people")
+	f.BoolVar(&o.alone, "alone", false, "one person confirms it; with --reason")
+	f.StringVar(&o.reason, "reason", "", "why alone: a `WORD` of "+strings.Join(aloneReasons, ", "))
 	return c
 }
 
@@ -86,8 +106,15 @@ type confirmView struct {
 	// Suspended is how many people of the console have to be looked at.
 	Suspended int64 `json:"suspended_people"`
 	Checked   bool  `json:"only_checked"`
+	// Digest is the SHA-256 of what two people agree to.
+	Digest string `json:"digest"`
+	// By are the operators who confirmed it, or Alone says why it was one person.
+	By    []string `json:"confirmed_by,omitempty"`
+	Alone string   `json:"alone,omitempty"`
 
 	people changedPeople
+	plan   string // what two people are shown
+	digest [sha256.Size]byte
 }
 
 func (p *program) confirm(cmd *cobra.Command, o confirmOptions) error {
@@ -97,21 +124,28 @@ func (p *program) confirm(cmd *cobra.Command, o confirmOptions) error {
 	}
 	defer a.close()
 	v := confirmView{Epoch: a.store.Epoch(), LogNo: a.store.LogNo(), Checked: o.check}
-	var detail string
-	if o.withoutJournal {
-		v.people.all = true
-		detail, err = a.confirmPublished(cmd, o, &v)
-	} else {
-		detail, err = a.confirmJournal(cmd, o, &v)
-	}
-	if err != nil {
+	r := restoring{app: a, o: o, v: &v}
+	defer r.close()
+	if err := r.survey(cmd); err != nil {
 		return err
 	}
+	v.plan = r.plan()
+	v.digest = sha256.Sum256([]byte(v.plan))
+	v.Digest = hex.EncodeToString(v.digest[:])
 	if !o.check {
+		by, err := a.agree(cmd, o, &v)
+		if err != nil {
+			return err
+		}
+		// First of all, since after an interruption the journal is read from where it broke off.
 		if err := a.confirmPeople(cmd, &v); err != nil {
 			return err
 		}
-		if err := a.finishConfirm(cmd, o, &v, detail); err != nil {
+		detail, err := r.do(cmd)
+		if err != nil {
+			return err
+		}
+		if err := a.finishConfirm(cmd, o, &v, detail, by); err != nil {
 			return err
 		}
 	}
@@ -169,77 +203,193 @@ func sameFolder(a, b string) bool {
 	return err1 == nil && err2 == nil && os.SameFile(x, y)
 }
 
-// confirmJournal does again what the journal records beyond the backup.
-func (a *app) confirmJournal(cmd *cobra.Command, o confirmOptions, v *confirmView) (string, error) {
-	j, err := audit.OpenJournal(o.journal)
-	if err != nil {
-		return "", cli.Hint(err, "name the folder with %s of the journal, or of an export", audit.EntriesFile)
+// restoring is a restore on its way: first it looks at what there is to do, then somebody
+// agrees to that, then it is done.
+type restoring struct {
+	app *app
+	o   confirmOptions
+	v   *confirmView
+
+	// With a journal:
+	journal *audit.Journal
+	found   issuance.Survey
+	texts   map[[32]byte][]byte
+	keys    []keys.Key // as they are to be kept
+	// Without:
+	published []issuance.Published
+	// digests are those of the files that were named, as a plan shows them.
+	digests []string
+}
+
+func (r *restoring) close() {
+	if r.journal != nil {
+		_ = r.journal.Close() // only read
 	}
-	defer j.Close() // only read
+}
+
+// survey says in the view what is to be done. It changes nothing.
+func (r *restoring) survey(cmd *cobra.Command) error {
+	for _, files := range [][]string{r.o.programmes, r.o.published} {
+		for _, f := range files {
+			b, err := os.ReadFile(f)
+			if err != nil {
+				return err
+			}
+			r.digests = append(r.digests, fmt.Sprintf("%x", sha256.Sum256(b)))
+		}
+	}
+	if r.o.withoutJournal {
+		r.v.people.all = true
+		return r.surveyPublished(cmd)
+	}
+	return r.surveyJournal(cmd)
+}
+
+// do does it.
+func (r *restoring) do(cmd *cobra.Command) (detail string, err error) {
+	if r.o.withoutJournal {
+		found, err := r.app.service.Adopt(cmd.Context(), r.published, r.app.actor)
+		r.v.Revoked, r.v.Unknown = found.Revoked, found.Unknown
+		return fmt.Sprintf("without journal, %d publications, %d revoked by them, %d unknown slots", len(r.published), found.Revoked, found.Unknown), err
+	}
+	return fmt.Sprintf("from a backup of %d entries, journal to %d", r.found.From, r.found.To), r.replay(cmd)
+}
+
+// plan is what two people agree to: what is restored, from what, and what will be done.
+func (r *restoring) plan() string {
+	var b strings.Builder
+	a := r.app
+	fmt.Fprintf(&b, "issuer %s in epoch %d of audit log %d, closed for work: %s\n", a.cfg.Issuer.ID, r.v.Epoch, r.v.LogNo, a.store.Fenced())
+	if r.o.withoutJournal {
+		fmt.Fprintf(&b, "without a journal: %d publications are taken over, and whatever else was done since the backup is lost\n", len(r.published))
+		fmt.Fprintln(&b, "who was kept out of the console since the backup is not known; everybody will be suspended")
+	} else {
+		fmt.Fprintf(&b, "journal of %d entries with the root %s\n", r.found.To, r.found.Head.Root)
+		r.v.lines(&b)
+	}
+	for _, d := range r.digests {
+		fmt.Fprintf(&b, "with the file whose SHA-256 is %s\n", d)
+	}
+	return b.String()
+}
+
+// surveyJournal reads what the journal records beyond the backup.
+func (r *restoring) surveyJournal(cmd *cobra.Command) (err error) {
+	a, o, v := r.app, r.o, r.v
+	if r.journal, err = audit.OpenJournal(o.journal); err != nil {
+		return cli.Hint(err, "name the folder with %s of the journal, or of an export", audit.EntriesFile)
+	}
 	snap, err := a.store.Snapshot(cmd.Context())
 	if err != nil {
-		return "", err
+		return err
 	}
 	facts, err := snap.Facts(cmd.Context())
 	if err != nil {
-		return "", errors.Join(err, snap.Close())
+		return errors.Join(err, snap.Close())
 	}
-	s, err := issuance.SurveyJournal(cmd.Context(), j, facts.Head.Size, func(size int64) (audit.Head, error) {
+	s, err := issuance.SurveyJournal(cmd.Context(), r.journal, facts.Head.Size, func(size int64) (audit.Head, error) {
 		return snap.HeadAt(cmd.Context(), size)
 	})
 	if err = errors.Join(err, snap.Close()); err != nil {
-		return "", explainJournal(err)
+		return explainJournal(err)
 	}
+	r.found = s
 	v.Entries, v.Kinds = s.To-s.From, map[string]int64{}
 	for k, n := range s.Kinds {
 		v.Kinds[string(k)] = n
 	}
-	texts, err := programmeTexts(o.programmes, s)
-	if err != nil {
-		return "", err
+	if r.texts, err = programmeTexts(o.programmes, s); err != nil {
+		return err
 	}
-	if err := v.people.read(cmd, j, s.From); err != nil {
-		return "", err
+	if err := v.people.read(cmd, r.journal, s.From, s.To); err != nil {
+		return err
 	}
-	if err := a.confirmKeys(cmd, o, s.Keys, v); err != nil {
-		return "", err
-	}
-	detail := fmt.Sprintf("from a backup of %d entries, journal to %d", s.From, s.To)
-	if o.check {
-		return detail, nil
+	if r.keys, err = a.confirmKeys(cmd, o, s.Keys, v); err != nil {
+		return err
 	}
 	for _, f := range o.published {
-		if err := a.adoptBundle(cmd, f); err != nil {
-			return "", cli.Hint(fmt.Errorf("%s: %w", f, err), "beside a journal --published takes the newest trust bundle of this issuer")
+		if _, _, err := a.readBundle(cmd, f); err != nil {
+			return err
 		}
 	}
-	bar := replayBar(cmd, s)
-	err = a.service.Replay(cmd.Context(), j, s.From, texts, func(done int64) {
+	return nil
+}
+
+// replay does again what the journal records, as far as it was looked at.
+func (r *restoring) replay(cmd *cobra.Command) error {
+	a, ctx := r.app, cmd.Context()
+	for _, k := range r.keys {
+		if err := a.keys.Update(ctx, k); err != nil {
+			return err
+		}
+	}
+	for _, f := range r.o.published {
+		pub, b, err := a.readBundle(cmd, f)
+		if err == nil {
+			err = a.service.AdoptBundle(ctx, pub, b)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", f, err)
+		}
+	}
+	bar := replayBar(cmd, r.found)
+	err := a.service.Replay(ctx, upTo{r.journal, r.found.To}, r.found.From, r.texts, func(done int64) {
 		if bar != nil {
-			_ = bar.Set64(done - s.From) // a bar that cannot be drawn stops nothing
+			_ = bar.Set64(done - r.found.From) // a bar that cannot be drawn stops nothing
 		}
 	})
 	if bar != nil {
 		_ = bar.Finish()
 	}
-	return detail, err
+	if err != nil {
+		return err
+	}
+	for range r.journal.Entries(ctx, r.found.To) {
+		return cli.Hint(errors.New("the journal grew meanwhile: somebody still works with the old issuer"), "stop it for good, then give the command again")
+	}
+	return nil
 }
 
-// adoptBundle takes over a bundle that the backup does not have.
-func (a *app) adoptBundle(cmd *cobra.Command, path string) error {
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return err
+// upTo is a journal without what came after it was looked at.
+type upTo struct {
+	*audit.Journal
+	end int64
+}
+
+// Entries implements [issuance.Journal].
+func (j upTo) Entries(ctx context.Context, first int64) iter.Seq2[[]byte, error] {
+	return func(yield func([]byte, error) bool) {
+		n := first
+		if n >= j.end {
+			return
+		}
+		for line, err := range j.Journal.Entries(ctx, first) {
+			if !yield(line, err) || err != nil {
+				return
+			}
+			if n++; n == j.end {
+				return
+			}
+		}
 	}
+}
+
+// readBundle reads a bundle of this issuer that the backup does not have.
+func (a *app) readBundle(cmd *cobra.Command, path string) (pub issuance.Published, b []byte, err error) {
 	all, err := a.keys.Keys(cmd.Context())
 	if err != nil {
-		return err
+		return pub, nil, err
 	}
-	pub, err := a.readPublished(b, all)
-	if err != nil || pub.Name != issuance.TrustName {
-		return err
+	if b, err = os.ReadFile(path); err != nil {
+		return pub, nil, err
 	}
-	return a.service.AdoptBundle(cmd.Context(), pub, b)
+	if pub, err = a.readPublished(b, all); err == nil && pub.Name != issuance.TrustName {
+		err = errors.New("not a trust bundle")
+	}
+	if err != nil {
+		err = cli.Hint(fmt.Errorf("%s: %w", path, err), "beside a journal --published takes the newest trust bundle of this issuer")
+	}
+	return pub, b, err
 }
 
 func replayBar(cmd *cobra.Command, s issuance.Survey) *progressbar.ProgressBar {
@@ -284,11 +434,10 @@ func programmeTexts(files []string, s issuance.Survey) (map[[32]byte][]byte, err
 	return texts, nil
 }
 
-// changedPeople notes whom the journal says something about since the backup: those that
-// were kept out, and those whose passkeys changed. What was agreed by two people is named
-// by its proposal, which may be lost, so then it may be about anybody.
-func (p *changedPeople) read(cmd *cobra.Command, j *audit.Journal, from int64) error {
-	for line, err := range j.Entries(cmd.Context(), from) {
+// read notes whom the journal says something about since the backup: those that were kept
+// out, those whose passkeys changed, and whose restore card did or was given.
+func (p *changedPeople) read(cmd *cobra.Command, j *audit.Journal, from, to int64) error {
+	for line, err := range (upTo{j, to}).Entries(cmd.Context(), from) {
 		if err != nil {
 			return err
 		}
@@ -296,23 +445,56 @@ func (p *changedPeople) read(cmd *cobra.Command, j *audit.Journal, from int64) e
 		if err != nil {
 			return err
 		}
-		if e.Kind != audit.OperatorIntended && e.Kind != audit.OperatorDone {
-			continue
-		}
-		part, _, _ := strings.Cut(e.Reason, ".")
-		switch action := staff.Action(e.Reason); {
-		case action == staff.ChangePerson, action == staff.ChangeOffice:
-			p.all = true
-		case part == "people", part == "account":
-			p.some = append(p.some, e.Detail)
+		switch e.Kind {
+		case audit.IssuerRestored:
+			p.cards = append(p.cards, cardsGiven(e.Detail)...)
+		case audit.OperatorIntended, audit.OperatorDone:
+			p.note(e)
 		}
 	}
 	return nil
 }
 
+// note takes in one deed. A change of a person names the proposal, and whom it is about
+// behind it; older entries name the proposal only, which may be lost, so they may be about
+// anybody.
+func (p *changedPeople) note(e audit.Event) {
+	part, _, _ := strings.Cut(e.Reason, ".")
+	_, who, named := strings.Cut(e.Detail, "/")
+	if strings.HasPrefix(e.Detail, "op-") {
+		who, named = e.Detail, true
+	}
+	switch action := staff.Action(e.Reason); {
+	case action == staff.ChangeOffice:
+		p.all = true
+	case action == staff.ChangePerson && !named:
+		p.all, p.anybody = true, true
+	case action == staff.ChangePerson, action == staff.SuspendPerson:
+		p.some, p.barred = append(p.some, who), append(p.barred, who)
+	case part == "account" && action != "account.passkey_added" && action != "account.passkey_removed":
+		p.some, p.barred = append(p.some, e.Detail), append(p.barred, e.Detail)
+	case part == "people", part == "account":
+		p.some = append(p.some, e.Detail)
+	case action == staff.HoldCard, action == "restore.card_ended":
+		p.barred, p.holders = append(p.barred, e.Detail), append(p.holders, e.Detail)
+	}
+}
+
+// changedPeople are those about whom the backup may be wrong.
 type changedPeople struct {
 	some []string
 	all  bool // it is not known who
+	// barred cannot agree to the restore; anybody says that it is not known who.
+	barred  []string
+	anybody bool
+	// holders are those whose card of the backup was replaced or ended since, and cards
+	// those that were given for another restore since.
+	holders, cards []string
+}
+
+// may reports whether this person may agree to the restore with this card.
+func (p *changedPeople) may(operator, card string) bool {
+	return !p.anybody && !slices.Contains(p.barred, operator) && !slices.Contains(p.cards, card)
 }
 
 // confirmPeople keeps those out of the console about whom the backup may be wrong: who
@@ -327,14 +509,18 @@ func (a *app) confirmPeople(cmd *cobra.Command, v *confirmView) error {
 		return err
 	}
 	v.Suspended, err = db.SuspendAll(cmd.Context(), v.people.some, v.people.all)
+	if err == nil {
+		err = db.EndRestoreCards(cmd.Context(), v.people.holders, v.people.cards)
+	}
 	return errors.Join(err, db.Close())
 }
 
-// confirmKeys applies to the keystore what happened to keys since the backup.
-func (a *app) confirmKeys(cmd *cobra.Command, o confirmOptions, changes []issuance.KeyChange, v *confirmView) error {
+// confirmKeys returns the keys as they are to be kept after what happened to them since
+// the backup.
+func (a *app) confirmKeys(cmd *cobra.Command, o confirmOptions, changes []issuance.KeyChange, v *confirmView) (update []keys.Key, err error) {
 	all, err := a.keys.Keys(cmd.Context())
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, c := range changes {
 		i := slices.IndexFunc(all, func(k keys.Key) bool { return k.ID().String() == c.Key })
@@ -361,47 +547,37 @@ func (a *app) confirmKeys(cmd *cobra.Command, o confirmOptions, changes []issuan
 		default:
 			continue
 		}
-		if err == nil && !o.check {
-			err = a.keys.Update(cmd.Context(), k)
-		}
 		if err != nil {
-			return err
+			return nil, err
 		}
-		all[i] = k
+		all[i], update = k, append(update, k)
 	}
 	if len(v.LostKeys) > 0 && !o.acceptLostKeys {
-		return cli.Hint(fmt.Errorf("keys made since the backup are not in its keystore: %s", strings.Join(v.LostKeys, ", ")),
+		return nil, cli.Hint(fmt.Errorf("keys made since the backup are not in its keystore: %s", strings.Join(v.LostKeys, ", ")),
 			"put the newer keystore file in place of %s if there is one; with --accept-lost-keys what they signed cannot be verified with the next trust bundle",
 			a.cfg.Keystore)
 	}
-	return nil
+	return update, nil
 }
 
-// confirmPublished takes over what was published since the backup.
-func (a *app) confirmPublished(cmd *cobra.Command, o confirmOptions, v *confirmView) (string, error) {
-	all, err := a.keys.Keys(cmd.Context())
+// surveyPublished reads what was published since the backup.
+func (r *restoring) surveyPublished(cmd *cobra.Command) error {
+	all, err := r.app.keys.Keys(cmd.Context())
 	if err != nil {
-		return "", err
+		return err
 	}
-	var found []issuance.Published
-	for _, f := range o.published {
+	for _, f := range r.o.published {
 		b, err := os.ReadFile(f)
 		if err != nil {
-			return "", err
+			return err
 		}
-		pub, err := a.readPublished(b, all)
+		pub, err := r.app.readPublished(b, all)
 		if err != nil {
-			return "", cli.Hint(fmt.Errorf("%s: %w", f, err), "--published takes trust bundles and status list tokens that this issuer signed")
+			return cli.Hint(fmt.Errorf("%s: %w", f, err), "--published takes trust bundles and status list tokens that this issuer signed")
 		}
-		found = append(found, pub)
+		r.published = append(r.published, pub)
 	}
-	detail := fmt.Sprintf("without journal, %d publications", len(found))
-	if o.check {
-		return detail, nil
-	}
-	r, err := a.service.Adopt(cmd.Context(), found, a.actor)
-	v.Revoked, v.Unknown = r.Revoked, r.Unknown
-	return fmt.Sprintf("%s, %d revoked by them, %d unknown slots", detail, r.Revoked, r.Unknown), err
+	return nil
 }
 
 // readPublished reads what was published and checks that a key of ours signed it.
@@ -450,7 +626,7 @@ func (a *app) readPublished(b []byte, all []keys.Key) (issuance.Published, error
 
 // finishConfirm closes batches, writes into the audit log what was done and opens
 // the issuer for work.
-func (a *app) finishConfirm(cmd *cobra.Command, o confirmOptions, v *confirmView, detail string) error {
+func (a *app) finishConfirm(cmd *cobra.Command, o confirmOptions, v *confirmView, detail string, by agreement) error {
 	var err error
 	if v.Batches, err = a.closeBatches(cmd); err != nil {
 		return err
@@ -461,10 +637,16 @@ func (a *app) finishConfirm(cmd *cobra.Command, o confirmOptions, v *confirmView
 				return err
 			}
 		}
-		return tx.Append([]audit.Event{{Time: a.now(), Kind: audit.IssuerRestored, Actor: a.actor, Detail: detail}})
+		return tx.Append([]audit.Event{{
+			Time: a.now(), Kind: audit.IssuerRestored, Actor: a.actor, Digest: v.Digest, Reason: by.reason(), Detail: detail + by.detail(),
+		}})
 	})
 	if err != nil {
 		return err
+	}
+	v.Alone = by.alone
+	for _, op := range by.people {
+		v.By = append(v.By, op.ID)
 	}
 	v.Epoch++
 	if o.withoutJournal {
@@ -517,18 +699,11 @@ func (a *app) closeBatches(cmd *cobra.Command) ([]string, error) {
 	return open, nil
 }
 
-func (v confirmView) text(w io.Writer, a *app, o confirmOptions) {
-	if o.check {
-		fmt.Fprintln(w, "this is what would be done:")
-	}
-	if !o.withoutJournal {
-		fmt.Fprintf(w, "%d entries of the journal beyond the backup are done again\n", v.Entries)
-		for _, k := range slices.Sorted(maps.Keys(v.Kinds)) {
-			fmt.Fprintf(w, "  %8d  %s\n", v.Kinds[k], k)
-		}
-	} else {
-		fmt.Fprintf(w, "%d credentials are revoked as published; %d slots that nobody here knows stay revoked\n", v.Revoked, v.Unknown)
-		fmt.Fprintln(w, "whatever else was done since the backup is lost: credentials issued since are valid and cannot be revoked here")
+// lines say what a journal has beyond the backup.
+func (v *confirmView) lines(w io.Writer) {
+	fmt.Fprintf(w, "%d entries of the journal beyond the backup are done again\n", v.Entries)
+	for _, k := range slices.Sorted(maps.Keys(v.Kinds)) {
+		fmt.Fprintf(w, "  %8d  %s\n", v.Kinds[k], k)
 	}
 	for _, k := range v.Compromised {
 		fmt.Fprintf(w, "key %s was compromised since the backup; it never signs again\n", k)
@@ -536,14 +711,29 @@ func (v confirmView) text(w io.Writer, a *app, o confirmOptions) {
 	for _, k := range v.LostKeys {
 		fmt.Fprintf(w, "key %s was made since the backup and is lost\n", k)
 	}
+}
+
+func (v confirmView) text(w io.Writer, a *app, o confirmOptions) {
+	if o.check {
+		fmt.Fprintf(w, "this is what would be done:\n%s\nSHA-256 of this, for --digest: %s\n", v.plan, v.Digest)
+		return
+	}
+	if o.withoutJournal {
+		fmt.Fprintf(w, "%d credentials are revoked as published; %d slots that nobody here knows stay revoked\n", v.Revoked, v.Unknown)
+		fmt.Fprintln(w, "whatever else was done since the backup is lost: credentials issued since are valid and cannot be revoked here")
+	} else {
+		v.lines(w)
+	}
 	for _, b := range v.Batches {
 		fmt.Fprintf(w, "batch %s is closed; if it was under way, a new batch issues what is missing\n", b)
 	}
-	if o.check {
-		return
-	}
 	if v.Suspended > 0 {
 		fmt.Fprintf(w, "%d people of the console are suspended, since what the backup says of them may be out of date\nnext: `issuer staff list`, then `issuer staff resume ID` for who still works here, administrators first\n", v.Suspended)
+	}
+	if v.Alone != "" {
+		fmt.Fprintf(w, "confirmed by one person alone: %s; the audit log says so\n", v.Alone)
+	} else {
+		fmt.Fprintf(w, "confirmed by %s; their restore cards are used up\n", strings.Join(v.By, " and "))
 	}
 	fmt.Fprintf(w, "open for work in epoch %d\nnext: `issuer fsck --dir %s`, then `issuer trust export`\n", v.Epoch, a.dir)
 }

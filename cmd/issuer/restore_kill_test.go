@@ -93,7 +93,7 @@ func TestKillRestore(t *testing.T) {
 		}
 	}
 	must(restore...)
-	confirm := []string{"restore", "confirm", "--dir", "new", "--journal", filepath.Join("office", "journal")}
+	confirm := []string{"restore", "confirm", "--dir", "new", "--journal", filepath.Join("office", "journal"), "--alone", "--reason", "no-console"}
 	for range kills {
 		_, _ = call(moment(), confirm...)
 	}

@@ -47,7 +47,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"status": status, "column": column, "bundlekey": bundlekey, "activekey": activekey, "fingerprint": fingerprint, "pinned": pinned,
-			"sqlite": sqliteRun, "sources": sources,
+			"sqlite": sqliteRun, "sources": sources, "cards": cards, "typed": typed,
 		},
 	})
 }

@@ -90,12 +90,18 @@ func readSecret(path string) (string, error) {
 	if path == "" {
 		return "", nil
 	}
+	return readLine(path, "password")
+}
+
+// readLine reads the first line of a file that nobody else may read; what says what is
+// in it.
+func readLine(path, what string) (string, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return "", err
 	}
 	if info.Mode().Perm()&0o077 != 0 {
-		return "", cli.Hint(fmt.Errorf("%s: others may read the password (mode %v)", path, info.Mode().Perm()), "chmod 600 it, and change the password")
+		return "", cli.Hint(fmt.Errorf("%s: others may read the %s (mode %v)", path, what, info.Mode().Perm()), "chmod 600 it, and change the %s", what)
 	}
 	b, err := os.ReadFile(path)
 	if err != nil {
@@ -104,7 +110,7 @@ func readSecret(path string) (string, error) {
 	line, _, _ := strings.Cut(string(b), "\n")
 	line = strings.TrimSuffix(line, "\r")
 	if line == "" {
-		return "", fmt.Errorf("%s: no password in it", path)
+		return "", fmt.Errorf("%s: no %s in it", path, what)
 	}
 	return line, nil
 }

@@ -146,6 +146,22 @@ func (db *DB) UseRestoreCards(ctx context.Context, ids []string, epoch int64, no
 	})
 }
 
+// EndRestoreCards ends the cards of these operators and those with these ids.
+func (db *DB) EndRestoreCards(ctx context.Context, operators, cards []string) error {
+	return db.write(ctx, func(t tx) error {
+		for query, ids := range map[string][]string{
+			`DELETE FROM restore_card WHERE operator = $1`: operators, `DELETE FROM restore_card WHERE id = $1`: cards,
+		} {
+			for _, id := range ids {
+				if _, err := t.exec(query, id); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+}
+
 // dropCards ends the cards of those who may not have one any more. Those that were given
 // stay as a note of it.
 func (t tx) dropCards() error {
