@@ -35,6 +35,12 @@ func (k *Passkeys) credentials() []*webauthn.Credential {
 	return call(k.p, webauthn.GetCredentials, webauthn.GetCredentialsParams{AuthenticatorID: k.id}).Credentials
 }
 
+// Lose takes the authenticator away, with every passkey on it.
+func (k *Passkeys) Lose() {
+	k.p.t.Helper()
+	call(k.p, webauthn.RemoveVirtualAuthenticator, webauthn.RemoveVirtualAuthenticatorParams{AuthenticatorID: k.id})
+}
+
 // KnowsUser sets whether it recognises the one who holds it, by finger or PIN.
 func (k *Passkeys) KnowsUser(yes bool) {
 	k.p.t.Helper()

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sanad-id/sanad/internal/chrometest"
 	"github.com/sanad-id/sanad/internal/i18n"
@@ -12,13 +13,14 @@ import (
 )
 
 // TestPasskeyInBrowser goes from an invitation to signing in again with the virtual
-// authenticator of a real browser, by keyboard.
+// authenticator of a real browser, by keyboard; then to a second passkey on another
+// device, and, when both are lost, to a link from two supervisors.
 func TestPasskeyInBrowser(t *testing.T) {
 	b := newBrowserBed(t)
 	p := chrometest.New(t)
 	keys := p.Passkeys()
 	en := i18n.For("en")
-	_, secret := b.invite("north", staff.InviteLink, staff.Clerk)
+	op, secret := b.invite("north", staff.InviteLink, staff.Clerk)
 	path := "/invitation/" + secret
 
 	b.judge(p, "invitation", path, http.StatusOK)
@@ -50,6 +52,48 @@ func TestPasskeyInBrowser(t *testing.T) {
 	p.PressAndFollow(chrometest.Space)
 	if p.URL().Path != "/console/account" {
 		t.Fatalf("after signing in the page is %s", p.URL())
+	}
+
+	// Another device becomes a second passkey, and signs in alone.
+	keys.Lose()
+	spare := p.Passkeys()
+	p.Focus("input[name=name]")
+	p.Type("Blue key")
+	p.PressAndFollow(chrometest.Enter)
+	p.Wait("#passkeys + table tbody tr:nth-child(2)")
+	if all, err := b.desk.Passkeys(t.Context(), op.ID); err != nil || len(all) != 2 || spare.Count() != 1 {
+		t.Fatalf("%d passkeys, %d of them on the second device, %v", len(all), spare.Count(), err)
+	}
+	b.later(time.Minute)
+	do(p, `form[action="/console/sign-out"] button`)
+	p.Open(b.front + "/sign-in?next=/console/account")
+	do(p, "main button")
+	all, err := b.desk.Passkeys(t.Context(), op.ID)
+	if err != nil || p.URL().Path != "/console/account" || !all[1].Used.After(all[1].Made) || !all[0].Used.Before(all[1].Used) {
+		t.Fatalf("the second passkey signed nobody in: %s, %v", p.URL(), err)
+	}
+
+	// Both are lost: two supervisors give a link, and one of them alone does not.
+	spare.Lose()
+	first, second := b.page(staff.Head), b.page(staff.Head)
+	first.Open(b.front + "/people/" + op.ID)
+	do(first, `form[action$="/recover"] button`)
+	at := first.URL().String()
+	if first.Has(`form[action$="/approve"]`) || first.Has(`form[action$="/use"]`) {
+		t.Error("P24 one supervisor alone can go on")
+	}
+	second.Open(at)
+	do(second, `form[action$="/approve"] button`)
+	first.Open(at)
+	do(first, `form[action$="/use"] button`)
+	last := p.Passkeys()
+	p.Open(first.Text("main pre"))
+	p.Focus("input[name=name]")
+	p.Type("New phone")
+	p.PressAndFollow(chrometest.Enter)
+	p.Wait("#passkeys")
+	if all, err = b.desk.Passkeys(t.Context(), op.ID); err != nil || len(all) != 1 || all[0].Name != "New phone" || last.Count() != 1 {
+		t.Errorf("after the recovery there are %d passkeys, %v", len(all), err)
 	}
 }
 
