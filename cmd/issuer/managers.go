@@ -258,22 +258,39 @@ func (m *managers) Publish(ctx context.Context, actor string) error {
 // Keys implements [console.Keys].
 func (m *managers) Keys(ctx context.Context) ([]keys.Key, error) { return m.d.keys.Keys(ctx) }
 
+// margin is how long a new key waits until verifiers know it.
+func (m *managers) margin(emergency bool) time.Duration {
+	if emergency {
+		return 0
+	}
+	return time.Duration(m.d.cfg.Keys.PublishBefore)
+}
+
 // PlanKey implements [console.Keys].
-func (m *managers) PlanKey(ctx context.Context, p keys.Purpose) (keys.Rotation, error) {
+func (m *managers) PlanKey(ctx context.Context, p keys.Purpose, emergency bool) (keys.Rotation, error) {
 	all, err := m.d.keys.Keys(ctx)
 	if err != nil {
 		return keys.Rotation{}, err
 	}
-	return keys.PlanRotation(all, p, m.p.Now(), time.Duration(m.d.cfg.Keys.PublishBefore))
+	return keys.PlanRotation(all, p, m.p.Now(), m.margin(emergency))
 }
 
 // RotateKey implements [console.Keys].
-func (m *managers) RotateKey(ctx context.Context, p keys.Purpose, actor string) (r keys.Rotation, err error) {
+func (m *managers) RotateKey(ctx context.Context, p keys.Purpose, emergency bool, actor string) (r keys.Rotation, err error) {
 	err = m.d.with(readWrite, func(a *app) error {
-		r, err = a.service.RotateKey(ctx, a.keySpec(p), time.Duration(a.cfg.Keys.PublishBefore), actor)
+		r, err = a.service.RotateKey(ctx, a.keySpec(p), m.margin(emergency), actor)
 		return err
 	})
 	return r, err
+}
+
+// CompromiseKey implements [console.Keys].
+func (m *managers) CompromiseKey(ctx context.Context, id keys.ID, since time.Time, actor string) (k keys.Key, err error) {
+	err = m.d.with(readWrite, func(a *app) error {
+		k, err = a.service.CompromiseKey(ctx, id, since, actor)
+		return err
+	})
+	return k, err
 }
 
 // Figures implements [console.Figures].

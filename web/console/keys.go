@@ -27,7 +27,9 @@ func (c *Console) keysRoutes() []route {
 		get("keys_decision", "/key-changes/{proposal}", staff.ViewKeys, c.keysDecision),
 		post("keys_approve", "/key-changes/{proposal}/approve", staff.ApproveKeys, c.approveDecision(staff.ChangeKeys, keysPath)),
 		post("keys_decline", "/key-changes/{proposal}/decline", staff.ApproveKeys, c.declineDecision(staff.ChangeKeys, keysPath)),
-		post("keys_use", "/key-changes/{proposal}/use", staff.ChangeKeys, c.rotateKey),
+		post("keys_use", "/key-changes/{proposal}/use", staff.ChangeKeys, c.changeKey),
+		get("key_stolen", "/keys/stolen", staff.ProposeKeys, c.stolenKey),
+		post("key_stolen_propose", "/keys/stolen", staff.ProposeKeys, c.proposeStolen),
 	}
 }
 
@@ -57,6 +59,42 @@ type rotation struct {
 	Step    keys.Step    `json:"step"`
 	// Next is the key that is to sign, empty if it is to be made.
 	Next string `json:"next"`
+	// Emergency says that it need not wait until verifiers know it: the key before it
+	// was stolen, and none signs.
+	Emergency bool `json:"emergency,omitempty"`
+	// Stolen is set for the other thing that is done to keys: this one is marked as known
+	// to others since Since, and one is made in its place if there is none.
+	Stolen string    `json:"stolen,omitempty"`
+	Since  time.Time `json:"since,omitzero"`
+}
+
+// plan is the next step for a purpose.
+func (c *Console) plan(ctx context.Context, p keys.Purpose) (rotation, keys.Rotation, error) {
+	all, err := c.cfg.Manage.Keys.Keys(ctx)
+	if err != nil {
+		return rotation{}, keys.Rotation{}, away("keys", err)
+	}
+	emergency := noneSigns(all, p)
+	plan, err := c.cfg.Manage.Keys.PlanKey(ctx, p, emergency)
+	if err != nil {
+		return rotation{}, plan, away("keys", err)
+	}
+	next := rotationOf(p, plan)
+	next.Emergency = emergency
+	return next, plan, nil
+}
+
+// noneSigns reports whether the key that signed for a purpose was stolen and no other
+// signs yet.
+func noneSigns(all []keys.Key, p keys.Purpose) bool {
+	stolen := false
+	for _, k := range all {
+		if k.Purpose == p && k.State == keys.Active {
+			return false
+		}
+		stolen = stolen || k.Purpose == p && k.State == keys.Compromised
+	}
+	return stolen
 }
 
 func rotationOf(p keys.Purpose, plan keys.Rotation) rotation {
@@ -93,11 +131,10 @@ func (c *Console) keys(w http.ResponseWriter, r *request) error {
 		if !have[p] {
 			continue
 		}
-		plan, err := c.cfg.Manage.Keys.PlanKey(r.Context(), p)
+		next, plan, err := c.plan(r.Context(), p)
 		if err != nil {
-			return away("keys", err)
+			return err
 		}
-		next := rotationOf(p, plan)
 		data.Steps = append(data.Steps, keyStep{
 			string(p), string(plan.Step), next.Next, plan.Ready, plan.Step == keys.StepGenerate || plan.Step == keys.StepActivate,
 		})
@@ -118,14 +155,14 @@ func (c *Console) proposeKeys(w http.ResponseWriter, r *request) error {
 	if !slices.Contains(rotated, p) {
 		return errNotFound
 	}
-	plan, err := c.cfg.Manage.Keys.PlanKey(r.Context(), p)
+	next, _, err := c.plan(r.Context(), p)
 	if err != nil {
-		return away("keys", err)
+		return err
 	}
-	if plan.Step != keys.StepGenerate && plan.Step != keys.StepActivate {
+	if next.Step != keys.StepGenerate && next.Step != keys.StepActivate {
 		return errBusy // it is not its time
 	}
-	payload, err := json.Marshal(rotationOf(p, plan))
+	payload, err := json.Marshal(next)
 	if err != nil {
 		return err
 	}
@@ -143,30 +180,46 @@ func (c *Console) keysDecision(w http.ResponseWriter, r *request) error {
 		return fmt.Errorf("a proposal about keys: %w", err)
 	}
 	d.Step, d.Purpose = string(step.Step), string(step.Purpose)
-	return c.render(w, r, http.StatusOK, "keys_decision", struct {
+	view := struct {
 		decision
-		Next string
-	}{d, step.Next})
+		Next      string
+		Emergency bool
+		Theft     *theft
+	}{decision: d, Next: step.Next, Emergency: step.Emergency}
+	if step.Stolen != "" {
+		if view.Theft, err = c.theft(r, step, d.Proposal.Decided); err != nil {
+			return err
+		}
+	}
+	return c.render(w, r, http.StatusOK, "keys_decision", view)
 }
 
-// rotateKey takes the step that two people agreed on, if it still is the next one.
-func (c *Console) rotateKey(w http.ResponseWriter, r *request) error {
+// changeKey does what two people agreed on.
+func (c *Console) changeKey(w http.ResponseWriter, r *request) error {
 	return c.carryOut(w, r, staff.ChangeKeys, keysPath, func(ctx context.Context, payload []byte) error {
 		var agreed rotation
 		if err := json.Unmarshal(payload, &agreed); err != nil {
 			return fmt.Errorf("a proposal about keys: %w", err)
 		}
-		plan, err := c.cfg.Manage.Keys.PlanKey(ctx, agreed.Purpose)
-		if err != nil {
-			return away("keys", err)
+		if agreed.Stolen != "" {
+			return c.markStolen(ctx, r, agreed)
 		}
-		if rotationOf(agreed.Purpose, plan) != agreed {
-			return errBusy
-		}
-		_, err = c.cfg.Manage.Keys.RotateKey(ctx, agreed.Purpose, r.Operator.ID)
-		if errors.Is(err, keys.ErrTransition) {
-			return errBusy
-		}
-		return err
+		return c.rotateKey(ctx, r, agreed)
 	})
+}
+
+// rotateKey takes the step that two people agreed on, if it still is the next one.
+func (c *Console) rotateKey(ctx context.Context, r *request, agreed rotation) error {
+	next, _, err := c.plan(ctx, agreed.Purpose)
+	if err != nil {
+		return err
+	}
+	if next != agreed {
+		return errBusy
+	}
+	_, err = c.cfg.Manage.Keys.RotateKey(ctx, agreed.Purpose, agreed.Emergency, r.Operator.ID)
+	if errors.Is(err, keys.ErrTransition) {
+		return errBusy
+	}
+	return err
 }

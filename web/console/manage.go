@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/sanad-id/sanad/batchwork"
 	"github.com/sanad-id/sanad/issuance"
@@ -73,10 +74,13 @@ type Trust interface {
 // Keys are the signing keys, without their secrets.
 type Keys interface {
 	Keys(ctx context.Context) ([]keys.Key, error)
-	// PlanKey says what the next step of replacing the key of a purpose is.
-	PlanKey(ctx context.Context, p keys.Purpose) (keys.Rotation, error)
+	// PlanKey says what the next step of replacing the key of a purpose is. In an emergency
+	// the new key need not wait until all verifiers know it.
+	PlanKey(ctx context.Context, p keys.Purpose, emergency bool) (keys.Rotation, error)
 	// RotateKey takes that step.
-	RotateKey(ctx context.Context, p keys.Purpose, actor string) (keys.Rotation, error)
+	RotateKey(ctx context.Context, p keys.Purpose, emergency bool, actor string) (keys.Rotation, error)
+	// CompromiseKey is [issuance.Service.CompromiseKey].
+	CompromiseKey(ctx context.Context, id keys.ID, since time.Time, actor string) (keys.Key, error)
 }
 
 // errBusy: another page changed the same thing meanwhile.

@@ -8,6 +8,7 @@ import (
 	"github.com/sanad-id/sanad/figures"
 	"github.com/sanad-id/sanad/internal/chrometest"
 	"github.com/sanad-id/sanad/internal/officetest"
+	"github.com/sanad-id/sanad/keys"
 	"github.com/sanad-id/sanad/staff"
 	"github.com/sanad-id/sanad/web/console"
 )
@@ -25,9 +26,10 @@ func TestManagersPagesInBrowser(t *testing.T) {
 	admin := m.s.browserOf(op)
 	programme := admin.post("/programmes/propose", "text", officetest.CardTwo()).to()
 	key := admin.post("/keys/propose", "purpose", "credential").to()
+	stolen := admin.post("/keys/stolen", "key", m.keyIn(t, keys.Active), "since", "2026-11-20").to()
 	m.s.signInAt(p, op)
 	for _, path := range []string{
-		"/overview", "/overview/report", "/programmes", "/programmes/new", "/programmes/farmer-card", "/programmes/farmer-card/change", "/sources", "/trust", "/keys", programme, key,
+		"/overview", "/overview/report", "/programmes", "/programmes/new", "/programmes/farmer-card", "/programmes/farmer-card/change", "/sources", "/trust", "/keys", "/keys/stolen", programme, key, stolen,
 	} {
 		m.s.judge(p, path, strings.TrimPrefix(path, console.Base), http.StatusOK)
 	}

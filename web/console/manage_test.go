@@ -57,16 +57,28 @@ func (m *managed) Publish(context.Context, string) error {
 
 func (m *managed) Keys(ctx context.Context) ([]keys.Key, error) { return m.s.office.Keys.Keys(ctx) }
 
-func (m *managed) PlanKey(ctx context.Context, p keys.Purpose) (keys.Rotation, error) {
+func (m *managed) PlanKey(ctx context.Context, p keys.Purpose, emergency bool) (keys.Rotation, error) {
 	all, err := m.s.office.Keys.Keys(ctx)
 	if err != nil {
 		return keys.Rotation{}, err
 	}
-	return keys.PlanRotation(all, p, m.s.office.Clock.Now(), time.Hour)
+	return keys.PlanRotation(all, p, m.s.office.Clock.Now(), margin(emergency))
 }
 
-func (m *managed) RotateKey(ctx context.Context, p keys.Purpose, actor string) (keys.Rotation, error) {
-	return m.s.office.Service.RotateKey(ctx, keys.Spec{Purpose: p}, time.Hour, actor)
+func (m *managed) RotateKey(ctx context.Context, p keys.Purpose, emergency bool, actor string) (keys.Rotation, error) {
+	return m.s.office.Service.RotateKey(ctx, keys.Spec{Purpose: p}, margin(emergency), actor)
+}
+
+func (m *managed) CompromiseKey(ctx context.Context, id keys.ID, since time.Time, actor string) (keys.Key, error) {
+	return m.s.office.Service.CompromiseKey(ctx, id, since, actor)
+}
+
+// margin is how long a new key waits.
+func margin(emergency bool) time.Duration {
+	if emergency {
+		return 0
+	}
+	return time.Hour
 }
 
 func (m *managed) Figures(_ context.Context, from, to string) ([]figures.Count, error) {
@@ -252,7 +264,7 @@ func TestKeyRotationNeedsTwo(t *testing.T) {
 	}
 	// What was agreed is not what would be done: somebody was faster.
 	got := step(func() {
-		if _, err := m.RotateKey(t.Context(), keys.Credential, "somebody"); err != nil {
+		if _, err := m.RotateKey(t.Context(), keys.Credential, false, "somebody"); err != nil {
 			t.Fatal(err)
 		}
 	})
