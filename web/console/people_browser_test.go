@@ -65,6 +65,8 @@ func TestPasskeyInBrowser(t *testing.T) {
 		t.Fatalf("%d passkeys, %d of them on the second device, %v", len(all), spare.Count(), err)
 	}
 	b.later(time.Minute)
+	p.Focus("details:nth-of-type(2) > summary")
+	p.PressAndWait(chrometest.Enter, "details[open]")
 	do(p, `form[action="/console/sign-out"] button`)
 	p.Open(b.front + "/sign-in?next=/console/account")
 	do(p, "main button")
