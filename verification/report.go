@@ -206,7 +206,11 @@ func (r *Report) Reasons() []credential.Reason {
 
 // MarshalJSON returns the report as one object. Members are never left out
 // unless they are optional: text, format, type, issuer and the dates.
-func (r Report) MarshalJSON() ([]byte, error) {
+func (r Report) MarshalJSON() ([]byte, error) { return json.Marshal(r.Fields()) }
+
+// Fields is a value whose JSON is that of the report. It is for who writes the report into
+// something larger: encoding/json reads what MarshalJSON returns once more, in each thing around it.
+func (r Report) Fields() any {
 	type check struct {
 		ID     CheckID           `json:"id"`
 		Result Result            `json:"result"`
@@ -270,7 +274,7 @@ func (r Report) MarshalJSON() ([]byte, error) {
 	if r.Holder != BindingNone && !r.AgeUnknown {
 		out.Binding.Age = seconds(r.Age)
 	}
-	return json.Marshal(out)
+	return &out
 }
 
 // moment is a time in RFC 3339, or nothing.

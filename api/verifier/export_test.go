@@ -86,3 +86,6 @@ type Outcome = outcome
 
 // Open opens an outcome with a secret.
 func (o *outcome) Open(secret string) ([]byte, error) { return o.open(secret) }
+
+// Encode is what is sealed of a result.
+func (r *Result) Encode() ([]byte, error) { return r.encode() }

@@ -96,7 +96,7 @@ func (r *Result) because(v verification.Verdict, reason string) {
 // fit is the result as JSON that the store can hold.
 func (r *Result) fit() ([]byte, error) {
 	const most = once.MaxData*3/4 - 4<<10 // base64 around it
-	b, err := json.Marshal(r)
+	b, err := r.encode()
 	if err != nil || len(b) <= most {
 		return b, err
 	}
@@ -104,7 +104,28 @@ func (r *Result) fit() ([]byte, error) {
 	small.Token, small.Presentations = nil, []Presentation{}
 	small.because(verification.Undetermined, ResultTooLarge)
 	*r = small
-	return json.Marshal(r)
+	return r.encode()
+}
+
+// encode is json.Marshal, in half the time: reports are not read again.
+func (r *Result) encode() ([]byte, error) {
+	type presentation struct {
+		Presentation
+		Report any `json:"report,omitempty"` // in the place of that of Presentation
+	}
+	var shown []presentation
+	if r.Presentations != nil {
+		shown = make([]presentation, len(r.Presentations))
+	}
+	for i, p := range r.Presentations {
+		if shown[i].Presentation = p; p.Report != nil {
+			shown[i].Report = p.Report.Fields()
+		}
+	}
+	return json.Marshal(struct {
+		*Result
+		Presentations []presentation `json:"presentations"`
+	}{r, shown})
 }
 
 // shownFormat verifies the SD-JWTs of one answer.
