@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"image/png"
 	"net"
 	"net/http"
 	"os"
@@ -20,6 +21,7 @@ import (
 	"github.com/sanad-id/sanad/keys"
 	"github.com/sanad-id/sanad/keys/keystest"
 	"github.com/sanad-id/sanad/qr"
+	"github.com/sanad-id/sanad/qr/image"
 	"github.com/sanad-id/sanad/trust"
 	"github.com/sanad-id/sanad/verification"
 	"github.com/sanad-id/sanad/web/pocket"
@@ -266,11 +268,14 @@ func TestPocket(t *testing.T) {
 	}
 	p.Click("#done")
 
+	b.second(p)
+
 	// The office is gone: the page, the card and its key are here.
 	b.stop()
 	pocketPage(b, p, "http://"+b.at+pocket.Path)
 	p.Click("#cards button")
 	p.Wait("body[data-view=card]")
+	p.WaitText("Amina Juma")
 	p.Click("#live")
 	p.Wait("#code-box svg")
 	second := onScreen(p)
@@ -334,13 +339,14 @@ func TestPocket(t *testing.T) {
 	p.Fill("#pass", "correct horse battery")
 	p.Click("#save button[type=submit]")
 	p.Until("the file is made", `globalThis.saved !== undefined`)
-	if file := chrometest.Eval[string](p, "globalThis.saved"); strings.Contains(file, "Amina") || strings.Contains(file, "urn:xa") || !strings.Contains(file, "sanad_pocket_export") {
+	file := chrometest.Eval[string](p, "globalThis.saved")
+	if strings.Contains(file, "Amina") || strings.Contains(file, "urn:xa") || !strings.Contains(file, "sanad_pocket_export") {
 		t.Errorf("the file: %.200s", file)
 	}
 	p.Glance("pocket settings", i18n.For("en"))
+	p.Click("#settings .back")
 
 	// From the right, in a language of that direction.
-	p.Click("#settings .back")
 	p.Choose("#language", "ar")
 	p.Wait("html[dir=rtl]")
 	p.Glance("pocket", i18n.For("ar"))
@@ -352,6 +358,157 @@ func TestPocket(t *testing.T) {
 	p.Wait("#code-box svg")
 	picture(p, "code-ar")
 	p.Check("pocket code", i18n.For("ar"))
+	p.CheckSettings("pocket code", i18n.For("ar"))
+	p.Click("#done")
+	p.CheckSettings("pocket", i18n.For("ar"))
+	p.Choose("#language", "en")
+	p.Wait("html[dir=ltr]")
+	p.Click("#cards button")
+	p.Wait("body[data-view=card]")
+	p.CheckSettings("pocket card", i18n.For("en"))
+	p.Size(360, 740)
+	b.again(p, b.write("../cards.json", file))
+}
+
+// second is a second card: its offer is read by the camera, the register is away so that it
+// comes later, and the office revokes it.
+func (b *pocketBed) second(p *chrometest.Page) {
+	b.t.Helper()
+	address, code := b.offer("--record", "R2")
+	_, query, _ := strings.Cut(address, "#offer=")
+	drawn, err := image.Draw("openid-credential-offer://?"+query, image.M)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	file, err := drawn.PNG(6)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	sheet, err := png.Decode(bytes.NewReader(file))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	p.Camera(chrometest.Scene(sheet, 5, 1), chrometest.Scene(sheet, 5, 2))
+	p.Wait("body[data-view=home]")
+	p.Click("#add")
+	p.Click("#start")
+	p.Wait("body[data-view=offer]")
+	if chrometest.Eval[bool](p, `document.querySelector("#video").srcObject?.active ?? false`) {
+		b.t.Error("the camera goes on")
+	}
+	register := filepath.Join(b.dir, "..", "records.csv")
+	if err := os.Rename(register, register+".away"); err != nil {
+		b.t.Fatal(err)
+	}
+	p.Fill("#code", code)
+	p.Click("#yes")
+	p.WaitText("The office will give a card later.")
+	if n := chrometest.Eval[int](p, `document.querySelectorAll("#cards button").length`); n != 1 {
+		b.t.Errorf("%d cards, with one to come", n)
+	}
+	if err := os.Rename(register+".away", register); err != nil {
+		b.t.Fatal(err)
+	}
+	// The minute that the office wants between two questions is over.
+	chrometest.Eval[bool](p, `(async () => {
+		const db = await new Promise((done) => { const r = indexedDB.open("sanad-pocket"); r.onsuccess = () => done(r.result); });
+		const store = db.transaction("pending", "readwrite").objectStore("pending");
+		const all = (r) => new Promise((done) => { r.onsuccess = () => done(r.result); });
+		const [ids, values] = [await all(store.getAllKeys()), await all(store.getAll())];
+		for (const [i, id] of ids.entries()) {
+			const record = JSON.parse(new TextDecoder().decode(values[i]));
+			if (!record.value.not_before) throw new Error("nothing says when to ask again");
+			record.value.not_before = "2026-01-01T00:00:00Z";
+			store.put(new TextEncoder().encode(JSON.stringify(record)), id);
+		}
+		await new Promise((done) => { store.transaction.oncomplete = done; });
+		db.close();
+		return dispatchEvent(new Event("online"));
+	})()`)
+	p.Until("the second card", `document.querySelectorAll("#cards button").length === 2`)
+
+	// It stands, and then it does not.
+	b.publish()
+	var issued []struct {
+		ID string `json:"credential_id"`
+	}
+	out := b.must("status", "--programme", "card", "--record", "R2", "--json")
+	if err := json.Unmarshal([]byte(out), &issued); err != nil || len(issued) == 0 {
+		b.t.Fatalf("status: %v, %s", err, out)
+	}
+	chrometest.Eval[bool](p, `[...document.querySelectorAll("#cards button")].at(-1).id = "second", true`)
+	p.Click("#second")
+	p.Wait("body[data-view=card]")
+	p.WaitText("Rahima Begum")
+	p.Click("details:last-of-type summary")
+	p.Click("#ask")
+	p.WaitText("The office says that the card stands.")
+	for _, c := range issued {
+		b.must("revoke", c.ID, "--reason", "lost")
+	}
+	b.publish()
+	p.Click("#ask")
+	p.WaitText("The office has revoked it.")
+	if !p.Has("#live:disabled") {
+		b.t.Error("a card that is revoked may be shown live")
+	}
+	p.Click("#card .back")
+	p.Wait("body[data-view=home]")
+}
+
+// again is the same phone after everything on it was deleted: the cards of the file can be
+// read, printed and shown as plain codes, and not live.
+func (b *pocketBed) again(p *chrometest.Page, file string) {
+	b.t.Helper()
+	p.Click("#card .back")
+	p.Click("#more")
+	p.Click("#clear")
+	p.Click("#clearyes")
+	p.WaitText("There are no cards here yet.")
+	for _, pass := range []struct{ word, want string }{{"wrong horse battery", "does not open the file"}, {"correct horse battery", "Cards added: 2"}} {
+		p.Click("#more")
+		p.Fill("#pass", pass.word)
+		p.Upload("#loaded", file)
+		p.WaitText(pass.want)
+		if p.Has("body[data-view=settings]") {
+			p.Click("#settings .back")
+		}
+		p.Wait("body[data-view=home]")
+	}
+	p.Click("#cards button")
+	p.WaitText("Amina Juma")
+	p.WaitText("Its key is not on this phone")
+	if !p.Has("#live:disabled") {
+		b.t.Error("a card from a file may be shown live")
+	}
+	p.Click("#static")
+	p.Wait("#code-box svg")
+	plain := onScreen(p)
+	if report := b.checker(time.Now, verification.Counter{}).Check(plain); report.Verdict == verification.Invalid || report.Verdict == verification.Undetermined {
+		b.t.Errorf("the plain code: %s %+v", report.Verdict, report.Checks)
+	}
+
+	// On paper: the code in the size of paper, what it says, and no button.
+	p.Print(true)
+	for what, want := range map[string]string{
+		`[...document.querySelectorAll("header, .row, .timer, .notice")].filter((e) => e.checkVisibility()).length`:                   "0",
+		`Math.round(document.querySelector("#code-box svg").getBoundingClientRect().width / 96 * 25.4)`:                               "60",
+		`document.querySelector("#printed").checkVisibility() && document.querySelector("#printed").innerText.includes("Amina Juma")`: "true",
+	} {
+		if got := chrometest.Eval[string](p, "String("+what+")"); got != want {
+			b.t.Errorf("printed, %s is %s, want %s", what, got, want)
+		}
+	}
+	var shot bytes.Buffer
+	if err := png.Encode(&shot, p.Shot("#code-box")); err != nil {
+		b.t.Fatal(err)
+	}
+	if found, err := image.Read(shot.Bytes()); err != nil || len(found) != 1 || found[0] != string(plain) {
+		b.t.Errorf("the code on paper is read as %d texts, %v", len(found), err)
+	}
+	picture(p, "printed-en")
+	p.Print(false)
+	p.Click("#done")
 }
 
 // TestPocketServed: the page is served where the settings want it, with what keeps it

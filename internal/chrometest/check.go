@@ -134,6 +134,34 @@ func (p *Page) Glance(name string, l i18n.Language) {
 	p.report(name, l, "browser", p.Complaints())
 }
 
+// CheckSettings judges the page under what people set who see badly or are made ill by
+// motion: at a zoom of 400 % of a window of 1280 by 1024 nothing sticks out, with colours
+// that the system forces everything is still there, and with reduced motion nothing moves.
+// With SANAD_SCREENSHOTS it leaves pictures in that folder for people to look at. It leaves
+// the page at 400 %.
+func (p *Page) CheckSettings(name string, l i18n.Language) {
+	p.t.Helper()
+	look := func(what string) {
+		if dir := os.Getenv("SANAD_SCREENSHOTS"); dir != "" {
+			p.Picture(filepath.Join(dir, strings.ReplaceAll(name, " ", "-")+"-"+what+"-"+l.Tag()+".png"))
+		}
+	}
+	p.Size(Widths[0], 800)
+	p.Prefer(map[string]string{"forced-colors": "active"})
+	if !Eval[bool](p, `matchMedia("(forced-colors: active)").matches`) {
+		p.t.Error("this browser forces no colours")
+	}
+	p.report(name, l, "forced colours", p.Layout())
+	p.report(name, l, "forced colours", p.ask("edges()"))
+	look("forced")
+	p.Prefer(map[string]string{"prefers-reduced-motion": "reduce"})
+	p.report(name, l, "reduced motion", p.ask("motion()"))
+	p.Prefer(nil)
+	p.Size(Widths[len(Widths)-1]/4, 256)
+	p.report(name, l, "400 %", p.Layout())
+	look("zoom")
+}
+
 func (p *Page) report(name string, l i18n.Language, where string, found []string) {
 	p.t.Helper()
 	const most = 12

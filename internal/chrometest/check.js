@@ -47,6 +47,27 @@
 		return found;
 	},
 
+	// edges finds controls that nothing sets apart from text where the system takes colours
+	// away: without a border of their own.
+	edges() {
+		return [...document.querySelectorAll("button, select, textarea, input:not([type=hidden], [type=checkbox], [type=radio], [type=range])")]
+			.filter(e => {
+				const s = getComputedStyle(e);
+				return this.shown(e) && (s.borderTopStyle === "none" || parseFloat(s.borderTopWidth) === 0) && !s.textDecorationLine.includes("underline");
+			})
+			.map(e => `${this.name(e)} has no border`);
+	},
+
+	// motion finds what moves, or would.
+	motion() {
+		const found = document.getAnimations().map(a => `${this.name(a.effect.target)} moves`);
+		for (const e of document.querySelectorAll("*")) {
+			const s = getComputedStyle(e);
+			if (s.transitionDuration.split(",").some(d => parseFloat(d) > 0) || s.animationName !== "none" || s.scrollBehavior === "smooth") found.push(`${this.name(e)} would move`);
+		}
+		return found;
+	},
+
 	// targets finds what is too small to be hit with a finger: less than 44 px high, or 24
 	// px for links in a box of their own. Links in lines of text are as high as the text.
 	targets() {

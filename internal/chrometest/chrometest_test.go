@@ -81,11 +81,20 @@ func TestChecks(t *testing.T) {
 		p.Check("page", en)
 		return r.errors
 	}
+	settings := func() []string {
+		p.CheckSettings("page", en)
+		return r.errors
+	}
 	for _, tt := range []struct {
 		name, old, with, want string
 		check                 func() []string
 	}{
 		{"nothing spoiled", "", "", "", all},
+		{"nothing spoiled, with settings", "", "", "", settings},
+		{"a button like text", "<button>", `<button style="border: 0">`, "has no border", settings},
+		{"what moves though nothing should", "<p>One", `<style>@keyframes k { to { opacity: .5 } }</style><p style="animation: k 1s infinite">One`, "moves", settings},
+		{"what would move", "<p>One", `<p style="transition: color 1s">One`, "would move", settings},
+		{"too wide at 400 %", "<p>One", `<style>@media (max-height: 300px) { p { width: 400px } }</style><p>One`, "400 %", settings},
 		{"too wide", "<p>One", `<p style="width: 400px">One`, "in a window of 320", layout},
 		{"a word too long", "<p>One", `<div style="width: 5rem">Unternehmensregisterauszug</div><p>One`, "sticks out of its box", layout},
 		{"text cut off", "<p>One", `<div style="width: 5rem; overflow: hidden; white-space: nowrap">A longer sentence</div><p>One`, "is cut off", layout},

@@ -6,8 +6,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -106,6 +108,27 @@ func (p *Page) Dark(on bool) {
 	call(p, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
 		Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"}},
 	})
+}
+
+// Prefer sets what the user has set in the system, by the names of CSS media features, such
+// as forced-colors: active. What is not named is as in a new browser.
+func (p *Page) Prefer(features map[string]string) {
+	p.t.Helper()
+	var all []*emulation.MediaFeature
+	for _, name := range slices.Sorted(maps.Keys(features)) {
+		all = append(all, &emulation.MediaFeature{Name: name, Value: features[name]})
+	}
+	call(p, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: all})
+}
+
+// Print shows the page as it is printed, or again as on a screen.
+func (p *Page) Print(on bool) {
+	p.t.Helper()
+	media := ""
+	if on {
+		media = "print"
+	}
+	call(p, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Media: media})
 }
 
 // Scripts sets whether pages may run scripts, from the next page on.

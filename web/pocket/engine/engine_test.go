@@ -353,6 +353,17 @@ func TestExport(t *testing.T) {
 	if strings.Contains(file, "office.xa") || strings.Contains(file, id) {
 		t.Errorf("the file is open: %.200s", file)
 	}
+	// Another person of the same phone gets nothing of the first out of their file.
+	first := must[[]engine.Line](t)(e.Log(en))
+	if err := e.AddProfile("Second"); err != nil {
+		t.Fatal(err)
+	}
+	if got := must[*engine.Imported](t)(e.Import(file, "correct horse")); got.Cards != 0 || len(must[[]engine.Line](t)(e.Log(en))) != 0 {
+		t.Errorf("%d cards of another profile", got.Cards)
+	}
+	if err := e.UseProfile(""); err != nil || len(must[[]engine.Line](t)(e.Log(en))) != len(first) || len(first) == 0 {
+		t.Errorf("the log of the first has %d lines, %v", len(first), err)
+	}
 	other := newWorld(t)
 	o := other.trusting()
 	if _, err := o.Import(file, "wrong horse!"); engine.Explain(err, en).Code != "passphrase" {

@@ -95,8 +95,8 @@ type Imported struct {
 	Cards int `json:"cards"`
 }
 
-// Import adds the cards and the log of an export to the profile in use. Cards that are
-// here already stay as they are.
+// Import adds the cards and the log of an export to the profile in use. What is here
+// already stays as it is, and whose it is.
 func (e *Engine) Import(file, passphrase string) (*Imported, error) {
 	var x export
 	if len(file) > maxExport || json.Unmarshal([]byte(file), &x) != nil || x.Format != 1 || x.Derivation != derivation ||
@@ -133,8 +133,12 @@ func (e *Engine) Import(file, passphrase string) (*Imported, error) {
 		}
 		out.Cards++
 	}
+	noted, err := e.cfg.Memory.All(logKind)
+	if err != nil {
+		return out, err
+	}
 	for _, entry := range in.Log {
-		if strings.TrimSpace(entry.ID) == "" {
+		if strings.TrimSpace(entry.ID) == "" || noted[entry.ID] != nil { // perhaps of another profile
 			continue
 		}
 		if err := put(e.cfg.Memory, logKind, entry.ID, e.profile, entry); err != nil {
