@@ -403,7 +403,7 @@ func TestOpenJournalIsQuick(t *testing.T) {
 	}
 }
 
-// TestP08JournalFaults fills the disk in the middle of a write, lets it be read-only
+// TestP08JournalFaults (AUD-03) fills the disk in the middle of a write, lets it be read-only
 // and taken away. Nothing is staged meanwhile, and afterwards the journal goes on.
 func TestP08JournalFaults(t *testing.T) {
 	m := history(t, 40)

@@ -133,7 +133,7 @@ func (l *loop) changeOne(r run, verb string, rnd *rand.Rand) result {
 // check grows with each.
 const officeKills = 250
 
-// TestKilled is P01, and P05 and P07 beside it, on the program as people run it: it
+// TestKilled (DB-01) is P01, and P05 and P07 beside it, on the program as people run it: it
 // is killed at every named point of the ladder and at random, and what the client
 // received is held to what is on record after each few kills.
 func TestKilled(t *testing.T) {

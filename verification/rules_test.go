@@ -395,7 +395,8 @@ func (e elsewhere) Verify([]byte, verification.IssuerKeys) (*credential.Verified
 	return &e.v, nil
 }
 
-// TestManyLists (ST-16): lists come with the trust bundle alone. Ten thousand credentials
+// TestManyLists (ST-16, OUT-12): lists come with the trust bundle alone, so that nobody is
+// asked, the issuer least of all. Ten thousand credentials
 // that each name another one are told apart from those that are listed, at once and alike.
 func TestManyLists(t *testing.T) {
 	s, n := newScene(t), 0

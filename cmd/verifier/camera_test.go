@@ -97,10 +97,8 @@ func (d *scannerDesk) hold(text string, level image.Level, angle float64, want s
 // next goes on to the next scan, with the camera off.
 func (d *scannerDesk) next() {
 	d.Helper()
-	d.page.Click("#next")
-	if chrometest.Eval[bool](d.page, `!document.querySelector("#stop").hidden`) {
-		d.page.Click("#stop")
-	}
+	// At once, or the camera sees it again.
+	chrometest.Eval[bool](d.page, `document.querySelector("#next").click(), document.querySelector("#stop").hidden || document.querySelector("#stop").click(), true`)
 }
 
 // says pastes a text, and wants this verdict with these words.

@@ -136,6 +136,8 @@ func TestScanner(t *testing.T) {
 		t.Error("what is sensitive was shown without being asked for")
 	}
 	p.Check("scanner result", i18n.For("en"))
+	p.CheckSettings("scanner result", i18n.For("en"))
+	p.Size(1280, 800)
 	p.Click("#next")
 
 	// Typed, and with the server gone: nothing is asked of it any more.
@@ -191,8 +193,7 @@ func TestScanner(t *testing.T) {
 	})()`)
 	p.Click("#start")
 	p.Wait("#verdict[data-verdict=valid]")
-	p.Click("#next")
-	p.Click("#stop")
+	chrometest.Eval[bool](p, `document.querySelector("#next").click(), document.querySelector("#stop").click(), true`) // at once, or the camera sees it again
 
 	p.Choose("#language", "ar")
 	p.Wait("html[dir=rtl]")
@@ -205,8 +206,10 @@ func TestScanner(t *testing.T) {
 		}
 	}
 	p.Check("scanner result", i18n.For("ar"))
+	p.CheckSettings("scanner result", i18n.For("ar"))
 	p.Click("#next")
 	p.Check("scanner", i18n.For("ar"))
+	p.CheckSettings("scanner", i18n.For("ar"))
 }
 
 // TestScannerFirstTrust: a page that trusts nobody says so, and takes a bundle after a

@@ -7,7 +7,8 @@
 // test when it does not come. [Page.Check] judges a page: rules of accessibility by
 // axe-core, what sticks out at a width, what the keyboard does not reach, sentences
 // that were not found or not translated, what was asked of another host, and what
-// the browser complained of. [Page.Passkeys] gives the page an authenticator.
+// the browser complained of; [Page.CheckSettings] judges it under forced colours, without
+// motion and at 400 %. [Page.Passkeys] gives the page an authenticator.
 //
 // The browser reaches loopback addresses only. It runs without its sandbox as root,
 // which is right for our own pages and for nothing else.
