@@ -67,7 +67,7 @@ func TestRestoreCard(t *testing.T) {
 	if _, err := json.Marshal(code); err == nil {
 		t.Error("a code has a JSON form")
 	}
-	for _, shown := range []string{fmt.Sprint(code), fmt.Sprintf("%#v", code), fmt.Sprintf("%s", code), code.LogValue().String()} {
+	for _, shown := range []string{fmt.Sprint(code), fmt.Sprintf("%#v", code), code.String(), code.LogValue().String()} {
 		if strings.Contains(shown, plain[4:]) || !strings.Contains(shown, card.ID) {
 			t.Errorf("a code prints as %q", shown)
 		}
