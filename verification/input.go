@@ -34,7 +34,8 @@ type Input struct {
 // known.
 func Open(b []byte) (Input, error) {
 	if len(b) > MaxInput {
-		return Input{Kind: string(qr.Unknown)}, credential.Reject(credential.TooLarge, "input of %d bytes, at most %d", len(b), MaxInput)
+		// How much longer it is a reader that stops at the limit does not know.
+		return Input{Kind: string(qr.Unknown)}, credential.Reject(credential.TooLarge, "input of more than %d bytes", MaxInput)
 	}
 	if !utf8.Valid(b) { // the bytes of a signature never are
 		if isMessage(b) {
