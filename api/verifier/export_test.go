@@ -2,7 +2,6 @@ package verifier
 
 import (
 	"context"
-	"crypto/hpke"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -64,20 +63,15 @@ type Box struct{ secret, handle string }
 // NewBox makes one.
 func NewBox(secret string) Box { return Box{secret, handle(secret)} }
 
-// SealFormer seals as for a transaction that was made by a version before.
-func (b Box) SealFormer(plain []byte) (*Outcome, error) { return b.sealOn(formerKEM, plain) }
-
-// Seal seals as for a transaction of today.
-func (b Box) Seal(plain []byte) (*Outcome, error) { return b.sealOn(kem, plain) }
-
-func (b Box) sealOn(k hpke.KEM, plain []byte) (*Outcome, error) {
-	private, err := box(k, b.secret)
+// Seal seals as for a transaction of this relying party.
+func (b Box) Seal(plain []byte) (*Outcome, error) {
+	private, err := box(b.secret)
 	if err != nil {
 		return nil, err
 	}
 	tx := &transaction{Handle: b.handle, Box: private.PublicKey().Bytes()}
 	o := &outcome{Handle: b.handle}
-	o.Sealed, o.Curve, err = tx.seal(plain)
+	o.Sealed, err = tx.seal(plain)
 	return o, err
 }
 

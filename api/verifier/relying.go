@@ -127,7 +127,7 @@ func (s *Service) begin(p *Policy, a *ask, who *APIKey, id, request string) (*tr
 	if err != nil {
 		return nil, err
 	}
-	private, err := box(kem, id)
+	private, err := box(id)
 	if err != nil {
 		return nil, err
 	}

@@ -52,8 +52,6 @@ type outcome struct {
 	Reasons  []string `json:"reasons"`
 	Received int64    `json:"received"`
 	Sealed   []byte   `json:"sealed"`
-	// Curve is that of the box; "" if it is X25519, which boxes had before.
-	Curve string `json:"curve,omitempty"`
 }
 
 // secrets are what wallet and server share about a transaction.
@@ -98,46 +96,26 @@ func (s *Service) responseKey(response string) (*jose.DecryptionKey, error) {
 
 // How results are sealed: RFC 9180 in base mode, with DHKEM(P-256, HKDF-SHA256), whose keys
 // the machine multiplies in a third of the time that X25519 takes it.
-var (
-	kem = hpke.DHKEM(ecdh.P256())
-	// formerKEM is that of transactions that were made by a version before, which end within
-	// hours.
-	formerKEM = hpke.DHKEM(ecdh.X25519())
-)
+var kem = hpke.DHKEM(ecdh.P256())
 
-const (
-	sealInfo = "sanad verifier result 1 "
-	curve    = "P-256"
-	// formerBox is the length of a public key of formerKEM.
-	formerBox = 32
-)
+const sealInfo = "sanad verifier result 1 "
 
 // box is the key pair that belongs to the secret of a relying party.
-func box(k hpke.KEM, id string) (hpke.PrivateKey, error) {
+func box(id string) (hpke.PrivateKey, error) {
 	sum := sha256.Sum256([]byte("sanad verifier box " + id))
-	return k.DeriveKeyPair(sum[:])
+	return kem.DeriveKeyPair(sum[:])
 }
 
-// seal seals a result, and says on which curve.
-func (tx *transaction) seal(plain []byte) (sealed []byte, on string, err error) {
-	k, on := kem, curve
-	if len(tx.Box) == formerBox {
-		k, on = formerKEM, ""
-	}
-	public, err := k.NewPublicKey(tx.Box)
+func (tx *transaction) seal(plain []byte) ([]byte, error) {
+	public, err := kem.NewPublicKey(tx.Box)
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
-	sealed, err = hpke.Seal(public, hpke.HKDFSHA256(), hpke.AES256GCM(), []byte(sealInfo+tx.Handle), plain)
-	return sealed, on, err
+	return hpke.Seal(public, hpke.HKDFSHA256(), hpke.AES256GCM(), []byte(sealInfo+tx.Handle), plain)
 }
 
 func (o *outcome) open(id string) ([]byte, error) {
-	k := kem
-	if o.Curve == "" {
-		k = formerKEM
-	}
-	private, err := box(k, id)
+	private, err := box(id)
 	if err != nil {
 		return nil, err
 	}

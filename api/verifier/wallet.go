@@ -163,7 +163,7 @@ func (s *Service) settle(r *http.Request, now time.Time, p *Policy, tx *transact
 	if err != nil {
 		return "", err
 	}
-	if o.Sealed, o.Curve, err = tx.seal(plain); err != nil {
+	if o.Sealed, err = tx.seal(plain); err != nil {
 		return "", err
 	}
 	k := outcomeKey(tx.Handle)

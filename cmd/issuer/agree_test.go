@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -61,14 +60,7 @@ func noteOf(t *testing.T, office string, action staff.Action, subject string) {
 func TestRestoreNeedsTwo(t *testing.T) {
 	dir := t.TempDir()
 	in := func(name string) string { return filepath.Join(dir, name) }
-	issuer := func(want int, args ...string) (stdout, stderr string) {
-		t.Helper()
-		var out, talk bytes.Buffer
-		if code := run(t.Context(), args, strings.NewReader(""), &out, &talk); code != want {
-			t.Fatalf("issuer %v: exit status %d, want %d\n%s%s", args, code, want, &out, &talk)
-		}
-		return out.String(), talk.String()
-	}
+	issuer := commands(t)
 	office := in("office")
 	issuer(0, "init", office, "--name", "Civil Registry", "--country", "XA", "--url", "https://registry.example")
 	admin, adminCard := cardOf(t, office, "Nasrin", staff.Administrator)

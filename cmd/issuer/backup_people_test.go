@@ -16,13 +16,9 @@ import (
 	"github.com/sanad-id/sanad/work"
 )
 
-// TestRestoreBringsNobodyBack restores a backup that knows people who were kept out of
-// the console since. With the journal they stay out; without it nobody comes in before
-// somebody has looked. The certificates of the keys are back, and the log has the backup.
-func TestRestoreBringsNobodyBack(t *testing.T) {
-	dir := t.TempDir()
-	in := func(name string) string { return filepath.Join(dir, name) }
-	issuer := func(want int, args ...string) (stdout, stderr string) {
+// commands returns what runs a command of the program and wants this exit status of it.
+func commands(t *testing.T) func(want int, args ...string) (stdout, stderr string) {
+	return func(want int, args ...string) (stdout, stderr string) {
 		t.Helper()
 		var out, talk bytes.Buffer
 		if code := run(t.Context(), args, strings.NewReader(""), &out, &talk); code != want {
@@ -30,6 +26,15 @@ func TestRestoreBringsNobodyBack(t *testing.T) {
 		}
 		return out.String(), talk.String()
 	}
+}
+
+// TestRestoreBringsNobodyBack restores a backup that knows people who were kept out of
+// the console since. With the journal they stay out; without it nobody comes in before
+// somebody has looked. The certificates of the keys are back, and the log has the backup.
+func TestRestoreBringsNobodyBack(t *testing.T) {
+	dir := t.TempDir()
+	in := func(name string) string { return filepath.Join(dir, name) }
+	issuer := commands(t)
 	office := in("office")
 	issuer(0, "init", office, "--name", "Civil Registry", "--country", "XA", "--url", "https://registry.example")
 	issuer(0, "keys", "root", in("national"), "--name", "Republic of Xanadu", "--country", "XA")

@@ -19,13 +19,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sanad-id/sanad/audit"
-	statuslist "github.com/sanad-id/sanad/credential/status"
 	"github.com/sanad-id/sanad/internal/cli"
 	"github.com/sanad-id/sanad/issuance"
 	"github.com/sanad-id/sanad/keys"
-	"github.com/sanad-id/sanad/staff"
 	"github.com/sanad-id/sanad/store"
-	"github.com/sanad-id/sanad/trust"
 )
 
 // confirmOptions are the flags of restore confirm.
@@ -374,24 +371,6 @@ func (j upTo) Entries(ctx context.Context, first int64) iter.Seq2[[]byte, error]
 	}
 }
 
-// readBundle reads a bundle of this issuer that the backup does not have.
-func (a *app) readBundle(cmd *cobra.Command, path string) (pub issuance.Published, b []byte, err error) {
-	all, err := a.keys.Keys(cmd.Context())
-	if err != nil {
-		return pub, nil, err
-	}
-	if b, err = os.ReadFile(path); err != nil {
-		return pub, nil, err
-	}
-	if pub, err = a.readPublished(b, all); err == nil && pub.Name != issuance.TrustName {
-		err = errors.New("not a trust bundle")
-	}
-	if err != nil {
-		err = cli.Hint(fmt.Errorf("%s: %w", path, err), "beside a journal --published takes the newest trust bundle of this issuer")
-	}
-	return pub, b, err
-}
-
 func replayBar(cmd *cobra.Command, s issuance.Survey) *progressbar.ProgressBar {
 	if !cli.IsTerminal(cmd.ErrOrStderr()) {
 		return nil
@@ -432,87 +411,6 @@ func programmeTexts(files []string, s issuance.Survey) (map[[32]byte][]byte, err
 			"--programme FILE, once for each; the file must be the very same")
 	}
 	return texts, nil
-}
-
-// read notes whom the journal says something about since the backup: those that were kept
-// out, those whose passkeys changed, and whose restore card did or was given.
-func (p *changedPeople) read(cmd *cobra.Command, j *audit.Journal, from, to int64) error {
-	for line, err := range (upTo{j, to}).Entries(cmd.Context(), from) {
-		if err != nil {
-			return err
-		}
-		_, e, err := audit.ParseEntry(line)
-		if err != nil {
-			return err
-		}
-		switch e.Kind {
-		case audit.IssuerRestored:
-			p.cards = append(p.cards, cardsGiven(e.Detail)...)
-		case audit.OperatorIntended, audit.OperatorDone:
-			p.note(e)
-		}
-	}
-	return nil
-}
-
-// note takes in one deed. A change of a person names the proposal, and whom it is about
-// behind it; older entries name the proposal only, which may be lost, so they may be about
-// anybody.
-func (p *changedPeople) note(e audit.Event) {
-	part, _, _ := strings.Cut(e.Reason, ".")
-	_, who, named := strings.Cut(e.Detail, "/")
-	if strings.HasPrefix(e.Detail, "op-") {
-		who, named = e.Detail, true
-	}
-	switch action := staff.Action(e.Reason); {
-	case action == staff.ChangeOffice:
-		p.all = true
-	case action == staff.ChangePerson && !named:
-		p.all, p.anybody = true, true
-	case action == staff.ChangePerson, action == staff.SuspendPerson:
-		p.some, p.barred = append(p.some, who), append(p.barred, who)
-	case part == "account" && action != "account.passkey_added" && action != "account.passkey_removed":
-		p.some, p.barred = append(p.some, e.Detail), append(p.barred, e.Detail)
-	case part == "people", part == "account":
-		p.some = append(p.some, e.Detail)
-	case action == staff.HoldCard, action == "restore.card_ended":
-		p.barred, p.holders = append(p.barred, e.Detail), append(p.holders, e.Detail)
-	}
-}
-
-// changedPeople are those about whom the backup may be wrong.
-type changedPeople struct {
-	some []string
-	all  bool // it is not known who
-	// barred cannot agree to the restore; anybody says that it is not known who.
-	barred  []string
-	anybody bool
-	// holders are those whose card of the backup was replaced or ended since, and cards
-	// those that were given for another restore since.
-	holders, cards []string
-}
-
-// may reports whether this person may agree to the restore with this card.
-func (p *changedPeople) may(operator, card string) bool {
-	return !p.anybody && !slices.Contains(p.barred, operator) && !slices.Contains(p.cards, card)
-}
-
-// confirmPeople keeps those out of the console about whom the backup may be wrong: who
-// was removed since must not come back with it.
-func (a *app) confirmPeople(cmd *cobra.Command, v *confirmView) error {
-	there, err := hasPeople(a.cfg)
-	if err != nil || !there {
-		return err
-	}
-	db, err := openPeople(cmd.Context(), a.cfg)
-	if err != nil {
-		return err
-	}
-	v.Suspended, err = db.SuspendAll(cmd.Context(), v.people.some, v.people.all)
-	if err == nil {
-		err = db.EndRestoreCards(cmd.Context(), v.people.holders, v.people.cards)
-	}
-	return errors.Join(err, db.Close())
 }
 
 // confirmKeys returns the keys as they are to be kept after what happened to them since
@@ -558,70 +456,6 @@ func (a *app) confirmKeys(cmd *cobra.Command, o confirmOptions, changes []issuan
 			a.cfg.Keystore)
 	}
 	return update, nil
-}
-
-// surveyPublished reads what was published since the backup.
-func (r *restoring) surveyPublished(cmd *cobra.Command) error {
-	all, err := r.app.keys.Keys(cmd.Context())
-	if err != nil {
-		return err
-	}
-	for _, f := range r.o.published {
-		b, err := os.ReadFile(f)
-		if err != nil {
-			return err
-		}
-		pub, err := r.app.readPublished(b, all)
-		if err != nil {
-			return cli.Hint(fmt.Errorf("%s: %w", f, err), "--published takes trust bundles and status list tokens that this issuer signed")
-		}
-		r.published = append(r.published, pub)
-	}
-	return nil
-}
-
-// readPublished reads what was published and checks that a key of ours signed it.
-func (a *app) readPublished(b []byte, all []keys.Key) (issuance.Published, error) {
-	var own []keys.PublicKey
-	for _, k := range all {
-		if k.Purpose == keys.StatusList {
-			own = append(own, k.Public)
-		}
-	}
-	if t, err := parseList(b); err == nil {
-		name := t.URI
-		if isJWT(b) {
-			name = issuance.JWTName(name)
-		}
-		if t, err = issuance.OpenList(name, b, own); err != nil {
-			return issuance.Published{}, err
-		}
-		return issuance.Published{Name: name, IssuedAt: t.IssuedAt, Digest: sha256.Sum256(b), Lists: map[string]*statuslist.List{t.URI: t.List}}, nil
-	}
-	bundle, err := trust.Open(b)
-	if err != nil {
-		return issuance.Published{}, err
-	}
-	ours := slices.ContainsFunc(all, func(k keys.Key) bool {
-		return k.Purpose == keys.TrustBundle && slices.ContainsFunc(bundle.Root.BundleKeys, k.Public.Equal)
-	})
-	if !ours {
-		return issuance.Published{}, errors.New("no bundle key of this issuer is named in it")
-	}
-	pub := issuance.Published{
-		Name: issuance.TrustName, Number: bundle.Version, IssuedAt: bundle.AsOf, Digest: sha256.Sum256(b), Lists: map[string]*statuslist.List{},
-	}
-	for _, s := range bundle.Status {
-		if !strings.HasPrefix(s.URI, a.cfg.statusBase()) {
-			continue
-		}
-		l, err := s.Open(0)
-		if err != nil {
-			return pub, err
-		}
-		pub.Lists[s.URI] = l
-	}
-	return pub, nil
 }
 
 // finishConfirm closes batches, writes into the audit log what was done and opens
