@@ -324,7 +324,8 @@ func (e *Engine) Accept(ctx context.Context, typed string, knowing bool) (*Accep
 	return out, nil // some came; what did not is offered again by the office
 }
 
-// Poll asks for cards that were put off, and returns the ids of those that came.
+// Poll asks for cards that were put off, and returns the ids of those that came. One
+// office that cannot be reached does not keep the cards of another from coming.
 func (e *Engine) Poll(ctx context.Context) (*Accepted, error) {
 	a, err := e.agent()
 	if err != nil {
@@ -335,16 +336,20 @@ func (e *Engine) Poll(ctx context.Context) (*Accepted, error) {
 		return nil, err
 	}
 	out := &Accepted{Cards: []string{}}
+	var failed []error
 	for _, w := range waiting {
 		h, err := a.Poll(ctx, w)
 		switch {
 		case err != nil:
-			return out, err
+			failed = append(failed, err)
 		case h == nil:
 			out.Later++
 		default:
 			out.Cards = append(out.Cards, h.ID)
 		}
+	}
+	if len(out.Cards) == 0 {
+		return out, errors.Join(failed...)
 	}
 	return out, nil
 }

@@ -554,7 +554,15 @@ function wire() {
   // A phone that is laid down, or another tab: what is on the screen is over.
   document.addEventListener("visibilitychange", () => { if (document.hidden) pause(); });
   addEventListener("hashchange", () => fromAddress());
-  addEventListener("online", () => ask("poll").then((got) => (got.cards.length && view === "home" ? home() : null)).catch(() => {}));
+  addEventListener("online", late);
+  setInterval(() => { if (!document.hidden && view === "home") late(); }, 10_000); // a live code must not wait for it
+}
+
+// late fetches cards that an office put off. The engine asks an office no sooner than
+// it wanted to be asked, and nobody if there is nothing to come.
+async function late() {
+  const got = await ask("poll").catch(() => null);
+  if (got?.cards.length && view === "home") await home();
 }
 
 // fromAddress takes an offer that came with the address of the page.
@@ -584,8 +592,7 @@ async function begin() {
   }
   await update().catch(() => {});
   await fromAddress();
-  const got = await ask("poll").catch(() => null);
-  if (got?.cards.length && view === "home") await home();
+  await late();
 }
 
 begin().catch((error) => {

@@ -82,10 +82,14 @@ const ready = (async () => {
   if (begun.problem) throw new Error(begun.problem.detail);
 })();
 
+// In two tabs the cards are the same: what one has asked an office for and has not got
+// yet looks to the other as if it had been broken off.
+const alone = (operation, act) => (navigator.locks && ["accept", "poll"].includes(operation) ? navigator.locks.request("sanad-pocket", act) : act());
+
 onmessage = async ({ data: { id, operation, args } }) => {
   try {
     await ready;
-    postMessage({ id, answer: await self.sanad(operation, ...args) });
+    postMessage({ id, answer: await alone(operation, () => self.sanad(operation, ...args)) });
   } catch (error) {
     postMessage({ id, answer: JSON.stringify({ problem: { code: "internal", sentence: "", detail: String(error) } }) });
   }
