@@ -55,9 +55,9 @@ fonts:           ## make the fonts of printed certificates anew (Debian: fonts-n
 fuzz:            ## every fuzz target for FUZZTIME (default 60s)
 	@scripts/fuzz.sh $(FUZZTIME)
 
-screenshots: setup-test ## pictures of the main pages, made anew into docs/screenshots
+screenshots: setup-test web ## pictures of the main pages, made anew into docs/screenshots
 	rm -rf docs/screenshots
-	SANAD_SCREENSHOTS=$(CURDIR)/docs/screenshots $(GO) test -count=1 -run '^TestJourney$$' ./web/console
+	SANAD_SCREENSHOTS=$(CURDIR)/docs/screenshots $(GO) test -count=1 -run '^Test(Journey|Pocket|Scanner)$$' ./web/console ./cmd/issuer ./cmd/verifier
 
 soak: setup-test web ## the nightly numbers of the promises (a night); SANAD_SOAK_SCALE=0.1 takes a tenth
 	@scripts/soak.sh

@@ -194,7 +194,7 @@ func (b *pocketBed) ask(q cwt.Question) string {
 
 // picture takes a picture of a phone's screen for whoever wants to look at it.
 func picture(p *chrometest.Page, name string) {
-	if dir := os.Getenv("SANAD_SCREENSHOTS"); dir != "" {
+	if dir := os.Getenv("SANAD_PICTURES"); dir != "" {
 		p.Size(320, 640)
 		p.Picture(filepath.Join(dir, name+".png"))
 	}
@@ -239,6 +239,11 @@ func TestPocket(t *testing.T) {
 	}
 	p.Check("pocket card", i18n.For("en"))
 	picture(p, "card-en")
+	speak := func(tag string) {
+		p.Choose("#language", tag)
+		p.Wait("html[lang=" + tag + "]")
+	}
+	p.Show("pocket-card", speak)
 	p.Wait("body[data-offline=complete]")
 	b.publish() // the first card has a list
 
@@ -261,6 +266,15 @@ func TestPocket(t *testing.T) {
 	}
 	p.Glance("pocket code", i18n.For("en"))
 	picture(p, "code-en")
+	p.Show("pocket-code", func(tag string) {
+		p.Click("#done")
+		p.Wait("body[data-view=home]")
+		speak(tag)
+		p.Click("#cards button")
+		p.Wait("body[data-view=card]")
+		p.Click("#live")
+		p.Wait("#code-box svg")
+	})
 	p.Click("#pause")
 	p.WaitText("The code is hidden.")
 	if chrometest.Eval[bool](p, `document.body.dataset.code !== undefined || document.querySelector("#code-box svg") !== null`) {

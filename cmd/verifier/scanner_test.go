@@ -137,8 +137,14 @@ func TestScanner(t *testing.T) {
 	}
 	p.Check("scanner result", i18n.For("en"))
 	p.CheckSettings("scanner result", i18n.For("en"))
+	speak := func(tag string) {
+		p.Choose("#language", tag)
+		p.Wait("html[lang=" + tag + "]")
+	}
+	p.Show("scanner-genuine", speak)
 	p.Size(1280, 800)
 	p.Click("#next")
+	p.Show("scanner", speak)
 
 	// Typed, and with the server gone: nothing is asked of it any more.
 	p.Wait("body[data-offline=ready]")
@@ -171,6 +177,7 @@ func TestScanner(t *testing.T) {
 	p.Upload("#file", filepath.Join(k.files, "withdrawn.png"))
 	p.Wait("#verdict[data-verdict=invalid]")
 	p.WaitText("The issuer has revoked it.")
+	p.Show("scanner-revoked", speak)
 	p.Click("#next")
 
 	// The camera: a picture that moves, as the page gets it from one.

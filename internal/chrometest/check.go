@@ -137,12 +137,12 @@ func (p *Page) Glance(name string, l i18n.Language) {
 // CheckSettings judges the page under what people set who see badly or are made ill by
 // motion: at a zoom of 400 % of a window of 1280 by 1024 nothing sticks out, with colours
 // that the system forces everything is still there, and with reduced motion nothing moves.
-// With SANAD_SCREENSHOTS it leaves pictures in that folder for people to look at. It leaves
+// With SANAD_PICTURES it leaves pictures in that folder for people to look at. It leaves
 // the page at 400 %.
 func (p *Page) CheckSettings(name string, l i18n.Language) {
 	p.t.Helper()
 	look := func(what string) {
-		if dir := os.Getenv("SANAD_SCREENSHOTS"); dir != "" {
+		if dir := os.Getenv("SANAD_PICTURES"); dir != "" {
 			p.Picture(filepath.Join(dir, strings.ReplaceAll(name, " ", "-")+"-"+what+"-"+l.Tag()+".png"))
 		}
 	}

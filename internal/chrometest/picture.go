@@ -37,6 +37,30 @@ func (p *Page) Picture(path string) {
 	}
 }
 
+// Languages are those that Show takes pictures in.
+var Languages = []string{"en", "bn", "ar"}
+
+// Show takes a picture of what a phone shows for docs/screenshots, in each of
+// [Languages]: into the folder that SANAD_SCREENSHOTS names, and none where it names none
+// (make screenshots). Speak changes the language of the page, and has it in English in
+// the end.
+func (p *Page) Show(name string, speak func(tag string)) {
+	p.t.Helper()
+	dir := os.Getenv("SANAD_SCREENSHOTS")
+	if dir == "" {
+		return
+	}
+	width, height := Eval[int64](p, "innerWidth"), Eval[int64](p, "innerHeight")
+	for _, tag := range Languages {
+		speak(tag)
+		p.Size(390, 780)
+		Eval[bool](p, "new Promise((done) => setTimeout(() => done(true), 1500))") // a worker tells the page what to say
+		p.Picture(filepath.Join(dir, name+"-"+tag+".png"))
+	}
+	speak("en")
+	p.Size(int(width), int(height))
+}
+
 // Shot is what the screen shows of an element that is in view, as somebody takes a
 // screenshot of it on a telephone with three dots to a pixel.
 func (p *Page) Shot(selector string) image.Image {

@@ -52,6 +52,11 @@ function say(key, values = {}) {
   return text;
 }
 
+// digits are those in which the engine writes dates.
+function digits(n) {
+  return new Intl.NumberFormat(language === "ar" ? "ar-u-nu-latn" : language).format(n);
+}
+
 async function speak(tag) {
   const [, , direction] = languages.find(([t]) => t === tag);
   words = await (await fetch(`words/${tag}.json`)).json();
@@ -296,8 +301,8 @@ async function tick() {
     return;
   }
   $("ring").style.strokeDashoffset = String(100 - (100 * left) / lasts);
-  $("countdown").textContent = say(showing.redraw ? "countdown" : "countdown.ends", { n: String(Math.ceil(left)) });
-  if (!showing.heard) $("spoken").textContent = showing.heard = say(showing.redraw ? "countdown.heard" : "countdown.ends.heard", { n: String(lasts) });
+  $("countdown").textContent = say(showing.redraw ? "countdown" : "countdown.ends", { n: digits(Math.ceil(left)) });
+  if (!showing.heard) $("spoken").textContent = showing.heard = say(showing.redraw ? "countdown.heard" : "countdown.ends.heard", { n: digits(lasts) });
 }
 
 function pause() {
@@ -549,7 +554,7 @@ function wire() {
     const got = await ask("import", await file.text(), $("pass").value);
     $("pass").value = "";
     await home();
-    notice(say("import.done", { n: String(got.cards) }));
+    notice(say("import.done", { n: digits(got.cards) }));
   }));
   // A phone that is laid down, or another tab: what is on the screen is over.
   document.addEventListener("visibilitychange", () => { if (document.hidden) pause(); });

@@ -121,7 +121,7 @@ async function check(input) {
 // tell shows the last result again. It is not judged twice: a live code is accepted once.
 async function tell(sensitive = "") {
   const { page, ok } = await ask("tell", sensitive);
-  if (ok) showPage(page);
+  if (ok && shown) showPage(page); // nobody went on to the next one meanwhile
 }
 
 function showPage(page) {
