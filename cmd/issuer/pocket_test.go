@@ -242,6 +242,7 @@ func TestPocket(t *testing.T) {
 	speak := func(tag string) {
 		p.Choose("#language", tag)
 		p.Wait("html[lang=" + tag + "]")
+		chrometest.Eval[bool](p, "new Promise((done) => setTimeout(() => done(true), 1500))") // the cards are listed anew
 	}
 	p.Show("pocket-card", speak)
 	p.Wait("body[data-offline=complete]")
