@@ -410,7 +410,7 @@ func TestManyLists(t *testing.T) {
 		}
 	}
 	if n != 10_000 {
-		t.Errorf("ST-16 %d credentials were read", n)
+		t.Errorf("ST-16 and OUT-12: %d credentials were read", n)
 	}
 }
 

@@ -185,7 +185,7 @@ func TestDecline(t *testing.T) {
 		}
 	}
 	if heard[0] != heard[1] {
-		t.Errorf("the verifier hears %q and %q", heard[0], heard[1])
+		t.Errorf("VP-16 the verifier hears %q and %q", heard[0], heard[1])
 	}
 }
 

@@ -404,7 +404,7 @@ func TestForgottenExpectations(t *testing.T) {
 		forget(&want)
 		v, err := sdjwt.Verify(text, want)
 		if _, decided := err.(*credential.RejectedError); err == nil || decided {
-			t.Errorf("%s forgotten: %v, %v, want an error that is no decision", name, v, err)
+			t.Errorf("KB-05 %s forgotten: %v, %v, want an error that is no decision", name, v, err)
 		}
 	}
 }

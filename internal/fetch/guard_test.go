@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -26,6 +27,16 @@ import (
 // errWatched is what a connection ends with that the guard has let through: nothing
 // leaves this machine in a test.
 var errWatched = errors.New("let through")
+
+// All tests of the package run with a proxy in the environment, which is set here since
+// net/http reads it once.
+func init() {
+	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "ALL_PROXY", "all_proxy"} {
+		if err := os.Setenv(name, "http://9.9.9.9:3128"); err != nil {
+			panic(err)
+		}
+	}
+}
 
 // TestGuardAddresses: NET-01 of the corpus, each address as a literal and as the
 // answer of a name server.
@@ -46,10 +57,10 @@ func TestGuardAddresses(t *testing.T) {
 	}
 	for _, a := range forbidden {
 		if err := ask("https://" + literal(a) + "/"); !errors.Is(err, fetch.ErrForbidden) {
-			t.Errorf("%s: %v, want ErrForbidden", a, err)
+			t.Errorf("NET-01 %s: %v, want ErrForbidden", a, err)
 		}
 		if err := ask("https://host.example/", a); !errors.Is(err, fetch.ErrForbidden) {
-			t.Errorf("a name for %s: %v, want ErrForbidden", a, err)
+			t.Errorf("NET-01 a name for %s: %v, want ErrForbidden", a, err)
 		}
 	}
 	for _, a := range public {
@@ -143,11 +154,11 @@ func TestRebinding(t *testing.T) {
 	})
 	for i, want := range []bool{false, true, false, true, true} {
 		if _, err := c.Get(t.Context(), "https://rebind.example"+port+"/"); err == nil || errors.Is(err, fetch.ErrForbidden) != want {
-			t.Errorf("request %d: %v, forbidden: %v, want %v", i+1, err, errors.Is(err, fetch.ErrForbidden), want)
+			t.Errorf("NET-02 request %d: %v, forbidden: %v, want %v", i+1, err, errors.Is(err, fetch.ErrForbidden), want)
 		}
 	}
 	if got := fmt.Sprint(connected); got != fmt.Sprintf("[1.1.1.1%s 8.8.8.8%s]", port, port) {
-		t.Errorf("connected to %s", got)
+		t.Errorf("NET-02 connected to %s", got)
 	}
 	if asked.Load() > 0 {
 		t.Error("a server inside was asked")
@@ -176,29 +187,47 @@ func TestAddressesThatNobodyAsks(t *testing.T) {
 		t.Errorf("a connection to %s", address)
 		return errWatched
 	})
-	for _, address := range []string{
-		"", "/", "//good.example/", "good.example", "http://good.example/", "HTTP://good.example/", "ftp://good.example/", "file:///etc/passwd", "file://good.example/etc/passwd",
-		"data:text/plain,x", "gopher://good.example/", "javascript:alert(1)", "unix:/run/x", "https:good.example", "https:///x", "https://",
-		"https://good@evil.example/", "https://good:pass@evil.example/", "https://@evil.example/", "https://good.example\\@evil.example/", "https://good.example\\.evil.example/",
-		"https://good.example#@evil.example/", "https://good.example/#", "https://good.example?", "https://[::1", "https://::1/", "https://[good.example]/", "https://[::1]evil/",
-		"https://[::ffff:127.0.0.1%25eth0]/", "https://[fe80::1%25lo]/", "https://[fe80::1%lo]/", "https://127.1/", "https://0177.0.0.1/", "https://0x7f.0.0.1/", "https://0x7f000001/",
-		"https://2130706433/", "https://127.0.0.1.1/", "https://good.example:0/", "https://good.example:99999/", "https://good.example:/", "https://good.example:080/", "https://good.example:https/",
-		"https://good.example:443:443/", "https://good..example/", "https://.good.example/", "https://good example/", "https://good.example/a b", "https://good.example/\r\nX: y", "https://good.example/\x00",
-		"https://good.example/\t", "https://ｇood.example/", "https://bücher.example/", "https://good.example/ü", "https://%67ood.example/", "https://good.example%2f@evil.example/",
-		"https://" + strings.Repeat("a.", 130) + "example/", "https://" + strings.Repeat("a", 64) + ".example/", "https://good.example/" + strings.Repeat("a", 9<<10),
-		"http://127.0.0.2/", "http://localhost/", "http://127.0.0.1@evil.example/", "http://127.0.0.1.evil.example/",
+	for name, addresses := range map[string][]string{
+		"NET-05 zones and proxies": {
+			"https://[::ffff:127.0.0.1%25eth0]/", "https://[fe80::1%25lo]/", "https://[fe80::1%lo]/",
+		},
+		"NET-09 schemes": {
+			"", "/", "//good.example/", "good.example", "ftp://good.example/", "file:///etc/passwd", "file://good.example/etc/passwd",
+			"data:text/plain,x", "gopher://good.example/", "javascript:alert(1)", "unix:/run/x", "https:good.example", "https:///x", "https://",
+		},
+		"NET-09 who it seems to be": {
+			"https://good@evil.example/", "https://good:pass@evil.example/", "https://@evil.example/", "https://good.example\\@evil.example/", "https://good.example\\.evil.example/",
+			"https://good.example#@evil.example/", "https://good.example/#", "https://good.example?", "https://good.example%2f@evil.example/", "https://%67ood.example/",
+			"https://ｇood.example/", "https://bücher.example/", "https://good.example/ü", "http://127.0.0.1@evil.example/", "http://127.0.0.1.evil.example/",
+		},
+		"NET-09 brackets and numbers": {
+			"https://[::1", "https://::1/", "https://[good.example]/", "https://[::1]evil/", "https://127.1/", "https://0177.0.0.1/", "https://0x7f.0.0.1/", "https://0x7f000001/",
+			"https://2130706433/", "https://127.0.0.1.1/", "https://good.example:0/", "https://good.example:99999/", "https://good.example:/", "https://good.example:080/", "https://good.example:https/",
+			"https://good.example:443:443/", "https://good..example/", "https://.good.example/",
+		},
+		"NET-09 blanks and lengths": {
+			"https://good example/", "https://good.example/a b", "https://good.example/\r\nX: y", "https://good.example/\x00", "https://good.example/\t",
+			"https://" + strings.Repeat("a.", 130) + "example/", "https://" + strings.Repeat("a", 64) + ".example/", "https://good.example/" + strings.Repeat("a", 9<<10),
+		},
+		"ST-07 without TLS, or inside": {"http://good.example/", "HTTP://good.example/", "http://127.0.0.2/", "http://localhost/"},
 	} {
-		if a, err := c.Get(t.Context(), address, "application/json"); !errors.Is(err, fetch.ErrURL) {
-			t.Errorf("%.80q: %d, %v, want ErrURL", address, a.Status, err)
-		}
+		t.Run(name, func(t *testing.T) {
+			for _, address := range addresses {
+				if a, err := c.Get(t.Context(), address, "application/json"); !errors.Is(err, fetch.ErrURL) {
+					t.Errorf("%.80q: %d, %v, want ErrURL", address, a.Status, err)
+				}
+			}
+		})
 	}
-	for _, address := range []string{
-		"http://good.example/", "https://good@evil.example/", "https://good.example:0/", "https://0177.0.0.1/", "https://[fe80::1%25lo]/", "ftp://good.example/",
-	} {
-		if r, err := c.HTTPClient().Get(address); !errors.Is(err, fetch.ErrURL) {
-			t.Errorf("%s by the client for libraries: %v, %v", address, r, err)
+	t.Run("NET-09 by the client for libraries", func(t *testing.T) {
+		for _, address := range []string{
+			"http://good.example/", "https://good@evil.example/", "https://good.example:0/", "https://0177.0.0.1/", "https://[fe80::1%25lo]/", "ftp://good.example/",
+		} {
+			if r, err := c.HTTPClient().Get(address); !errors.Is(err, fetch.ErrURL) {
+				t.Errorf("%s: %v, %v", address, r, err)
+			}
 		}
-	}
+	})
 	for _, address := range []string{"https://good.example/?a", "https://good.example/#a", "http://good.example/"} {
 		if err := fetch.CheckURL(address, nil); !errors.Is(err, fetch.ErrURL) {
 			t.Errorf("CheckURL %s: %v", address, err)
@@ -236,16 +265,16 @@ func TestRedirects(t *testing.T) {
 		{"none by default", func(string) string { return "/end" }, 0, fetch.ErrRedirect},
 		{"one, on the same host", func(string) string { return "/end" }, 1, nil},
 		{"one, written out", func(self string) string { return self + "/end" }, 1, nil},
-		{"to another port of the host", func(string) string { return elsewhere + "/end" }, 5, fetch.ErrRedirect},
-		{"to another host", func(string) string { return "http://127.0.0.2/end" }, 5, fetch.ErrRedirect},
-		{"to a host inside", func(string) string { return "https://169.254.169.254/latest" }, 5, fetch.ErrRedirect},
-		{"to another scheme", func(self string) string { return "https" + strings.TrimPrefix(self, "http") }, 5, fetch.ErrRedirect},
-		{"to a file", func(string) string { return "file:///etc/passwd" }, 5, fetch.ErrRedirect},
-		{"with a user", func(self string) string { return strings.Replace(self, "//", "//a@", 1) }, 5, fetch.ErrRedirect},
-		{"to a host without scheme", func(string) string { return "//evil.example/end" }, 5, fetch.ErrRedirect},
-		{"nowhere", func(string) string { return "" }, 5, fetch.ErrRedirect},
-		{"to what is no address", func(string) string { return "http://[::1" }, 5, fetch.ErrNoAnswer},
-		{"without end", func(string) string { return "/loop" }, 5, fetch.ErrRedirect},
+		{"NET-07 to another port of the host", func(string) string { return elsewhere + "/end" }, 5, fetch.ErrRedirect},
+		{"NET-07 to another host", func(string) string { return "http://127.0.0.2/end" }, 5, fetch.ErrRedirect},
+		{"NET-03 to a host inside", func(string) string { return "https://169.254.169.254/latest" }, 5, fetch.ErrRedirect},
+		{"NET-03 to another scheme", func(self string) string { return "https" + strings.TrimPrefix(self, "http") }, 5, fetch.ErrRedirect},
+		{"NET-03 to a file", func(string) string { return "file:///etc/passwd" }, 5, fetch.ErrRedirect},
+		{"NET-03 with a user", func(self string) string { return strings.Replace(self, "//", "//a@", 1) }, 5, fetch.ErrRedirect},
+		{"NET-07 to a host without scheme", func(string) string { return "//evil.example/end" }, 5, fetch.ErrRedirect},
+		{"NET-03 nowhere", func(string) string { return "" }, 5, fetch.ErrRedirect},
+		{"NET-03 to what is no address", func(string) string { return "http://[::1" }, 5, fetch.ErrNoAnswer},
+		{"NET-03 without end", func(string) string { return "/loop" }, 5, fetch.ErrRedirect},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			a, err := fetch.New(here).Do(t.Context(), fetch.Request{
@@ -257,10 +286,10 @@ func TestRedirects(t *testing.T) {
 		})
 	}
 	if len(secret) > 0 {
-		t.Errorf("another host was asked, with %q", <-secret)
+		t.Errorf("NET-07 another host was asked, with %q", <-secret)
 	}
 	if _, err := fetch.New(here).Do(t.Context(), fetch.Request{Address: elsewhere, Redirects: 20}); err == nil {
-		t.Error("20 redirects were allowed")
+		t.Error("NET-03 20 redirects were allowed")
 	}
 }
 
@@ -271,18 +300,18 @@ func TestAnswersThatAreTooMuch(t *testing.T) {
 		answer http.HandlerFunc
 		want   error
 	}{
-		{"a body without end", func(w http.ResponseWriter, r *http.Request) {
+		{"NET-04 a body without end", func(w http.ResponseWriter, r *http.Request) {
 			for r.Context().Err() == nil {
 				if _, err := w.Write(make([]byte, 1000)); err != nil {
 					return
 				}
 			}
 		}, fetch.ErrTooLarge},
-		{"a length that is promised", func(w http.ResponseWriter, _ *http.Request) {
+		{"NET-04 a length that is promised", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "10000000000")
 			_, _ = w.Write(make([]byte, 2000))
 		}, fetch.ErrTooLarge},
-		{"a byte now and then", func(w http.ResponseWriter, r *http.Request) {
+		{"NET-04 a byte now and then", func(w http.ResponseWriter, r *http.Request) {
 			for r.Context().Err() == nil {
 				_, _ = w.Write([]byte{'a'})
 				_ = http.NewResponseController(w).Flush()
@@ -292,13 +321,13 @@ func TestAnswersThatAreTooMuch(t *testing.T) {
 				}
 			}
 		}, fetch.ErrNoAnswer},
-		{"compressed", func(w http.ResponseWriter, _ *http.Request) {
+		{"NET-04 compressed", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Encoding", "gzip")
 			z := gzip.NewWriter(w)
 			_, _ = z.Write(make([]byte, 1<<20))
 			_ = z.Close()
 		}, fetch.ErrType},
-		{"headers without end", func(w http.ResponseWriter, _ *http.Request) {
+		{"NET-04 headers without end", func(w http.ResponseWriter, _ *http.Request) {
 			for i := range 1000 {
 				w.Header().Set(fmt.Sprint("X-", i), strings.Repeat("a", 100))
 			}
@@ -306,7 +335,7 @@ func TestAnswersThatAreTooMuch(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			quick := here
-			if tt.name == "a byte now and then" {
+			if tt.name == "NET-04 a byte now and then" {
 				quick.Timeout = 300 * time.Millisecond
 			}
 			url := serve(t, tt.answer)
@@ -351,11 +380,11 @@ func TestTLS(t *testing.T) {
 		want      error
 	}{
 		{"good", good, roots, nil},
-		{"unknown authority", good, x509.NewCertPool(), fetch.ErrTLS},
-		{"the system's authorities", good, nil, fetch.ErrTLS},
-		{"old TLS", old, oldRoots, fetch.ErrTLS},
-		{"wrong name", strings.Replace(good, "127.0.0.1", "localhost", 1), roots, fetch.ErrTLS},
-		{"no TLS at all", plain, roots, fetch.ErrTLS},
+		{"NET-06 unknown authority", good, x509.NewCertPool(), fetch.ErrTLS},
+		{"NET-06 the system's authorities", good, nil, fetch.ErrTLS},
+		{"NET-06 old TLS", old, oldRoots, fetch.ErrTLS},
+		{"NET-06 wrong name", strings.Replace(good, "127.0.0.1", "localhost", 1), roots, fetch.ErrTLS},
+		{"NET-06 no TLS at all", plain, roots, fetch.ErrTLS},
 	} {
 		cfg := fetch.Config{LocalHosts: []string{"127.0.0.1", "localhost"}, Roots: tt.roots, Timeout: 5 * time.Second}
 		a, err := fetch.New(cfg).Get(t.Context(), tt.url)
@@ -479,8 +508,8 @@ func TestCache(t *testing.T) {
 	}
 	check("first", "/a", "1/a", 1, 0)
 	check("kept", "/a", "1/a", 0, 0)
-	check("another address", "/b", "1/b", 1, 0)
-	check("another query", "/a?x", "1/a", 1, 0) // the third pushes out the first
+	check("NET-08 another address", "/b", "1/b", 1, 0)
+	check("NET-08 another query", "/a?x", "1/a", 1, 0) // the third pushes out the first
 	check("pushed out", "/a", "1/a", 1, 0)
 	now = now.Add(61 * time.Second)
 	check("over, and confirmed", "/a", "1/a", 1, 1)
@@ -488,18 +517,18 @@ func TestCache(t *testing.T) {
 	now, body = now.Add(61*time.Second), "2"
 	check("over, and changed", "/a", "2/a", 1, 0)
 	now, status = now.Add(61*time.Second), http.StatusInternalServerError
-	check("over, and out of order", "/a", "", 1, 0)
-	check("errors are not kept", "/a", "", 1, 0)
+	check("NET-08 over, and out of order", "/a", "", 1, 0)
+	check("NET-08 errors are not kept", "/a", "", 1, 0)
 	control, status = "max-age=999999999", http.StatusOK
-	check("for ever", "/a", "2/a", 1, 1)
+	check("NET-08 for ever", "/a", "2/a", 1, 1)
 	now = now.Add(59 * time.Minute)
-	check("for an hour at most", "/a", "2/a", 0, 0)
+	check("NET-08 for an hour at most", "/a", "2/a", 0, 0)
 	now, body = now.Add(2*time.Minute), "3"
-	check("for an hour at most, then asked", "/a", "3/a", 1, 0)
+	check("NET-08 for an hour at most, then asked", "/a", "3/a", 1, 0)
 	for _, control = range []string{"no-store", "private, max-age=60", "max-age=60, no-store"} {
 		now, body = now.Add(2*time.Hour), body+"x"
-		check(control, "/a", body+"/a", 1, 0)
-		check(control+" again", "/a", body+"/a", 1, 0)
+		check("NET-08 "+control, "/a", body+"/a", 1, 0)
+		check("NET-08 "+control+" again", "/a", body+"/a", 1, 0)
 	}
 	for _, control = range []string{"no-cache", "", "max-age=-1", "max-age=x", "max-age"} {
 		now, body = now.Add(2*time.Hour), body+"x"
