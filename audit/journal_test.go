@@ -413,29 +413,29 @@ func TestP08JournalFaults(t *testing.T) {
 		fail   func(t *testing.T, dir string, f *faults) (mend func())
 		want   error
 	}{
-		{"full", true, func(_ *testing.T, _ string, f *faults) func() {
+		{"AUD-03 full", true, func(_ *testing.T, _ string, f *faults) func() {
 			f.set(func(op string) error { return map[string]error{"write": syscall.ENOSPC}[op] }, nil)
 			return func() { f.set(nil, nil) }
 		}, syscall.ENOSPC},
-		{"full in the middle of a write", true, func(_ *testing.T, _ string, f *faults) func() {
+		{"AUD-03 full in the middle of a write", true, func(_ *testing.T, _ string, f *faults) func() {
 			f.short = true
 			f.set(func(op string) error { return map[string]error{"write": syscall.ENOSPC}[op] }, nil)
 			return func() { f.set(nil, nil) }
 		}, syscall.ENOSPC},
-		{"hangs", true, func(_ *testing.T, _ string, f *faults) func() {
+		{"AUD-03 hangs", true, func(_ *testing.T, _ string, f *faults) func() {
 			hang := make(chan struct{})
 			f.set(nil, hang)
 			return func() { f.set(nil, nil); close(hang) }
 		}, audit.ErrJournalHangs},
-		{"read-only", false, func(t *testing.T, dir string, _ *faults) func() {
+		{"AUD-03 read-only", false, func(t *testing.T, dir string, _ *faults) func() {
 			must(t, os.Chmod(filepath.Join(dir, audit.EntriesFile), 0o400))
 			return func() { must(t, os.Chmod(filepath.Join(dir, audit.EntriesFile), 0o600)) }
 		}, audit.ErrJournalGone},
-		{"removed", false, func(t *testing.T, dir string, _ *faults) func() {
+		{"AUD-03 removed", false, func(t *testing.T, dir string, _ *faults) func() {
 			must(t, os.Rename(dir, dir+".away"))
 			return func() { must(t, os.Rename(dir+".away", dir)) }
 		}, audit.ErrJournalGone},
-		{"another disk in its place", false, func(t *testing.T, dir string, _ *faults) func() {
+		{"AUD-03 another disk in its place", false, func(t *testing.T, dir string, _ *faults) func() {
 			must(t, os.Rename(dir, dir+".away"))
 			must(t, os.Mkdir(dir, 0o700))
 			return func() { must(t, errors.Join(os.Remove(dir), os.Rename(dir+".away", dir))) }

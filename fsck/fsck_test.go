@@ -180,7 +180,7 @@ func TestFinds(t *testing.T) {
 				c.Pages = func(context.Context) (string, error) { return "row 3 missing from index", nil }
 			}
 		}, []fsck.Code{fsck.Pages}},
-		{"a credential slipped in", func(f *fixture) {
+		{"AUD-08 a credential slipped in", func(f *fixture) {
 			f.exec(`INSERT INTO credential SELECT credential_no + 1000, '01JD5000000000000000000000', programme_no, version, zeroblob(32), state,
 				reason, issued_at, expires_at, changed_at, batch_no, batch_row, supersedes, NULL, many, credential_no + 1000, writer_no, part_of
 				FROM credential WHERE credential_no = `+no(f.receipt),
@@ -190,20 +190,20 @@ func TestFinds(t *testing.T) {
 		{"a credential was taken out", func(f *fixture) {
 			f.exec("DELETE FROM credential_form WHERE credential_no = "+no(f.active), "DELETE FROM credential WHERE credential_no = "+no(f.active))
 		}, []fsck.Code{fsck.NotInStore}},
-		{"a credential is about another record", func(f *fixture) {
+		{"AUD-08 a credential is about another record", func(f *fixture) {
 			f.exec("UPDATE credential SET record_ref = zeroblob(32) WHERE credential_no = " + no(f.active))
 		}, []fsck.Code{fsck.Facts}},
 		{"a part belongs to another credential", func(f *fixture) {
 			f.exec("UPDATE credential SET part_of = '" + f.suspended.ID + "' WHERE part_of = '" + f.active.ID + "'")
 		}, []fsck.Code{fsck.Facts}},
-		{"a part became a credential", func(f *fixture) {
+		{"AUD-08 a part became a credential", func(f *fixture) {
 			f.exec("UPDATE credential SET part_of = NULL WHERE part_of = '" + f.active.ID + "'")
 		}, []fsck.Code{fsck.Facts}},
 		{"a part was taken out", func(f *fixture) {
 			f.exec("DELETE FROM credential_form WHERE credential_no = (SELECT credential_no FROM credential WHERE part_of = '"+f.active.ID+"')",
 				"DELETE FROM credential WHERE part_of = '"+f.active.ID+"'")
 		}, []fsck.Code{fsck.NotInStore}},
-		{"the revocation of a part was undone", func(f *fixture) {
+		{"AUD-08 the revocation of a part was undone", func(f *fixture) {
 			f.exec("UPDATE credential_form SET slot_value = 0 WHERE credential_no = (SELECT credential_no FROM credential WHERE part_of = '"+f.late.ID+"')",
 				"UPDATE credential SET state = 'active', reason = '' WHERE part_of = '"+f.late.ID+"'")
 		}, []fsck.Code{fsck.State}},
@@ -213,23 +213,23 @@ func TestFinds(t *testing.T) {
 		{"something else was signed", func(f *fixture) {
 			f.exec("UPDATE credential_form SET signed = to_be_signed WHERE credential_no = " + no(f.receipt))
 		}, []fsck.Code{fsck.Signed}},
-		{"a signed credential looks intended", func(f *fixture) {
+		{"AUD-08 a signed credential looks intended", func(f *fixture) {
 			f.exec("UPDATE credential_form SET signed = zeroblob(32) WHERE credential_no = "+no(f.receipt),
 				"UPDATE credential SET state = 'intended' WHERE credential_no = "+no(f.receipt))
 		}, []fsck.Code{fsck.Signed}},
-		{"a revocation was undone", func(f *fixture) {
+		{"AUD-08 a revocation was undone", func(f *fixture) {
 			f.exec("UPDATE credential SET state = 'active', reason = '', vacated = 0 WHERE credential_no = "+no(f.late),
 				"UPDATE credential_form SET slot_value = 0 WHERE credential_no = "+no(f.late))
 		}, []fsck.Code{fsck.State}},
-		{"a published revocation was undone", func(f *fixture) {
+		{"AUD-08 a published revocation was undone", func(f *fixture) {
 			f.exec("UPDATE credential SET state = 'active', reason = '', vacated = 0 WHERE credential_no = "+no(f.revoked),
 				"UPDATE credential_form SET slot_value = 0 WHERE credential_no = "+no(f.revoked))
 		}, []fsck.Code{fsck.Overrevoked, fsck.State}},
-		{"a suspension was undone", func(f *fixture) {
+		{"AUD-08 a suspension was undone", func(f *fixture) {
 			f.exec("UPDATE credential SET state = 'active', reason = '' WHERE credential_no = "+no(f.suspended),
 				"UPDATE credential_form SET slot_value = 0 WHERE credential_no = "+no(f.suspended))
 		}, []fsck.Code{fsck.State}},
-		{"another reason", func(f *fixture) {
+		{"AUD-08 another reason", func(f *fixture) {
 			f.exec("UPDATE credential SET reason = 'death' WHERE credential_no = " + no(f.late))
 		}, []fsck.Code{fsck.State}},
 		{"a slot beyond its list", func(f *fixture) {
@@ -242,7 +242,7 @@ func TestFinds(t *testing.T) {
 		{"a counter went back", func(f *fixture) {
 			f.exec("UPDATE status_list SET next_counter = 0 WHERE form = 'qr' AND bits = 1")
 		}, []fsck.Code{fsck.SlotCounter}},
-		{"a slot says revoked of an active credential", func(f *fixture) {
+		{"AUD-08 a slot says revoked of an active credential", func(f *fixture) {
 			f.exec("UPDATE credential_form SET slot_value = 1 WHERE form_no = 0 AND credential_no = " + no(f.active))
 		}, []fsck.Code{fsck.SlotValue}},
 		{"the key of credentials is lost", func(f *fixture) {
@@ -253,7 +253,7 @@ func TestFinds(t *testing.T) {
 		{"the text of a programme", func(f *fixture) {
 			f.exec("UPDATE programme_version SET text = CAST(CAST(text AS TEXT) || ' ' AS BLOB) WHERE programme_no = 1")
 		}, []fsck.Code{fsck.Programme}},
-		{"a programme that nobody added", func(f *fixture) {
+		{"AUD-08 a programme that nobody added", func(f *fixture) {
 			f.exec(fmt.Sprintf("INSERT INTO programme_version VALUES (1, 2, x'%x', x'%x', 0)", officetest.CardTwo(), digest(officetest.CardTwo())))
 		}, []fsck.Code{fsck.Programme}},
 		{"the count of a batch", func(f *fixture) { f.exec("UPDATE batch SET issued = 1") }, []fsck.Code{fsck.Batch}},
@@ -266,7 +266,7 @@ func TestFinds(t *testing.T) {
 		{"the number of a publication", func(f *fixture) {
 			f.exec("UPDATE publication SET number = number + 1 WHERE name = 'trust'")
 		}, []fsck.Code{fsck.PublicationLog}},
-		{"a publication that nobody made", func(f *fixture) {
+		{"AUD-08 a publication that nobody made", func(f *fixture) {
 			f.exec(fmt.Sprintf("INSERT INTO publication VALUES ('https://example.org/status/x', 1, 0, x'%x', x'')", digest("")))
 		}, []fsck.Code{fsck.PublicationLog}},
 		{"a list published without a revocation", func(f *fixture) {
@@ -327,7 +327,7 @@ func TestFinds(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			f := newFixture(t)
 			if r := f.check(t); !r.Clean() {
-				t.Fatalf("before: %+v", r.Findings)
+				t.Fatalf("AUD-08 before anything was spoiled: %+v", r.Findings)
 			}
 			tt.spoil(f)
 			var got []fsck.Code

@@ -279,7 +279,7 @@ func newBed(t testing.TB, store issuance.Store, change ...func(*issuance.Config)
 func (b *bed) open(change ...func(*issuance.Config)) *issuance.Service {
 	b.Helper()
 	c := issuance.Config{
-		Issuer: "xa-office", StatusBase: "https://example.org/status/", Store: b.store, Keys: b.ring, Secret: secret, Now: b.clock.Now,
+		Issuer: "xa-office", StatusBase: "https://example.org/status/", Store: watched{b.store, b}, Keys: b.ring, Secret: secret, Now: b.clock.Now,
 	}
 	for _, f := range change {
 		f(&c)

@@ -170,7 +170,7 @@ func TestKilled(t *testing.T) {
 		}
 		for _, p := range issuance.Points() {
 			if hits[p] < perPoint {
-				t.Errorf("killed %d times at %q, want %d", hits[p], p, perPoint)
+				t.Errorf("DB-01: killed %d times at %q, want %d", hits[p], p, perPoint)
 			}
 		}
 		t.Logf("kills by point: %v (seed %d)", hits, seed)

@@ -57,7 +57,7 @@ func (b *bed) race(what string, try func() (a answer, won bool)) answer {
 // tokens. Redis, where it is, forgets everything and dies meanwhile.
 func TestP10Endpoints(t *testing.T) {
 	for _, e := range []engine{
-		engines[0], {"three replicas on PostgreSQL", 3, onPostgres, false}, {"three replicas on PostgreSQL with Redis", 3, onPostgres, true},
+		engines[0], {"three replicas on PostgreSQL", 3, onPostgres, false}, {"DB-06 three replicas on PostgreSQL with a Redis that forgets and dies", 3, onPostgres, true},
 	} {
 		t.Run(e.name, func(t *testing.T) {
 			b := newBed(t, e)
@@ -124,7 +124,7 @@ func (b *bed) oncePreAuthorized(n int) {
 		return proof
 	}
 	note.proof(oid4vci.DPoPRequest{Method: http.MethodPost, URL: w.url + note.path, Now: w.clock.Now(), Nonce: w.nonce, AccessToken: note.token})
-	b.race("OA-06 DPoP proof", func() (answer, bool) {
+	b.race("OA-07 DPoP proof", func() (answer, bool) {
 		mine := *w
 		a := mine.send(note)
 		return a, a.code() == oid4vci.InvalidNotificationID
@@ -157,18 +157,18 @@ func (b *bed) onceAuthorization(n int) {
 	if a.status != http.StatusCreated {
 		b.Fatalf("pushed request: %v", a)
 	}
-	z.page = b.race("OA-04 pushed request", func() (answer, bool) {
+	z.page = b.race("OA-05 pushed request", func() (answer, bool) {
 		mine := *z
 		a := mine.visit()
 		return a, a.status == http.StatusSeeOther
 	}).header.Get("Location")
-	a = b.race("VCI-05 login", func() (answer, bool) {
+	a = b.race("OA-03 login", func() (answer, bool) {
 		a := z.submit(z.page, url.Values{"code": {made.ClaimCode}})
 		return a, a.status == http.StatusSeeOther && strings.Contains(a.header.Get("Location"), "code=")
 	})
 	code, err := z.code(a)
 	b.must(err)
-	b.race("OA-02 authorization code", func() (answer, bool) {
+	b.race("OA-03 authorization code", func() (answer, bool) {
 		mine := *z.wallet
 		return ok(mine.send(formPost("/oauth/token", z.tokenForm(code))))
 	})

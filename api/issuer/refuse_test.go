@@ -252,11 +252,11 @@ func (w *wallet) usedUp() {
 	}
 	malformed.body = good
 	if a := w.sendOnce(malformed); a.code() != oid4vci.InvalidDPoPProof {
-		w.Errorf("OA-06 the DPoP proof of a refused request with a good one: %v", a)
+		w.Errorf("OA-07 the DPoP proof of a refused request with a good one: %v", a)
 	}
 	malformed.body = []byte("{")
 	if a := w.sendOnce(malformed); a.code() != oid4vci.InvalidDPoPProof {
-		w.Errorf("OA-06 the DPoP proof of a refused request with another one: %v", a)
+		w.Errorf("OA-07 the DPoP proof of a refused request with another one: %v", a)
 	}
 	// The nonce was not looked at. For these keys the token brings nothing: it is used up.
 	for _, want := range []oid4vci.Code{oid4vci.CredentialRequestDenied, oid4vci.InvalidNonce} {
@@ -267,7 +267,7 @@ func (w *wallet) usedUp() {
 	used := fixed(w.ask(r)) // with a nonce that was used
 	for _, want := range []oid4vci.Code{oid4vci.InvalidNonce, oid4vci.InvalidDPoPProof} {
 		if a := w.sendOnce(used); a.code() != want {
-			w.Errorf("OA-06 a DPoP proof with a proof of a key that was used: %v, want %s", a, want)
+			w.Errorf("OA-07 a DPoP proof with a proof of a key that was used: %v, want %s", a, want)
 		}
 	}
 }

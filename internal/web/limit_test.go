@@ -119,10 +119,10 @@ func TestRedisAway(t *testing.T) {
 	}
 	r.Kill(t)
 	if g := s.get(t, "/closed"); g.status != http.StatusServiceUnavailable || g.header.Get("Retry-After") == "" {
-		t.Errorf("fail closed: %d, want 503", g.status)
+		t.Errorf("DB-06 fail closed: %d, want 503", g.status)
 	}
 	if n := spend(t, "/open", s); n != 5 {
-		t.Errorf("fail open: %d requests, want 5 counted by this process", n)
+		t.Errorf("DB-06 fail open: %d requests, want 5 counted by this process", n)
 	}
 	if strings.Contains(s.log.String(), r.Socket()+" CANARY") || !strings.Contains(s.log.String(), "out of reach") {
 		t.Error("the log does not say that Redis is away")

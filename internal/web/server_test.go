@@ -166,7 +166,7 @@ func TestPanic(t *testing.T) {
 	s := serve(t, web.Config{}, routes...)
 	for _, path := range []string{"/panic", "/index"} {
 		if g := s.get(t, path); g.status != 500 || g.code() != "server_error" || strings.Contains(g.body, "CANARY") {
-			t.Errorf("%s: %d %s", path, g.status, g.body)
+			t.Errorf("OUT-05 %s: %d %s", path, g.status, g.body)
 		}
 	}
 	r, err := http.NewRequestWithContext(t.Context(), "GET", s.URL()+"/half", nil)
@@ -184,7 +184,7 @@ func TestPanic(t *testing.T) {
 	}
 	log := s.log.String()
 	if strings.Contains(log, "CANARY") {
-		t.Errorf("the log says what the panic said:\n%s", log)
+		t.Errorf("OUT-05 the log says what the panic said:\n%s", log)
 	}
 	if n := strings.Count(log, `"msg":"panic"`); n != 3 || !strings.Contains(log, "web_test.TestPanic") {
 		t.Errorf("%d panics in the log, want 3, with the function:\n%s", n, log)
@@ -217,7 +217,7 @@ func TestNothingInTheLog(t *testing.T) {
 	for name, text := range map[string]string{"log": log, "figures": figures} {
 		for _, what := range []string{canary, "127.0.0.1"} {
 			if strings.Contains(text, what) {
-				t.Errorf("%s in the %s:\n%s", what, name, text)
+				t.Errorf("OUT-06 %s in the %s:\n%s", what, name, text)
 			}
 		}
 	}
