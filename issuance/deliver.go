@@ -112,6 +112,8 @@ func checkHolders(f programme.Form, holders []keys.PublicKey) error {
 		switch {
 		case k.IsZero():
 			return fmt.Errorf("%w: one is no key", ErrHolders)
+		case sampleKey(k):
+			return ErrSampleKey
 		case seen[k.Thumbprint()]:
 			return fmt.Errorf("%w: one stands there twice", ErrHolders)
 		}

@@ -249,6 +249,7 @@ func TestDeliverRefuses(t *testing.T) {
 		{"no key", func(_ *bed, d *issuance.Delivery) { d.Holders = nil }, issuance.ErrHolders},
 		{"an empty key", func(_ *bed, d *issuance.Delivery) { d.Holders[1] = keys.PublicKey{} }, issuance.ErrHolders},
 		{"OUT-11 one key for two copies", func(_ *bed, d *issuance.Delivery) { d.Holders[1] = d.Holders[0] }, issuance.ErrHolders},
+		{"SIG-08 the key of an example", func(b *bed, d *issuance.Delivery) { d.Holders[1] = sampleKey(b, sampleKeys[0]) }, issuance.ErrSampleKey},
 		{"more keys than copies", func(b *bed, d *issuance.Delivery) { d.Holders = holderKeys(b, 0, 9) }, issuance.ErrHolders},
 		{"a record that lacks a claim", func(_ *bed, d *issuance.Delivery) { d.Record = changed(d.Record, "name", "") }, issuance.ErrRecord},
 		{"no key to sign with", func(b *bed, _ *issuance.Delivery) { b.mustRetire(b.ring.keys[0].ID()) }, keys.ErrNoKey},
@@ -270,6 +271,47 @@ func TestDeliverRefuses(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// sampleKeys are keys whose private half everybody has.
+var sampleKeys = []string{
+	`{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}`,
+	`{"kty":"EC","crv":"P-256","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}`,
+	`{"kty":"EC","crv":"P-256","x":"l8tFrhx-34tV3hRICRDY9zCkDlpBhF42UQUfWVAWBFs","y":"9VE4jf_Ok_o64zbTTlcuNJajHmt6v9TDVrU0CdvGRDA"}`,
+	`{"kty":"EC","crv":"P-256","x":"TCAER19Zvu3OHF4j4W4vfSVoHIP1ILilDls7vCeGemc","y":"ZxjiWWbZMQGHVWKVQ4hbSIirsVfuecCE6t4jT9F2HZQ"}`,
+	`{"kty":"EC","crv":"P-256","x":"b28d4MwZMjw8-00CG4xfnn9SLMVMM19SlqZpVb_uNtQ","y":"Xv5zWwuoaTgdS6hV43yI6gBwTnjukmFQQnJ_kCxzqk8"}`,
+	`{"kty":"EC","crv":"P-256","x":"nUWAoAv3XZith8E7i19OdaxOLYFOwM-Z2EuM02TirT4","y":"HskHU8BjUi1U9Xqi7Swmj8gwAK_0xkcDjEW_71SosEY"}`,
+	`{"kty":"EC","crv":"P-256","x":"Ze2loSV3wrroKUN_4zhwGhCqo3Xhu1td4QjeQ5wIVR0","y":"HlLtdXARY_f55A3fnzQbPcm6hgr34Mp8p-nuzQCE0Zw"}`,
+	`{"kty":"EC","crv":"P-256","x":"YP7UuiVanTHJYet0xjVtaMBJuJI7Yfps5mliLmDyn7Y","y":"eQP-EAi4vJmkGunpVii8ZPLxsgwtfp9Rd6PClNRGIpk"}`,
+	`{"kty":"EC","crv":"P-256","x":"axfR8uEsQkf4vOblY6RA8ncDfYEt6zOg9KE5RdiYwpY","y":"T-NC4v4af5uO5-tKfA-eFivOM1drMV7Oy7ZAaDe_UfU"}`,
+	`{"kty":"EC","crv":"P-256","x":"hVTrJ13Nb70cesZBqiyQ2SAi_Q0wJLWvGMfMYa1Sei0","y":"TceuLGd-ltDMgll2Vc6S1VA_VCk9h4ddHnnOR3AZQ0M"}`,
+	`{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}`,
+	`{"kty":"OKP","crv":"Ed25519","x":"PUAXw-hDiVqStwqnTRt-vJyYLM8uxJaMwM1V8Sr0Zgw"}`,
+	`{"kty":"OKP","crv":"Ed25519","x":"_FHNjmIYoaONpH7QAjDwWAgW7RO6MwOsXeuRFUiQgCU"}`,
+}
+
+func sampleKey(t testing.TB, jwk string) keys.PublicKey {
+	t.Helper()
+	k, err := keys.ParseJWK([]byte(jwk))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+// TestSampleKeys: SIG-08, each key of the list, whatever else is asked for with it.
+func TestSampleKeys(t *testing.T) {
+	b := newWalletBed(t, newMemory())
+	for _, jwk := range sampleKeys {
+		d := delivery(t, 1, 0, 1)
+		d.Holders[0] = sampleKey(t, jwk)
+		if i, err := b.service.Deliver(t.Context(), d); !errors.Is(err, issuance.ErrSampleKey) || !errors.Is(err, issuance.ErrHolders) {
+			t.Errorf("SIG-08 %s: %v, %v", jwk, i, err)
+		}
+	}
+	if n := len(b.all(issuance.Query{})); n != 0 {
+		t.Errorf("SIG-08 %d credentials were begun", n)
 	}
 }
 

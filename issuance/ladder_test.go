@@ -559,6 +559,77 @@ func TestEveryWriteFails(t *testing.T) {
 	}
 }
 
+// A goneSigner is a key on a device that can be taken away.
+type goneSigner struct {
+	crypto.Signer
+	gone *atomic.Bool
+}
+
+var errGone = errors.New("the device is gone")
+
+func (s goneSigner) Sign(rnd io.Reader, digest []byte, o crypto.SignerOpts) ([]byte, error) {
+	if s.gone.Load() {
+		return nil, errGone
+	}
+	return s.Signer.Sign(rnd, digest, o)
+}
+
+// TestKEY01 takes the device with the key away once the intent is stored: nothing is
+// released, the intent ends as a leftover with its entry, its slots are never given out
+// again, and with the device comes the right to issue for the record.
+func TestKEY01(t *testing.T) {
+	m := newMemory()
+	b := newBed(t, m)
+	var gone atomic.Bool
+	b.ring.wrap = func(s crypto.Signer) crypto.Signer { return goneSigner{s, &gone} }
+	s := b.open(func(c *issuance.Config) {
+		c.Crash = func(p issuance.Point) {
+			if p == issuance.PointIntended {
+				gone.Store(true)
+			}
+		}
+	})
+	i, err := s.Issue(t.Context(), issuance.Request{Programme: "farmer-card", Record: person(1), Actor: "tester"})
+	if !errors.Is(err, errGone) || len(i.Forms) > 0 {
+		t.Fatalf("KEY-01 Issue: %v and %d forms", err, len(i.Forms))
+	}
+	if refused, ok := errors.AsType[*issuance.RecordError](err); ok {
+		t.Errorf("KEY-01 it is taken for a refusal: %v", refused)
+	}
+	m.crash()
+	if _, err := b.service.Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	found := b.all(issuance.Query{})
+	if len(found) != 1 || b.state(found[0].ID) != "revoked leftover" {
+		t.Fatalf("KEY-01 it left %v", found)
+	}
+	leftovers := 0
+	for _, e := range m.events {
+		if e.Kind == audit.CredentialLeftover && e.Credential == found[0].ID {
+			leftovers++
+		}
+	}
+	if leftovers != 1 {
+		t.Errorf("KEY-01 %d entries about the leftover, want 1", leftovers)
+	}
+	if _, err := b.service.Issue(t.Context(), issuance.Request{Programme: "farmer-card", Record: person(2), Actor: "tester"}); !errors.Is(err, errGone) {
+		t.Errorf("KEY-01 while the device is gone: %v", err)
+	}
+	gone.Store(false)
+	b.issue(1)
+	b.issue(2)
+	used := map[issuance.Slot]bool{}
+	for _, c := range b.all(issuance.Query{}) {
+		for _, f := range c.Forms {
+			if used[f.Slot] {
+				t.Errorf("KEY-01 slot %v is used twice", f.Slot)
+			}
+			used[f.Slot] = true
+		}
+	}
+}
+
 // TestSweep: what a crash left behind is revoked with an audit entry, and
 // nothing else is touched.
 func TestSweep(t *testing.T) {

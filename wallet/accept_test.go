@@ -2,6 +2,7 @@ package wallet_test
 
 import (
 	"errors"
+	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -175,6 +176,29 @@ func reasonOf(err error) wallet.Refusal {
 
 // TestAcceptRefuses spoils one thing at a time in an issuance that is good otherwise.
 func TestAcceptRefuses(t *testing.T) {
+	t.Run("SDJ-15: pictures and templates of a type", func(t *testing.T) {
+		t.Parallel()
+		const elsewhere = "https://tracker.example/"
+		w := newWorld(t)
+		w.document = strings.Replace(w.document, `"name":"Permis"`, `"name":"Permis","rendering":{"simple":{"logo":{"uri":"`+elsewhere+`logo.png"}},"svg_templates":[{"uri":"`+elsewhere+
+			`card.svg"},{"uri":"data:image/svg+xml,<svg onload='alert(1)'><script>alert(2)</script><image href='`+elsewhere+`p.png'/></svg>"}]}`, 1)
+		a, kept := w.agent(nil)
+		if _, _, err := w.accept(a); err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range w.seen {
+			if strings.HasPrefix(r.Address, elsewhere) {
+				t.Errorf("%s was asked for", r.Address)
+			}
+		}
+		held, err := kept.Held()
+		if err != nil || len(held) != 1 {
+			t.Fatal(held, err)
+		}
+		if text := fmt.Sprintf("%+v", held[0]); strings.Contains(text, "svg") || strings.Contains(text, elsewhere) {
+			t.Errorf("what is kept can be drawn: %s", text)
+		}
+	})
 	token := func(change func(w *world, i int, x *sdjwt.Token)) func(*world) {
 		return func(w *world) {
 			good := w.token

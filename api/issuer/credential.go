@@ -444,6 +444,9 @@ func (e *Endpoints) notIssued(err error) error {
 		return nil
 	case ok && refused.Code() != issuance.CodeInProgress:
 		return e.denied(err)
+	case errors.Is(err, issuance.ErrSampleKey):
+		e.cfg.Count("sample_key")
+		return oid4vci.NewError(oid4vci.InvalidProof, oid4vci.ErrKey, "a key whose private half is published")
 	case errors.Is(err, issuance.ErrHolders):
 		return oid4vci.NewError(oid4vci.InvalidProof, oid4vci.ErrKey, "not as many keys as this credential has copies")
 	}

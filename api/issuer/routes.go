@@ -40,7 +40,7 @@ const (
 func Events() []string {
 	return []string{
 		"offer", "pushed_request", "login", "login_refused", "token", "credential", "deferred", "denied", "wrong_tx_code", "wrong_claim_code",
-		"grant_ended_by_replay", "notification_accepted", "notification_failure", "notification_deleted", "refused", "unavailable",
+		"grant_ended_by_replay", "notification_accepted", "notification_failure", "notification_deleted", "refused", "sample_key", "unavailable",
 	}
 }
 

@@ -52,6 +52,29 @@ func TestMetadataVectors(t *testing.T) {
 	}
 }
 
+// hostileRendering is what the owner of a type could have wallets draw: script, a handler, a
+// picture from elsewhere, and a value inside of an attribute.
+const hostileRendering = `{"simple":{"logo":{"uri":"https://tracker.example/logo.png"},"background_color":"url(https://tracker.example/)"},` +
+	`"svg_templates":[{"uri":"https://tracker.example/card.svg"},{"uri":"data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'>` +
+	`<script>alert(2)</script><image href='https://tracker.example/p.png'/><text x='{{name}}'>{{name}}</text></svg>"}]}`
+
+// TestRenderingIsLeftOut: SDJ-15. Nothing of what a type would have drawn is kept, so that
+// nobody can draw or fetch it, whatever it says.
+func TestRenderingIsLeftOut(t *testing.T) {
+	asked := 0
+	plain := documents{"t0": `{"vct":"t0","display":[{"locale":"en","name":"Licence"}],"claims":[{"path":["name"],"display":[{"locale":"en","label":"Name"}]}]}`}
+	hostile := documents{"t0": `{"vct":"t0","display":[{"locale":"en","name":"Licence","rendering":` + hostileRendering + `}],` +
+		`"claims":[{"path":["name"],"svg_id":"name","display":[{"locale":"en","label":"Name"}]}],"rendering":` + hostileRendering + `}`}
+	want, err := sdjwt.ResolveType("t0", "", plain.fetch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := sdjwt.ResolveType("t0", "", func(vct string) ([]byte, error) { asked++; return hostile.fetch(vct) })
+	if err != nil || !reflect.DeepEqual(got, want) || asked != 1 {
+		t.Errorf("SDJ-15 %+v, %v, want %+v; %d documents were fetched", got, err, want, asked)
+	}
+}
+
 // TestMetadataRefuses is SDJ-14: documents that may not be used.
 func TestMetadataRefuses(t *testing.T) {
 	chain := documents{}
@@ -95,7 +118,7 @@ func TestMetadataRefuses(t *testing.T) {
 		"mandatory becomes optional": pair(``, `,"mandatory":true`),
 	} {
 		if m, err := sdjwt.ResolveType("t0", "", d.fetch); !errors.Is(err, sdjwt.ErrMetadata) {
-			t.Errorf("%s: %+v, %v, want ErrMetadata", name, m, err)
+			t.Errorf("SDJ-14 %s: %+v, %v, want ErrMetadata", name, m, err)
 		}
 	}
 	if _, err := sdjwt.ResolveType("t0", sdjwt.Integrity([]byte("x")), doc(`"name":"n"`).fetch); !errors.Is(err, sdjwt.ErrMetadata) {

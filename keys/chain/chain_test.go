@@ -416,7 +416,7 @@ func TestVerifyRefuses(t *testing.T) {
 			}
 			// no text of a certificate in an error.
 			if err != nil && (len(err.Error()) > 200 || strings.Contains(err.Error(), "c2") || strings.Contains(err.Error(), host)) {
-				t.Errorf("error of %d characters: %.300q", len(err.Error()), err)
+				t.Errorf("X-08 an error of %d characters: %.300q", len(err.Error()), err)
 			}
 		})
 	}
