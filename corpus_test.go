@@ -30,8 +30,8 @@ var (
 )
 
 // TestCorpus: docs/corpus.md has a line for each attack of the corpus, and what it says is
-// there: the test is in the package, and it or one of its rows is called by the attack. An
-// attack without a test is one on a part that is not built.
+// there: the test is in the package, and its name, its comment or one of its rows bears the
+// number. An attack without a test is one on a part that is not built.
 func TestCorpus(t *testing.T) {
 	page, err := os.ReadFile("docs/corpus.md")
 	if err != nil {
@@ -78,8 +78,9 @@ func TestCorpus(t *testing.T) {
 	}
 }
 
-// testsByAttack are the declarations whose name, or a text in which, is called by an attack:
-// of test files, and of the packages of contract tests. A test is written as `PACKAGE` `NAME`.
+// testsByAttack are the declarations whose name or comment, or a text in which, bears the
+// number of an attack: of test files, and of the packages of contract tests. A test is
+// written as `PACKAGE` `NAME`.
 func testsByAttack(t *testing.T) map[string]map[string]bool {
 	t.Helper()
 	found := map[string]map[string]bool{}
@@ -100,7 +101,7 @@ func testsByAttack(t *testing.T) map[string]map[string]bool {
 		if !strings.HasSuffix(path, "_test.go") && !strings.HasSuffix(filepath.Dir(path), "test") || path == "corpus_test.go" {
 			return nil
 		}
-		f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+		f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ParseComments|parser.SkipObjectResolution)
 		if err != nil {
 			return err
 		}
@@ -108,6 +109,11 @@ func testsByAttack(t *testing.T) map[string]map[string]bool {
 			name := declared(decl)
 			if m := attackFunc.FindStringSubmatch(name); m != nil {
 				note(path, name, m[1], m[2])
+			}
+			if test, ok := decl.(*ast.FuncDecl); ok && strings.HasPrefix(name, "Test") {
+				for _, m := range attackName.FindAllStringSubmatch(test.Doc.Text(), -1) {
+					note(path, name, m[1], m[2])
+				}
 			}
 			ast.Inspect(decl, func(n ast.Node) bool {
 				if text, ok := n.(*ast.BasicLit); ok && text.Kind == token.STRING {

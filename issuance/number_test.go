@@ -57,3 +57,37 @@ func TestParseDocumentNumber(t *testing.T) {
 		}
 	}
 }
+
+// FuzzParseDocumentNumber: what is taken is a number that reads as itself, that no other
+// spelling of one character gives, and that some credential has.
+func FuzzParseDocumentNumber(f *testing.F) {
+	for _, id := range []string{"01KA7X2M9QZ3BV8D5T0RWHJ4EN", "00000000000000000000000000", "7ZZZZZZZZZZZZZZZZZZZZZZZZZ"} {
+		n := issuance.DocumentNumber(id)
+		f.Add(n)
+		f.Add(strings.ToLower(n[:4]) + " " + n[4:8] + "\u2011" + strings.ReplaceAll(strings.ReplaceAll(n[8:], "0", "o"), "1", "l"))
+		f.Add(n[1:])
+	}
+	f.Add(strings.Repeat("-", 48))
+	f.Add("\xff\u212a")
+	f.Fuzz(func(t *testing.T, typed string) {
+		n, ok := issuance.ParseDocumentNumber(typed)
+		if !ok {
+			if n != "" && len(n) != issuance.NumberLength {
+				t.Fatalf("%q is refused and gives %q", typed, n)
+			}
+			return
+		}
+		if again, ok := issuance.ParseDocumentNumber(n); !ok || again != n || strings.Trim(n, base32) != "" {
+			t.Fatalf("%q gives %q, and that %q", typed, n, again)
+		}
+		if id := "01KA7X2M9QZ3BV8" + n[:issuance.NumberLength-1]; !issuance.HasNumber(id, n) {
+			t.Fatalf("no credential has %q", n)
+		}
+		for i := range n {
+			slip := n[:i] + string(base32[(strings.IndexByte(base32, n[i])+1)%len(base32)]) + n[i+1:]
+			if _, ok := issuance.ParseDocumentNumber(slip); ok {
+				t.Fatalf("%q and %q are both taken", n, slip)
+			}
+		}
+	})
+}

@@ -219,3 +219,36 @@ func FuzzCredentialMessages(f *testing.F) {
 		}
 	})
 }
+
+// FuzzAuthorization: a token is taken from one header of its own type, whatever the letters
+// of the type, and is the same when it is shown again.
+func FuzzAuthorization(f *testing.F) {
+	for _, seed := range []string{"DPoP abc", "dpop  abc ", "Bearer abc", "DPoP", "DPoP ", "DPoP a b", "DPoP \x00", "Bearer abc, DPoP def", ""} {
+		f.Add(seed, false)
+	}
+	f.Add("DPoP abc", true)
+	f.Fuzz(func(t *testing.T, header string, twice bool) {
+		headers := []string{header}
+		if twice {
+			headers = append(headers, header)
+		}
+		taken := 0
+		for _, kind := range []oid4vci.TokenType{oid4vci.DPoPToken, oid4vci.BearerToken} {
+			secret, err := oid4vci.ParseAuthorization(headers, kind)
+			if err != nil {
+				if secret != "" {
+					t.Fatalf("%q is refused and gives a token", header)
+				}
+				continue
+			}
+			taken++
+			again, err := oid4vci.ParseAuthorization([]string{string(kind) + " " + string(secret)}, kind)
+			if twice || secret == "" || err != nil || again != secret {
+				t.Fatalf("%q (twice: %t): %q, %q, %v", header, twice, string(secret), string(again), err)
+			}
+		}
+		if taken > 1 {
+			t.Fatalf("%q is of both types", header)
+		}
+	})
+}

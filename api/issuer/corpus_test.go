@@ -49,7 +49,7 @@ func (b *bed) nonces(e *issuer.Endpoints, n int) []string {
 func TestNonces(t *testing.T) {
 	b := newBed(t, engines[0])
 	first := b.servers[0]
-	n := count(20_000, 1_000_000)
+	n := count(5_000, 1_000_000)
 	b.serve(b.offices[0], b.values[0], nil) // the same, started again
 	seen := make(map[string]bool, n)
 	var ones [128]int
