@@ -57,19 +57,32 @@ type gate struct {
 }
 
 // verifying measures P13: answers of wallets to requests of their own, checked against
-// the query, the trust bundle, the status list in it and what was answered before.
+// the query, the trust bundle, the status list in it and what was answered before; with
+// requests and results in a file, and in the memory of the server.
 func verifying(dir string, rounds int) ([]row, error) {
+	var rows []row
+	for _, kept := range []struct{ name, location string }{{"SQLite", filepath.Join(dir, "once.db")}, {"memory", once.Memory}} {
+		more, err := verifyingOn(kept.location, kept.name, rounds)
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, more...)
+	}
+	return rows, nil
+}
+
+func verifyingOn(location, name string, rounds int) ([]row, error) {
 	addr, err := freeAddress()
 	if err != nil {
 		return nil, err
 	}
-	g, stop, err := openGate(dir, addr)
+	g, stop, err := openGate(location, addr)
 	if err != nil {
 		return nil, err
 	}
 	defer stop()
 	var rows []row
-	for _, m := range []struct{ policy, measure string }{{"open", "OpenID4VP direct_post, SQLite"}, {"card", "OpenID4VP direct_post.jwt, SQLite"}} {
+	for _, m := range []struct{ policy, measure string }{{"open", "OpenID4VP direct_post, " + name}, {"card", "OpenID4VP direct_post.jwt, " + name}} {
 		r, err := load{
 			prepare: func(n int) ([]*posting, error) {
 				all := make([]*posting, n)
@@ -102,7 +115,7 @@ func (nobody) Post(context.Context, string, string, []byte) (int, error) {
 	return 0, errors.New("nobody there")
 }
 
-func openGate(dir, addr string) (_ *gate, stop func(), err error) {
+func openGate(location, addr string) (_ *gate, stop func(), err error) {
 	now := time.Now().UTC().Truncate(time.Second)
 	g := &gate{url: "http://" + addr, client: newClient()}
 	g.issuer, _ = newSigner(keys.Credential, now)
@@ -127,7 +140,7 @@ func openGate(dir, addr string) (_ *gate, stop func(), err error) {
 			return nil, nil, err
 		}
 	}
-	values, err := once.Open(context.Background(), filepath.Join(dir, "once.db"), once.Options{})
+	values, err := once.Open(context.Background(), location, once.Options{})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -17,6 +17,7 @@
 // lives in package store/once, under digests of secrets that only wallet or relying
 // party have; a result is sealed to the relying party's secret, so that neither a
 // copy of the database nor its owner can read it; all of it expires within the hour.
+// Where the store is the memory of this process results are not sealed (0048).
 //
 // Left to others: messages (oid4vp), whether a credential is genuine
 // (verification), what works once (store/once), the way out (internal/fetch, behind

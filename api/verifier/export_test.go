@@ -4,10 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"time"
 
 	"github.com/sanad-id/sanad/internal/strict"
+	"github.com/sanad-id/sanad/oid4vp"
+	"github.com/sanad-id/sanad/store/once"
 	"github.com/sanad-id/sanad/store/parties"
+	"github.com/sanad-id/sanad/verification"
 )
 
 // Deliver sends the webhooks that are due.
@@ -83,3 +87,47 @@ func (o *outcome) Open(secret string) ([]byte, error) { return o.open(secret) }
 
 // Encode is what is sealed of a result.
 func (r *Result) Encode() ([]byte, error) { return r.encode() }
+
+// Outcome is what the store has of a result.
+func (s *Service) Outcome(ctx context.Context, handle string) *outcome {
+	o, err := s.outcome(ctx, &transaction{Handle: handle})
+	if err != nil {
+		return nil
+	}
+	return o
+}
+
+// Disclose reads the result in an outcome.
+func (s *Service) Disclose(o *outcome, id string) ([]byte, error) { return s.disclose(o, id) }
+
+// Answering reads, judges and encodes the answer to a request, as often as it is called.
+func (s *Service) Answering(ctx context.Context, response string, form url.Values) func() error {
+	tx, err := s.find(ctx, once.Response, response)
+	return func() error {
+		if err != nil {
+			return err
+		}
+		p, request, err := s.request(tx, s.secrets(response))
+		if err != nil {
+			return err
+		}
+		read, err := oid4vp.ParseResponse(form, oid4vp.ExpectResponse{Mode: request.ResponseMode, State: request.State})
+		if err != nil {
+			return err
+		}
+		result, err := s.judge(s.Now(), p, tx, request, read)
+		if err != nil {
+			return err
+		}
+		if result.Verdict == verification.Invalid {
+			return fmt.Errorf("%s %v", result.Verdict, result.Reasons)
+		}
+		plain, err := result.fit()
+		if err != nil {
+			return err
+		}
+		o := &outcome{Handle: tx.Handle, Plain: plain}
+		_, err = value(outcomeKey(tx.Handle), tx.Until, o)
+		return err
+	}
+}

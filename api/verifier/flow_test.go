@@ -554,13 +554,14 @@ func TestKeys(t *testing.T) {
 }
 
 // TestOnce (P10): of 64 answers at once one counts, and of 64 uses of a response code
-// one; on both stores.
+// one; on all stores.
 func TestOnce(t *testing.T) {
 	t.Run("SQLite", func(t *testing.T) { testOnce(t, newScene(t)) })
 	t.Run("PostgreSQL", func(t *testing.T) {
 		owner, _ := pgtest.New(t)
 		testOnce(t, newSceneOn(t, owner))
 	})
+	t.Run("memory", func(t *testing.T) { testOnce(t, newSceneOn(t, once.Memory)) })
 }
 
 func testOnce(t *testing.T, s *scene) {

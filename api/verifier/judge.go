@@ -135,6 +135,7 @@ type shownFormat struct {
 	unbound         bool
 	now             time.Time
 	holder          *keys.PublicKey // of the last one
+	parsed          *sdjwt.Parsed   // that one, if it proves its holder
 }
 
 // Verify implements [verification.Format].
@@ -142,13 +143,16 @@ func (f *shownFormat) Verify(message []byte, issuers verification.IssuerKeys) (*
 	want := sdjwt.Expect{Keys: issuers, Now: f.now, Binding: sdjwt.BindingRefused, LeaveDates: true}
 	text := string(message)
 	if f.unbound {
-		text = sdjwt.Unbound(text)
-	} else {
-		want.Binding, want.Audience, want.Nonce, want.MaxAge = sdjwt.BindingRequired, f.audience, f.nonce, f.maxAge
+		v, err := sdjwt.Verify(sdjwt.Unbound(text), want)
+		if err == nil {
+			f.holder = v.Holder
+		}
+		return v, err
 	}
-	v, err := sdjwt.Verify(text, want)
+	want.Binding, want.Audience, want.Nonce, want.MaxAge = sdjwt.BindingRequired, f.audience, f.nonce, f.maxAge
+	v, parsed, err := sdjwt.VerifyParsed(text, want)
 	if err == nil {
-		f.holder = v.Holder
+		f.holder, f.parsed = v.Holder, parsed
 	}
 	return v, err
 }
@@ -180,11 +184,13 @@ func (s *Service) judge(now time.Time, p *Policy, tx *transaction, request *oid4
 			s.learn(report)
 			one := Presentation{Credential: q.ID, Verdict: report.Verdict, Reasons: texts(report.Reasons()), Claims: []ShownClaim{}, Report: &report}
 			shown := oid4vp.Presented{Query: q.ID, Refused: report.Verdict == verification.Invalid}
-			if parsed, err := sdjwt.Parse(text); err != nil {
-				shown.Refused = true
-			} else if shown.Credential, err = oid4vp.ShownSDJWT(parsed); err != nil {
-				shown.Refused = true
+			if f.parsed == nil {
+				f.parsed, err = sdjwt.Parse(text)
 			}
+			if err == nil {
+				shown.Credential, err = oid4vp.ShownSDJWT(f.parsed)
+			}
+			shown.Refused = shown.Refused || err != nil
 			if f.holder != nil {
 				holders[f.holder.JWKThumbprint()] = true
 			}

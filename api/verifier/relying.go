@@ -78,7 +78,9 @@ func (s *Service) create(w http.ResponseWriter, r *http.Request, who *APIKey) er
 	if err != nil {
 		return err
 	}
-	if err := s.store(r.Context(), p, tx, id, request); err != nil {
+	if err := s.store(r.Context(), p, tx, id, request); errors.Is(err, once.ErrFull) {
+		return errFull
+	} else if err != nil {
 		return err
 	}
 	c := Created{ID: id, Handle: tx.Handle, Expires: time.Unix(tx.Expires, 0).UTC()}
@@ -127,14 +129,17 @@ func (s *Service) begin(p *Policy, a *ask, who *APIKey, id, request string) (*tr
 	if err != nil {
 		return nil, err
 	}
-	private, err := box(id)
-	if err != nil {
-		return nil, err
-	}
 	tx := &transaction{
 		Handle: handle(id), Policy: p.ID, Version: p.Version, Owner: who.Name, Client: client.String(), Data: data,
 		Created: now.Unix(), Expires: now.Add(p.Lifetime).Unix(), Until: now.Add(p.Lifetime + p.ResultLifetime).Unix(),
-		Box: private.PublicKey().Bytes(), ReturnTo: a.returnTo, Receipt: a.receipt,
+		ReturnTo: a.returnTo, Receipt: a.receipt,
+	}
+	if s.Once.Durable() {
+		private, err := box(id)
+		if err != nil {
+			return nil, err
+		}
+		tx.Box = private.PublicKey().Bytes()
 	}
 	if a.browser != "" {
 		sum := sha256.Sum256([]byte(a.browser))
@@ -317,7 +322,7 @@ func (s *Service) look(ctx context.Context, tx *transaction, id string) (*State,
 		st.Status = "refused"
 	}
 	if tx.ReturnTo == "" {
-		st.Result, err = o.open(id)
+		st.Result, err = s.disclose(o, id)
 	}
 	return st, err
 }
@@ -417,7 +422,7 @@ func (s *Service) exchange(w http.ResponseWriter, r *http.Request, who *APIKey) 
 	if o == nil {
 		return errExpired
 	}
-	plain, err := o.open(r.PathValue("id"))
+	plain, err := s.disclose(o, r.PathValue("id"))
 	if err != nil {
 		return err
 	}

@@ -29,6 +29,9 @@ type Once interface {
 	Swap(ctx context.Context, now time.Time, old, next once.Value) error
 	Sweep(ctx context.Context, now time.Time) (int, error)
 	Secret() []byte
+	// Durable tells whether values are anywhere but in the memory of this process. Results
+	// are sealed there.
+	Durable() bool
 }
 
 // A Poster sends webhooks. Its error means that there was no answer.

@@ -35,23 +35,28 @@ type transaction struct {
 	Expires int64           `json:"expires"`
 	// Until is when the result is forgotten.
 	Until int64 `json:"until"`
-	// Box is the public key that the result is sealed to.
-	Box []byte `json:"box"`
+	// Box is the public key that the result is sealed to; none in a store that is not durable.
+	Box []byte `json:"box,omitempty"`
 	// ReturnTo and Browser are of the flow on one device: Browser is the SHA-256 of
 	// what identifies the browser to the relying party.
 	ReturnTo string `json:"return_to,omitempty"`
 	Browser  []byte `json:"browser,omitempty"`
 	Receipt  bool   `json:"receipt,omitempty"`
+
+	query *oid4vp.Query // Query, once it was read in this process; it never changes
 }
 
 // An outcome is what became of a transaction. It says nothing about persons outside
-// of the box.
+// of the box, unless it never leaves the memory of this process.
 type outcome struct {
 	Handle   string   `json:"handle"`
 	Verdict  string   `json:"verdict"` // "refused" if the wallet refused
 	Reasons  []string `json:"reasons"`
 	Received int64    `json:"received"`
-	Sealed   []byte   `json:"sealed"`
+	Sealed   []byte   `json:"sealed,omitempty"`
+	// Plain is the result in a store that is not durable: there is no copy of it that sealing
+	// would protect, and who reads the memory of this process sees results being made.
+	Plain []byte `json:"plain,omitempty"`
 }
 
 // secrets are what wallet and server share about a transaction.
@@ -122,6 +127,24 @@ func (o *outcome) open(id string) ([]byte, error) {
 	return hpke.Open(private, hpke.HKDFSHA256(), hpke.AES256GCM(), []byte(sealInfo+o.Handle), o.Sealed)
 }
 
+// close puts the result into an outcome.
+func (s *Service) close(tx *transaction, o *outcome, result []byte) (err error) {
+	if !s.Once.Durable() {
+		o.Plain = result
+		return nil
+	}
+	o.Sealed, err = tx.seal(result)
+	return err
+}
+
+// disclose is the result of an outcome, for who has the id of its request.
+func (s *Service) disclose(o *outcome, id string) ([]byte, error) {
+	if !s.Once.Durable() {
+		return o.Plain, nil
+	}
+	return o.open(id)
+}
+
 // handle names a transaction and says nothing about its secret.
 func handle(id string) string {
 	sum := sha256.Sum256([]byte("sanad verifier handle " + id))
@@ -164,7 +187,9 @@ var (
 	errAnswered = web.Refuse(http.StatusGone, "already_answered", "this request was answered before")
 	errExpired  = web.Refuse(http.StatusGone, "expired", "this request has expired")
 	errUnknown  = web.Refuse(http.StatusNotFound, "not_found", "there is no such request")
-	errChanged  = web.Refuse(http.StatusGone, "changed", "the policy or the key of this request was changed; ask again")
+	// errFull is of the store in memory: what asks is refused before what answers is.
+	errFull    = &web.Problem{Status: http.StatusServiceUnavailable, Code: "unavailable", Detail: "too many requests are open; try again later", Retry: 30 * time.Second}
+	errChanged = web.Refuse(http.StatusGone, "changed", "the policy or the key of this request was changed; ask again")
 )
 
 // request is the request of a transaction as the wallet gets it.
@@ -173,9 +198,12 @@ func (s *Service) request(tx *transaction, sec *secrets) (*Policy, *oid4vp.Reque
 	if p == nil || p.Version != tx.Version {
 		return nil, nil, errChanged
 	}
-	query, err := oid4vp.ParseQuery(tx.Query)
-	if err != nil {
-		return nil, nil, err
+	if tx.query == nil {
+		query, err := oid4vp.ParseQuery(tx.Query)
+		if err != nil {
+			return nil, nil, err
+		}
+		tx.query = query
 	}
 	client, err := oid4vp.ParseClientID(tx.Client)
 	if err != nil {
@@ -183,7 +211,7 @@ func (s *Service) request(tx *transaction, sec *secrets) (*Policy, *oid4vp.Reque
 	}
 	r := &oid4vp.Request{
 		Client: oid4vp.Client{ID: client}, ResponseMode: oid4vp.DirectPostJWT, ResponseURI: s.URL + "/response/" + sec.response,
-		Nonce: sec.nonce, State: sec.state, Query: query, Policy: p.info(),
+		Nonce: sec.nonce, State: sec.state, Query: tx.query, Policy: p.info(),
 		Metadata: &oid4vp.ClientMetadata{Formats: oid4vp.SDJWTFormat()},
 		IssuedAt: time.Unix(tx.Created, 0), Expires: time.Unix(tx.Expires, 0),
 	}

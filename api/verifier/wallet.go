@@ -163,7 +163,7 @@ func (s *Service) settle(r *http.Request, now time.Time, p *Policy, tx *transact
 	if err != nil {
 		return "", err
 	}
-	if o.Sealed, err = tx.seal(plain); err != nil {
+	if err := s.close(tx, o, plain); err != nil {
 		return "", err
 	}
 	k := outcomeKey(tx.Handle)
@@ -193,6 +193,8 @@ func (s *Service) settle(r *http.Request, now time.Time, p *Policy, tx *transact
 		return "", errAnswered
 	case errors.Is(err, once.ErrExpired):
 		return "", errExpired
+	case errors.Is(err, once.ErrFull):
+		return "", errFull
 	case err != nil:
 		return "", err
 	}

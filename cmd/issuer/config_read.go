@@ -22,6 +22,7 @@ import (
 	"github.com/sanad-id/sanad/oid4vci"
 	"github.com/sanad-id/sanad/registry/sqltable"
 	"github.com/sanad-id/sanad/store"
+	"github.com/sanad-id/sanad/store/once"
 )
 
 // check applies the rules that YAML cannot.
@@ -116,7 +117,7 @@ func readConfig(path string) (Config, error) {
 			c.Serve.Once = c.Store
 		}
 	}
-	if !store.IsPostgres(c.Serve.Once) {
+	if !store.IsPostgres(c.Serve.Once) && c.Serve.Once != once.Memory {
 		c.Serve.Once = beside(dir, c.Serve.Once)
 	}
 	if c.Console.Desk == "" {
@@ -277,6 +278,7 @@ func (c *ServeConfig) check(need func(ok bool, format string, args ...any), sour
 		_, err := netip.ParsePrefix(p)
 		need(err == nil, "serve.proxies: %q is not a network such as 10.0.0.0/8", p)
 	}
+	need(c.Once != once.Memory, "serve.once: codes and proofs that work once must survive a restart; name a file or a database, not memory")
 	if store.IsPostgres(c.Once) {
 		err := checkStoreURL(c.Once)
 		need(err == nil, "serve.once: %v", err)

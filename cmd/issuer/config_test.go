@@ -104,6 +104,7 @@ func TestReadConfigRefuses(t *testing.T) {
 		{"verify shorter than sign", good + "keys: {sign_for: 30d, verify_for: 1d}\n", "verify_for"},
 		{"source without a file", good + "sources: {births: {id_column: n}}\n", "sources.births"},
 		{"delimiter of two characters", good + "sources: {births: {csv: b, delimiter: ab}}\n", "delimiter"},
+		{"values that work once in memory", good + "serve: {once: memory}\n", "serve.once: codes"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -21,6 +21,7 @@ import (
 	"github.com/sanad-id/sanad/internal/fetch"
 	"github.com/sanad-id/sanad/internal/webpage"
 	"github.com/sanad-id/sanad/oid4vp"
+	"github.com/sanad-id/sanad/store/once"
 	"github.com/sanad-id/sanad/store/parties"
 )
 
@@ -84,8 +85,14 @@ type Config struct {
 	Chains string `yaml:"chains"`
 
 	// Once is where requests and results live, for minutes: the path of a file, which is
-	// made, or the URL of a PostgreSQL database, for several servers.
+	// made; the URL of a PostgreSQL database, for several servers; or memory, for one server
+	// alone: what is open when it ends is lost, webhooks that wait are, too.
 	Once string `yaml:"once"`
+
+	// OnceMegabytes is how much of it requests and results take at most with once: memory,
+	// 1 to 65536; what does not fit is refused. Of a file or a database it says nothing.
+	// Optional; 256.
+	OnceMegabytes int `yaml:"once_megabytes,omitempty"`
 
 	// OncePasswordFile is a file with the password of the role in that URL. Optional.
 	OncePasswordFile string `yaml:"once_password_file,omitempty"`
@@ -141,6 +148,9 @@ type APIKeyConfig struct {
 	Expires time.Time `yaml:"expires,omitempty"`
 }
 
+// maxOnceMegabytes is the most for requests and results in memory.
+const maxOnceMegabytes = 64 << 10
+
 // maxSources is the most sources of trust.
 const maxSources = 16
 
@@ -167,7 +177,7 @@ func readConfig(path string) (Config, error) {
 	dir := filepath.Dir(path)
 	paths := []*string{&c.TLSCert, &c.TLSKey, &c.Policies, &c.Trust, &c.Keystore, &c.KeyPassphraseFile, &c.Chains, &c.OncePasswordFile, &c.PartiesPasswordFile, &c.RedisPasswordFile}
 	for _, database := range []*string{&c.Once, &c.Parties} {
-		if !strings.Contains(*database, "://") {
+		if !strings.Contains(*database, "://") && (database != &c.Once || c.Once != once.Memory) {
 			paths = append(paths, database)
 		}
 	}
@@ -209,6 +219,12 @@ func (c *Config) check() error {
 		return errors.New("tls_cert and tls_key belong together")
 	case c.Private == "" && len(c.APIKeys) == 0 && c.Parties == "":
 		return errors.New("without api_keys relying parties need the private port; set private")
+	}
+	switch {
+	case c.Once == once.Memory && c.Redis != "":
+		return errors.New("once: memory is for one server alone; redis, which several servers share, does not go with it")
+	case c.OnceMegabytes < 0 || c.OnceMegabytes > maxOnceMegabytes:
+		return fmt.Errorf("once_megabytes must be 1 to %d", maxOnceMegabytes)
 	}
 	if c.TrustEvery < time.Minute {
 		return errors.New("trust_every must be at least 1m")
@@ -312,10 +328,14 @@ func (p *program) configCommand() *cobra.Command {
 			d.close()
 			view := struct {
 				Policies []string `json:"policies"`
+				Notes    []string `json:"notes,omitempty"`
 				Problems []string `json:"problems"`
-			}{d.policyNames(), d.problems(p.Now())}
+			}{d.policyNames(), d.notes(), d.problems(p.Now())}
 			if err := p.Print(cmd, view, func(w io.Writer) {
 				fmt.Fprintf(w, "%s is right; policies: %s\n", p.settings, strings.Join(view.Policies, ", "))
+				for _, note := range view.Notes {
+					fmt.Fprintf(w, "note: %s\n", note)
+				}
 				for _, problem := range view.Problems {
 					fmt.Fprintf(w, "not ready to serve: %s\n", cli.Visible(problem))
 				}

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/sanad-id/sanad/store/once"
 )
 
 func TestExampleSettingsLoad(t *testing.T) {
@@ -21,6 +23,22 @@ func TestExampleSettingsLoad(t *testing.T) {
 	}
 	if c.Once != "once.db" || c.TLSKey != filepath.Join("secrets", "tls-key.pem") {
 		t.Errorf("once %q, tls_key %q: paths are relative to the file", c.Once, c.TLSKey)
+	}
+}
+
+// TestMemorySettings: memory is no path, and goes without what several servers share.
+func TestMemorySettings(t *testing.T) {
+	b, err := os.ReadFile("verifier.example.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), settingsName)
+	text := strings.NewReplacer("once: once.db", "once: memory", "redis: rediss://redis.office.lan:6379\n", "").Replace(string(b))
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if c, err := readConfig(path); err != nil || c.Once != once.Memory || c.OnceMegabytes != 256 {
+		t.Errorf("%q, %d, %v", c.Once, c.OnceMegabytes, err)
 	}
 }
 
@@ -102,6 +120,9 @@ func TestSettingsRefused(t *testing.T) {
 		{"tallies for ever", "tally_days: 31", "tally_days: 3100", "tally_days"},
 		{"a page in place of a website", "https://scanner.library.example", "https://scanner.library.example/x", "tally_origins"},
 		{"a website without TLS", "https://scanner.library.example", "http://scanner.library.example", "tally_origins"},
+		{"memory that several servers share", "once: once.db", "once: memory", "for one server alone"},
+		{"more memory than there is", "once_megabytes: 256", "once_megabytes: 65537", "once_megabytes"},
+		{"memory below nothing", "once_megabytes: 256", "once_megabytes: -1", "once_megabytes"},
 		{"a second document", "once: once.db", "---\nonce: once.db", "more than one document"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

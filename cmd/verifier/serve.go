@@ -36,7 +36,8 @@ func (p *program) serveCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "serve", Short: "Ask wallets for relying parties until told to stop", Args: cobra.NoArgs,
 		Long: `Serves OpenID4VP: relying parties ask by named policies, wallets answer, and the relying party gets the verdict with the claims that
-its policy names. POST /verify judges any proof. docs/verifier-api.md shows both by curl. Any number of processes may serve on one PostgreSQL.
+its policy names. POST /verify judges any proof. docs/verifier-api.md shows both by curl. Any number of processes may serve on one PostgreSQL;
+with once: memory there must be one process only, and a restart ends all open requests.
 
 With --dev-http it serves without TLS, on an address of this machine only; url must then be an http address of this machine.`,
 		Example: "  verifier serve --config library/verifier.yaml\n  verifier serve --config library/verifier.yaml --dev-http --listen 127.0.0.1:8080",
@@ -68,7 +69,7 @@ func (p *program) serve(cmd *cobra.Command, cfg Config, devHTTP bool) error {
 		return err
 	}
 	defer d.close()
-	for _, problem := range d.problems(p.Now()) {
+	for _, problem := range append(d.notes(), d.problems(p.Now())...) {
 		cli.Say(cmd, "verifier: note: %s", cli.Visible(problem))
 	}
 	metrics := web.NewMetrics()
@@ -203,19 +204,37 @@ func openOnce(ctx context.Context, cfg Config) (*once.DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	return once.Open(ctx, cfg.Once, once.Options{Password: password})
+	return once.Open(ctx, cfg.Once, once.Options{Password: password, Room: int64(cfg.OnceMegabytes) << 20})
 }
 
-// openOnce opens that of the settings.
+// openOnce opens that of the settings, beside the server.
 func (p *program) openOnce(cmd *cobra.Command) (*once.DB, error) {
 	cfg, err := readConfig(p.settings)
 	if err != nil {
 		return nil, err
 	}
+	if cfg.Once == once.Memory {
+		return nil, cli.Hint(errors.New("webhooks wait in the memory of the server (once: memory), where no other process sees them"),
+			"its figures count them (verifier_webhooks_total on the private port); keep once in a file to see and send them again")
+	}
 	return openOnce(cmd.Context(), cfg)
 }
 
 func (d *desk) policyNames() []string { return slices.Sorted(maps.Keys(d.config.Policies)) }
+
+// notes are what an operator should know of settings that are right.
+func (d *desk) notes() []string {
+	if d.cfg.Once != once.Memory {
+		return nil
+	}
+	what := "requests and results"
+	for _, p := range d.config.Policies {
+		if p.Webhook != "" {
+			what = "requests, results and webhooks"
+		}
+	}
+	return []string{"once is memory: " + what + " are lost when this server ends, and no second server may work beside it"}
+}
 
 // problems are what keeps the server from working although its settings are right.
 func (d *desk) problems(now time.Time) []string {

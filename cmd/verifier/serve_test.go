@@ -345,6 +345,33 @@ func TestServeRefuses(t *testing.T) {
 	}
 }
 
+// TestMemory: a verifier that keeps everything in memory says what that means, and serves.
+func TestMemory(t *testing.T) {
+	l := newLibrary(t)
+	l.prepare(t)
+	settings := bytes.Replace(must[[]byte](t)(os.ReadFile(l.path("library/verifier.yaml"))), []byte("once: once.db"), []byte("once: memory"), 1)
+	if err := os.WriteFile(l.path("library/verifier.yaml"), settings, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	policy := libraryPolicy + "webhook: https://library.example/hook\n"
+	if err := os.WriteFile(l.path("library/policies/card.yaml"), []byte(policy), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out := l.ok(t, "config", "check"); !strings.Contains(out, "webhooks are lost when this server ends") {
+		t.Errorf("config check does not say what is lost:\n%s", out)
+	}
+	if status, _, talk := l.run(t, "webhooks", "list"); status != 1 || !strings.Contains(talk, "memory of the server") {
+		t.Errorf("webhooks list: %d\n%s", status, talk)
+	}
+	l.serve(t)
+	if status, out := l.ask(t, strings.TrimSpace(string(l.files["issued.sdjwt"]))); status != 0 {
+		t.Errorf("request: %d\n%s", status, out)
+	}
+	if _, err := os.Stat(l.path("library/memory")); err == nil {
+		t.Error("memory is a file")
+	}
+}
+
 // TestAPIKey: the settings get the digest of what the relying party gets.
 func TestAPIKey(t *testing.T) {
 	l := newLibrary(t)

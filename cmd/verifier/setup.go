@@ -56,7 +56,7 @@ func (p *program) initCommand() *cobra.Command {
 	f.StringVar(&o.name, "name", "", "what the verifier is called (required)")
 	f.StringVar(&o.country, "country", "", "ISO 3166 code of two letters")
 	f.StringVar(&o.url, "url", "", "its public https address (required)")
-	f.StringVar(&o.once, "once", "once.db", "where requests and results live: a file, or a PostgreSQL `URL`")
+	f.StringVar(&o.once, "once", "once.db", "where requests and results live: a file, a PostgreSQL `URL` for several servers, or memory for one that may lose them")
 	_ = c.MarkFlagRequired("name")
 	_ = c.MarkFlagRequired("url")
 	return c

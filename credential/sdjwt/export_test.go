@@ -8,7 +8,8 @@ import (
 // VerifyAs is Verify for tokens that are no credentials, as most examples of
 // RFC 9901 are.
 func VerifyAs(presentation string, want Expect, typ string) (*credential.Verified, error) {
-	return verify(presentation, want, []string{typ}, typ == Typ)
+	v, _, _, err := verify(presentation, want, []string{typ}, typ == Typ, false)
+	return v, err
 }
 
 // OpenPayload puts disclosures into a payload that nobody signed.

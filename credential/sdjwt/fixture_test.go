@@ -5,7 +5,9 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"maps"
+	"reflect"
 	"testing"
 	"time"
 
@@ -211,4 +213,24 @@ func (f *fixture) text() string {
 	return f.last(shown + f.token(f.holder, f.kbHeader, kb))
 }
 
-func (f *fixture) verify() (*credential.Verified, error) { return sdjwt.Verify(f.text(), f.want) }
+// verify is Verify, which VerifyParsed must be, too: it returns what Parse does beside it.
+func (f *fixture) verify() (*credential.Verified, error) {
+	f.t.Helper()
+	text := f.text()
+	v, err := sdjwt.Verify(text, f.want)
+	both, parsed, bothErr := sdjwt.VerifyParsed(text, f.want)
+	if fmt.Sprint(bothErr) != fmt.Sprint(err) || !reflect.DeepEqual(both, v) {
+		f.t.Errorf("VerifyParsed: %+v, %v; Verify: %+v, %v", both, bothErr, v, err)
+	}
+	if err != nil {
+		if parsed != nil {
+			f.t.Error("VerifyParsed returns what was refused")
+		}
+		return v, err
+	}
+	alone, parseErr := sdjwt.Parse(text)
+	if parseErr != nil || !reflect.DeepEqual(parsed, alone) {
+		f.t.Errorf("VerifyParsed: %+v; Parse: %+v, %v", parsed, alone, parseErr)
+	}
+	return v, err
+}

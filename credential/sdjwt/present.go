@@ -54,17 +54,21 @@ func Parse(sdJWT string) (*Parsed, error) {
 	if err != nil {
 		return nil, err
 	}
+	said, problem := t.verified(claims, keys.PublicKey{}, true)
+	return t.parsed(claims, said, problem), nil
+}
+
+// parsed is a token that was opened with the paths of its disclosures, and says this.
+func (t *token) parsed(claims strict.Value, said *credential.Verified, problem error) *Parsed {
 	m := t.message
 	p := &Parsed{
 		Typ: m.Type, Algorithm: m.RawAlgorithm, KeyID: m.KeyID, X5C: m.X5C, Signed: !m.Unsigned(), Bound: t.binding != "",
-		Claims: claims.Any().(map[string]any), claims: claims,
+		Claims: claims.Any().(map[string]any), claims: claims, Gaps: t.gaps, Credential: said, Problem: problem,
 	}
 	for i := range t.disclosures {
 		p.Disclosures = append(p.Disclosures, t.disclosures[i].path)
 	}
-	p.Gaps = t.gaps
-	p.Credential, p.Problem = t.verified(claims, keys.PublicKey{}, true)
-	return p, nil
+	return p
 }
 
 // look opens an SD-JWT without verifying it and notes where disclosures belong.

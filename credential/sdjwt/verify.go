@@ -102,52 +102,65 @@ func (e Expect) types() []string {
 // [credential.Verified.Fields], by name. Status and whether the key may sign this
 // type are left to package verification.
 func Verify(presentation string, want Expect) (*credential.Verified, error) {
-	return verify(presentation, want, want.types(), true)
+	v, _, _, err := verify(presentation, want, want.types(), true, false)
+	return v, err
 }
 
-// verify is Verify for tokens of these types, which are credentials (VCs) or not.
-func verify(presentation string, want Expect, types []string, vc bool) (*credential.Verified, error) {
-	if err := want.check(); err != nil {
-		return nil, err
+// VerifyParsed is [Verify], and returns what [Parse] would of the same text: it is read once.
+func VerifyParsed(presentation string, want Expect) (*credential.Verified, *Parsed, error) {
+	v, t, claims, err := verify(presentation, want, want.types(), true, true)
+	if err != nil {
+		return nil, nil, err
 	}
-	t, err := read(presentation, func(jwt string) (*jose.Message, error) {
+	said := *v
+	said.Key, said.HolderProof = keys.PublicKey{}, time.Time{}
+	return v, t.parsed(claims, &said, nil), nil
+}
+
+// verify is Verify for tokens of these types, which are credentials (VCs) or not. It also
+// returns the token and its claims, with the paths of disclosures if they are wanted.
+func verify(presentation string, want Expect, types []string, vc, paths bool) (v *credential.Verified, t *token, claims strict.Value, err error) {
+	if err := want.check(); err != nil {
+		return nil, nil, claims, err
+	}
+	t, err = read(presentation, func(jwt string) (*jose.Message, error) {
 		return jose.Parse(jwt, jose.Expect{Types: types, MaxBytes: MaxSize})
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, claims, err
 	}
 	// Section 7.3 step 1: whether a proof is needed was decided before.
 	switch {
 	case want.Binding == BindingRequired && t.binding == "":
-		return nil, credential.Reject(credential.HolderProofMissing, "no proof by the holder's key")
+		return nil, nil, claims, credential.Reject(credential.HolderProofMissing, "no proof by the holder's key")
 	case want.Binding == BindingRefused && t.binding != "":
-		return nil, malformed("a proof by the holder's key where none belongs")
+		return nil, nil, claims, malformed("a proof by the holder's key where none belongs")
 	}
 	// Section 7.1 step 2: the issuer's signature, by a key that we trust.
 	key, err := t.checkIssuer(want.Keys)
 	if err != nil {
-		return nil, err
+		return nil, nil, claims, err
 	}
 	// Steps 3 to 5: digests and disclosures.
-	claims, err := t.open(false)
+	claims, err = t.open(paths)
 	if err != nil {
-		return nil, err
+		return nil, nil, claims, err
 	}
-	v, err := t.verified(claims, key, vc)
+	v, err = t.verified(claims, key, vc)
 	if err != nil {
-		return nil, err
+		return nil, nil, claims, err
 	}
 	// Step 6: validity.
 	if err := checkClaims(claims, v, want); err != nil {
-		return nil, err
+		return nil, nil, claims, err
 	}
 	// Section 7.3 step 5: the holder signed for us, for this request.
 	if want.Binding == BindingRequired {
 		if v.HolderProof, err = t.checkBinding(v.Holder, want); err != nil {
-			return nil, err
+			return nil, nil, claims, err
 		}
 	}
-	return v, nil
+	return v, t, claims, nil
 }
 
 // maxTries is how many keys are tried on one token.

@@ -185,6 +185,11 @@ func (db *DB) do(ctx context.Context, c *call) error {
 		db.mu.Unlock()
 		return ErrClosed
 	}
+	if !db.engine.durable() { // no commit to share
+		db.mu.Unlock()
+		db.batch([]*call{c})
+		return c.err
+	}
 	db.waiting = append(db.waiting, c)
 	if !db.running {
 		db.running = true
@@ -239,18 +244,23 @@ func (db *DB) batch(calls []*call) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	all := map[Key]bool{}
+	var now int64
 	for _, c := range calls {
+		now = max(now, c.now)
 		for _, k := range c.keys() {
 			all[k] = true
 		}
 	}
-	err := db.engine.change(ctx, slices.SortedFunc(maps.Keys(all), compareKeys), func(s state) {
+	err := db.engine.change(ctx, now, slices.SortedFunc(maps.Keys(all), compareKeys), func(s state) {
 		for _, c := range calls {
 			c.apply(s)
 		}
 	})
 	for _, c := range calls {
-		if err != nil {
+		switch {
+		case errors.Is(err, ErrFull), errors.Is(err, ErrClosed):
+			c.at, c.err = 0, err
+		case err != nil:
 			c.at, c.err = 0, fmt.Errorf("once: outcome unknown: %w", err)
 		}
 		close(c.done)

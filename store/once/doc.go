@@ -3,7 +3,8 @@
 // decides which of many callers was first, in any number of processes and across
 // crashes; see docs/decisions/0022-values-that-work-once.md.
 //
-// Start with [Open], on a file of its own or on PostgreSQL (schema sanad_once).
+// Start with [Open], on a file of its own, on PostgreSQL (schema sanad_once), or in [Memory] for
+// one process that may lose them (docs/decisions/0048-values-in-memory.md).
 // What others must not guess is a secret that only its holder has: a [Value] is
 // found by the SHA-256 of it. [DB.Put] stores a new value, and refuses one that
 // was there before, which is how a replay is noticed. [DB.Take] uses values up.
@@ -16,5 +17,6 @@
 // Left to others: what the values mean, how their secrets are made, and the
 // transaction of a credential, of which nothing here is a part (package issuance).
 //
-// At most [MaxData] bytes of data in a value, [MaxKeys] values in a call.
+// At most [MaxData] bytes of data in a value, [MaxKeys] values in a call, and in memory
+// [Options.Room] in all.
 package once

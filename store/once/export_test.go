@@ -26,10 +26,10 @@ type gated struct {
 	pass  <-chan struct{}
 }
 
-func (g *gated) change(ctx context.Context, keys []Key, decide func(state)) error {
+func (g *gated) change(ctx context.Context, now int64, keys []Key, decide func(state)) error {
 	g.sizes <- len(keys)
 	<-g.pass
-	return g.engine.change(ctx, keys, decide)
+	return g.engine.change(ctx, now, keys, decide)
 }
 
 // Direct runs a statement past the rules of this package.
@@ -64,3 +64,6 @@ func (db *DB) Left() bool {
 	}
 	return false
 }
+
+// Stored is where the data of a value in memory are.
+func (db *DB) Stored(k Key) []byte { return db.engine.(*memoryEngine).rows[k].data }

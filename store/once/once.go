@@ -119,6 +119,8 @@ var (
 	ErrGuesses = errors.New("once: no guesses left")
 	// ErrChanged: the data are not what the caller of Swap thought.
 	ErrChanged = errors.New("once: the value was changed by somebody else")
+	// ErrFull: there is no room for more values in memory; nothing was done.
+	ErrFull = errors.New("once: no room for more values")
 	// ErrClosed: the DB was closed.
 	ErrClosed = errors.New("once: closed")
 )
@@ -138,7 +140,16 @@ type Options struct {
 	Password string
 	// ServiceRole gets the rights that a service needs from [Prepare]. Optional.
 	ServiceRole string
+	// Room is how many bytes values at [Memory] take at most, data and what is around them;
+	// [DefaultRoom] if zero. It is for them alone.
+	Room int64
 }
+
+// Memory is the location of values that only this process has; see [Open].
+const Memory = "memory"
+
+// DefaultRoom is how many bytes values in memory take at most, if nobody says.
+const DefaultRoom = 256 << 20
 
 // A DB holds values. Its methods may be called from any number of goroutines.
 type DB struct {
@@ -152,16 +163,19 @@ type DB struct {
 	idle    sync.Cond // with mu; told when running ends
 }
 
-// An engine is one of the two databases under a [DB].
+// An engine is one of the three things under a [DB]: two databases and this process's memory.
 type engine interface {
 	// change looks keys up, none twice, lets decide change what is there, and stores that,
 	// all in one transaction. It may do so several times until it is stored. At most one
-	// goroutine calls it.
-	change(ctx context.Context, keys []Key, decide func(state)) error
+	// goroutine calls it if the engine is durable. Now is the latest moment that somebody whose
+	// keys these are has named, in milliseconds; 0 if nobody did.
+	change(ctx context.Context, now int64, keys []Key, decide func(state)) error
 	// get returns nil if there is none.
 	get(ctx context.Context, k Key) (*row, error)
 	// sweep removes what expired before a moment, in several transactions.
 	sweep(ctx context.Context, before int64) (int, error)
+	// durable tells whether values are somewhere else than in this process.
+	durable() bool
 	close() error
 }
 
@@ -169,15 +183,25 @@ type engine interface {
 // is none, or the URL of a PostgreSQL database. There it makes the schema if there
 // is none and the role may; otherwise the owner has to ([Prepare]).
 //
+// [Memory] is the third location: an empty DB that nobody else has and that ends with the
+// process. Whoever opens it twice has two. It is for what one process hands out by chance and
+// takes back within minutes, such as a verifier's requests; not for what several processes
+// share, nor for values that others make (identifiers of proofs): whether one of those was
+// used before a restart nobody knows. What does not fit is refused with [ErrFull]. What has
+// expired is remembered for [Keep] as long as there is room, but without its data.
+//
 // Losing all values is safe: what was handed out stops working. So nothing is
 // asked of a file but that it is one of ours.
 func Open(ctx context.Context, location string, o Options) (*DB, error) {
 	db := &DB{}
 	db.idle.L = &db.mu
 	var err error
-	if isPostgres(location) {
+	switch {
+	case location == Memory:
+		db.engine, db.secret, err = openMemory(o)
+	case isPostgres(location):
 		db.engine, db.secret, err = openPostgres(ctx, location, o)
-	} else {
+	default:
 		db.engine, db.secret, err = openSQLite(ctx, location)
 	}
 	if err != nil {
@@ -206,6 +230,10 @@ func isPostgres(location string) bool {
 // Secret returns 32 random bytes that all processes on these values share, for
 // authenticating nonces that need no place until they are used.
 func (db *DB) Secret() []byte { return bytes.Clone(db.secret) }
+
+// Durable tells whether values are anywhere but in this process: in a file or a database
+// that outlives it, that other processes share, and of which there may be copies.
+func (db *DB) Durable() bool { return db.engine.durable() }
 
 // Close waits for the calls that have begun and closes the database.
 func (db *DB) Close() error {

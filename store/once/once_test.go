@@ -48,11 +48,31 @@ func count(change, night int) int {
 
 var now = time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC)
 
-// engines runs f on empty values in a file and on PostgreSQL. The location is
-// that of a service, which can be opened any number of times.
+// engines runs f on empty values in a file, on PostgreSQL and in memory.
 func engines(t *testing.T, f func(t *testing.T, location string)) {
+	databases(t, f)
+	t.Run("memory", func(t *testing.T) { f(t, once.Memory) })
+}
+
+// databases are those engines that several processes share: the location is that of a
+// service, which can be opened any number of times.
+func databases(t *testing.T, f func(t *testing.T, location string)) {
 	t.Run("sqlite", func(t *testing.T) { f(t, filepath.Join(t.TempDir(), "once.db")) })
 	t.Run("postgres", func(t *testing.T) { f(t, service(t)) })
+}
+
+// again is another node on what db has. Values in memory have one node.
+func again(t *testing.T, db *once.DB, location string) *once.DB {
+	if !db.Durable() {
+		return db
+	}
+	return open(t, location)
+}
+
+// threeNodes are three that share their values.
+func threeNodes(t *testing.T, location string) []*once.DB {
+	db := open(t, location)
+	return []*once.DB{db, again(t, db, location), again(t, db, location)}
 }
 
 // service is a database whose owner has prepared it, as the service's role.
@@ -128,14 +148,14 @@ func TestTakeReturnsWhatWasPut(t *testing.T) {
 			t.Errorf("Take: %v, %v, want the two in the order of the keys", all, err)
 		}
 		// Others see the same, also when opened later.
-		for _, other := range []*once.DB{db, open(t, location)} {
+		for _, other := range []*once.DB{db, again(t, db, location)} {
 			_, err = other.Get(t.Context(), now, a.Kind, a.Digest)
 			used, ok := errors.AsType[*once.UsedError](err)
 			if !ok || !errors.Is(err, once.ErrNone) || !bytes.Equal(used.Value.Data, a.Data) {
 				t.Errorf("Get of a used value: %v, want a UsedError with its data", err)
 			}
 		}
-		if got, want := db.Secret(), open(t, location).Secret(); len(got) != 32 || !bytes.Equal(got, want) {
+		if got, want := db.Secret(), again(t, db, location).Secret(); len(got) != 32 || !bytes.Equal(got, want) {
 			t.Errorf("two processes share no secret of 32 bytes: %d and %d bytes", len(got), len(want))
 		}
 	})
@@ -431,7 +451,7 @@ func TestSweep(t *testing.T) {
 
 // TestUsedUpForGood: not even a direct statement of the service brings a value back.
 func TestUsedUpForGood(t *testing.T) {
-	engines(t, func(t *testing.T, location string) {
+	databases(t, func(t *testing.T, location string) {
 		db := open(t, location)
 		a, b := value(once.Nonce, "a"), value(once.PreAuthorizedCode, "b")
 		put(t, db, a, b)
@@ -550,7 +570,7 @@ func TestClosed(t *testing.T) {
 // TestWaitingCallsShareATransaction, and one whose caller has gone meanwhile does
 // nothing.
 func TestWaitingCallsShareATransaction(t *testing.T) {
-	engines(t, func(t *testing.T, location string) {
+	databases(t, func(t *testing.T, location string) {
 		db := open(t, location)
 		sizes, pass := make(chan int), make(chan struct{})
 		db.Gate(sizes, pass)
@@ -601,7 +621,7 @@ func TestWaitingCallsShareATransaction(t *testing.T) {
 func TestP10OneOfManyTakers(t *testing.T) {
 	n, raced := count(4, 10_000), count(4, 500)
 	engines(t, func(t *testing.T, location string) {
-		nodes := []*once.DB{open(t, location), open(t, location), open(t, location)}
+		nodes := threeNodes(t, location)
 		for _, kind := range once.Kinds() {
 			values := make([]once.Value, n)
 			for i := range values {
@@ -708,7 +728,7 @@ func TestP10Cuts(t *testing.T) {
 func TestP11Guesses(t *testing.T) {
 	const limit = 5
 	engines(t, func(t *testing.T, location string) {
-		nodes := []*once.DB{open(t, location), open(t, location), open(t, location)}
+		nodes := threeNodes(t, location)
 		for i := range count(20, 2000) {
 			v := value(once.PreAuthorizedCode, strconv.Itoa(i))
 			put(t, nodes[0], v)
@@ -781,7 +801,7 @@ func TestP10KilledTakers(t *testing.T) {
 		t.Fatal(err)
 	}
 	n, kills := count(600, 5000), count(9, 300)
-	engines(t, func(t *testing.T, location string) {
+	databases(t, func(t *testing.T, location string) {
 		db := open(t, location)
 		for i := range n {
 			put(t, db, value(once.AuthorizationCode, strconv.Itoa(i)))

@@ -237,7 +237,7 @@ const (
 // errAgain: another process stored a value meanwhile that this one wanted to.
 var errAgain = errors.New("another process was faster")
 
-func (e *postgresEngine) change(ctx context.Context, keys []Key, decide func(state)) error {
+func (e *postgresEngine) change(ctx context.Context, _ int64, keys []Key, decide func(state)) error {
 	for again := 0; ; again++ {
 		err := e.changeOnce(ctx, keys, decide)
 		if err == nil {
@@ -376,6 +376,8 @@ func (e *postgresEngine) sweep(ctx context.Context, before int64) (int, error) {
 		}
 	}
 }
+
+func (e *postgresEngine) durable() bool { return true }
 
 func (e *postgresEngine) close() error {
 	e.pool.Close()

@@ -200,7 +200,7 @@ func (e *sqliteEngine) checkFile() error {
 	return nil
 }
 
-func (e *sqliteEngine) change(ctx context.Context, keys []Key, decide func(state)) error {
+func (e *sqliteEngine) change(ctx context.Context, _ int64, keys []Key, decide func(state)) error {
 	return e.transact(ctx, func(ctx context.Context) error {
 		s := make(state, len(keys))
 		for part := range slices.Chunk(keys, lookupKeys) {
@@ -392,6 +392,8 @@ func (e *sqliteEngine) sweep(ctx context.Context, before int64) (int, error) {
 		}
 	}
 }
+
+func (e *sqliteEngine) durable() bool { return true }
 
 func (e *sqliteEngine) close() error {
 	e.turn.Lock()
