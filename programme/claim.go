@@ -77,7 +77,8 @@ type Claim struct {
 	ageOver    int
 	codes      *codeList
 	sexes      map[string]crosswalk.Sex
-	own        map[string]string // words for countries, yes and no
+	own        map[string]string            // words for countries, yes and no
+	names      map[string]map[string]string // of countries and languages, by code and language of the reader
 	alpha3     bool
 	splitAt    string
 	each       *each

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -13,8 +14,10 @@ import (
 
 	"github.com/sanad-id/sanad/credential"
 	"github.com/sanad-id/sanad/credential/cwt"
+	"github.com/sanad-id/sanad/internal/i18n"
 	"github.com/sanad-id/sanad/programme"
 	"github.com/sanad-id/sanad/registry"
+	"github.com/sanad-id/sanad/verification/explain"
 )
 
 func TestMap(t *testing.T) {
@@ -369,6 +372,52 @@ func TestCredentialType(t *testing.T) {
 	}
 	if kinds := find("kinds"); kinds.Kind != "list" || kinds.Values["B"]["en"] != "beta" {
 		t.Errorf("kinds: %+v", kinds)
+	}
+}
+
+// TestNames: a code that no list has a name for is called as the programme says, by the
+// text that a credential carries; other codes keep the name that everybody has for them.
+func TestNames(t *testing.T) {
+	good := string(readFile(t, "testdata/good.yaml"))
+	named := strings.NewReplacer(
+		"words: {BD: [Bangladeshi]}", "words: {XA: [Kestaran]}\n    on_loss: keep\n    names: {XA: {en: Kestara, bn: কেস্তারা}, BD: {en: the Republic, bn: প্রজাতন্ত্র}}",
+		"    from: tongue", "    from: tongue\n    names: {qaa: {en: Kestari, bn: কেস্তারি}}",
+	)
+	p := parse(t, []byte(named.Replace(good)))
+	values := map[string]map[string]map[string]string{}
+	for _, f := range p.CredentialType().Fields {
+		values[f.Name] = f.Values
+	}
+	if diff := cmp.Diff(map[string]map[string]string{
+		"XA": {"en": "Kestara", "bn": "কেস্তারা"}, "BGD": {"en": "the Republic", "bn": "প্রজাতন্ত্র"},
+	}, values["nationality"]); diff != "" {
+		t.Errorf("countries in three letters (-want +got):\n%s", diff)
+	}
+	if got := values["language"]["qaa"]["bn"]; got != "কেস্তারি" {
+		t.Errorf("a language is called %q", got)
+	}
+	two := parse(t, []byte(strings.ReplaceAll(named.Replace(good), "    as: alpha-3\n", "")))
+	for _, row := range []struct {
+		p            *programme.Programme
+		nation, want string
+		lang, shown  string
+	}{
+		{p, "Kestaran", "XA", "bn", "কেস্তারা"}, // no three letters: carried as it is
+		{p, "Bangladesh", "BGD", "en", "the Republic"},
+		{p, "Kenya", "KEN", "bn", "কেনিয়া"},
+		{two, "Kestaran", "XA", "en", "Kestara"},
+		{two, "Bangladesh", "BD", "bn", "প্রজাতন্ত্র"},
+		{two, "Kenya", "KE", "en", "Kenya"},
+	} {
+		r := goodRow()
+		r["nation"] = row.nation
+		c, _ := row.p.Map(record(t, r), now)
+		fields := row.p.CredentialType().Fields
+		f := fields[slices.IndexFunc(fields, func(f credential.TypeField) bool { return f.Name == "nationality" })]
+		value := c.Token("qr").Person[f.Key]
+		if got := explain.InWords(i18n.For(row.lang), f.Kind, value, f.Values); value != row.want || got != row.shown {
+			t.Errorf("%s becomes %v, shown in %s as %q, want %s and %q", row.nation, value, row.lang, got, row.want, row.shown)
+		}
 	}
 }
 

@@ -84,6 +84,7 @@ func (f *file) kindFields(c *Claim) []field {
 		{field{"age_over", false, func(n *yaml.Node, path string) { c.ageOver = int(f.integer(n, path, 1, 150)) }}, []Kind{KindBoolean}},
 		{field{"code_list", c.Kind == KindCode, func(n *yaml.Node, path string) { c.codes = f.listNamed(n, path) }}, []Kind{KindCode, KindList}},
 		{field{"words", false, func(n *yaml.Node, path string) { f.claimWords(n, path, c) }}, []Kind{KindSex, KindCountry, KindBoolean}},
+		{field{"names", false, func(n *yaml.Node, path string) { c.names = f.codeNames(n, path, c.Kind) }}, []Kind{KindCountry, KindLanguage}},
 		{field{"as", false, func(n *yaml.Node, path string) { c.alpha3 = f.choice(n, path, "alpha-2", "alpha-3") == "alpha-3" }}, []Kind{KindCountry}},
 		{field{"split_at", true, func(n *yaml.Node, path string) { c.splitAt = f.raw(n, path) }}, []Kind{KindList}},
 		{field{"each", false, func(n *yaml.Node, path string) { c.each = f.each(n, path) }}, []Kind{KindList}},
@@ -190,12 +191,7 @@ func (f *file) claimWords(n *yaml.Node, path string, c *Claim) {
 			c.sexes[w] = meanings[meaning]
 		}
 	case KindCountry:
-		c.own = f.words(n, path, func(s string) string {
-			if country, err := crosswalk.LookupCountry(s, nil); err == nil && country.Alpha2 == s || crosswalk.UserAssigned(s) {
-				return ""
-			}
-			return "a country code of two capital letters (ISO 3166), such as BD"
-		})
+		c.own = f.words(n, path, notCountry)
 	case KindBoolean:
 		c.own = f.words(n, path, func(s string) string {
 			if s == "true" || s == "false" {
@@ -204,6 +200,40 @@ func (f *file) claimWords(n *yaml.Node, path string, c *Claim) {
 			return "true or false"
 		})
 	}
+}
+
+// notCountry says what a country's code looks like, or nothing if s is one.
+func notCountry(s string) string {
+	if country, err := crosswalk.LookupCountry(s, nil); err == nil && country.Alpha2 == s || crosswalk.UserAssigned(s) {
+		return ""
+	}
+	return "a country code of two capital letters (ISO 3166), such as BD"
+}
+
+// notLanguage says what a language's code looks like, or nothing if s is one.
+func notLanguage(s string) string {
+	if code, err := crosswalk.ISO6393(s); err == nil && code == s {
+		return ""
+	}
+	return "a language code of three small letters (ISO 639-3), such as ben"
+}
+
+// codeNames reads what codes of countries or languages are called by whoever shows the
+// claim.
+func (f *file) codeNames(n *yaml.Node, path string, kind Kind) map[string]map[string]string {
+	wrong := notCountry
+	if kind == KindLanguage {
+		wrong = notLanguage
+	}
+	names := map[string]map[string]string{}
+	f.entries(n, path, func(key string, k, v *yaml.Node, path string) {
+		if want := wrong(key); want != "" {
+			f.fault(k, path, "%q is not %s", clip(key), want)
+			return
+		}
+		names[key] = f.readLabels(v, path)
+	})
+	return names
 }
 
 func (f *file) each(n *yaml.Node, path string) *each {

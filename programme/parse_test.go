@@ -126,6 +126,11 @@ func TestParseRefuses(t *testing.T) {
 		{"meaning of another kind", "{other: [x, third]}", "{third: [x]}", `claims[7].words.third: "third" is not male, female`},
 		{"country by name", "words: {BD: [Bangladeshi]}", "words: {Bangladesh: [Bangladeshi]}", `"Bangladesh" is not a country code of two capital letters`},
 		{"country of small letters", "words: {BD: [Bangladeshi]}", "words: {bd: [Bangladeshi]}", `"bd" is not a country code`},
+		{"name of no country", "words: {BD: [Bangladeshi]}", "names: {Bangladesh: {en: Bangladesh}}", `"Bangladesh" is not a country code of two capital letters`},
+		{"name of a country in no language", "words: {BD: [Bangladeshi]}", "names: {BD: {Bangla: x}}", `"Bangla" is not a language tag`},
+		{"name of a country in one language", "words: {BD: [Bangladeshi]}", "names: {XA: {en: Kestara}}", `claims[8].names.XA: has no label in "bn"`},
+		{"name of a language by its tag", "    from: tongue", "    from: tongue\n    names: {bn: {en: Bengali, bn: বাংলা}}", `claims[9].names.bn: "bn" is not a language code of three small letters`},
+		{"name of a text", "    from: number\n    constraint", "    from: number\n    names: {XA: {en: a, bn: b}}\n    constraint", "claims[1].names: is for claims of type country or language, not text"},
 		{"country as numbers", "as: alpha-3", "as: numeric", `"numeric" is not one of alpha-2, alpha-3`},
 		{"list without separator", "    split_at: \",\"\n", "", `claims[11]: "split_at" is missing`},
 

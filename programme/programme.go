@@ -217,7 +217,8 @@ func (p *Programme) CredentialType() credential.Type {
 	return t
 }
 
-// shownAs is the kind in the words of [credential.TypeField].
+// shownAs is the kind in the words of [credential.TypeField]. Countries and languages
+// are codes that mostly need no words of ours.
 func (c *Claim) shownAs() string {
 	switch c.Kind {
 	case KindCountry, KindSex, KindLanguage:
@@ -231,6 +232,19 @@ func (p *Programme) wordsFor(c *Claim) map[string]map[string]string {
 	switch {
 	case c.codes != nil:
 		return c.codes.labels
+	case c.names != nil && c.alpha3:
+		words := map[string]map[string]string{}
+		for code, labels := range c.names {
+			// A user-assigned code has no three letters; with on_loss: keep it is
+			// carried as it is.
+			if country, err := crosswalk.LookupCountry(code, nil); err == nil {
+				code = country.Alpha3
+			}
+			words[code] = labels
+		}
+		return words
+	case c.names != nil:
+		return c.names
 	case c.Kind == KindSex:
 		words := map[string]map[string]string{}
 		for sex, labels := range sexLabels {
