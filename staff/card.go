@@ -58,6 +58,8 @@ var (
 	ErrCardUsed = errors.New("staff: the card was used already")
 	// ErrSamePerson: two cards of one person are one person.
 	ErrSamePerson = errors.New("staff: both cards are of the same person")
+	// ErrFewCards: fewer than two people who may agree to a restore have a good card.
+	ErrFewCards = errors.New("staff: fewer than two people have a good restore card")
 	// ErrNoRestorer: one of the two must have the right to restore.
 	ErrNoRestorer = errors.New("staff: one of the two has to be an administrator")
 )
@@ -172,4 +174,22 @@ func CheckRestore(a, b Operator) error {
 		return ErrNoRestorer
 	}
 	return nil
+}
+
+// CheckRestorers says whether any two of those who have good cards may confirm a restore
+// together. It is nil, [ErrFewCards], or [ErrNoRestorer] if the cards are all of people
+// who only agree.
+func CheckRestorers(holders []Operator) error {
+	err := ErrFewCards
+	for i, a := range holders {
+		for _, b := range holders[i+1:] {
+			switch e := CheckRestore(a, b); {
+			case e == nil:
+				return nil
+			case errors.Is(e, ErrNoRestorer):
+				err = e
+			}
+		}
+	}
+	return err
 }

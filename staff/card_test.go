@@ -101,6 +101,35 @@ func TestCheckRestore(t *testing.T) {
 	}
 }
 
+// TestCheckRestorers: which cards are enough for the bad day.
+func TestCheckRestorers(t *testing.T) {
+	op := func(id string, role staff.Role) staff.Operator {
+		return staff.Operator{ID: id, Standing: staff.Active, Roles: []staff.Role{role}}
+	}
+	head, other, admin := op("op-a", staff.Head), op("op-b", staff.Head), op("op-c", staff.Administrator)
+	suspended := op("op-d", staff.Administrator)
+	suspended.Standing = staff.Suspended
+	for _, row := range []struct {
+		name    string
+		holders []staff.Operator
+		want    error
+	}{
+		{"nobody", nil, staff.ErrFewCards},
+		{"one administrator", []staff.Operator{admin}, staff.ErrFewCards},
+		{"one administrator twice", []staff.Operator{admin, admin}, staff.ErrFewCards},
+		{"an administrator, and one who was suspended", []staff.Operator{admin, suspended}, staff.ErrFewCards},
+		{"an administrator and an auditor", []staff.Operator{admin, op("op-e", staff.Auditor)}, staff.ErrFewCards},
+		{"two heads", []staff.Operator{head, other}, staff.ErrNoRestorer},
+		{"two heads and one who was suspended", []staff.Operator{head, suspended, other}, staff.ErrNoRestorer},
+		{"a head and an administrator", []staff.Operator{head, admin}, nil},
+		{"two heads and an administrator", []staff.Operator{head, other, admin}, nil},
+	} {
+		if err := staff.CheckRestorers(row.holders); !errors.Is(err, row.want) {
+			t.Errorf("%s: %v, want %v", row.name, err, row.want)
+		}
+	}
+}
+
 // FuzzCardCode: what is taken is 25 letters of a card, and is taken again.
 func FuzzCardCode(f *testing.F) {
 	text, _ := staff.NewRestoreCard("op-a", time.Unix(0, 0))

@@ -138,12 +138,31 @@ func (t cardTable) canAgree(ctx context.Context) (bool, error) {
 			good = append(good, holders[i])
 		}
 	}
-	for i, a := range good {
-		if slices.ContainsFunc(good[i+1:], func(b staff.Operator) bool { return staff.CheckRestore(a, b) == nil }) {
-			return true, nil
-		}
+	return staff.CheckRestorers(good) == nil, nil
+}
+
+// cardWarning says what the restore cards of this console lack for the bad day, or "".
+func (a *app) cardWarning(ctx context.Context) (string, error) {
+	there, err := hasPeople(a.cfg)
+	if err != nil || !there || !a.cfg.Console.Enabled {
+		return "", err
 	}
-	return false, nil
+	db, err := openPeople(ctx, a.cfg)
+	if err != nil {
+		return "", err
+	}
+	_, holders, err := db.RestoreCards(ctx, people.NoRestore)
+	if err := errors.Join(err, db.Close()); err != nil {
+		return "", err
+	}
+	const then = "in the console, My account; then make a backup, since a card works with backups that are newer than it"
+	switch err := staff.CheckRestorers(holders); {
+	case errors.Is(err, staff.ErrNoRestorer):
+		return "no administrator has a good restore card, so no two people could confirm a restore: an administrator makes one " + then, nil
+	case err != nil:
+		return "fewer than two people have a good restore card, so no two could confirm a restore: heads of offices and administrators make them " + then, nil
+	}
+	return "", nil
 }
 
 // put takes one more card.

@@ -54,6 +54,42 @@ func noteOf(t *testing.T, office string, action staff.Action, subject string) {
 	}
 }
 
+// TestCardWarning: whoever keeps the computer is told while no two people could confirm a
+// restore, and no longer.
+func TestCardWarning(t *testing.T) {
+	office := filepath.Join(t.TempDir(), "office")
+	issuer := commands(t)
+	issuer(0, "init", office, "--name", "Civil Registry", "--country", "XA", "--url", "https://registry.example")
+	said := func(want string) {
+		t.Helper()
+		const cards = "good restore card"
+		check, _ := issuer(0, "config", "check", "--dir", office)
+		show, _ := issuer(0, "status", "show", "--dir", office)
+		for name, out := range map[string]string{"config check": check, "status show": show} {
+			if !strings.Contains(out, want) || want == "" && strings.Contains(out, cards) {
+				t.Errorf("%s says\n%s\nwant %q about cards", name, out, want)
+			}
+		}
+	}
+	admin := enrolledAs(t, office, "Nasrin", staff.Administrator)
+	said("") // nobody uses a console
+	settings := filepath.Join(office, "issuer.yaml")
+	text, err := os.ReadFile(settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, settings, string(text)+"\nconsole: {enabled: true}\n")
+	said("fewer than two people have a good restore card")
+	cardOf(t, office, "Badru", staff.Head)
+	said("fewer than two people have a good restore card")
+	head, _ := cardOf(t, office, "Chen", staff.Head)
+	said("no administrator has a good restore card")
+	newCard(t, office, admin)
+	said("")
+	issuer(0, "staff", "suspend", "--dir", office, head)
+	said("")
+}
+
 // TestRestoreNeedsTwo: P24. A restore is confirmed with the cards of two people; each row
 // spoils one thing and opens nothing. Then it is done, and the cards are used up: for good,
 // also where the same backup is restored once more.

@@ -350,6 +350,13 @@ func (p *program) configCommand() *cobra.Command {
 			if a.cfg.Journal == "" {
 				warnings = append(warnings, "there is no journal: a restored backup will not know what was revoked since (journal: FOLDER)")
 			}
+			cards, err := a.cardWarning(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if cards != "" {
+				warnings = append(warnings, cards)
+			}
 			view := map[string]any{
 				"ok": true, "issuer": a.cfg.Issuer.ID, "store": about.Engine, "warnings": warnings, "journal": a.cfg.Journal, "audit": debt,
 			}

@@ -21,6 +21,8 @@ type stateView struct {
 	Audit        auditDebt    `json:"audit"`
 	Lists        []listView   `json:"lists"`
 	Trust        *listView    `json:"trust,omitempty"`
+	// Cards says what the restore cards lack, "" if nothing.
+	Cards string `json:"restore_cards,omitempty"`
 }
 
 type journalView struct {
@@ -61,6 +63,9 @@ func (a *app) state(cmd *cobra.Command) (stateView, error) {
 	}
 	if a.cfg.Journal != "" {
 		v.Journal = lookAtJournal(a.cfg.Journal)
+	}
+	if v.Cards, err = a.cardWarning(cmd.Context()); err != nil {
+		return v, err
 	}
 	lists, err := a.store.Lists(cmd.Context())
 	if err != nil {
@@ -109,6 +114,9 @@ func (v stateView) text(w io.Writer, now time.Time) {
 		fmt.Fprintf(w, "journal    %d entries in %s\n", v.Journal.Entries, v.Journal.Folder)
 	}
 	fmt.Fprintf(w, "witnesses  %s\n", v.Audit)
+	if v.Cards != "" {
+		fmt.Fprintf(w, "cards      WARNING: %s\n", v.Cards)
+	}
 	ago := func(l listView) string {
 		if l.Number == 0 {
 			return "never published"

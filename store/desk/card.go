@@ -70,6 +70,9 @@ func (db *DB) RevokeRestoreCard(ctx context.Context, operator string) error {
 	})
 }
 
+// NoRestore is the epoch of [DB.RestoreCards] on a day without one.
+const NoRestore = 0
+
 // RestoreCards returns the cards that were not used, or for the restore of this epoch,
 // and not tried too often, with their holders.
 func (db *DB) RestoreCards(ctx context.Context, epoch int64) (cards []staff.RestoreCard, holders []staff.Operator, err error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 
 	"github.com/sanad-id/sanad/staff"
 	"github.com/sanad-id/sanad/store/desk"
@@ -35,6 +36,32 @@ func (c *Console) cardPage(w http.ResponseWriter, r *request) error {
 		return away("people", err)
 	}
 	return c.render(w, r, http.StatusOK, "card", cardView{Has: err == nil, Card: card})
+}
+
+// cardsView is what restore cards lack.
+type cardsView struct {
+	// Administrator says that two people have cards, and no administrator is among them.
+	Administrator bool
+	// Mine says that the operator has a good card.
+	Mine bool
+}
+
+// lackingCards says what the restore cards lack, to whoever may have one; nil if nothing.
+// It is about all offices, since a restore is.
+func (c *Console) lackingCards(r *request) (*cardsView, error) {
+	if !r.Operator.May(staff.HoldCard, staff.None) {
+		return nil, nil
+	}
+	_, holders, err := c.cfg.Desk.RestoreCards(r.Context(), desk.NoRestore)
+	if err != nil {
+		return nil, away("people", err)
+	}
+	err = staff.CheckRestorers(holders)
+	if err == nil {
+		return nil, nil
+	}
+	mine := slices.ContainsFunc(holders, func(op staff.Operator) bool { return op.ID == r.Operator.ID })
+	return &cardsView{errors.Is(err, staff.ErrNoRestorer), mine}, nil
 }
 
 // makeCard makes a card, in place of the one before, and shows its code this once.

@@ -2,14 +2,55 @@ package console_test
 
 import (
 	"errors"
+	"html"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/sanad-id/sanad/internal/i18n"
 	"github.com/sanad-id/sanad/staff"
 	"github.com/sanad-id/sanad/store/desk"
 )
+
+// TestLackingCards: heads and administrators see on the first page and on the overview
+// that no two people could confirm a restore, and what to do; others do not, and nobody
+// once there are cards enough.
+func TestLackingCards(t *testing.T) {
+	b := newManaged(t).s.bed
+	clerk, head, other, admin := b.as("north", staff.Clerk), b.as("north", staff.Head), b.as("south", staff.Head), b.as("north", staff.Administrator)
+	en := i18n.For("en")
+	shows := func(w *browser, name string, keys ...string) {
+		t.Helper()
+		for _, path := range []string{"/", "/overview"} {
+			if path == "/overview" && w == clerk {
+				continue // not a clerk's page
+			}
+			body := html.UnescapeString(w.get(path).body)
+			for _, key := range []string{"lack", "lack_administrator", "ask", "make", "backup"} {
+				key = "staff.card." + key
+				if got, want := strings.Contains(body, en.Text(key, nil)), slices.Contains(keys, key); got != want {
+					t.Errorf("%s, %s: %s is shown %t, want %t", name, path, key, got, want)
+				}
+			}
+		}
+	}
+	const lack, administrator, ask, make, backup = "staff.card.lack", "staff.card.lack_administrator", "staff.card.ask", "staff.card.make", "staff.card.backup"
+	shows(clerk, "a clerk")
+	shows(head, "a head without a card", lack, make, backup)
+	head.post("/account/restore-card")
+	shows(head, "a head with the only card", lack, ask, backup)
+	shows(admin, "an administrator without one", lack, make, backup)
+	other.post("/account/restore-card")
+	shows(other, "two heads with cards", administrator, ask, backup)
+	shows(admin, "an administrator who lacks", administrator, make, backup)
+	admin.post("/account/restore-card")
+	shows(admin, "cards enough")
+	shows(head, "cards enough")
+	admin.post("/account/restore-card/end")
+	shows(head, "a card that was ended", administrator, ask, backup)
+}
 
 var cardCode = regexp.MustCompile(`[0-9A-Z]{5}(-[0-9A-Z]{5}){4}`)
 

@@ -48,10 +48,15 @@ func (c *Console) home(w http.ResponseWriter, r *request) error {
 		}
 		waiting = append(waiting, some...)
 	}
+	cards, err := c.lackingCards(r)
+	if err != nil {
+		return err
+	}
 	return c.render(w, r, http.StatusOK, "home", struct {
 		One     bool
+		Cards   *cardsView
 		Waiting []shown
-	}{len(keys) == 1, waiting})
+	}{len(keys) == 1, cards, waiting})
 }
 
 // help says how the console works and whom to ask.

@@ -103,6 +103,7 @@ type overviewView struct {
 	figures.Report
 	Query   string // of the period
 	Waiting []figures.Line
+	Cards   *cardsView
 	Chart   template.HTML
 	Bars    template.HTML
 	All     bool
@@ -122,6 +123,9 @@ func (c *Console) overview(w http.ResponseWriter, r *request) error {
 		return err
 	}
 	if v.Waiting, err = c.waitingNow(r); err != nil {
+		return err
+	}
+	if v.Cards, err = c.lackingCards(r); err != nil {
 		return err
 	}
 	rtl := r.Lang.Direction() == "rtl"
