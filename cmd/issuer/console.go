@@ -46,31 +46,18 @@ func (c *ConsoleConfig) check(need func(ok bool, format string, args ...any)) {
 
 // openPeople opens what the console keeps.
 func openPeople(ctx context.Context, cfg Config) (*people.DB, error) {
-	var o people.Options
-	var err error
-	if cfg.Console.Desk == cfg.Store {
-		o.Password, err = readSecret(cfg.StorePasswordFile)
-	}
+	password, err := cfg.passwordFor(cfg.Console.Desk)
 	if err != nil {
 		return nil, err
 	}
-	return people.Open(ctx, cfg.Console.Desk, o)
+	return people.Open(ctx, cfg.Console.Desk, people.Options{Password: password})
 }
 
 // preparePeople makes its tables, where the owner of the database has to.
 func preparePeople(ctx context.Context, cfg Config) error {
-	if cfg.StoreOwner == "" || cfg.Console.Desk != cfg.Store {
-		return nil
-	}
-	password, err := readSecret(cfg.StoreOwnerPasswordFile)
-	if err != nil {
-		return err
-	}
-	role, err := store.PostgresRole(cfg.Store)
-	if err != nil {
-		return explainStore(err)
-	}
-	return people.Prepare(ctx, cfg.StoreOwner, people.Options{Password: password, ServiceRole: role})
+	return cfg.asOwnerOf(cfg.Console.Desk, func(owner, password, role string) error {
+		return people.Prepare(ctx, owner, people.Options{Password: password, ServiceRole: role})
+	})
 }
 
 // pages is the console as a server has it.

@@ -28,7 +28,6 @@ import (
 	"github.com/sanad-id/sanad/keys"
 	"github.com/sanad-id/sanad/keys/chain"
 	"github.com/sanad-id/sanad/oid4vci"
-	"github.com/sanad-id/sanad/store"
 	"github.com/sanad-id/sanad/store/once"
 	"github.com/sanad-id/sanad/web/console"
 )
@@ -127,32 +126,19 @@ func (p *program) serve(cmd *cobra.Command, cfg Config, ks *keys.File, devHTTP b
 
 // openOnce opens the values that work once.
 func openOnce(ctx context.Context, cfg Config) (*once.DB, error) {
-	var o once.Options
-	var err error
-	if cfg.Serve.Once == cfg.Store {
-		o.Password, err = readSecret(cfg.StorePasswordFile)
-	}
+	password, err := cfg.passwordFor(cfg.Serve.Once)
 	if err != nil {
 		return nil, err
 	}
-	return once.Open(ctx, cfg.Serve.Once, o)
+	return once.Open(ctx, cfg.Serve.Once, once.Options{Password: password})
 }
 
 // prepareOnce makes the tables of the values that work once, where the owner of the
 // database has to.
 func prepareOnce(ctx context.Context, cfg Config) error {
-	if cfg.StoreOwner == "" || cfg.Serve.Once != cfg.Store {
-		return nil
-	}
-	password, err := readSecret(cfg.StoreOwnerPasswordFile)
-	if err != nil {
-		return err
-	}
-	role, err := store.PostgresRole(cfg.Store)
-	if err != nil {
-		return explainStore(err)
-	}
-	return once.Prepare(ctx, cfg.StoreOwner, once.Options{Password: password, ServiceRole: role})
+	return cfg.asOwnerOf(cfg.Serve.Once, func(owner, password, role string) error {
+		return once.Prepare(ctx, owner, once.Options{Password: password, ServiceRole: role})
+	})
 }
 
 // background runs what a server does beside answering. The function that it returns

@@ -126,3 +126,30 @@ func checkStoreURL(location string) error {
 	}
 	return nil
 }
+
+// passwordFor is the password for a part of the server that is kept at this location:
+// that of the store if it stands beside it, otherwise none.
+func (c Config) passwordFor(location string) (string, error) {
+	if location != c.Store {
+		return "", nil
+	}
+	return readSecret(c.StorePasswordFile)
+}
+
+// asOwnerOf has the tables of a part of the server made by the owner of the store's
+// database, if the part stands beside the store and the settings name an owner. Elsewhere
+// whoever opens it makes them.
+func (c Config) asOwnerOf(location string, prepare func(owner, password, role string) error) error {
+	if c.StoreOwner == "" || location != c.Store {
+		return nil
+	}
+	password, err := readSecret(c.StoreOwnerPasswordFile)
+	if err != nil {
+		return err
+	}
+	role, err := store.PostgresRole(c.Store)
+	if err != nil {
+		return explainStore(err)
+	}
+	return prepare(c.StoreOwner, password, role)
+}
