@@ -207,6 +207,9 @@ func TestNothingInTheLog(t *testing.T) {
 	for _, path := range []string{"/hello/CANARY", "/hello/x?name=CANARY", "/CANARY", "/fail/CANARY?x=CANARY", "/refuse/CANARY?CANARY=1"} {
 		s.get(t, path, "User-Agent", canary, "X-Request-Id", canary, "X-Forwarded-For", canary, "Authorization", "Bearer "+canary, "Cookie", "a="+canary)
 	}
+	if g := s.get(t, "/fail/CANARY"); g.status != 500 || strings.Contains(g.body, "database") || strings.Contains(g.body, canary) || !strings.Contains(g.body, g.header.Get("X-Request-Id")) {
+		t.Errorf("OUT-05 an error that nobody foresaw tells %d %s", g.status, g.body)
+	}
 	s.do(t, "POST", "/echo", web.MediaJSON, `"CANARY"`)
 	s.do(t, "POST", "/echo", "text/CANARY", `"CANARY"`)
 	s.do(t, "CANARY", "/hello/x", "", "")
@@ -228,8 +231,8 @@ func TestNothingInTheLog(t *testing.T) {
 		}
 	}
 	for _, want := range []string{
-		`sanad_http_requests_total{method="GET",route="fail",status="5xx"} 1`, `sanad_http_requests_total{method="other",route="none",status="4xx"} 1`,
-		`sanad_http_request_seconds_count{route="fail"} 1`,
+		`sanad_http_requests_total{method="GET",route="fail",status="5xx"} 2`, `sanad_http_requests_total{method="other",route="none",status="4xx"} 1`,
+		`sanad_http_request_seconds_count{route="fail"} 2`,
 	} {
 		if !strings.Contains(figures, want) {
 			t.Errorf("no %s in the figures", want)
