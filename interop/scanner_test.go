@@ -298,7 +298,7 @@ func TestDoneWhen(t *testing.T) {
 	o.stop()
 	page.Open(o.url + pocket.Path)
 	page.Wait("body[data-ready=yes]")
-	took := map[string]time.Duration{"printed": p.hold(sheet, "valid", "Ashok Abdul Akhtar", "অশোক আবদুল আখতার", "Checked against lists of", "Anyone can have a copy")}
+	took := map[string]time.Duration{"printed": p.hold(sheet, "valid", "Ashok Abdul Akhtar", "অশোক আবদুল আখতার", "Kestara", "Checked against lists of", "Anyone can have a copy")}
 
 	wallet("qr", held.Credentials[0].ID, "--live", "--claims", "village", "--out", at("live.txt"))
 	text, err := os.ReadFile(at("live.txt"))

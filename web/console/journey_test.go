@@ -139,6 +139,14 @@ func TestJourney(t *testing.T) {
 
 	// Look at it, and ask for it. Another office has no such record.
 	clerk.judge("record", record)
+	// A code that no list has a name for is called as the programme says, here, on paper
+	// and by verifiers.
+	named := func(text string) bool {
+		return strings.Contains(strings.ReplaceAll(text, "Registry of Kestara", ""), "Kestara") && !regexp.MustCompile(`\bXA(\s|$)`).MatchString(text)
+	}
+	if text := clerk.Text("main"); !named(text) {
+		t.Errorf("the record shows the country as a code: %s", text)
+	}
 	if status := other.open(record); status != http.StatusNotFound {
 		t.Errorf("another office gets %d for a record of this one", status)
 	}
@@ -171,8 +179,11 @@ func TestJourney(t *testing.T) {
 		t.Fatalf("print: %d %.100q", res.StatusCode, pdf)
 	}
 	code := o.picture(pdf)
-	if status, _, talk := o.try("verifier", "check", "--trust", o.trust(), code); status != 0 {
-		t.Errorf("the print is checked with status %d\n%s", status, talk)
+	if status, out, talk := o.try("verifier", "check", "--trust", o.trust(), code); status != 0 || !named(out) {
+		t.Errorf("the print is checked with status %d\n%s%s", status, out, talk)
+	}
+	if text, err := exec.Command("pdftotext", strings.TrimSuffix(code, ".png")+".pdf", "-").CombinedOutput(); err != nil || !named(string(text)) {
+		t.Errorf("the print does not name the country: %v\n%s", err, text)
 	}
 	clerk.do(`form[action$="/offer"] button`)
 	t.Logf("from the search to the certificate and the offer: clerk %d pages and %d presses, head %d and %d; %.0f s with %d pages judged on the way",
