@@ -53,6 +53,8 @@ type DB struct {
 	readers, writers *sql.DB
 	postgres         bool
 	secret           []byte
+	// watch is told each statement that reads, in tests.
+	watch func(query string, args []any)
 }
 
 // Open opens the database at location: the path of a file, which it makes if there is
@@ -201,8 +203,9 @@ func (db *DB) version(t tx) (version int, may bool, err error) {
 
 // A tx is a transaction. Its methods are for one goroutine.
 type tx struct {
-	ctx context.Context
-	q   queries
+	ctx   context.Context
+	q     queries
+	watch func(query string, args []any)
 }
 
 // queries are what *sql.DB, *sql.Conn and *sql.Tx have in common.
@@ -232,6 +235,9 @@ func (t tx) one(query string, args []any, dest ...any) (bool, error) {
 
 // each calls f for every row.
 func (t tx) each(query string, args []any, f func(scan func(...any) error) error) error {
+	if t.watch != nil {
+		t.watch(query, args)
+	}
 	rows, err := t.q.QueryContext(t.ctx, query, args...)
 	if err != nil {
 		return err
@@ -244,7 +250,7 @@ func (t tx) each(query string, args []any, f func(scan func(...any) error) error
 
 // read runs f on what is committed. Each statement sees the newest.
 func (db *DB) read(ctx context.Context, f func(tx) error) error {
-	return sqldb.Plain(f(tx{ctx, db.readers}))
+	return sqldb.Plain(f(tx{ctx, db.readers, db.watch}))
 }
 
 // write runs f in a transaction: what it reads is as it was when its writes are
@@ -277,7 +283,7 @@ func (db *DB) transactOnce(ctx context.Context, level sql.IsolationLevel, f func
 	if err != nil {
 		return err
 	}
-	if err = f(tx{ctx, t}); err != nil {
+	if err = f(tx{ctx, t, db.watch}); err != nil {
 		_ = t.Rollback() // it is of no use any more
 		return err
 	}

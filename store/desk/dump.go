@@ -62,7 +62,7 @@ func (db *DB) Snapshot(ctx context.Context) (*Snapshot, error) {
 			return nil, errors.Join(fmt.Errorf("desk: snapshot: %w", sqldb.Plain(err)), s.Close())
 		}
 	}
-	t := tx{ctx, conn}
+	t := tx{ctx: ctx, q: conn}
 	_, err = t.one(`SELECT version FROM meta`, nil, &s.Schema) // from now on all is as it is now
 	for _, table := range dumped {
 		var names []string
@@ -96,7 +96,7 @@ func (s *Snapshot) Copy(ctx context.Context, table string, to io.Writer) (rows i
 		dest[i] = &values[i]
 	}
 	w := copytext.NewWriter(to)
-	err = tx{ctx, s.conn}.each("SELECT "+strings.Join(columns, ", ")+" FROM "+table+" ORDER BY "+dumped[i].key, nil, func(scan func(...any) error) error {
+	err = tx{ctx: ctx, q: s.conn}.each("SELECT "+strings.Join(columns, ", ")+" FROM "+table+" ORDER BY "+dumped[i].key, nil, func(scan func(...any) error) error {
 		if err := scan(dest...); err != nil {
 			return err
 		}
@@ -189,7 +189,7 @@ func (db *DB) load(ctx context.Context, o Options, d Dump, now time.Time) error 
 		return sqldb.Plain(err)
 	}
 	defer func() { _ = begun.Rollback() }() // nothing is left to be undone after Commit
-	t := tx{ctx, begun}
+	t := tx{ctx: ctx, q: begun}
 	if db.postgres {
 		if _, err := t.exec("SET LOCAL statement_timeout = 0"); err != nil {
 			return sqldb.Plain(err)

@@ -160,7 +160,8 @@ func (db *DB) Items(ctx context.Context, q work.ItemQuery) (all []work.Item, err
 func (db *DB) CountItems(ctx context.Context, office string) (map[work.Queue]int, error) {
 	counts := map[work.Queue]int{}
 	err := db.read(ctx, func(t tx) error {
-		return t.each(`SELECT queue, count(*) FROM work_item WHERE office = $1 AND queue <> '' GROUP BY queue`, []any{office}, func(scan func(...any) error) error {
+		// Greater, and not unequal, so that what is over is not read: it is in no queue.
+		return t.each(`SELECT queue, count(*) FROM work_item WHERE office = $1 AND queue > '' GROUP BY queue`, []any{office}, func(scan func(...any) error) error {
 			var q string
 			var n int
 			err := scan(&q, &n)

@@ -315,7 +315,9 @@ func (db *DB) FindRecords(ctx context.Context, q work.FindQuery) (hits []work.Hi
 	return hits, err
 }
 
-// find begins with the word that fewest records have.
+// find begins with the word that fewest records have. A common one has tens of thousands of
+// records, so each of its keys is read in the order of the index, and no further than a
+// page.
 func (t tx) find(q work.FindQuery, space, office int64, hits *[]work.Hit) error {
 	words, err := t.rarestFirst(q, space, office)
 	if err != nil {
@@ -329,21 +331,21 @@ func (t tx) find(q work.FindQuery, space, office int64, hits *[]work.Hit) error 
 		}
 		return marks(from, len(w))
 	}
-	of := `= $2`
+	of, filter := `= $2`, ""
 	if q.Others {
-		of = `<> $2`
-	}
-	var b strings.Builder
-	b.WriteString(`SELECT DISTINCT r.n, r.record FROM work_key k JOIN work_record r ON r.n = k.n WHERE k.space = $1 AND k.office ` + of + ` AND k.n > $3 AND k.hash IN (` + list(words[0]) + `)`)
-	if q.Others {
-		b.WriteString(` AND NOT EXISTS (SELECT 1 FROM work_key o WHERE o.space = $1 AND o.hash = k.hash AND o.office = $2 AND o.n = k.n)`)
+		of, filter = `<> $2`, ` AND NOT EXISTS (SELECT 1 FROM work_key o WHERE o.space = $1 AND o.hash = k.hash AND o.office = $2 AND o.n = k.n)`
 	}
 	for i, w := range words[1:] {
 		a := "k" + strconv.Itoa(i)
-		b.WriteString(` AND EXISTS (SELECT 1 FROM work_key ` + a + ` WHERE ` + a + `.space = $1 AND ` + a + `.hash IN (` + list(w) + `) AND ` + a + `.office = k.office AND ` + a + `.n = k.n)`)
+		filter += ` AND EXISTS (SELECT 1 FROM work_key ` + a + ` WHERE ` + a + `.space = $1 AND ` + a + `.hash IN (` + list(w) + `) AND ` + a + `.office = k.office AND ` + a + `.n = k.n)`
 	}
-	b.WriteString(` ORDER BY r.n LIMIT $4`)
-	return t.each(b.String(), args, func(scan func(...any) error) error {
+	var pages []string
+	for i, h := range words[0] {
+		pages = append(pages, `SELECT n FROM (SELECT DISTINCT k.n FROM work_key k WHERE k.space = $1 AND k.hash = `+list([]int64{h})+` AND k.office `+of+` AND k.n > $3`+filter+
+			` ORDER BY k.n LIMIT $4) page`+strconv.Itoa(i))
+	}
+	query := `SELECT r.n, r.record FROM (SELECT n FROM (` + strings.Join(pages, ` UNION `) + `) page ORDER BY n LIMIT $4) hit JOIN work_record r ON r.n = hit.n ORDER BY r.n`
+	return t.each(query, args, func(scan func(...any) error) error {
 		var h work.Hit
 		err := scan(&h.N, &h.Record)
 		*hits = append(*hits, h)
