@@ -87,7 +87,11 @@ func (p *person) do(selector string) {
 // are judged in full by the tests of each part.
 func (p *person) judge(route, path string) {
 	p.Helper()
-	for _, tag := range []string{"en", "ar", "bn"} {
+	folder, tags := os.Getenv("SANAD_SCREENSHOTS"), []string{"ar", "en"}
+	if folder != "" || count(0, 1) == 1 {
+		tags = []string{"bn", "ar", "en"}
+	}
+	for _, tag := range tags {
 		l := i18n.For(tag)
 		p.Language(tag)
 		if status := p.open(path); status != http.StatusOK {
@@ -95,14 +99,12 @@ func (p *person) judge(route, path string) {
 			continue
 		}
 		p.Glance(route, l)
-		if folder := os.Getenv("SANAD_SCREENSHOTS"); folder != "" {
+		if folder != "" {
 			p.Size(1000, 760)
 			p.Picture(filepath.Join(folder, strings.ReplaceAll(route, "_", "-")+"-"+tag+".png"))
 		}
 	}
 	p.Size(1280, 800)
-	p.Language("en")
-	p.open(path)
 }
 
 // TestJourney is a day at an office, with the programs themselves: people join by
