@@ -324,24 +324,25 @@ func (t tx) find(q work.FindQuery, space, office int64, hits *[]work.Hit) error 
 		return err
 	}
 	args := []any{space, office, q.After, q.Limit}
-	list := func(w []int64) string {
-		from := len(args) + 1
-		for _, h := range w {
-			args = append(args, h)
-		}
-		return marks(from, len(w))
+	param := func(h int64) string {
+		args = append(args, h)
+		return marks(len(args), 1)
 	}
 	of, filter := `= $2`, ""
 	if q.Others {
 		of, filter = `<> $2`, ` AND NOT EXISTS (SELECT 1 FROM work_key o WHERE o.space = $1 AND o.hash = k.hash AND o.office = $2 AND o.n = k.n)`
 	}
-	for i, w := range words[1:] {
-		a := "k" + strconv.Itoa(i)
-		filter += ` AND EXISTS (SELECT 1 FROM work_key ` + a + ` WHERE ` + a + `.space = $1 AND ` + a + `.hash IN (` + list(w) + `) AND ` + a + `.office = k.office AND ` + a + `.n = k.n)`
+	for _, w := range words[1:] {
+		// One look for each key: a list of them would be made anew for each record.
+		var any []string
+		for _, h := range w {
+			any = append(any, `EXISTS (SELECT 1 FROM work_key o WHERE o.space = $1 AND o.hash = `+param(h)+` AND o.office = k.office AND o.n = k.n)`)
+		}
+		filter += ` AND (` + strings.Join(any, ` OR `) + `)`
 	}
 	var pages []string
 	for i, h := range words[0] {
-		pages = append(pages, `SELECT n FROM (SELECT DISTINCT k.n FROM work_key k WHERE k.space = $1 AND k.hash = `+list([]int64{h})+` AND k.office `+of+` AND k.n > $3`+filter+
+		pages = append(pages, `SELECT n FROM (SELECT DISTINCT k.n FROM work_key k WHERE k.space = $1 AND k.hash = `+param(h)+` AND k.office `+of+` AND k.n > $3`+filter+
 			` ORDER BY k.n LIMIT $4) page`+strconv.Itoa(i))
 	}
 	query := `SELECT r.n, r.record FROM (SELECT n FROM (` + strings.Join(pages, ` UNION `) + `) page ORDER BY n LIMIT $4) hit JOIN work_record r ON r.n = hit.n ORDER BY r.n`

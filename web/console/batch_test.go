@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -459,6 +460,138 @@ func TestBatchUploadRefuses(t *testing.T) {
 	if a := s.as("north", staff.Auditor).upload(farmers(1, "N1"), good...); a.status != http.StatusForbidden {
 		t.Errorf("an auditor uploads: %d", a.status)
 	}
+}
+
+// TestBulkImport: WA-15. A list too long, with formulas, with the same person twice, and half
+// of it bad: it is bounded, nothing is issued before somebody has agreed to exactly what
+// can be, and each row that cannot is named, in a file that no spreadsheet runs.
+func TestBulkImport(t *testing.T) {
+	s := newShop(t) // takes 1000 records, 64 000 bytes
+	s.start()
+	clerk, head := s.as("north", staff.Clerk), s.as("north", staff.Head)
+	issued := func() (n int) {
+		t.Helper()
+		for _, err := range s.office.DB.Find(t.Context(), issuance.Query{}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			n++
+		}
+		return n
+	}
+
+	// Ten million rows do not get beyond the first 64 000 bytes; of short rows a thousand
+	// and one are too many.
+	endless := &endlessRows{}
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+console.Base+"/batches", endless.form())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", endless.media)
+	r.Header.Set("Origin", origin)
+	r.Header.Set("Sec-Fetch-Site", "same-origin")
+	res, err := clerk.client.Do(r)
+	if err == nil {
+		if _ = res.Body.Close(); res.StatusCode != http.StatusUnprocessableEntity && res.StatusCode != http.StatusRequestEntityTooLarge {
+			t.Errorf("WA-15 ten million rows: %d", res.StatusCode)
+		}
+	}
+	if rows := endless.rows.Load(); rows > 2_000_000 {
+		t.Errorf("WA-15 %d of ten million rows were read", rows)
+	}
+	var short strings.Builder
+	short.WriteString("id,name,village,district\n")
+	for i := range 1001 {
+		fmt.Fprintf(&short, "F%d,N,J,N1\n", i)
+	}
+	if j := s.await(s.begin(clerk, short.String()), batchwork.Unusable); j.Why != batchwork.TooManyRecords {
+		t.Errorf("WA-15 a row too many: %q", j.Why)
+	}
+
+	// Every second row is bad, in one of four ways; an id begins as a formula.
+	var list strings.Builder
+	list.WriteString("id,name,village,district\n")
+	good := 0
+	for i := 1; i <= 40; i++ {
+		name, id := fmt.Sprintf("=HYPERLINK(%d)", i), fmt.Sprintf("F%07d", i)
+		switch i % 8 {
+		case 1: // no name
+			name = ""
+		case 3: // somebody else's
+			fmt.Fprintf(&list, "%s,%s,Jessore,S1\n", id, name)
+			continue
+		case 5: // the record before once more
+			id = fmt.Sprintf("F%07d", i-1)
+		case 7:
+			id, name = fmt.Sprintf("=cmd|' /C calc'!A%d", i), ""
+		default:
+			good++
+		}
+		fmt.Fprintf(&list, "%s,%s,Jessore,N1\n", id, name)
+	}
+	id := s.begin(clerk, list.String())
+	j := s.await(id, batchwork.Checked)
+	if j.Dry.Records != 40 || j.Dry.Good != int64(good) || j.Dry.Faulty+j.Dry.Skipped != int64(40-good) {
+		t.Errorf("WA-15 the dry run: %+v, want %d good of 40", j.Dry, good)
+	}
+	page := wantStatus(t, clerk.get("/batches/"+id), http.StatusOK).body
+	file := wantStatus(t, clerk.get("/batches/"+id+"/faults.csv"), http.StatusOK).body
+	rows, err := csv.NewReader(strings.NewReader(strings.TrimPrefix(file, "\ufeff"))).ReadAll()
+	if err != nil || len(rows) < 1+40-good {
+		t.Errorf("WA-15 the report has %d rows, %v, want one for each of %d", len(rows), err, 40-good)
+	}
+	for _, row := range rows {
+		for _, cell := range row {
+			if strings.IndexAny(cell, "=+-@\t\r") == 0 {
+				t.Errorf("WA-15 OUT-01 the report has the cell %q", cell)
+			}
+		}
+	}
+	if strings.Contains(page, "HYPERLINK") || strings.Contains(file, "HYPERLINK") {
+		t.Error("WA-15 a report quotes a name")
+	}
+	if n := issued(); n != 0 {
+		t.Fatalf("WA-15 %d issued before anybody agreed", n)
+	}
+	wantStatus(t, clerk.post("/batches/"+id+"/propose"), http.StatusSeeOther)
+	shown := wantStatus(t, head.get("/batches/"+id), http.StatusOK)
+	wantStatus(t, head.post("/batches/"+id+"/approve", "digest", shown.digest(t)), http.StatusSeeOther)
+	if s.await(id, batchwork.Finished); issued() != good {
+		t.Errorf("WA-15 %d issued, want %d", issued(), good)
+	}
+}
+
+// endlessRows is a form with a file of ten million rows, which counts those that are read.
+type endlessRows struct {
+	rows  atomic.Int64
+	media string
+}
+
+func (e *endlessRows) form() io.Reader {
+	const boundary = "rows"
+	e.media = "multipart/form-data; boundary=" + boundary
+	head := "--" + boundary + "\r\nContent-Disposition: form-data; name=\"programme\"\r\n\r\nfarmer-card\r\n--" + boundary +
+		"\r\nContent-Disposition: form-data; name=\"source\"\r\n\r\n\r\n--" + boundary +
+		"\r\nContent-Disposition: form-data; name=\"file\"; filename=\"f.csv\"\r\nContent-Type: text/csv\r\n\r\nid,name,village,district\n"
+	return io.MultiReader(strings.NewReader(head), e, strings.NewReader("\r\n--"+boundary+"--\r\n"))
+}
+
+// Read implements [io.Reader].
+func (e *endlessRows) Read(b []byte) (int, error) {
+	n := e.rows.Load()
+	if n >= 10_000_000 {
+		return 0, io.EOF
+	}
+	row := fmt.Sprintf("F%07d,Nurjahan,Jessore,N1\n", n)
+	if len(b) < len(row) {
+		return copy(b, row), io.EOF
+	}
+	at := 0
+	for ; len(b)-at >= len(row) && n < 10_000_000; n++ {
+		at += copy(b[at:], row)
+	}
+	e.rows.Store(n)
+	return at, nil
 }
 
 // TestBatchEvents: progress arrives as it happens, and the stream ends with the state.
