@@ -82,10 +82,33 @@ func (c *Console) people(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
+	offices, err := c.cfg.Desk.Offices(r.Context())
+	if err != nil {
+		return away("people", err)
+	}
+	rows := make([]personRow, len(all))
+	for i, op := range all {
+		rows[i] = personRow{op, officeNamed(offices, op.Office)}
+	}
 	return c.render(w, r, http.StatusOK, "people", struct {
-		People  []staff.Operator
+		People  []personRow
 		Waiting []shown
-	}{all, waiting})
+	}{rows, waiting})
+}
+
+// personRow is somebody in the list of people.
+type personRow struct {
+	staff.Operator
+	OfficeName string
+}
+
+// officeNamed is the name of an office, or its id if there is no such office.
+func officeNamed(all []staff.Office, id string) string {
+	i := slices.IndexFunc(all, func(o staff.Office) bool { return o.ID == id })
+	if i < 0 {
+		return id
+	}
+	return all[i].Name
 }
 
 // shown is a proposal as a page shows it.
@@ -94,8 +117,10 @@ type shown struct {
 	Person    personChange
 	Office    staff.Office
 	Requester string // the name
-	Path      string
-	Hash      string
+	// OfficeName is that of the person's office.
+	OfficeName string
+	Path       string
+	Hash       string
 }
 
 // show reads a proposal's payload and finds the name of who asked.
@@ -113,6 +138,11 @@ func (c *Console) show(ctx context.Context, p staff.Proposal) (shown, error) {
 		who.Name, err = p.Requester, nil
 	}
 	s.Requester = who.Name
+	if err != nil || s.Person.Office == "" {
+		return s, away("people", err)
+	}
+	offices, err := c.cfg.Desk.Offices(ctx)
+	s.OfficeName = officeNamed(offices, s.Person.Office)
 	return s, away("people", err)
 }
 
