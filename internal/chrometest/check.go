@@ -84,8 +84,14 @@ func (p *Page) Keyboard() []string {
 var colourRules = []string{"color-contrast", "link-in-text-block"}
 
 // Axe returns which rules of accessibility (WCAG 2.2 A and AA, and good practice) the
-// page breaks, by axe-core: of all rules, or of those with these names.
-func (p *Page) Axe(rules ...string) []string {
+// page breaks, by axe-core.
+func (p *Page) Axe() []string {
+	p.t.Helper()
+	return p.axeOf()
+}
+
+// axeOf is Axe for the rules with these names, or all if there are none.
+func (p *Page) axeOf(rules ...string) []string {
 	p.t.Helper()
 	script, err := axe()
 	switch {
@@ -124,7 +130,7 @@ func (p *Page) Check(name string, l i18n.Language) {
 			}
 		case len(Widths) - 1:
 			if l.Direction() == "ltr" {
-				p.report(name, l, at+" dark", p.Axe(colourRules...))
+				p.report(name, l, at+" dark", p.axeOf(colourRules...))
 			}
 		}
 	}
