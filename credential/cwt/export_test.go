@@ -24,6 +24,6 @@ func (p *Parsed) ToBeSigned() []byte {
 // Conceal is what an issuer makes of claims of its own choice.
 func Conceal(rnd io.Reader, claims map[int64]any) (map[any]any, [][]byte, error) {
 	c := concealer{rnd: rnd}
-	m := c.object(claims)
+	m := object(&c, claims)
 	return m, c.disclosures, c.err
 }

@@ -81,7 +81,36 @@ func (c *concealer) value(v any) any {
 	return v
 }
 
-func (c *concealer) object(m map[int64]any) map[any]any { return object(c, m) }
+// object is m with what stands for its hidden members; m itself if it hides nothing.
+func (c *concealer) object(m map[int64]any) any {
+	if !hides(m) {
+		return m
+	}
+	return object(c, m)
+}
+
+// hides reports whether anything in v is [Hidden].
+func hides(v any) bool {
+	switch v := v.(type) {
+	case Hidden:
+		return true
+	case []any:
+		return slices.ContainsFunc(v, hides)
+	case map[int64]any:
+		for _, e := range v {
+			if hides(e) {
+				return true
+			}
+		}
+	case map[string]any:
+		for _, e := range v {
+			if hides(e) {
+				return true
+			}
+		}
+	}
+	return false
+}
 
 // object is m with digests for its hidden members, sorted so that their order says
 // nothing. The order of keys is fixed to make equal tokens of equal salts.

@@ -49,29 +49,6 @@ type Token struct {
 	X5Chain [][]byte
 }
 
-// The claims set as it is written, cut where the two claims stand that are known last:
-// the date of issue between the first two parts, the status between the last two. Keys
-// are in the order of the core deterministic form (RFC 8949 section 4.2.1).
-type (
-	claimsFirst struct {
-		Issuer    string `cbor:"1,keyasint"`
-		Expires   int64  `cbor:"4,keyasint,omitempty"`
-		NotBefore int64  `cbor:"5,keyasint,omitempty"`
-	}
-	claimsMiddle struct {
-		Confirmation *confirmation `cbor:"8,keyasint,omitempty"`
-		Person       map[any]any   `cbor:"169,keyasint,omitempty"`
-	}
-	claimsLast struct {
-		Type   string      `cbor:"-65537,keyasint"`
-		Fields map[any]any `cbor:"-65538,keyasint,omitempty"`
-	}
-)
-
-type confirmation struct {
-	Key cbor.RawMessage `cbor:"1,keyasint"`
-}
-
 // A Draft is a credential before its signature.
 type Draft struct {
 	cose        *cose.Draft
@@ -110,30 +87,13 @@ func Prepare(t Token, issuerKey keys.PublicKey) (*Prepared, error) {
 		return nil, err
 	}
 	c := concealer{rnd: t.Rand, decoys: t.Decoys}
-	first := claimsFirst{Issuer: t.Issuer}
-	middle := claimsMiddle{Person: c.object(t.Person)}
-	last := claimsLast{Type: t.Type, Fields: c.object(t.Fields)}
+	person, fields := c.object(t.Person), c.object(t.Fields)
 	if err := c.check(t.Holder != nil); err != nil {
 		return nil, err
 	}
-	if !t.NotBefore.IsZero() {
-		first.NotBefore = t.NotBefore.Unix()
-	}
-	if !t.Expires.IsZero() {
-		first.Expires = t.Expires.Unix()
-	}
-	if t.Holder != nil {
-		middle.Confirmation = &confirmation{t.Holder.COSEKey()}
-	}
 	p := &Prepared{token: t, key: issuerKey, disclosures: c.disclosures, room: issuerKey.Algorithm().SignatureSize()}
-	for i, part := range []any{first, middle, last} {
-		b, err := cbor.Marshal(part)
-		if err != nil {
-			return nil, err
-		}
-		// Fewer than 24 entries, so that the head of the map is one byte.
-		p.entries += int(b[0] & 31)
-		p.parts[i] = b[1:]
+	if err := p.write(&t, person, fields); err != nil {
+		return nil, err
 	}
 	p.token.Person, p.token.Fields = nil, nil
 	kid, err := keyID(issuerKey, t.X5Chain)
@@ -147,6 +107,50 @@ func Prepare(t Token, issuerKey keys.PublicKey) (*Prepared, error) {
 		p.room += c.size() + maxBinding
 	}
 	return p, nil
+}
+
+// write writes the claims set but the two claims that are known last: the date of issue
+// stands between the first two parts, the status between the last two. Keys are in the
+// order of the core deterministic form (RFC 8949 section 4.2.1).
+func (p *Prepared) write(t *Token, person, fields any) error {
+	b := make([]byte, 0, 512)
+	entry := func(key int64) {
+		b = cbor.AppendInt(b, key)
+		p.entries++
+	}
+	date := func(key int64, at time.Time) {
+		if !at.IsZero() && at.Unix() != 0 {
+			entry(key)
+			b = cbor.AppendInt(b, at.Unix())
+		}
+	}
+	entry(ClaimIssuer)
+	b = cbor.AppendText(b, t.Issuer)
+	date(ClaimExpires, t.Expires)
+	date(ClaimNotBefore, t.NotBefore)
+	first := len(b)
+	if t.Holder != nil {
+		entry(ClaimConfirmation)
+		b = append(cbor.AppendInt(cbor.AppendHead(b, cbor.Map, 1), 1), t.Holder.COSEKey()...) // RFC 8747 section 3.1
+	}
+	var err error
+	if len(t.Person) > 0 {
+		entry(ClaimPerson)
+		if b, err = cbor.Append(b, person); err != nil {
+			return err
+		}
+	}
+	middle := len(b)
+	entry(ClaimType)
+	b = cbor.AppendText(b, t.Type)
+	if len(t.Fields) > 0 {
+		entry(ClaimFields)
+		if b, err = cbor.Append(b, fields); err != nil {
+			return err
+		}
+	}
+	p.parts = [3][]byte{b[:first:first], b[first:middle:middle], b[middle:]}
+	return nil
 }
 
 // Draft fixes the exact bytes that the key shall sign. The date and the status are
@@ -190,16 +194,12 @@ func (p *Prepared) claims(issuedAt time.Time, status *credential.StatusRef) []by
 	b = append(b, p.parts[1]...)
 	if status != nil {
 		b = cbor.AppendHead(b, cbor.Unsigned, ClaimStatus)
-		b = appendText(cbor.AppendHead(b, cbor.Map, 1), "status_list")
-		b = appendText(cbor.AppendHead(b, cbor.Map, 2), "idx")
+		b = cbor.AppendText(cbor.AppendHead(b, cbor.Map, 1), "status_list")
+		b = cbor.AppendText(cbor.AppendHead(b, cbor.Map, 2), "idx")
 		b = cbor.AppendHead(b, cbor.Unsigned, status.Index)
-		b = appendText(appendText(b, "uri"), status.URI)
+		b = cbor.AppendText(cbor.AppendText(b, "uri"), status.URI)
 	}
 	return append(b, p.parts[2]...)
-}
-
-func appendText(b []byte, s string) []byte {
-	return append(cbor.AppendHead(b, cbor.Text, uint64(len(s))), s...)
 }
 
 // keyID is the hint that finds the key: the first 8 bytes of the SHA-256 of its

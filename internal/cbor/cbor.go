@@ -89,13 +89,29 @@ func newEncoder() fx.EncMode {
 // Marshal encodes v in the core deterministic form (RFC 8949 section 4.2.1):
 // shortest lengths, sorted keys, definite lengths. A nil slice or map is an
 // empty one. It trusts the caller that text is UTF-8.
-func Marshal(v any) ([]byte, error) {
-	b, err := encoder.Marshal(v)
+func Marshal(v any) ([]byte, error) { return Append(nil, v) }
+
+func appendByLibrary(b []byte, v any) ([]byte, error) {
+	encoded, err := encoder.Marshal(v)
 	if err != nil {
 		return nil, fmt.Errorf("cbor: encode: %v", err)
 	}
-	return b, nil
+	return append(b, encoded...), nil
 }
+
+// AppendInt appends a whole number.
+func AppendInt(b []byte, n int64) []byte {
+	if n < 0 {
+		return AppendHead(b, Negative, uint64(-1-n))
+	}
+	return AppendHead(b, Unsigned, uint64(n))
+}
+
+// AppendText appends a text, and trusts the caller that it is UTF-8.
+func AppendText(b []byte, s string) []byte { return append(AppendHead(b, Text, uint64(len(s))), s...) }
+
+// AppendBytes appends a byte string.
+func AppendBytes(b, s []byte) []byte { return append(AppendHead(b, Bytes, uint64(len(s))), s...) }
 
 // AppendHead appends the head of an item of this kind in its shortest form
 // (RFC 8949 section 4.2.1): a length, a count, the number of a tag.

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
@@ -513,5 +514,88 @@ func TestAppendHead(t *testing.T) {
 		if got := cbor.AppendHead(nil, cbor.Bytes, n); !bytes.Equal(got, unhex(t, want)) {
 			t.Errorf("AppendHead(%d) = %x, want %s", n, got, want)
 		}
+	}
+}
+
+// TestAppendIsTheLibrary: whatever is written without the library is what it writes.
+func TestAppendIsTheLibrary(t *testing.T) {
+	random := rand.New(rand.NewPCG(48, 8949))
+	number := func() int64 {
+		edges := []int64{0, 23, 24, 255, 256, 65535, 65536, 1<<32 - 1, 1 << 32, math.MaxInt64}
+		n := edges[random.IntN(len(edges))]
+		if random.IntN(3) == 0 {
+			n = random.Int64() >> random.IntN(64)
+		}
+		if random.IntN(2) == 0 {
+			n = -1 - n
+		}
+		return n
+	}
+	text := func() string {
+		return strings.Repeat(string(rune('a'+random.IntN(4))), random.IntN(3)) + []string{"", "z", "é", "র", strings.Repeat("long ", 70)}[random.IntN(5)]
+	}
+	var item func(depth int) any
+	item = func(depth int) any {
+		kinds := 14
+		if depth == 0 {
+			kinds = 9
+		}
+		switch random.IntN(kinds) {
+		case 0:
+			return nil
+		case 1:
+			return random.IntN(2) == 0
+		case 2:
+			return int(number())
+		case 3:
+			return number()
+		case 4:
+			return text()
+		case 5:
+			return []byte(text())
+		case 6:
+			return []byte(nil)
+		case 7:
+			return float64(random.IntN(100)) / 8
+		case 8:
+			return uint64(random.Int64())
+		case 9, 10:
+			list := []any{}
+			for range random.IntN(30) {
+				list = append(list, item(depth-1))
+			}
+			return list
+		case 11:
+			m := map[int64]any{}
+			for range random.IntN(40) {
+				m[number()] = item(depth - 1)
+			}
+			return m
+		case 12:
+			m := map[string]any{}
+			for range random.IntN(40) {
+				m[text()] = item(depth - 1)
+			}
+			return m
+		default:
+			return cbor.Tag{Number: uint64(random.IntN(300)), Content: map[any]any{number(): item(depth - 1), text(): item(depth - 1)}}
+		}
+	}
+	all := []any{[]any(nil), map[int64]any(nil), map[string]any(nil), map[int64]any{0: 1, -1: 2, math.MinInt64: 3, math.MaxInt64: 4}}
+	for range 500 {
+		all = append(all, item(3))
+	}
+	for _, v := range all {
+		want, err := cbor.ByLibrary(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := cbor.Append([]byte("before"), v)
+		if err != nil || !bytes.Equal(got, append([]byte("before"), want...)) {
+			t.Fatalf("Append(%v) = %x, %v, want %x", v, got, err, want)
+		}
+	}
+	if b, err := cbor.Append(nil, []any{map[string]any{"a": math.NaN()}}); err == nil {
+		t.Errorf("not a number: %x", b)
 	}
 }

@@ -56,6 +56,11 @@ func (h Header) encode(alg keys.Algorithm) ([]byte, error) {
 	if alg == "" && h.ContentType == "" {
 		return nil, nil // RFC 9052 section 3: no headers are an empty byte string
 	}
+	if len(h.KeyID) > 0 && h.ContentType == "" && h.Type == nil && len(h.X5Chain) == 0 && len(h.More) == 0 { // as on paper
+		b := cbor.AppendHead(make([]byte, 0, heads+len(h.KeyID)), cbor.Map, 2)
+		b = cbor.AppendInt(cbor.AppendInt(b, labelAlgorithm), alg.COSE())
+		return cbor.AppendBytes(cbor.AppendInt(b, labelKeyID), h.KeyID), nil
+	}
 	p := protectedHeader{Algorithm: alg.COSE(), ContentType: h.ContentType, KeyID: h.KeyID, Type: h.Type}
 	switch len(h.X5Chain) {
 	case 0:

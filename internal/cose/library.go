@@ -4,7 +4,6 @@ package cose
 
 import (
 	"fmt"
-	"io"
 	"sync"
 
 	gocose "github.com/veraison/go-cose"
@@ -54,21 +53,4 @@ func verifierOf(alg keys.Algorithm, pub keys.PublicKey) (gocose.Verifier, error)
 	}
 	verifiers.of[id] = v
 	return v, nil
-}
-
-// sign makes one signature over the bytes message.
-func sign(rnd io.Reader, s keys.Signer, alg keys.Algorithm, message []byte) ([]byte, error) {
-	signer, err := gocose.NewSigner(gocose.Algorithm(alg.COSE()), withOptions{s, alg.Hash(), message})
-	if err != nil {
-		return nil, fmt.Errorf("cose: %v", err)
-	}
-	sig, err := signer.Sign(rnd, message)
-	if err != nil {
-		return nil, fmt.Errorf("cose: sign: %v", err)
-	}
-	// A device may report success and hand back nothing.
-	if len(sig) != alg.SignatureSize() {
-		return nil, fmt.Errorf("cose: sign: the signer returned %d bytes, want %d", len(sig), alg.SignatureSize())
-	}
-	return sig, nil
 }

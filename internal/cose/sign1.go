@@ -9,7 +9,8 @@ import (
 	"github.com/sanad-id/sanad/keys"
 )
 
-// sign1Message is a COSE_Sign1 message (RFC 9052 section 4.2) as we write it.
+// sign1Message is a COSE_Sign1 message (RFC 9052 section 4.2) as
+// [WithUnprotected] writes it.
 type sign1Message struct {
 	_           struct{} `cbor:",toarray"`
 	Protected   []byte
@@ -37,11 +38,7 @@ func NewDraft(pub keys.PublicKey, h Header, payload []byte) (*Draft, error) {
 	if err != nil {
 		return nil, err
 	}
-	message, err := toBeSigned(protected, payload)
-	if err != nil {
-		return nil, err
-	}
-	return &Draft{pub: pub, protected: protected, payload: payload, toBeSigned: message}, nil
+	return &Draft{pub: pub, protected: protected, payload: payload, toBeSigned: toBeSigned(protected, payload)}, nil
 }
 
 // ToBeSigned returns the exact bytes that the signature will cover
@@ -59,7 +56,15 @@ func (d *Draft) Sign(rnd io.Reader, s keys.Signer) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return cbor.Marshal(cbor.Tag{Number: tagSign1, Content: sign1Message{Protected: d.protected, Payload: d.payload, Signature: sig}})
+	return d.message(sig), nil
+}
+
+// message is the whole of it, with no unprotected headers.
+func (d *Draft) message(signature []byte) []byte {
+	b := make([]byte, 0, heads+len(d.protected)+len(d.payload)+len(signature))
+	b = cbor.AppendHead(cbor.AppendHead(b, cbor.Tagged, tagSign1), cbor.Array, 4)
+	b = cbor.AppendHead(cbor.AppendBytes(b, d.protected), cbor.Map, 0)
+	return cbor.AppendBytes(cbor.AppendBytes(b, d.payload), signature)
 }
 
 // Signed returns the message with a signature that somebody else made over ToBeSigned:
@@ -69,7 +74,7 @@ func (d *Draft) Signed(signature []byte) ([]byte, error) {
 	if err := verify(d.pub.Algorithm(), d.pub, d.toBeSigned, signature); err != nil {
 		return nil, err
 	}
-	return cbor.Marshal(cbor.Tag{Number: tagSign1, Content: sign1Message{Protected: d.protected, Payload: d.payload, Signature: signature}})
+	return d.message(signature), nil
 }
 
 // WithUnprotected returns the message b with these headers in place of its
@@ -158,13 +163,7 @@ func (m *Sign1Message) Unsigned() bool { return len(m.Signature) == 0 }
 
 // ToBeSigned returns the bytes that the signature covers, made of the protected
 // header and the payload as they came.
-func (m *Sign1Message) ToBeSigned() []byte {
-	b, err := toBeSigned(m.encoded, m.Payload)
-	if err != nil {
-		panic("cose: internal error: " + err.Error()) // byte strings can always be encoded
-	}
-	return b
-}
+func (m *Sign1Message) ToBeSigned() []byte { return toBeSigned(m.encoded, m.Payload) }
 
 // Verify checks the signature by pub. Alg is the algorithm that the caller
 // expects; it must be that of the header and that of the key.
