@@ -125,7 +125,12 @@ func signMessage(rnd io.Reader, s keys.Signer, alg keys.Algorithm, message []byt
 		return device.SignMessage(rnd, message, alg.Hash())
 	}
 	digest := message // of EdDSA, which hashes it itself
-	if h := alg.Hash(); h != 0 {
+	switch h := alg.Hash(); h {
+	case 0:
+	case crypto.SHA256: // most of all, and without a hash in memory
+		sum := sha256.Sum256(message)
+		digest = sum[:]
+	default:
 		w := h.New()
 		w.Write(message)
 		digest = w.Sum(make([]byte, 0, maxHash))
