@@ -122,7 +122,7 @@ func (m *memory) Find(_ context.Context, q issuance.Query) iter.Seq2[issuance.Cr
 		c := m.creds[id]
 		if q.Programme != "" && c.Programme != q.Programme || q.Record != (issuance.Pseudonym{}) && c.Record != q.Record ||
 			q.Batch != "" && c.Batch != q.Batch || q.State != "" && c.State != q.State || id <= q.After ||
-			q.PartOf != "" && c.PartOf != q.PartOf || q.FirstRow > 0 && c.Row < q.FirstRow || q.LastRow > 0 && c.Row > q.LastRow || q.Abandoned && m.by[id] == m.writer ||
+			q.PartOf != "" && c.PartOf != q.PartOf || q.Number != "" && issuance.DocumentNumber(c.ID) != q.Number || q.FirstRow > 0 && c.Row < q.FirstRow || q.LastRow > 0 && c.Row > q.LastRow || q.Abandoned && m.by[id] == m.writer ||
 			q.List != "" && !slices.ContainsFunc(c.Forms, func(f issuance.FormRecord) bool { return f.Slot.List == q.List }) {
 			continue
 		}

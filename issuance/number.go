@@ -45,8 +45,9 @@ func ParseDocumentNumber(typed string) (number string, ok bool) {
 	return number, strings.IndexByte(crockford, number[NumberLength-1]) == checkDigit(number[:NumberLength-1])
 }
 
-// HasNumber reports whether a credential with this id has this document number.
-func HasNumber(id, number string) bool { return ValidID(id) && DocumentNumber(id) == number }
+// NumberTail is how the ids of the credentials with this document number end: all of it
+// but the digit that checks it.
+func NumberTail(number string) string { return number[:max(0, len(number)-1)] }
 
 // checkDigit is the sum of the digits times different powers of a generator of GF(32)
 // (x^5 + x^2 + 1): one wrong digit changes it, and so do two that are swapped, since all

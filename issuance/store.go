@@ -288,6 +288,9 @@ type Query struct {
 	PartOf string
 	// List selects the credentials with a slot in this list.
 	List string
+	// Number selects by [DocumentNumber]. No index has it: the ids of all credentials
+	// are read, though not the credentials.
+	Number string
 	// FirstRow and LastRow select by the row in its batch; 0 is no bound.
 	FirstRow, LastRow int64
 	// Abandoned selects those whose writer, the process that intended them, is

@@ -501,6 +501,10 @@ func (db *DB) clauses(q issuance.Query) (where string, args []any) {
 	if q.Abandoned {
 		parts = append(parts, d.abandoned(param(db.writer)))
 	}
+	if q.Number != "" {
+		tail := issuance.NumberTail(q.Number)
+		parts = append(parts, fmt.Sprintf("substr(credential_id, length(credential_id) - %d) = ", len(tail)-1)+param(tail))
+	}
 	if q.List != "" {
 		parts = append(parts, `EXISTS (SELECT 1 FROM credential_form f JOIN status_list l USING (list_no)
 			WHERE f.credential_no = c.credential_no AND l.uri = `+param(q.List)+`)`)

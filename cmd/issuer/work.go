@@ -149,20 +149,17 @@ func (o *workOffice) Credentials(ctx context.Context, programmeID, recordID stri
 // numberPatience is how long one may look for a number among all credentials.
 const numberPatience = 10 * time.Second
 
-// WithNumber implements [work.Numbers]. It reads through the credentials of the
-// programme: the issuer's own store has no index of what is printed.
+// WithNumber implements [work.Numbers].
 func (o *workOffice) WithNumber(ctx context.Context, programmeID, number string) (found []issuance.Credential, err error) {
 	ctx, cancel := context.WithTimeout(ctx, numberPatience)
 	defer cancel()
 	err = o.do(func(a *app) error {
 		found = nil
-		for c, err := range a.store.Find(ctx, issuance.Query{Programme: programmeID}) {
+		for c, err := range a.store.Find(ctx, issuance.Query{Programme: programmeID, Number: number}) {
 			if err != nil {
 				return err
 			}
-			if issuance.HasNumber(c.ID, number) {
-				found = append(found, c)
-			}
+			found = append(found, c)
 		}
 		return nil
 	})

@@ -69,6 +69,7 @@ func testFind(t *testing.T, sub Subject) {
 		{Programme: program, Record: cred(0).Record}, {Record: cred(0).Record}, {Programme: "other", Record: cred(0).Record},
 		{List: listURI}, {List: "https://sanad.example/status/2", State: issuance.Revoked}, {List: "none"},
 		{Batch: "batch-1", State: issuance.Intended}, {Batch: "batch-1", State: issuance.Active, Programme: program},
+		{Number: issuance.DocumentNumber(id(700))}, {Number: issuance.DocumentNumber(id(701)), Programme: program}, {Number: issuance.DocumentNumber(id(n))},
 		{After: id(700)}, {After: id(n)}, {Limit: 1}, {Limit: 500}, {Limit: 501}, {Limit: 1199}, {Limit: 5000},
 		{Batch: "batch-1", FirstRow: 300, LastRow: 600}, {Batch: "batch-1", LastRow: 30, State: issuance.Intended}, {Batch: "batch-1", FirstRow: 1100},
 		{After: id(600), Limit: 550, Programme: program}, {Limit: 7, State: issuance.Revoked, After: id(100)},
@@ -119,5 +120,6 @@ func matches(q issuance.Query, c issuance.Credential) bool {
 	return (q.Programme == "" || c.Programme == q.Programme) && (q.Record == issuance.Pseudonym{} || c.Record == q.Record) &&
 		(q.Batch == "" || c.Batch == q.Batch) && (q.State == "" || c.State == q.State) && c.ID > q.After &&
 		(q.List == "" || c.Forms[0].Slot.List == q.List) &&
+		(q.Number == "" || issuance.DocumentNumber(c.ID) == q.Number) &&
 		(q.FirstRow == 0 || c.Row >= q.FirstRow) && (q.LastRow == 0 || c.Row <= q.LastRow)
 }
