@@ -45,3 +45,6 @@ func SealBytes(passphrase []byte, text string) []byte {
 	sum := sha256.Sum256(out)
 	return append(out, sum[:]...)
 }
+
+// FixedLength reads what a signer returns.
+var FixedLength = fixedLength

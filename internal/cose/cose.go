@@ -22,7 +22,6 @@
 package cose
 
 import (
-	"crypto"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -103,94 +102,9 @@ func verify(alg keys.Algorithm, pub keys.PublicKey, message, signature []byte) e
 
 // sign makes one signature over the bytes message.
 func sign(rnd io.Reader, s keys.Signer, alg keys.Algorithm, message []byte) ([]byte, error) {
-	digest := message
-	switch h := alg.Hash(); h {
-	case 0:
-	case crypto.SHA256:
-		sum := sha256.Sum256(message)
-		digest = sum[:]
-	default:
-		w := h.New()
-		w.Write(message)
-		digest = w.Sum(nil)
-	}
-	sig, err := withOptions{s, alg.Hash(), message}.Sign(rnd, digest, alg.Hash())
-	if err == nil && alg != keys.EdDSA {
-		sig, err = fixedLength(sig, alg.SignatureSize()/2)
-	}
+	sig, err := keys.Sign(rnd, s, alg, message)
 	if err != nil {
 		return nil, fmt.Errorf("cose: sign: %v", err)
 	}
-	// A device may report success and hand back nothing.
-	if len(sig) != alg.SignatureSize() {
-		return nil, fmt.Errorf("cose: sign: the signer returned %d bytes, want %d", len(sig), alg.SignatureSize())
-	}
 	return sig, nil
-}
-
-// fixedLength is an ECDSA signature in ASN.1 (RFC 3279 section 2.2.3) as RFC 9053 section
-// 2.1 has it: r and s in size bytes each.
-func fixedLength(sig []byte, size int) ([]byte, error) {
-	const sequence, integer = 0x30, 0x02
-	body, after, ok := element(sig, sequence)
-	if !ok || len(after) > 0 {
-		return nil, errNoSignature
-	}
-	out := make([]byte, 2*size)
-	for end := size; end <= 2*size; end += size {
-		var n []byte
-		if n, body, ok = element(body, integer); !ok || len(n) == 0 {
-			return nil, errNoSignature
-		}
-		if n[0] == 0 { // before what would be negative otherwise, and nowhere else
-			if n = n[1:]; len(n) == 0 || n[0] < 0x80 {
-				return nil, errNoSignature
-			}
-		} else if n[0] >= 0x80 {
-			return nil, errNoSignature
-		}
-		if len(n) > size {
-			return nil, errNoSignature
-		}
-		copy(out[end-len(n):end], n)
-	}
-	if len(body) > 0 {
-		return nil, errNoSignature
-	}
-	return out, nil
-}
-
-var errNoSignature = errors.New("the signer returned no ASN.1 signature of this curve")
-
-// element splits b after one element in DER with this tag and less than 256 bytes.
-func element(b []byte, tag byte) (content, after []byte, ok bool) {
-	if len(b) < 2 || b[0] != tag {
-		return nil, nil, false
-	}
-	n, b := int(b[1]), b[2:]
-	if n == 0x81 && len(b) > 0 && b[0] >= 0x80 {
-		n, b = int(b[0]), b[1:]
-	} else if n >= 0x80 {
-		return nil, nil, false
-	}
-	if n > len(b) {
-		return nil, nil, false
-	}
-	return b[:n], b[n:], true
-}
-
-// withOptions names the hash to the signer, because signers in hardware ask for it. A signer that hashes for itself, as the keys of a browser do,
-// gets the message.
-type withOptions struct {
-	keys.Signer
-	hash    crypto.Hash
-	message []byte
-}
-
-// Sign implements [crypto.Signer].
-func (w withOptions) Sign(rnd io.Reader, digest []byte, _ crypto.SignerOpts) ([]byte, error) {
-	if device, ok := w.Signer.(crypto.MessageSigner); ok {
-		return device.SignMessage(rnd, w.message, w.hash)
-	}
-	return w.Signer.Sign(rnd, digest, w.hash)
 }

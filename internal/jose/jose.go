@@ -28,15 +28,11 @@
 package jose
 
 import (
-	"crypto"
 	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
 	"strconv"
-
-	"golang.org/x/crypto/cryptobyte"
-	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 
 	"github.com/sanad-id/sanad/keys"
 )
@@ -100,67 +96,16 @@ func verify(alg keys.Algorithm, pub keys.PublicKey, message, signature []byte) e
 }
 
 // sign makes one signature over the bytes message. Signers are devices that answer
-// as [crypto.Signer] says, so that there is nothing for the library to do. One that is a
-// [crypto.MessageSigner], as the keys of a browser are, hashes the message itself.
+// as [crypto.Signer] says, so that there is nothing for the library to do.
 func sign(rnd io.Reader, s keys.Signer, alg keys.Algorithm, message []byte) ([]byte, error) {
 	if !carried(alg) {
 		return nil, fmt.Errorf("%w: a key for %q", ErrAlgorithm, alg)
 	}
-	sig, err := signMessage(rnd, s, alg, message)
-	if err == nil && alg != keys.EdDSA {
-		sig, err = fixedLength(sig, alg.SignatureSize()/2)
-	}
+	sig, err := keys.Sign(rnd, s, alg, message)
 	if err != nil {
 		return nil, fmt.Errorf("jose: sign: %v", err)
 	}
-	// A device may report success and hand back nothing.
-	if len(sig) != alg.SignatureSize() {
-		return nil, fmt.Errorf("jose: sign: the signer returned %d bytes, want %d", len(sig), alg.SignatureSize())
-	}
 	return sig, nil
-}
-
-func signMessage(rnd io.Reader, s keys.Signer, alg keys.Algorithm, message []byte) ([]byte, error) {
-	if device, ok := s.(crypto.MessageSigner); ok {
-		return device.SignMessage(rnd, message, alg.Hash())
-	}
-	digest := message // of EdDSA, which hashes it itself
-	switch h := alg.Hash(); h {
-	case 0:
-	case crypto.SHA256: // most of all, and without a hash in memory
-		sum := sha256.Sum256(message)
-		digest = sum[:]
-	default:
-		w := h.New()
-		w.Write(message)
-		digest = w.Sum(make([]byte, 0, maxHash))
-	}
-	return s.Sign(rnd, digest, alg.Hash())
-}
-
-// maxHash is the most bytes of a hash that is signed: SHA-384.
-const maxHash = 48
-
-// fixedLength is an ECDSA signature in ASN.1 as RFC 7518 section 3.4 has it: r and s
-// in size bytes each.
-func fixedLength(sig []byte, size int) ([]byte, error) {
-	var sequence cryptobyte.String
-	whole := cryptobyte.String(sig)
-	if !whole.ReadASN1(&sequence, cbasn1.SEQUENCE) || !whole.Empty() {
-		return nil, errors.New("the signer returned no ASN.1 signature")
-	}
-	out := make([]byte, 2*size)
-	for end := size; end <= 2*size; end += size {
-		var n []byte // without leading zeros; negative numbers are not read
-		if !sequence.ReadASN1Integer(&n) || len(n) > size || len(n) == 1 && n[0] == 0 {
-			return nil, errors.New("the signer returned a number outside the curve's")
-		}
-		copy(out[end-len(n):end], n)
-	}
-	if !sequence.Empty() {
-		return nil, errors.New("the signer returned no ASN.1 signature")
-	}
-	return out, nil
 }
 
 // cut quotes and shortens a word that came from outside.
