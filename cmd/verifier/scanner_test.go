@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"crypto/rand"
 	"encoding/base64"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -34,11 +36,30 @@ type counter struct {
 	good, withdraw string // texts of codes; the second is revoked by newer
 }
 
+// inMoreWords has the farmer card in the languages of the pictures, too.
+func inMoreWords(c trust.Content) {
+	farmer := c.Types[0]
+	all := []map[string]string{c.Issuers[0].Names, farmer.Labels}
+	for _, f := range farmer.Fields {
+		all = append(all, f.Labels)
+		all = slices.AppendSeq(all, maps.Values(f.Values))
+	}
+	bnAr := map[string][2]string{
+		"Ministry of Agriculture": {"কৃষি মন্ত্রণালয়", "وزارة الزراعة"}, "Farmer card": {"কৃষক কার্ড", "بطاقة مزارع"}, "Name": {"নাম", "الاسم"},
+		"Born": {"জন্ম তারিখ", "تاريخ الميلاد"}, "Crop": {"ফসল", "المحصول"}, "Rice": {"ধান", "أرز"}, "Household": {"পরিবার", "الأسرة"},
+	}
+	for _, words := range all {
+		more := bnAr[words["en"]]
+		words["bn"], words["ar"] = more[0], more[1]
+	}
+}
+
 func newCounter(t *testing.T) *counter {
 	t.Helper()
 	now := time.Now().UTC().Truncate(time.Second)
 	root, bundle, issuer := newSigner(t, keys.TrustRoot), newSigner(t, keys.TrustBundle), newSigner(t, keys.Credential)
 	c := content(t, root, bundle, issuer)
+	inMoreWords(c)
 	c.AsOf, c.RefreshBy, c.OldAfter = now.Add(-time.Hour), now.AddDate(0, 0, 10), now.AddDate(0, 0, 60)
 	c.Status = listOf(t, c.AsOf, map[uint64]byte{1: status.Invalid})
 	sign := func(c trust.Content) []byte {
