@@ -20,7 +20,7 @@ const module = "github.com/sanad-id/sanad/"
 // only. A package is listed when it gets its directory.
 var layers = []string{
 	"internal/cbor internal/copytext internal/durable internal/i18n internal/p256 internal/safecsv internal/visible qr qr/symbol internal/strict",
-	"keys registry staff",
+	"keys registry staff internal/published",
 	"internal/cose internal/jose keys/chain audit",
 	"credential did",
 	"credential/cwt credential/sdjwt credential/status programme/crosswalk",

@@ -115,6 +115,7 @@ const (
 	FilesGone      Why = "files_gone"       // the folder is not as the batch left it
 	NoKey          Why = "no_key"           // no key may sign now
 	NoWitness      Why = "no_witness"       // the audit log has been without a witness for too long
+	Contradicted   Why = "contradicted"     // a witness has seen another audit log
 	ClockBack      Why = "clock_back"       // the clock stands behind what was issued
 	Unprintable    Why = "unprintable"      // no certificate of it can be printed so
 	Away           Why = "away"             // a database or a disk is out of reach
@@ -124,7 +125,7 @@ const (
 func Whys() []Why {
 	return []Why{
 		Unreadable, NoIDColumn, NoColumns, TooManyRecords, TooManyColumns, NothingToDo, NoProgramme, Moved, SourceChanged, FilesGone, NoKey,
-		NoWitness, ClockBack, Unprintable, Away,
+		NoWitness, Contradicted, ClockBack, Unprintable, Away,
 	}
 }
 

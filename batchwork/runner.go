@@ -438,6 +438,7 @@ var reasons = []struct {
 	{ErrErased, FilesGone, true},
 	{issuance.ErrClock, ClockBack, false},
 	{issuance.ErrAuditDebt, NoWitness, false},
+	{issuance.ErrAuditContradicted, Contradicted, false},
 	{issuance.ErrFolder, FilesGone, false},
 	{keys.ErrNoKey, NoKey, false},
 	{keys.ErrSignWindow, NoKey, false},

@@ -294,6 +294,7 @@ func TestWhatStopsABatch(t *testing.T) {
 		why   batchwork.Why
 	}{
 		{"no witness for too long", issuance.ErrAuditDebt, batchwork.Running, batchwork.NoWitness},
+		{"AUD-09 a witness has seen another log", issuance.ErrAuditContradicted, batchwork.Running, batchwork.Contradicted},
 		{"the clock", issuance.ErrClock, batchwork.Running, batchwork.ClockBack},
 		{"a disk", errors.New("input/output error"), batchwork.Running, batchwork.Away},
 		{"the programme was changed", issuance.ErrMoved, batchwork.Failed, batchwork.Moved},

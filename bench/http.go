@@ -26,8 +26,8 @@ import (
 	"github.com/sanad-id/sanad/internal/web"
 )
 
-// atOnce is how many clients there are. Their requests share commits of the store.
-const atOnce = 32
+// atOnce is how many clients there are, -clients. Their requests share commits of the store.
+var atOnce = 32
 
 // servers measures both servers over HTTP on this machine: wallets and servers share
 // its cores. Each request is made before time is taken. The bound is what the same
@@ -45,8 +45,8 @@ func servers(rounds int) []row {
 	return rows
 }
 
-// each round of a measure over HTTP sends this many requests.
-const requestsARound = 128
+// requestsEach is how many requests of a client each round of a measure over HTTP sends.
+const requestsEach = 4
 
 // A load is one kind of request whose answers are timed.
 type load struct {
@@ -74,7 +74,7 @@ func (l load) run(client *http.Client, rounds int) (row, error) {
 	}
 	var values, perSecond []float64
 	for range rounds + 1 { // the first warms up
-		all, err := l.prepare(requestsARound)
+		all, err := l.prepare(requestsEach * atOnce)
 		if err != nil {
 			return row{}, err
 		}
@@ -108,7 +108,7 @@ func (l load) profile(client *http.Client) error {
 	if profiles == "" {
 		return nil
 	}
-	all, err := l.prepare(8 * requestsARound)
+	all, err := l.prepare(8 * requestsEach * atOnce)
 	if err != nil {
 		return err
 	}

@@ -138,8 +138,9 @@ func openWicket(dir, addr string) (_ *wicket, stop func(), err error) {
 		return nil, nil, err
 	}
 	w.issuer, err = issuer.New(issuer.Config{
-		Issuer: w.url, Names: map[string]string{"en": "Office of Licences"}, DevHTTP: true, Office: &counter{service, db, columns}, Once: values, Secret: values.Secret(),
-		Keys: func(context.Context) (map[string]issuer.Document, error) { return nil, nil },
+		Issuer: w.url, Names: map[string]string{"en": "Office of Licences"}, DevHTTP: true, Office: &counter{service, db, columns}, Once: values,
+		Secret: func() ([]byte, error) { return values.Secret(), nil },
+		Keys:   func(context.Context) (map[string]issuer.Document, error) { return nil, nil },
 	})
 	if err != nil {
 		return nil, nil, err

@@ -56,6 +56,7 @@ func main() {
 	engines := flag.String("engines", "sqlite,postgres", "databases of the batch")
 	parts := flag.String("parts", "wallets,servers,codes,lists,scanner,batch", "what is measured")
 	flag.BoolVar(&processorTime, "cpu", false, "time of the processor in place of the clock's where both sides are ours, for a machine that does other work; and profiles of the servers in -profiles")
+	flag.IntVar(&atOnce, "clients", atOnce, "clients at once of the measures over HTTP")
 	var t trial
 	flag.StringVar(&t.form, "form", "csv", "files that the batch writes: csv, or text for one a code")
 	flag.StringVar(&t.profiles, "profiles", "bench/out", "folder for CPU profiles")

@@ -9,6 +9,7 @@ import (
 	"math/bits"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/sanad-id/sanad/audit"
 	"github.com/sanad-id/sanad/credential/status"
@@ -32,9 +33,10 @@ type checker struct {
 	byURI      map[string]*list
 	batches    map[int64]*batch
 	used       map[keys.ID]int64 // credentials in force by key
-	published  []*published
-	named      map[string]*published
-	roots      map[int64]root // checkpoints by size
+	published  []*publication
+	named      map[string]*publication
+	roots      map[int64]root    // checkpoints by size
+	logged     map[string]logged // what the log says of the files in the folder, by digest
 
 	sums      [categories][buckets]sum // what the store says less what the log says
 	suspended map[string]string        // reason by credential, as the log tells
@@ -66,10 +68,11 @@ type root struct {
 }
 
 // What is published, with the last entry of the log about it.
-type published struct {
+type publication struct {
 	name    string
 	number  uint64
 	digest  string
+	issued  time.Time
 	empty   bool
 	lists   map[string]*status.List
 	last    int64 // number of the last entry about it, -1 if there is none
@@ -184,9 +187,9 @@ func (k *checker) readBatches() error {
 func (k *checker) readPublications() error {
 	return k.rows("publication", func(r row) error {
 		content := r.bytes("content")
-		p := &published{
+		p := &publication{
 			name: r.text("name"), number: uint64(r.int("number")), digest: hex.EncodeToString(r.bytes("digest")), empty: len(content) == 0,
-			last: -1, content: -1,
+			last: -1, content: -1, issued: r.time("issued_at"),
 		}
 		k.published, k.named[p.name] = append(k.published, p), p
 		k.report.Published++
@@ -205,7 +208,7 @@ func (k *checker) readPublications() error {
 }
 
 // open reads a publication as a verifier does.
-func (k *checker) open(p *published, r row, content []byte) error {
+func (k *checker) open(p *publication, r row, content []byte) error {
 	var of []keys.PublicKey
 	purpose := keys.StatusList
 	if p.name == issuance.TrustName || p.name == issuance.PartName {

@@ -8,8 +8,9 @@
 // sums, and only where sums differ are names looked for in a second pass. It needs a few bits
 // for each status slot, and a place for each credential that is suspended.
 //
-// Left to others: what to do about a finding (docs/operating.md has a table), and
-// whether the past itself was rewritten together with everything here, which only a
+// [Code.Remedy] says what to do about a finding; docs/operating.md has the same in a table.
+//
+// Left to others: whether the past itself was rewritten together with everything here, which only a
 // checkpoint that somebody else keeps can tell (package audit).
 package fsck
 
@@ -66,6 +67,17 @@ const (
 	Unrevoked Code = "unrevoked"
 	// Overrevoked: a publication shows as revoked what the store does not.
 	Overrevoked Code = "overrevoked"
+	// FolderMissing: a file of the published folder is missing, or its index does not
+	// name it.
+	FolderMissing Code = "folder_missing"
+	// FolderDamaged: the index of the published folder cannot be read, or a file is not
+	// what it says.
+	FolderDamaged Code = "folder_damaged"
+	// FolderUnknown: the published folder has what this issuer never published.
+	FolderUnknown Code = "folder_unknown"
+	// FolderLate: the published folder has something older than what was published last,
+	// for longer than a revocation may take.
+	FolderLate Code = "folder_late"
 	// AuditEntry: the audit log has a gap or something that is no entry.
 	AuditEntry Code = "audit_entry"
 	// AuditHash: a stored hash of the log's tree is not that of its entries.
@@ -90,9 +102,58 @@ const (
 func Codes() []Code {
 	return []Code{
 		Pages, NotInLog, NotInStore, Facts, Signed, State, SlotRange, SlotTwice, SlotCounter, SlotValue, KeyMissing, Programme,
-		Batch, Publication, PublicationLog, Unrevoked, Overrevoked, AuditEntry, AuditHash, Checkpoint, JournalDiffers, JournalBehind,
-		JournalAhead, Desk, DeskCredential, Chain,
+		Batch, Publication, PublicationLog, Unrevoked, Overrevoked, FolderMissing, FolderDamaged, FolderUnknown, FolderLate, AuditEntry,
+		AuditHash, Checkpoint, JournalDiffers, JournalBehind, JournalAhead, Desk, DeskCredential, Chain,
 	}
+}
+
+// Remedy says what to do about findings of this code.
+func (c Code) Remedy() string {
+	switch c {
+	case Pages:
+		return "another disk, restore"
+	case NotInLog, Facts, Signed:
+		return "somebody changed the database: restore, and find out who"
+	case NotInStore:
+		return "restore with the journal"
+	case State:
+		return "if the log says revoked: restore with the journal; never set it by hand"
+	case SlotRange, SlotTwice, SlotCounter, SlotValue:
+		return "restore with the journal"
+	case KeyMissing:
+		return "find the newer keystore file; without it the next bundle makes them unverifiable"
+	case Programme:
+		return "restore; a programme is changed by a higher version only"
+	case Batch:
+		return "its `manifest.csv` says what was released; restore if the numbers matter"
+	case Publication, PublicationLog:
+		return "publish again; ask who could write to the database"
+	case Unrevoked:
+		return "publish again now; then find out why"
+	case Overrevoked:
+		return "with `state`: a revocation was undone, restore. Alone: publish again"
+	case FolderMissing, FolderDamaged:
+		return "`issuer status publish --out FOLDER` writes it anew; then find out who else writes there, and look at the disk"
+	case FolderUnknown:
+		return "keep a copy; if a backup was restored, `issuer restore confirm` with it first; else take it away and ask who put it there"
+	case FolderLate:
+		return "`issuer status publish --out FOLDER` now; then see why whatever publishes there does not"
+	case AuditEntry, AuditHash, Checkpoint:
+		return "restore; compare with exported logs and witnesses"
+	case JournalDiffers:
+		return "one of them was changed: compare both with a checkpoint that somebody else keeps"
+	case JournalBehind:
+		return "the next change catches it up; if it stays, look at its disk"
+	case JournalAhead:
+		return "`issuer restore confirm` with the journal, after `issuer restore` of the newest backup"
+	case Desk:
+		return "restore it from a backup, or begin anew: nothing that was issued depends on it"
+	case DeskCredential:
+		return "one of the two databases is older than the other: restore both from one backup"
+	case Chain:
+		return "copy the folder from a backup, or `issuer keys certify` again"
+	}
+	panic("fsck: internal error: a code without a remedy")
 }
 
 // A Source is the database as it stood at one moment. One table is read at a time.
@@ -126,6 +187,8 @@ type Config struct {
 	LogKeys string
 	// Journal is optional.
 	Journal Journal
+	// Folder is the published folder. Optional.
+	Folder *Folder
 	// Pages reads the database through and returns what it says is damaged, or "".
 	// Optional.
 	Pages func(ctx context.Context) (string, error)
@@ -142,6 +205,13 @@ type Finding struct {
 	// Subject is the credential, list, publication or entry that is concerned.
 	Subject string `json:"subject,omitempty"`
 	Detail  string `json:"detail"`
+	// Remedy is what to do about it.
+	Remedy string `json:"remedy"`
+}
+
+// Add adds a finding.
+func (r *Report) Add(c Code, subject, detail string) {
+	r.Findings = append(r.Findings, Finding{c, subject, detail, c.Remedy()})
 }
 
 // A Report says what was read and what was found.
@@ -153,6 +223,7 @@ type Report struct {
 	Checkpoints int    `json:"checkpoints"`
 	Published   int    `json:"publications"`
 	Journal     int64  `json:"journal_entries"`
+	Files       int    `json:"published_files"`
 	// Findings are empty if all is of one mind. More counts those that were not
 	// named any more, by code.
 	Findings []Finding      `json:"findings"`
@@ -181,8 +252,8 @@ func Check(ctx context.Context, c Config) (Report, error) {
 	}
 	k := &checker{
 		Config: c, ctx: ctx, found: map[Code]int{}, programmes: map[int64]string{}, lists: map[int64]*list{}, byURI: map[string]*list{},
-		batches: map[int64]*batch{}, used: map[keys.ID]int64{}, named: map[string]*published{}, digests: map[string]bool{},
-		suspended: map[string]string{}, roots: map[int64]root{},
+		batches: map[int64]*batch{}, used: map[keys.ID]int64{}, named: map[string]*publication{}, digests: map[string]bool{},
+		suspended: map[string]string{}, roots: map[int64]root{}, logged: map[string]logged{},
 	}
 	k.report.Findings = []Finding{}
 	if _, err := rand.Read(k.salt[:]); err != nil {
@@ -190,7 +261,7 @@ func Check(ctx context.Context, c Config) (Report, error) {
 	}
 	for _, step := range []func() error{
 		k.pages, k.readProgrammes, k.readLists, k.readBatches, k.readPublications, k.readCheckpoints, k.readCredentials, k.readLog,
-		k.readHashes, k.checkSlots, k.checkPublished, k.checkRest, k.second,
+		k.readHashes, k.checkSlots, k.checkPublished, k.checkFolder, k.checkRest, k.second,
 	} {
 		if err := step(); err != nil {
 			return k.report, fmt.Errorf("fsck: %w", err)
@@ -209,7 +280,7 @@ func (k *checker) find(c Code, subject, format string, args ...any) {
 		k.report.More[c]++
 		return
 	}
-	k.report.Findings = append(k.report.Findings, Finding{c, subject, fmt.Sprintf(format, args...)})
+	k.report.Add(c, subject, fmt.Sprintf(format, args...))
 }
 
 // rows reads a table; f gets a row whose values are asked for by column.

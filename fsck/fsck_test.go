@@ -6,14 +6,17 @@ import (
 	"database/sql"
 	"fmt"
 	"iter"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/sanad-id/sanad/credential/status"
 	"github.com/sanad-id/sanad/fsck"
 	"github.com/sanad-id/sanad/internal/officetest"
+	"github.com/sanad-id/sanad/internal/published"
 	"github.com/sanad-id/sanad/issuance"
 	"github.com/sanad-id/sanad/keys"
 )
@@ -21,7 +24,8 @@ import (
 // A fixture is an office with something of everything.
 type fixture struct {
 	*officetest.Office
-	sql *sql.DB
+	sql    *sql.DB
+	public string // the published folder
 	// Credentials: active, revoked before and after the last publication, suspended.
 	active, revoked, late, suspended, receipt issuance.Credential
 	config                                    func(*fsck.Config)
@@ -67,7 +71,70 @@ func newFixture(t *testing.T) *fixture {
 	}
 	t.Cleanup(func() { db.Close() })
 	f.sql = db
+	f.public = t.TempDir()
+	f.fill()
 	return f
+}
+
+// fill fills the published folder with what the database has.
+func (f *fixture) fill() {
+	f.Helper()
+	lists, err := f.DB.Lists(context.Background())
+	if err != nil {
+		f.Fatal(err)
+	}
+	x := published.Index{Checked: f.Clock.Now()}
+	add := func(name string, v published.File) *published.File {
+		p, err := f.DB.Publication(context.Background(), name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		if p.Number == 0 {
+			return nil
+		}
+		v.Number, v.SHA256 = p.Number, published.Digest(p.Content)
+		f.write(v.File, string(p.Content))
+		return &v
+	}
+	for i, l := range lists {
+		if v := add(l.URI, published.File{URI: l.URI, File: fmt.Sprintf("%d.cwt", i)}); v != nil {
+			x.Lists = append(x.Lists, *v)
+		}
+		if v := add(issuance.JWTName(l.URI), published.File{URI: l.URI, Type: status.MediaTypeJWT, File: fmt.Sprintf("%d.jwt", i)}); v != nil {
+			x.Lists = append(x.Lists, *v)
+		}
+	}
+	x.Trust = add(issuance.TrustName, published.File{File: "xa.trust"})
+	if err := x.Write(f.public); err != nil || len(x.Lists) < 2 || x.Trust == nil {
+		f.Fatalf("%+v, %v", x, err)
+	}
+}
+
+func (f *fixture) write(name, content string) {
+	f.Helper()
+	if err := os.WriteFile(filepath.Join(f.public, name), []byte(content), 0o600); err != nil {
+		f.Fatal(err)
+	}
+}
+
+func (f *fixture) remove(name string) {
+	f.Helper()
+	if err := os.Remove(filepath.Join(f.public, name)); err != nil {
+		f.Fatal(err)
+	}
+}
+
+// index changes the index of the published folder.
+func (f *fixture) index(change func(x *published.Index)) {
+	f.Helper()
+	x, err := published.Read(f.public)
+	if err == nil {
+		change(&x)
+		err = x.Write(f.public)
+	}
+	if err != nil {
+		f.Fatal(err)
+	}
 }
 
 func (f *fixture) do(g func(issuance.Tx) error) {
@@ -129,6 +196,9 @@ func (f *fixture) check(t *testing.T) fsck.Report {
 	}
 	defer snap.Close()
 	c := f.FsckConfig(snap)
+	if c.Folder, err = fsck.ReadFolder(f.public, f.Clock.Now()); err != nil {
+		t.Fatal(err)
+	}
 	if f.config != nil {
 		f.config(&c)
 	}
@@ -279,6 +349,41 @@ func TestFinds(t *testing.T) {
 			f.Publish()
 			f.exec("UPDATE credential_form SET slot_value = 0 WHERE credential_no = " + no(f.active))
 		}, []fsck.Code{fsck.Overrevoked}},
+		{"a published file was removed", func(f *fixture) { f.remove("0.cwt") }, []fsck.Code{fsck.FolderMissing}},
+		{"the index was removed", func(f *fixture) {
+			f.Clock.Add(time.Hour)
+			f.remove(published.IndexName)
+		}, []fsck.Code{fsck.FolderMissing}},
+		{"the index lacks a list", func(f *fixture) {
+			f.Clock.Add(time.Hour)
+			f.index(func(x *published.Index) { x.Lists = x.Lists[1:] })
+		}, []fsck.Code{fsck.FolderMissing}},
+		{"the index lacks the bundle", func(f *fixture) {
+			f.Clock.Add(time.Hour)
+			f.index(func(x *published.Index) { x.Trust = nil })
+		}, []fsck.Code{fsck.FolderMissing}},
+		{"the index is none", func(f *fixture) { f.write(published.IndexName, "garbage") }, []fsck.Code{fsck.FolderDamaged}},
+		{"a published file was changed", func(f *fixture) { f.write("0.cwt", "garbage") }, []fsck.Code{fsck.FolderDamaged}},
+		{"a published file was cut off", func(f *fixture) { f.write("xa.trust", "") }, []fsck.Code{fsck.FolderDamaged}},
+		{"two lists changed places", func(f *fixture) {
+			f.index(func(x *published.Index) {
+				a, b := &x.Lists[0], &x.Lists[1]
+				a.File, b.File, a.SHA256, b.SHA256 = b.File, a.File, b.SHA256, a.SHA256
+			})
+		}, []fsck.Code{fsck.FolderDamaged}},
+		{"AUD-08 a published file and its digest were changed", func(f *fixture) {
+			f.write("0.cwt", "forged")
+			f.index(func(x *published.Index) { x.Lists[0].SHA256 = published.Digest([]byte("forged")) })
+		}, []fsck.Code{fsck.FolderUnknown}},
+		{"a file that nobody published", func(f *fixture) { f.write("stray.cwt", "stray") }, []fsck.Code{fsck.FolderUnknown}},
+		{"a folder that stayed behind", func(f *fixture) {
+			f.Publish()
+			f.Clock.Add(time.Hour)
+		}, []fsck.Code{fsck.FolderLate}},
+		{"a folder behind for a moment, which is no fault", func(f *fixture) {
+			f.Publish()
+			f.Clock.Add(time.Minute)
+		}, nil},
 		{"a block of the log was taken out", func(f *fixture) {
 			f.exec("DELETE FROM audit_block WHERE first_entry = (SELECT first_entry FROM audit_block ORDER BY first_entry LIMIT 1 OFFSET 9)")
 		}, []fsck.Code{fsck.AuditEntry}},

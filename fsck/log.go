@@ -137,6 +137,7 @@ func (k *checker) note(n int64, e *audit.Event) {
 	case audit.IssuerRestored:
 		k.restored = n
 	case audit.TrustPublished, audit.StatusPublished:
+		k.noteFile(e)
 		if p := k.named[publicationName(e, k.named)]; p != nil {
 			p.last, p.lastSum, p.lastNo = n, e.Digest, publicationNumber(e)
 			if e.Digest == p.digest {
@@ -155,7 +156,7 @@ func (k *checker) entryFacts(e *audit.Event) sum {
 }
 
 // publicationName is the name of the publication that an entry is about.
-func publicationName(e *audit.Event, known map[string]*published) string {
+func publicationName(e *audit.Event, known map[string]*publication) string {
 	switch {
 	case e.Kind == audit.TrustPublished && strings.HasPrefix(e.Detail, "part "):
 		return issuance.PartName
@@ -412,7 +413,7 @@ func (k *checker) second() error {
 			}
 		}
 	}
-	lists := slices.ContainsFunc(k.published, func(p *published) bool { return len(p.lists) > 0 && p.content >= 0 })
+	lists := slices.ContainsFunc(k.published, func(p *publication) bool { return len(p.lists) > 0 && p.content >= 0 })
 	if len(suspects) == 0 && !lists {
 		return nil
 	}

@@ -200,11 +200,12 @@ type chunk struct {
 	order  *order
 	now    time.Time
 	first  int64 // the number of its first row, from 1
-	rows   []row
+	rows   []row // nil once they are marked
 	spool  spool
 	codes  manifestWriter
 	// counts of rows by outcome
 	issued, failed, skipped int64
+	records                 int64 // how many they are, once they are marked
 	after                   Batch // the progress once the chunk is marked
 	kept                    releasedChunk
 }
@@ -264,7 +265,7 @@ func (b *batchRun) run(ctx context.Context) error {
 	wg.Go(func() { b.flush(flush) })
 	for c := range released {
 		b.report(c.after)
-		b.result.Here += int64(len(c.rows))
+		b.result.Here += c.records
 		if c.after.State == BatchFinished {
 			b.stop()
 		}
@@ -343,9 +344,10 @@ func (b *batchRun) read(ctx context.Context, number, done int64, out chan<- *chu
 		if number >= b.failedAt.Load() {
 			return false
 		}
+		first := c.first + int64(len(c.rows)) // not to be asked of one that others have
 		out <- c
 		number++
-		c = &chunk{number: number, turn: number, first: c.first + int64(len(c.rows))}
+		c = &chunk{number: number, turn: number, first: first}
 		return true
 	}
 	var seen int64
@@ -365,6 +367,9 @@ func (b *batchRun) read(ctx context.Context, number, done int64, out chan<- *chu
 		}
 		if seen++; seen <= done {
 			continue
+		}
+		if c.rows == nil {
+			c.rows = make([]row, 0, b.r.Chunk)
 		}
 		c.rows = append(c.rows, row{record: record, broken: broken})
 		if len(c.rows) == b.r.Chunk && !send() {
@@ -437,6 +442,9 @@ func (b *batchRun) intend(ctx context.Context, c *chunk) error {
 	for i := range c.rows {
 		k := c.rows[i].candidate
 		c.rows[i].intended = k != nil && k.refused == nil
+		if k != nil {
+			k.content = programme.Content{} // what it says is in its drafts
+		}
 	}
 	b.s.cfg.Crash(PointIntended)
 	return nil
@@ -572,6 +580,7 @@ func (b *batchRun) settle(ctx context.Context, c *chunk) error {
 		return err
 	}
 	b.batch, b.length = c.after, length
+	c.records, c.rows, c.order = int64(len(c.rows)), nil, nil // what is to be released is in the spool
 	b.s.cfg.Crash(PointMarked)
 	return nil
 }

@@ -35,6 +35,9 @@ var (
 	// ErrAuditDebt: the audit log has gone without a witness for too long. Nothing is
 	// issued until one has co-signed it; everything else goes on.
 	ErrAuditDebt = errors.New("issuance: the audit log has gone without a witness for too long")
+	// ErrAuditContradicted: a witness knows another past of the audit log than the
+	// database. Nothing is issued until it has co-signed again; everything else goes on.
+	ErrAuditContradicted = errors.New("issuance: a witness has seen another audit log of this issuer")
 	// ErrReason: not a reason that an operator may give.
 	ErrReason = errors.New("issuance: not a reason for this")
 	// ErrNoForm: the programme has no such wallet form, or the issuer no URL to name
@@ -106,7 +109,8 @@ type Config struct {
 	Secret func(label string) ([]byte, error)
 
 	// MayIssue is asked on rung 1, before each credential and each chunk of a batch.
-	// Its error stops issuing, and nothing else; [ErrAuditDebt] is one. Optional. It
+	// Its error stops issuing, and nothing else; [ErrAuditDebt] and [ErrAuditContradicted]
+	// are such. Optional. It
 	// must not call the service.
 	MayIssue func(ctx context.Context, now time.Time) error
 	// Queue hands out the chunks of batches that several processes share;

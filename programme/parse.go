@@ -1,6 +1,7 @@
 package programme
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"regexp"
 	"slices"
@@ -19,7 +20,7 @@ func Parse(b []byte) (*Programme, error) {
 	if root == nil {
 		return nil, f.faults.sorted()
 	}
-	f.p = &Programme{Digest: sha256.Sum256(b), Languages: []string{"en"}, Status: Status{Bits: 1}, Photo: Photo{Policy: PhotoNone}, zone: time.UTC, codes: map[string]*codeList{}}
+	f.p = &Programme{Digest: sha256.Sum256(b), text: bytes.Clone(b), Languages: []string{"en"}, Status: Status{Bits: 1}, Photo: Photo{Policy: PhotoNone}, zone: time.UTC, codes: map[string]*codeList{}}
 	f.read(root)
 	f.connect()
 	if len(f.faults) > 0 {

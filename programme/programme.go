@@ -50,9 +50,13 @@ type Programme struct {
 	// Digest is the SHA-256 of the file.
 	Digest [sha256.Size]byte
 
+	text  []byte // the file
 	zone  *time.Location
 	codes map[string]*codeList
 }
+
+// Text is the file that was parsed; do not change it.
+func (p *Programme) Text() []byte { return p.text }
 
 // Records says which records of a source a programme is about.
 type Records struct {

@@ -220,6 +220,7 @@ func TestFileFaults(t *testing.T) {
 	}
 	var mu sync.Mutex
 	injected, violations := 0, 0
+	tried, hits := map[string]int{}, map[string]int{} // by deed
 	t.Run("deeds", func(t *testing.T) {
 		for _, d := range deeds {
 			t.Run(d.name, func(t *testing.T) {
@@ -237,14 +238,21 @@ func TestFileFaults(t *testing.T) {
 						mu.Lock()
 						defer mu.Unlock()
 						violations += bad
+						tried[d.name]++
 						if hit {
 							injected++
+							hits[d.name]++
 						}
 					})
 				}
 			})
 		}
 	})
+	for name, n := range tried {
+		if hits[name] == 0 {
+			t.Errorf("P02 %s: none of %d faults was met; nothing is proved", name, n)
+		}
+	}
 	proved(t, "P02", "sqlite", fmt.Sprintf("faults=%d", injected), violations)
 }
 

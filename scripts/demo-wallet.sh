@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # The wallet path, with real servers on this machine: an offer, a wallet that takes
-# it, a website that asks for two claims of eleven, and the same after a revocation.
+# it, a library that asks for two of the card's claims, and the same after a revocation.
+# `verifier request` stands for the library's website: it makes the same request over
+# HTTP that a website's backend makes (docs/verifier-api.md, examples/relying-party).
 # Part of scripts/demo.sh; everything is under demo/wallet. --quiet prints less.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -98,7 +100,7 @@ ask() {
   [ "$quiet" = --quiet ] || sed 's/^/   /' "$out/present.log" "$out/answer.txt"
   [ "$code" = "$1" ] || fail "the library's verdict has the status $code, expected $1"
 }
-step "The library asks for name and district; the wallet says who asks, why and what, and shows no more"
+step "The library asks for name and district of the card's eleven claims, as its website would over HTTP; the wallet says who asks, why and what, and shows no more"
 sleep 5 # until the verifier looks for a newer bundle
 ask 0
 grep -q full_name "$out/answer.txt" || fail "the answer lacks the name"

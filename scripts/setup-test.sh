@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Makes sure that what `make test` needs is there: as root it installs missing
 # parts from the distribution's packages, otherwise it names them in one line.
+# With --verdict it installs nothing and says, after the tests, what they had to go without.
 set -euo pipefail
+cd "$(dirname "$0")/.."
 needed=() # without these make test fails
 wanted=() # without these it skips tests
 command -v gcc >/dev/null || needed+=(gcc)           # the race detector
@@ -17,20 +19,32 @@ compgen -G '/usr/share/fonts/*/noto/NotoSansBengali-Regular.*' >/dev/null || wan
 command -v pdftoppm >/dev/null || wanted+=(poppler-utils) # printed certificates, as other programs read them
 command -v node >/dev/null || wanted+=(nodejs) # other people's implementations (interop/)
 command -v npm >/dev/null || wanted+=(npm)
+stamp=interop/node_modules/.sanad-lock # which lock file was installed
+npm_packages_there() { [ -e "$stamp" ] && cmp -s "$stamp" interop/package-lock.json; }
+if [ "${1:-}" = --verdict ]; then
+  without=("${wanted[@]}")
+  # Packages that are there and do not do.
+  command -v strace >/dev/null && ! strace -f --seccomp-bpf -e trace=openat true >/dev/null 2>&1 && without+=("strace, which does not work here")
+  npm_packages_there || without+=("the npm packages of interop/")
+  [ -e web/scanner/dist/sanad.wasm.gz ] && [ -e web/pocket/dist/pocket.wasm.gz ] || without+=("the scanner page and the pocket page")
+  [ -d "${SANAD_VECTORS:-../shared/vectors}" ] || without+=("test vectors (docs/test-vectors.md)")
+  if [ ${#without[@]} = 0 ]; then
+    echo "make test: all passed"
+    exit
+  fi
+  list=$(printf ', %s' "${without[@]}")
+  echo "make test: passed, without ${list#, }; what needs these was skipped"
+  exit
+fi
 # npm_packages installs the peers of interop/ and axe-core, exactly those of the lock file, unless
 # they are there already. Without npm or a registry the tests with them are skipped;
 # SANAD_REQUIRE_NPM=1 makes that a failure.
 npm_packages() {
-  local dir stamp
-  dir=$(dirname "$0")/../interop
-  stamp=$dir/node_modules/.sanad-lock
-  if [ -e "$stamp" ] && cmp -s "$stamp" "$dir/package-lock.json"; then
-    return
-  fi
+  ! npm_packages_there || return 0
   if ! command -v npm >/dev/null || ! command -v node >/dev/null; then
     echo "no npm: tests against other implementations (interop/) are skipped" >&2
-  elif (cd "$dir" && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error >/dev/null); then
-    cp "$dir/package-lock.json" "$stamp"
+  elif (cd interop && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error >/dev/null); then
+    cp interop/package-lock.json "$stamp"
     return
   else
     echo "npm ci failed: tests against other implementations (interop/) are skipped" >&2

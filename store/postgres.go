@@ -61,6 +61,7 @@ type postgresEngine struct {
 	location    string // without a password
 	now         func() time.Time
 	synchronous bool
+	version     int64 // of the schema that this program needs
 
 	pool   *pgxpool.Pool // reads
 	closed atomic.Bool

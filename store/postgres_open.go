@@ -100,14 +100,12 @@ func (e *postgresEngine) checkSchema(ctx context.Context, conn *pgx.Conn) error 
 	if err := conn.QueryRow(ctx, selectVersion).Scan(&version, &count); err != nil {
 		return e.translate(err)
 	}
-	if count != version {
-		return refuse(ErrAltered, e.location, "%d of %d migrations were applied", count, version)
-	}
 	ours, err := newest(postgresSteps)
 	if err != nil {
 		return err
 	}
-	if err := checkVersion(e.location, version, ours); err != nil {
+	e.version = ours
+	if err := e.checkApplied(version, count); err != nil && !errors.Is(err, ErrOlder) {
 		return err
 	}
 	found, err := readPostgresSchema(ctx, conn)
@@ -119,6 +117,22 @@ func (e *postgresEngine) checkSchema(ctx context.Context, conn *pgx.Conn) error 
 		return err
 	}
 	return judgeSchema(e.location, version, ours, want, found)
+}
+
+// checkApplied refuses a version that is not the one of this program, of which count
+// migrations were applied. Every write asks, since the program may still be open when
+// somebody migrates.
+func (e *postgresEngine) checkApplied(version, count int64) error {
+	if count != version {
+		return refuse(ErrAltered, e.location, "%d of %d migrations were applied", count, version)
+	}
+	if err := checkVersion(e.location, version, e.version); err != nil {
+		return err
+	}
+	if version < e.version {
+		return refuse(ErrOlder, e.location, "version %d, this program needs %d", version, e.version)
+	}
+	return nil
 }
 
 // schemaBreak stands between the objects in a file with a schema.

@@ -360,3 +360,44 @@ func TestNoValuesInErrors(t *testing.T) {
 		}
 	}
 }
+
+// TestP28OldProcess: a program that was opened before somebody migrated the database
+// stops at its next write, as it would when it is opened; it has stored nothing. (On
+// SQLite a database that is open cannot be migrated: TestMigrate.)
+func TestP28OldProcess(t *testing.T) {
+	s := newServer(t)
+	all, old := store.PostgresMigrations(), fstest.MapFS{}
+	for _, name := range []string{"00001_first.sql", "schema_1.txt", "00002_several_processes.sql", "schema_2.txt"} {
+		b, err := fs.ReadFile(all, name)
+		must(t, err)
+		old[name] = &fstest.MapFile{Data: b}
+	}
+	store.SetPostgresMigrations(t, old)
+	createOn(t, s)
+	db, err := store.Open(t.Context(), s.service, options)
+	must(t, err)
+	defer db.Close() // it is broken by then
+	fill(t, db, 0)
+	size, err := db.AuditSize(t.Context())
+	must(t, err)
+
+	store.SetPostgresMigrations(t, all)
+	o := options
+	o.ServiceRole = role(t, s.service)
+	must(t, store.Migrate(t.Context(), s.owner, o))
+	write := func() error {
+		return db.Write(t.Context(), func(tx issuance.Tx) error { return tx.Append(events(1)) })
+	}
+	err = write()
+	wantRefusal(t, err, store.ErrNewer)
+	if err = write(); !errors.Is(err, store.ErrBroken) || !errors.Is(err, store.ErrNewer) {
+		t.Errorf("the write after it: %v, want ErrBroken and ErrNewer", err)
+	}
+	now, err := store.Open(t.Context(), s.service, options)
+	must(t, err)
+	defer now.Close() // only looked at
+	if got, err := now.AuditSize(t.Context()); err != nil || got != size {
+		t.Errorf("the audit log has %d entries, %v; want the %d of before", got, err, size)
+	}
+	must(t, now.Write(t.Context(), func(tx issuance.Tx) error { return tx.Append(events(1)) }))
+}

@@ -83,6 +83,9 @@ func (s *postgresTx) begin(ctx context.Context) (head, error) {
 		found = true
 		return row.Scan(&h.epoch, &h.fence, &confirmed, &s.timeline)
 	})
+	// A statement of its own: the one that waits for the lock sees the moment before.
+	var version, count int64
+	b.Queue(selectVersion).QueryRow(func(row pgx.Row) error { return row.Scan(&version, &count) })
 	ctx, cancel := context.WithTimeout(ctx, txPatience)
 	defer cancel()
 	if err := s.e.conn.SendBatch(ctx, &b).Close(); err != nil {
@@ -90,6 +93,9 @@ func (s *postgresTx) begin(ctx context.Context) (head, error) {
 	}
 	if !found {
 		return head{}, errors.New("store: it does not say whose it is")
+	}
+	if err := s.e.checkApplied(version, count); err != nil {
+		return head{}, &stopError{err} // somebody has migrated it beside us
 	}
 	if confirmed == s.timeline {
 		return h, nil

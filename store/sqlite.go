@@ -71,6 +71,14 @@ func resultCode(err error) int {
 // the number of pages in writerPragmas.
 const checkpointRows = 8000
 
+// writerPages is what writerPragmas keeps of a file, and a few for those who read.
+const writerPages = 2000
+
+// ReserveMemory sets aside what a program that writes much to one file keeps of it in
+// memory, so that a page takes half of what it takes else. It comes before any file of
+// the process is opened, and fails afterwards.
+func ReserveMemory() error { return sqldb.ReservePages(writerPages) }
+
 // writerPragmas: a page cache for the random places of slots and records in
 // their indexes, and a write-ahead log that gathers several changes of a page
 // before it goes into the file. The driver's memory takes twice what the cache is

@@ -4,46 +4,53 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"time"
+	"strings"
 
 	"github.com/sanad-id/sanad/internal/jose"
 	"github.com/sanad-id/sanad/oid4vci"
 )
 
 // Fetch fetches what was granted and keeps what is as it should be. What is not ready
-// yet is kept as Pending, and comes with [Agent.Poll]. Credentials that came before an
-// error are returned with it.
+// yet is kept as Pending, and comes with [Agent.Poll]; so is what the issuer has not
+// answered, with an error that is no [*RefusedError]. What goes wrong with one credential
+// keeps no other from coming: those that came are returned with the error.
 func (a *Agent) Fetch(ctx context.Context, g *Grant) ([]Held, []Pending, error) {
 	var got []Held
-	var later []Pending
+	var later, all []Pending
+	var failed []error
 	for _, o := range g.p.Credentials {
-		c, _ := g.p.meta.Configuration(o.Configuration)
 		w, err := a.newPending(g, o)
+		if err == nil {
+			// The keys are kept before anybody makes a credential for them, and the token
+			// before anything can go wrong: the code that it was given for works once.
+			err = a.cfg.Wallet.PutPending(*w)
+		}
 		if err != nil {
-			return got, later, err
+			failed = append(failed, err)
+			continue
 		}
-		// The keys are kept before anybody makes a credential for them.
-		if err := a.cfg.Wallet.PutPending(*w); err != nil {
-			return got, later, err
-		}
-		err = a.ask(ctx, g.p.meta, c, g.session, w)
+		all = append(all, *w)
+	}
+	for i := range all {
+		w := &all[i]
+		err := a.ask(ctx, g.p.meta, g.session, w)
 		var h *Held
 		if err == nil {
 			h, err = a.settle(ctx, g.p.meta, g.session, w)
 		}
+		_, refused := errors.AsType[*RefusedError](err)
 		switch {
+		case err == nil:
+			got = append(got, *h)
 		case errors.Is(err, errNotReady):
 			later = append(later, *w)
-		case err != nil:
-			if _, ok := errors.AsType[*RefusedError](err); ok {
-				err = errors.Join(err, a.cfg.Wallet.DeletePending(w.ID))
-			}
-			return got, later, err
+		case refused:
+			failed = append(failed, err, a.cfg.Wallet.DeletePending(w.ID))
 		default:
-			got = append(got, *h)
+			later, failed = append(later, *w), append(failed, err)
 		}
 	}
-	return got, later, nil
+	return got, later, errors.Join(failed...)
 }
 
 // newPending makes the keys for one credential.
@@ -61,8 +68,9 @@ func (a *Agent) newPending(g *Grant, o Offered) (*Pending, error) {
 			ID: id, Issuer: g.p.meta.Issuer, Configuration: o.Configuration, Format: o.Format, Type: o.Type,
 			Names: o.Names, IssuerNames: issuer, Labels: map[string]map[string]string{}, Accepted: a.now(),
 		},
-		Token: string(g.token.AccessToken), Session: g.session.key, ClientID: g.client, Anchor: g.p.Issuer.Anchor,
+		Session: g.session.key, Server: g.p.server.Issuer, ClientID: g.client, Anchor: g.p.Issuer.Anchor,
 	}
+	w.take(g.token, a.now())
 	for _, c := range o.Claims {
 		w.Held.Labels[c.Path] = c.Labels
 	}
@@ -87,7 +95,7 @@ func (a *Agent) newPending(g *Grant, o Offered) (*Pending, error) {
 // ask sends the credential request. A nonce that is too old by now is replaced once;
 // an issuer that hands out fewer copies of this credential than it does of others is
 // asked for one.
-func (a *Agent) ask(ctx context.Context, m *oid4vci.IssuerMetadata, c oid4vci.Configuration, s *session, w *Pending) error {
+func (a *Agent) ask(ctx context.Context, m *oid4vci.IssuerMetadata, s *session, w *Pending) error {
 	fresh, one := false, len(w.Held.Copies) == 1
 	for {
 		err := a.request(ctx, m, s, w)
@@ -150,11 +158,15 @@ func (a *Agent) take(ctx context.Context, s *session, endpoint, contentType stri
 	if err != nil {
 		return err
 	}
+	if answer.Status == 401 && strings.Contains(answer.header("WWW-Authenticate"), string(oid4vci.InvalidToken)) {
+		// RFC 6750 section 3: whether there is a body is the server's affair.
+		return because(PeerRefused, oid4vci.NewError(oid4vci.InvalidToken, oid4vci.ErrPeer, ""))
+	}
 	response, err := want.CredentialResponse(answer.Status, answer.Type, answer.Body)
 	if err != nil {
 		return asMessage(err)
 	}
-	w.came, w.NotificationID, w.TransactionID = response.Credentials, response.NotificationID, string(response.TransactionID)
+	w.Came, w.NotificationID, w.TransactionID = response.Credentials, response.NotificationID, string(response.TransactionID)
 	w.NotBefore = a.now().Add(response.Interval)
 	return nil
 }
@@ -184,18 +196,25 @@ func responseKey(m *oid4vci.IssuerMetadata, want *oid4vci.ResponseExpect) (*oid4
 var errNotReady = errors.New("wallet: not ready yet")
 
 // settle checks what came, keeps it, and tells the issuer. What is not ready stays
-// pending.
+// pending, and so does what cannot be checked now.
 func (a *Agent) settle(ctx context.Context, m *oid4vci.IssuerMetadata, s *session, w *Pending) (*Held, error) {
-	if len(w.came) == 0 {
-		if m.DeferredEndpoint == "" {
-			return nil, refuse(BadMessage, "put off by an issuer that cannot be asked again")
-		}
-		return nil, errors.Join(errNotReady, a.cfg.Wallet.PutPending(*w))
+	if len(w.Came) == 0 && m.DeferredEndpoint == "" {
+		return nil, refuse(BadMessage, "put off by an issuer that cannot be asked again")
 	}
-	h, err := a.check(ctx, w.Held, w.came)
-	if err != nil {
+	// The issuer need not hand it out a second time.
+	if err := a.cfg.Wallet.PutPending(*w); err != nil {
+		return nil, err
+	}
+	if len(w.Came) == 0 {
+		return nil, errNotReady
+	}
+	h, err := a.check(ctx, w.Held, w.Came)
+	if _, refused := errors.AsType[*RefusedError](err); refused {
 		// The wallet refuses; the issuer learns no more than that.
 		a.notify(ctx, m, s, w, oid4vci.CredentialFailure)
+		return nil, errors.Join(err, a.cfg.Wallet.DeletePending(w.ID))
+	}
+	if err != nil {
 		return nil, err
 	}
 	if err := a.cfg.Wallet.Put(*h); err != nil {
@@ -223,75 +242,3 @@ func (a *Agent) notify(ctx context.Context, m *oid4vci.IssuerMetadata, s *sessio
 	}
 	_, _ = a.post(ctx, s, m.NotificationEndpoint, oid4vci.JSONType, body, oid4vci.Secret(w.Token))
 }
-
-// Poll asks again for what was not ready, if its time has come. Ready is nil as long as
-// it is not.
-func (a *Agent) Poll(ctx context.Context, w Pending) (ready *Held, err error) {
-	if w.TransactionID == "" {
-		return nil, errors.Join(refuse(BadMessage, "the request was broken off before the issuer answered"), a.cfg.Wallet.DeletePending(w.ID))
-	}
-	if a.now().Before(w.NotBefore) {
-		return nil, nil
-	}
-	m, _, err := a.issuer(ctx, w.Held.Issuer)
-	if err != nil {
-		return nil, err
-	}
-	if m.DeferredEndpoint == "" {
-		return nil, refuse(BadMessage, "the issuer cannot be asked again")
-	}
-	s, err := a.restoreSession(w.Session)
-	if err != nil {
-		return nil, err
-	}
-	want := oid4vci.ResponseExpect{Keys: len(w.Held.Copies), TransactionID: oid4vci.Secret(w.TransactionID)}
-	r := oid4vci.DeferredRequest{TransactionID: want.TransactionID}
-	if r.Response, err = responseKey(m, &want); err != nil {
-		return nil, err
-	}
-	contentType, body, err := r.Encode(m.RequestEncryption)
-	if err != nil {
-		return nil, asMessage(err)
-	}
-	before := w.NotificationID
-	if err = a.take(ctx, s, m.DeferredEndpoint, contentType, body, want, &w); err == nil {
-		if w.NotificationID == "" {
-			w.NotificationID = before
-		}
-		ready, err = a.settle(ctx, m, s, &w)
-	}
-	if errors.Is(err, errNotReady) {
-		return nil, nil
-	}
-	if _, ok := errors.AsType[*RefusedError](err); ok {
-		err = errors.Join(err, a.cfg.Wallet.DeletePending(w.ID))
-	}
-	return ready, err
-}
-
-// Pending is a credential that was asked for and has not come: with its keys, so that
-// none is made for a key that was lost.
-type Pending struct {
-	Held
-	// Identifier is what the issuer calls the credential, "" if it does not.
-	Identifier string `json:"identifier,omitempty"`
-	// Token is the access token, and Session the key that it is bound to.
-	Token   string `json:"token"`
-	Session []byte `json:"session"`
-	// ClientID is that of the token request, Anchor who vouches for the issuer.
-	ClientID string `json:"client_id,omitempty"`
-	Anchor   string `json:"anchor,omitempty"`
-	// TransactionID is how to ask again, "" while the first request is under way, and
-	// NotBefore from when on.
-	TransactionID  string    `json:"transaction_id,omitempty"`
-	NotBefore      time.Time `json:"not_before,omitzero"`
-	NotificationID string    `json:"notification_id,omitempty"`
-
-	came []string // what the issuer sent
-}
-
-// String names the credential and shows no secret.
-func (w Pending) String() string { return "pending credential " + w.ID }
-
-// GoString is String.
-func (w Pending) GoString() string { return w.String() }

@@ -166,6 +166,196 @@ func TestDeferred(t *testing.T) {
 	}
 }
 
+// TestDeferredToken: access tokens end long before an office has to be ready. What one
+// grant brings shares the refresh token, which works once.
+func TestDeferredToken(t *testing.T) {
+	for name, change := range map[string]func(*world){
+		"error in the body": func(*world) {},
+		"error in the header": func(w *world) {
+			w.spoil["/deferred"] = func(a *wallet.Answer) {
+				if a.Status == 401 {
+					a.Body, a.Header["WWW-Authenticate"] = nil, []string{`DPoP algs="ES256", error="invalid_token"`}
+				}
+			}
+		},
+		"named client": func(w *world) { w.server.Anonymous = false },
+		"DPoP nonce":   func(w *world) { w.dpop = []string{"n-1"} },
+		"a server by name": func(w *world) {
+			w.meta.Servers = []string{issuerURL}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			change(w)
+			other := w.meta.Configurations[0]
+			other.ID = "permit"
+			w.meta.Configurations = append(w.meta.Configurations, other)
+			w.offer.Configurations = []string{"licence", "permit"}
+			w.deferred = 4
+			a, kept := w.agent(nil)
+			_, later, err := w.accept(a)
+			if err != nil || len(later) != 2 {
+				t.Fatalf("accept: %v, %v", later, err)
+			}
+			for day := range 2 {
+				w.now, w.access = w.now.Add(24*time.Hour), fmt.Sprint("token-of-day-", day)
+				for i, one := range later { // as they were on the first day
+					if h, err := a.Poll(t.Context(), one); err != nil || (h != nil) != (day == 1) {
+						t.Fatalf("day %d, credential %d: %v, %v", day, i, h, err)
+					}
+				}
+			}
+			held, err := kept.Held()
+			if err != nil || len(held) != 2 || len(held[0].Copies) != 3 {
+				t.Errorf("held: %d, %v", len(held), err)
+			}
+			if pending, err := kept.Pending(); err != nil || len(pending) != 0 {
+				t.Errorf("pending: %v, %v", pending, err)
+			}
+		})
+	}
+}
+
+// keysOf are the keys of copies, as the keyring knows them.
+func keysOf(copies []wallet.Copy) []string {
+	var all []string
+	for _, c := range copies {
+		all = append(all, string(c.Key))
+	}
+	return all
+}
+
+// TestNoAnswer: a server that does not answer, or says that it cannot now, has decided
+// nothing. The keys stay, and who asks again asks with the same.
+func TestNoAnswer(t *testing.T) {
+	status := func(code int) func(*wallet.Answer) {
+		return func(a *wallet.Answer) { *a = wallet.Answer{Status: code, Type: oid4vci.JSONType} }
+	}
+	for _, tt := range []struct {
+		name, path string
+		deferred   int
+		answer     func(*wallet.Answer)
+	}{
+		{"the answer with the credential is lost", "/credential", 0, status(0)},
+		{"the credential endpoint is broken", "/credential", 0, status(500)},
+		{"the credential endpoint is overloaded", "/credential", 0, status(429)},
+		{"it says so with a code", "/credential", 0, func(a *wallet.Answer) {
+			*a = failed(oid4vci.NewError(oid4vci.TemporarilyUnavailable, nil, ""), oid4vci.ResourceServer)
+		}},
+		{"the nonce endpoint is broken", "/nonce", 0, status(502)},
+		{"the description of the type is away", "/type/licence", 0, status(503)},
+		{"the keys of the issuer are away", "/.well-known/jwt-vc-issuer", 0, status(0)},
+		{"the deferred endpoint is broken", "/deferred", 1, status(500)},
+		{"the deferred endpoint is overloaded", "/deferred", 1, status(429)},
+		{"the answer of the deferred endpoint is lost, and the transaction with it", "/deferred", 1, status(0)},
+		{"what came later cannot be checked", "/type/licence", 1, status(503)},
+		{"the metadata are away", "/.well-known/openid-credential-issuer", 1, status(503)},
+		{"somebody else answers, such as the page of a hotel", "/deferred", 2, func(a *wallet.Answer) {
+			*a = wallet.Answer{Status: 200, Type: "text/html", Body: []byte("<html>Welcome")}
+		}},
+		{"nobody is there", "/deferred", 10, status(404)},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.deferred = tt.deferred
+			a, kept := w.agent(nil)
+			if tt.deferred == 0 {
+				w.spoil[tt.path] = tt.answer
+			}
+			got, later, err := w.accept(a)
+			if len(got) != 0 || len(later) != 1 || tt.deferred == 0 && !errors.Is(err, wallet.ErrNoAnswer) || reasonOf(err) != "" {
+				t.Fatalf("accept: %v, %v, %v", got, later, err)
+			}
+			wanted := keysOf(later[0].Copies)
+			waits := func() wallet.Pending {
+				t.Helper()
+				pending, err := kept.Pending()
+				if err != nil || len(pending) != 1 || !slices.Equal(keysOf(pending[0].Copies), wanted) {
+					t.Fatalf("pending: %v, %v", pending, err)
+				}
+				return pending[0]
+			}
+			for range 2 {
+				w.spoil[tt.path] = tt.answer
+				w.now = w.now.Add(time.Minute)
+				if h, err := a.Poll(t.Context(), waits()); h != nil || err == nil {
+					t.Fatalf("Poll: %v, %v, want that there was no answer", h, err)
+				}
+			}
+			delete(w.spoil, tt.path)
+			w.deferred, w.now = 0, w.now.Add(time.Minute)
+			h, err := a.Poll(t.Context(), waits())
+			if err != nil || h == nil || !slices.Equal(keysOf(h.Copies), wanted) {
+				t.Fatalf("Poll: %v, %v", h, err)
+			}
+			if !slices.Equal(w.events, []oid4vci.Event{oid4vci.CredentialAccepted}) {
+				t.Errorf("the issuer heard %v", w.events)
+			}
+			if pending, err := kept.Pending(); err != nil || len(pending) != 0 {
+				t.Errorf("pending: %v, %v", pending, err)
+			}
+		})
+	}
+}
+
+// TestGivenUp: what ends the wait for a credential, and what does not.
+func TestGivenUp(t *testing.T) {
+	says := func(code oid4vci.Code) func(*world) {
+		return func(w *world) {
+			w.spoil["/deferred"] = func(a *wallet.Answer) { *a = failed(oid4vci.NewError(code, nil, ""), oid4vci.ResourceServer) }
+		}
+	}
+	for _, tt := range []struct {
+		name  string
+		spoil func(*world)
+		want  wallet.Refusal
+		over  bool
+	}{
+		{"denied", says(oid4vci.CredentialRequestDenied), wallet.PeerRefused, true},
+		{"a transaction that the issuer does not know", says(oid4vci.InvalidTransactionID), wallet.PeerRefused, true},
+		{"another error of the request", says(oid4vci.InvalidCredentialRequest), wallet.PeerRefused, false},
+		{"the grant has ended", func(w *world) {
+			w.access = "another"
+			w.spoil["/token"] = func(a *wallet.Answer) { *a = failed(oid4vci.WrongGrant(), oid4vci.AuthorizationServer) }
+		}, wallet.PeerRefused, false},
+		{"what comes is of another type", func(w *world) {
+			w.deferred = 0
+			good := w.token
+			w.token = func(i int, holder keys.PublicKey) sdjwt.Token {
+				x := good(i, holder)
+				x.Type, x.TypeIntegrity = "urn:other", ""
+				return x
+			}
+		}, wallet.OtherType, true},
+		{"still not ready after three months", func(w *world) { w.now = w.now.AddDate(0, 0, 91) }, wallet.PeerRefused, true},
+		{"no answer after three months", func(w *world) {
+			w.now = w.now.AddDate(0, 0, 91)
+			w.spoil["/deferred"] = func(a *wallet.Answer) { a.Status = 0 }
+		}, "", true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.deferred = 10
+			a, kept := w.agent(nil)
+			_, later, err := w.accept(a)
+			if err != nil || len(later) != 1 {
+				t.Fatalf("accept: %v, %v", later, err)
+			}
+			w.now = w.now.Add(time.Minute)
+			tt.spoil(w)
+			if h, err := a.Poll(t.Context(), later[0]); h != nil || err == nil || reasonOf(err) != tt.want {
+				t.Errorf("Poll: %v, %v, want %q", h, err, tt.want)
+			}
+			if pending, err := kept.Pending(); err != nil || (len(pending) == 0) != tt.over {
+				t.Errorf("pending: %v, %v", pending, err)
+			}
+		})
+	}
+}
+
 // reasonOf is the refusal in an error.
 func reasonOf(err error) wallet.Refusal {
 	if e, ok := errors.AsType[*wallet.RefusedError](err); ok {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sanad-id/sanad/internal/i18n"
 	"github.com/sanad-id/sanad/oid4vci"
 	"github.com/sanad-id/sanad/trust"
 )
@@ -77,6 +78,9 @@ type Config struct {
 	// Copies is how many copies of a credential are asked for where the issuer hands
 	// out several. Optional; 4 if zero.
 	Copies int
+	// Language is the one in which the person is asked: the log has a verifier's purpose
+	// as it was shown. Optional; English.
+	Language i18n.Language
 	// LoopbackHTTP also takes http addresses of this machine. It is for development.
 	LoopbackHTTP bool
 	// Now is the clock, and Rand the source of randomness. Optional; the system's.
@@ -272,7 +276,8 @@ func because(r Refusal, err error) error {
 	return &RefusedError{Reason: r, Detail: err.Error(), err: err}
 }
 
-// ErrNoAnswer: the other side could not be asked.
+// ErrNoAnswer: the other side could not be asked, or says that it cannot answer now. It
+// has decided nothing: the same question may be asked again.
 var ErrNoAnswer = errors.New("wallet: no answer")
 
 // send sends a request to an address that may be asked.
@@ -283,6 +288,9 @@ func (a *Agent) send(ctx context.Context, r Request) (Answer, error) {
 	answer, err := a.cfg.Sender.Send(ctx, r)
 	if err != nil {
 		return Answer{}, fmt.Errorf("%w: %w", ErrNoAnswer, err)
+	}
+	if answer.Status >= 500 || answer.Status == 408 || answer.Status == 429 {
+		return answer, fmt.Errorf("%w: status %d", ErrNoAnswer, answer.Status)
 	}
 	if int64(len(answer.Body)) > r.MaxBytes {
 		return Answer{}, refuse(BadMessage, "an answer of more than %d bytes", r.MaxBytes)

@@ -39,13 +39,22 @@ func (a *Agent) Redeem(ctx context.Context, p *Proposal, typed string) (*Grant, 
 	return a.token(ctx, p, s, r)
 }
 
-// token sends a token request.
+// token takes a proposal up with a token request.
 func (a *Agent) token(ctx context.Context, p *Proposal, s *session, r oid4vci.TokenRequest) (*Grant, error) {
+	t, err := a.tokens(ctx, p.server, s, r)
+	if err != nil {
+		return nil, err
+	}
+	return &Grant{p: p, token: t, session: s, client: r.ClientID}, nil
+}
+
+// tokens sends a token request.
+func (a *Agent) tokens(ctx context.Context, server *oid4vci.ServerMetadata, s *session, r oid4vci.TokenRequest) (*oid4vci.TokenResponse, error) {
 	form, err := r.Form()
 	if err != nil {
 		return nil, err
 	}
-	answer, err := a.post(ctx, s, p.server.TokenEndpoint, oid4vci.FormType, []byte(form.Encode()), "")
+	answer, err := a.post(ctx, s, server.TokenEndpoint, oid4vci.FormType, []byte(form.Encode()), "")
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +62,7 @@ func (a *Agent) token(ctx context.Context, p *Proposal, s *session, r oid4vci.To
 	if err != nil {
 		return nil, asMessage(err)
 	}
-	return &Grant{p: p, token: t, session: s, client: r.ClientID}, nil
+	return t, nil
 }
 
 // A SignIn is an authorization that waits for the person in the browser.

@@ -39,8 +39,11 @@ type Keeper interface {
 	Held() ([]Held, error)
 	// Put keeps a credential, in place of one with its id.
 	Put(h Held) error
-	// PutPending keeps one that was asked for, and DeletePending forgets it, whether or
-	// not it is there.
+	// Pending are those that were asked for and have not come. An error may come with
+	// those that could be read.
+	Pending() ([]Pending, error)
+	// PutPending keeps one that was asked for, in place of one with its id, and
+	// DeletePending forgets it, whether or not it is there.
 	PutPending(p Pending) error
 	DeletePending(id string) error
 	// Note adds to the log.

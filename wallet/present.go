@@ -4,7 +4,6 @@ package wallet
 
 import (
 	"context"
-	"crypto/x509"
 	"errors"
 	"slices"
 	"strings"
@@ -14,9 +13,7 @@ import (
 	"github.com/sanad-id/sanad/credential/sdjwt"
 	"github.com/sanad-id/sanad/did"
 	"github.com/sanad-id/sanad/keys"
-	"github.com/sanad-id/sanad/keys/chain"
 	"github.com/sanad-id/sanad/oid4vp"
-	"github.com/sanad-id/sanad/trust"
 )
 
 // An Inquiry is a request of a verifier as the person is asked about it: who asks, on
@@ -53,8 +50,10 @@ type Ask struct {
 	// Query is what the verifier calls it.
 	Query string   `json:"query"`
 	Types []string `json:"types"`
-	// Optional says that the verifier can do without all of it.
-	Optional bool `json:"optional"`
+	// Optional says that the verifier can do without all of it. Alternative says that it
+	// needs this or something else that it asks for.
+	Optional    bool `json:"optional"`
+	Alternative bool `json:"alternative,omitempty"`
 	// Options are the credentials that can answer; none if there is none.
 	Options []Option `json:"options"`
 }
@@ -177,125 +176,6 @@ func asRequest(err error, otherwise Refusal) error {
 	return err
 }
 
-// verifierChains establishes verifiers by their certificates. One that no root vouches
-// for is still known by its certificate, and by nothing else: it comes without a name
-// and without an anchor.
-type verifierChains []*x509.Certificate
-
-// Leaf implements [oid4vp.Chains].
-func (c verifierChains) Leaf(ctx context.Context, x5c [][]byte, now time.Time) (oid4vp.Vouched, error) {
-	v, err := oid4vp.Roots(c).Leaf(ctx, x5c, now)
-	if !errors.Is(err, chain.ErrUntrusted) {
-		return v, err
-	}
-	leaf, err := x509.ParseCertificate(x5c[0])
-	if err != nil {
-		return v, chain.ErrMalformed
-	}
-	if v.Key, err = keys.PublicKeyOf(leaf.PublicKey); err != nil {
-		return v, chain.ErrUnsupported
-	}
-	v.Hosts = leaf.DNSNames
-	for _, ip := range leaf.IPAddresses {
-		v.Hosts = append(v.Hosts, ip.String())
-	}
-	return v, nil
-}
-
-// verifierDIDs establishes verifiers by their DIDs.
-type verifierDIDs struct{ did.Resolver }
-
-// Method implements [oid4vp.DIDs]. Nobody vouches for a DID: whoever has the web address
-// has the did:web.
-func (d verifierDIDs) Method(ctx context.Context, id, keyID string) (oid4vp.Vouched, error) {
-	document, err := d.Resolve(ctx, id)
-	if err != nil {
-		return oid4vp.Vouched{}, err
-	}
-	key, err := document.Key(keyID, did.Authentication)
-	if err != nil {
-		return oid4vp.Vouched{}, err
-	}
-	v := oid4vp.Vouched{Key: key}
-	if rest, ok := strings.CutPrefix(id, "did:web:"); ok {
-		host, _, _ := strings.Cut(rest, ":")
-		host, _, _ = strings.Cut(host, "%3A")
-		v.Hosts = []string{host}
-	}
-	return v, nil
-}
-
-// verifier says how the verifier of a request is known.
-func (a *Agent) verifier(r *oid4vp.Request) Party {
-	p := Party{ID: r.Client.ID.String(), Vouched: ByNobody}
-	if r.Client.Anchor != "" {
-		p.Vouched, p.Anchor = ByCertificate, r.Client.Anchor
-		if r.Client.Subject != "" {
-			p.Names = map[string]string{"en": r.Client.Subject}
-		}
-	}
-	if a.cfg.Trust == nil {
-		return p
-	}
-	if v := a.registration(r); v != nil {
-		p.Vouched, p.Names, p.Anchor = ByBundle, v.Names, a.cfg.Trust.Jurisdiction
-	}
-	return p
-}
-
-// registration is what the trust bundle says of the verifier of a request, nil if it does
-// not name it. One that a root vouches for is also known by its name in the form
-// x509_san_dns:HOST, so that it need not be registered anew with each certificate.
-func (a *Agent) registration(r *oid4vp.Request) *trust.Verifier {
-	if a.cfg.Trust == nil {
-		return nil
-	}
-	ids := []string{r.Client.ID.String()}
-	if r.Client.Anchor != "" {
-		for _, host := range r.Client.Hosts {
-			ids = append(ids, oid4vp.ClientID{Prefix: oid4vp.X509SANDNS, Name: host}.String())
-		}
-	}
-	for _, id := range ids {
-		for i := range a.cfg.Trust.Verifiers {
-			if v := &a.cfg.Trust.Verifiers[i]; v.ID == id {
-				return v
-			}
-		}
-	}
-	return nil
-}
-
-// registered refuses a verifier that asks for more than it is registered for: for another
-// type, or another claim of a type, be it optional.
-func (a *Agent) registered(r *oid4vp.Request) error {
-	v := a.registration(r)
-	if v == nil || v.Asks == nil {
-		return nil
-	}
-	for _, c := range r.Query.Credentials {
-		if c.Format != credential.FormatSDJWT {
-			continue // nothing in this wallet answers it
-		}
-		for _, t := range c.Types {
-			if !v.Allows(t, "") {
-				return refuse(OverAsking, "the type %.200q", t)
-			}
-			for _, claim := range c.Claims {
-				// A dot in a name is not one between names.
-				odd := slices.ContainsFunc(claim.Path, func(step any) bool {
-					s, ok := step.(string)
-					return ok && strings.ContainsAny(s, ".[")
-				})
-				if path := oid4vp.PathText(claim.Path); odd || !v.Allows(t, path) {
-					return refuse(OverAsking, "%.200q of the type %.200q", path, t)
-				}
-			}
-		}
-	}
-	return nil
-}
-
 // match finds what can answer. A credential that is out of its dates or revoked answers
 // nothing.
 func (a *Agent) match(q *Inquiry) error {
@@ -341,7 +221,7 @@ func (q *Inquiry) ask(m *oid4vp.QueryMatch) Ask {
 	ask := Ask{Query: m.Query.ID, Types: m.Query.Types, Optional: len(q.match.Sets) > 0, Options: []Option{}}
 	for _, s := range q.match.Sets {
 		if !s.Set.Optional && slices.ContainsFunc(s.Set.Options, func(ids []string) bool { return slices.Contains(ids, ask.Query) }) {
-			ask.Optional = false
+			ask.Optional, ask.Alternative = false, ask.Alternative || len(s.Set.Options) > 1
 		}
 	}
 	for _, c := range m.Candidates {
@@ -415,6 +295,52 @@ func (q *Inquiry) Least() ([]Choice, error) {
 		list = append(list, Choice{Query: c.Query, Credential: q.held[c.Credential].held.ID})
 	}
 	return list, nil
+}
+
+// With is choices with one more credential that is asked for: what can be left out comes
+// beside the others, with all that belongs to it, and an alternative in place of the other.
+// It returns false if nothing in the wallet answers like that.
+func (q *Inquiry) With(choices []Choice, query string) ([]Choice, bool) {
+	chosen := func(id string) bool {
+		return slices.ContainsFunc(choices, func(c Choice) bool { return c.Query == id })
+	}
+	ids, replaced, found := []string{}, []string{}, false
+	for _, s := range q.match.Sets {
+		if len(s.Options) == 0 {
+			continue
+		}
+		// The option with the query, else the one that was chosen, else the first.
+		option := slices.IndexFunc(s.Options, func(i int) bool { return slices.Contains(s.Set.Options[i], query) })
+		wanted := option >= 0
+		if !wanted {
+			option = slices.IndexFunc(s.Options, func(i int) bool {
+				return !slices.ContainsFunc(s.Set.Options[i], func(id string) bool { return !chosen(id) })
+			})
+		}
+		if option < 0 && s.Set.Optional {
+			continue
+		}
+		found = found || wanted
+		ids = append(ids, s.Set.Options[s.Options[max(option, 0)]]...)
+		for _, other := range s.Set.Options {
+			replaced = append(replaced, other...)
+		}
+	}
+	if !found {
+		return choices, false
+	}
+	var out []Choice
+	for _, c := range choices {
+		if slices.Contains(ids, c.Query) || !slices.Contains(replaced, c.Query) {
+			out = append(out, c)
+		}
+	}
+	for _, ask := range q.Asks {
+		if slices.Contains(ids, ask.Query) && !slices.ContainsFunc(out, func(c Choice) bool { return c.Query == ask.Query }) {
+			out = append(out, Choice{Query: ask.Query, Credential: ask.Options[0].Credential})
+		}
+	}
+	return out, true
 }
 
 // resolve finds the candidates for what the person chose: of each the one with the
@@ -542,7 +468,7 @@ func (a *Agent) show(q *Inquiry, c oid4vp.Choice, data []oid4vp.TransactionData)
 	}
 	e := Entry{
 		At: a.cfg.Now().UTC(), Deed: Presented, Credential: s.held.ID, Type: s.held.Type, Party: q.Verifier.ID, Anchor: q.Verifier.Anchor,
-		Claims: []string{}, Purpose: q.Purpose["en"],
+		Claims: []string{}, Purpose: a.cfg.Language.Pick(q.Purpose),
 	}
 	for _, f := range c.Claims {
 		e.Claims = append(e.Claims, oid4vp.PathText(f.Query.Path))
@@ -564,7 +490,7 @@ func (a *Agent) show(q *Inquiry, c oid4vp.Choice, data []oid4vp.TransactionData)
 // Decline tells the verifier that it gets nothing: the same words whether the person
 // did not want to or the wallet has nothing (OpenID4VP section 15.4.1, corpus VP-16).
 func (a *Agent) Decline(ctx context.Context, q *Inquiry) (next string, err error) {
-	if err := a.cfg.Wallet.Note(Entry{At: a.cfg.Now().UTC(), Deed: Refused, Party: q.Verifier.ID, Anchor: q.Verifier.Anchor, Purpose: q.Purpose["en"]}); err != nil {
+	if err := a.cfg.Wallet.Note(Entry{At: a.cfg.Now().UTC(), Deed: Refused, Party: q.Verifier.ID, Anchor: q.Verifier.Anchor, Purpose: a.cfg.Language.Pick(q.Purpose)}); err != nil {
 		return "", err
 	}
 	form := q.request.Refuse(&oid4vp.Error{Code: oid4vp.AccessDenied})

@@ -10,10 +10,12 @@ import (
 	"time"
 
 	"github.com/sanad-id/sanad/credential/sdjwt"
+	"github.com/sanad-id/sanad/internal/i18n"
 	"github.com/sanad-id/sanad/keys"
 	"github.com/sanad-id/sanad/keys/chain"
 	"github.com/sanad-id/sanad/keys/keystest"
 	"github.com/sanad-id/sanad/oid4vp"
+	"github.com/sanad-id/sanad/trust"
 	"github.com/sanad-id/sanad/wallet"
 )
 
@@ -131,6 +133,109 @@ func TestPresent(t *testing.T) {
 	}
 }
 
+// TestPurposeInTheLog: the log says why as the person read it, whatever the languages that
+// the verifier speaks.
+func TestPurposeInTheLog(t *testing.T) {
+	for _, tt := range []struct {
+		language string
+		purpose  map[string]string
+		want     string
+	}{
+		{"sw", map[string]string{"en": "Your card.", "sw": "Kadi yako."}, "Kadi yako."},
+		{"sw", map[string]string{"fr": "Votre carte."}, "Votre carte."},
+		{"en", map[string]string{"fr": "Votre carte."}, "Votre carte."},
+		{"fr", map[string]string{"en": "Your card."}, "Your card."},
+	} {
+		w := newWorld(t)
+		w.request.Policy.Purpose = tt.purpose
+		a, kept := w.agent(func(c *wallet.Config) { c.Language = i18n.For(tt.language) })
+		if _, _, err := w.accept(a); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.present(a); err != nil {
+			t.Fatal(err)
+		}
+		w.now = w.now.Add(time.Second)
+		q, err := a.Inquire(t.Context(), w.requestLink())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := a.Decline(t.Context(), q); err != nil {
+			t.Fatal(err)
+		}
+		log, err := kept.Log()
+		if err != nil || len(log) != 3 {
+			t.Fatalf("log: %+v, %v", log, err)
+		}
+		for _, e := range log {
+			if e.Deed != wallet.Accepted && e.Purpose != tt.want {
+				t.Errorf("%s of %v: the log of what was %s says %q, want %q", tt.language, tt.purpose, e.Deed, e.Purpose, tt.want)
+			}
+		}
+	}
+}
+
+// TestAlternatives: of several options of a set one is shown, the verifier's first unless
+// the person chooses another; what can be left out comes with all that belongs to it.
+func TestAlternatives(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	one := w.request.Query.Credentials[0]
+	one.ClaimSets = nil
+	w.request.Query.Credentials = nil
+	for id, path := range []string{"name", "class", "village", "number", "height"} {
+		c := one
+		c.ID, c.Claims = string(rune('a'+id)), []oid4vp.ClaimQuery{{Path: sdjwt.Path{path}}}
+		w.request.Query.Credentials = append(w.request.Query.Credentials, c)
+	}
+	w.request.Query.Credentials[3].Types = []string{"urn:not-held"}
+	w.request.Query.Sets = []oid4vp.CredentialSet{{Options: [][]string{{"a"}, {"b"}, {"d"}}}, {Options: [][]string{{"c", "e"}}, Optional: true}}
+	a, _ := w.holding()
+	q, err := a.Inquire(t.Context(), w.requestLink())
+	if err != nil || !q.Possible {
+		t.Fatalf("Inquire: %+v, %v", q, err)
+	}
+	for i, ask := range q.Asks {
+		if alternative := ask.Query != "c" && ask.Query != "e"; ask.Alternative != alternative || ask.Optional == alternative {
+			t.Errorf("ask %d: %+v", i, ask)
+		}
+	}
+	least, err := q.Least()
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := func(choices []wallet.Choice) (ids string) {
+		for _, c := range choices {
+			ids += c.Query
+		}
+		return ids
+	}
+	if shown(least) != "a" {
+		t.Errorf("the least is %q", shown(least))
+	}
+	for _, tt := range []struct {
+		with, want string
+		ok         bool
+	}{
+		{"b", "b", true}, {"a", "a", true}, {"c", "ace", true}, {"bc", "bce", true}, {"cb", "ceb", true}, {"ba", "a", true}, {"d", "a", false}, {"x", "a", false},
+	} {
+		choices, ok := least, true
+		for _, id := range tt.with {
+			choices, ok = q.With(choices, string(id))
+		}
+		if got := shown(choices); got != tt.want || ok != tt.ok {
+			t.Errorf("with %s: %q %t, want %q %t", tt.with, got, ok, tt.want, tt.ok)
+		}
+	}
+	other, _ := q.With(least, "b")
+	if _, err := a.Present(t.Context(), q, other); err != nil {
+		t.Fatal(err)
+	}
+	if len(w.response.Token) != 1 || len(w.response.Token["b"]) != 1 {
+		t.Errorf("the verifier got %v", w.response.Token)
+	}
+}
+
 // TestCountsBeforeSending loses the answer: what might have been seen counts as shown.
 func TestCountsBeforeSending(t *testing.T) {
 	t.Parallel()
@@ -202,6 +307,46 @@ func TestUnknownVerifier(t *testing.T) {
 	w.request.Client.ID = oid4vp.ClientID{Prefix: oid4vp.X509SANDNS, Name: library}
 	if _, err := a.Inquire(t.Context(), w.requestLink()); reasonOf(err) != wallet.UnknownVerifier {
 		t.Errorf("a name that nobody vouches for: %v", err)
+	}
+}
+
+// TestRegisteredName: the registration of a name is for whoever has a certificate of it
+// under a root of the wallet, and for nobody with a certificate of their own making.
+func TestRegisteredName(t *testing.T) {
+	name := func(*world) oid4vp.ClientID { return oid4vp.ClientID{Prefix: oid4vp.X509SANDNS, Name: library} }
+	hash := func(w *world) oid4vp.ClientID { return oid4vp.NewX509Hash(w.signature.X5C[0]) }
+	for _, tt := range []struct {
+		name             string
+		asks, registered func(*world) oid4vp.ClientID
+		stranger         bool // the root of its certificate is not the wallet's
+		vouched          wallet.Voucher
+		want             wallet.Refusal
+	}{
+		{"by its name", name, name, false, wallet.ByBundle, ""},
+		{"by the hash, registered by its name", hash, name, false, wallet.ByBundle, ""},
+		{"by its name, under an authority of its own", name, name, true, "", wallet.UnknownVerifier},
+		{"by the hash, registered by its name, under an authority of its own", hash, name, true, wallet.ByNobody, ""},
+		{"by the hash that is registered, whoever certifies it", hash, hash, true, wallet.ByBundle, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.request.Client.ID = tt.asks(w)
+			b := w.bundle(trust.Verifier{ID: tt.registered(w).String(), Names: map[string]string{"en": "City library"}})
+			a, _ := w.agent(func(c *wallet.Config) {
+				c.Trust = b
+				if tt.stranger {
+					c.Roots = newWorldWithRoot(t)
+				}
+			})
+			q, err := a.Inquire(t.Context(), w.requestLink())
+			if reasonOf(err) != tt.want || tt.want == "" && err != nil {
+				t.Fatalf("Inquire: %v, want %q", err, tt.want)
+			}
+			if tt.want == "" && (q.Verifier.Vouched != tt.vouched || (len(q.Verifier.Names) > 0) != (tt.vouched == wallet.ByBundle)) {
+				t.Errorf("shown as %+v, want by %s", q.Verifier, tt.vouched)
+			}
+		})
 	}
 }
 

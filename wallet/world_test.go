@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -62,7 +63,9 @@ type world struct {
 	nonce    int
 	pushed   *oid4vci.AuthorizationRequest
 	events   []oid4vci.Event
-	waiting  []keys.PublicKey
+	waiting  map[string][]keys.PublicKey // by transaction
+	access   string                      // the access token that works
+	refresh  string                      // the refresh token that was not used yet
 	tries    int
 	client   string // of the token request
 	list     *status.List
@@ -83,7 +86,8 @@ func newWorld(t testing.TB) *world {
 	w := &world{
 		t: t, now: now, spoil: map[string]func(*wallet.Answer){}, signer: keystest.Signer(t, keys.Credential, keys.ES256, "issuer"),
 		document: `{"vct":"` + typeURL + `","display":[{"locale":"fr","name":"Permis"}],"claims":[{"path":["name"],"mandatory":true,"display":[{"locale":"fr","label":"Nom"}]}]}`,
-		forge:    func(_ int, text string) string { return text }, object: func(s string) string { return s }, method: oid4vp.Post,
+		waiting:  map[string][]keys.PublicKey{}, access: "token-1", refresh: "refresh-1",
+		forge: func(_ int, text string) string { return text }, object: func(s string) string { return s }, method: oid4vp.Post,
 	}
 	der, err := chain.NewRoot(rand.Reader, keystest.Signer(t, keys.CertificateRoot, keys.ES256, "root"), chain.Name{Organization: "National root", Country: "XA"}, now.AddDate(-1, 0, 0), now.AddDate(9, 0, 0))
 	if err != nil {
@@ -370,6 +374,13 @@ func (w *world) tokens(r wallet.Request, form url.Values) wallet.Answer {
 		if err = request.CheckTxCode(w.txCode != ""); err == nil && (request.PreAuthorizedCode != "code-1" || request.TxCode != w.txCode) {
 			err = oid4vci.WrongGrant()
 		}
+	} else if err == nil && request.Grant == oid4vci.RefreshToken {
+		// One that was used before would be in two hands (OA-09).
+		if string(request.RefreshToken) != w.refresh || request.ClientID != w.client {
+			w.t.Errorf("the wallet shows the refresh token %q of %q", string(request.RefreshToken), request.ClientID)
+			err = oid4vci.WrongGrant()
+		}
+		w.access, w.refresh = "new-"+w.access, "new-"+w.refresh
 	} else if err == nil {
 		if err = oid4vci.CheckVerifier(w.pushed.Challenge, request.Verifier); err == nil && request.Code != "code-2" {
 			err = oid4vci.WrongGrant()
@@ -379,23 +390,39 @@ func (w *world) tokens(r wallet.Request, form url.Values) wallet.Answer {
 		return failed(err, oid4vci.AuthorizationServer)
 	}
 	w.client = request.ClientID
-	return w.json(oid4vci.TokenResponse{AccessToken: "token-1", Type: oid4vci.DPoPToken, Lifetime: 5 * time.Minute,
-		Details: []oid4vci.AuthorizationDetail{{Configuration: "licence", Identifiers: []string{"licence#1"}}}}.JSON())
+	response := oid4vci.TokenResponse{AccessToken: oid4vci.Secret(w.access), Type: oid4vci.DPoPToken, Lifetime: 5 * time.Minute, RefreshToken: oid4vci.Secret(w.refresh)}
+	for _, id := range w.offer.Configurations {
+		response.Details = append(response.Details, oid4vci.AuthorizationDetail{Configuration: id, Identifiers: []string{id + "#1"}})
+	}
+	return w.json(response.JSON())
 }
 
 // credential answers the credential and the deferred endpoint.
 func (w *world) credential(path string, r wallet.Request) wallet.Answer {
-	if a := w.proven(r, oid4vci.ResourceServer, "token-1"); a != nil {
+	token, err := oid4vci.ParseAuthorization([]string{r.Header["Authorization"]}, oid4vci.DPoPToken)
+	if err != nil {
+		return failed(err, oid4vci.ResourceServer)
+	}
+	if string(token) != w.access {
+		return failed(oid4vci.NewError(oid4vci.InvalidToken, nil, "the access token has ended"), oid4vci.ResourceServer)
+	}
+	if a := w.proven(r, oid4vci.ResourceServer, token); a != nil {
 		return *a
 	}
 	expect := oid4vci.RequestExpect{Keys: []*jose.DecryptionKey{w.decrypt}, Encryptions: oid4vp.AllEncryptions(), ResponseEncryptions: oid4vp.AllEncryptions()}
 	var to *oid4vci.ResponseKey
+	var id string
+	var holders []keys.PublicKey
 	if path == "/deferred" {
 		d, err := expect.DeferredRequest(r.Type, r.Body)
 		if err != nil {
 			return failed(err, oid4vci.ResourceServer)
 		}
-		to = d.Response
+		id, to = string(d.TransactionID), d.Response
+		var ok bool
+		if holders, ok = w.waiting[id]; !ok {
+			return failed(oid4vci.UnknownTransaction(), oid4vci.ResourceServer)
+		}
 	} else {
 		c, err := expect.CredentialRequest(r.Type, r.Body)
 		if err != nil {
@@ -409,12 +436,14 @@ func (w *world) credential(path string, r wallet.Request) wallet.Answer {
 		if want := "nonce-" + string(rune('0'+w.nonce)); len(proven.Nonces) != 1 || proven.Nonces[0] != want || w.spoil["nonce"] != nil && w.tries == 1 {
 			return failed(oid4vci.WrongNonce(), oid4vci.ResourceServer)
 		}
-		w.waiting, to = proven.Keys, c.Response
+		id, holders, to = fmt.Sprint("transaction-", w.tries), proven.Keys, c.Response
+		w.waiting[id] = holders
 	}
-	response := oid4vci.CredentialResponse{TransactionID: "transaction-1", Interval: time.Minute}
+	response := oid4vci.CredentialResponse{TransactionID: oid4vci.Secret(id), Interval: time.Minute}
 	if w.deferred == 0 {
+		delete(w.waiting, id)
 		response = oid4vci.CredentialResponse{NotificationID: "notification-1"}
-		for i, holder := range w.waiting {
+		for i, holder := range holders {
 			response.Credentials = append(response.Credentials, w.forge(i, w.issue(w.token(i, holder))))
 		}
 	} else {

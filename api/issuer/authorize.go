@@ -114,6 +114,14 @@ func (e *Endpoints) checkPushed(ctx context.Context, r *oid4vci.AuthorizationReq
 	if err != nil {
 		return nil, err
 	}
+	if r.IssuerState != "" {
+		// Section 5.1.3: it may have been put there by an attacker. Nobody is to sign in for nothing.
+		if _, err := e.load(ctx, once.IssuerState, r.IssuerState, &storedState{}); errors.Is(err, once.ErrNone) {
+			return nil, oid4vci.NewError(oid4vci.InvalidRequest, oid4vci.ErrConflict, "issuer_state is of no offer that still works")
+		} else if err != nil {
+			return nil, err
+		}
+	}
 	return &storedRequest{Request: *r, Key: r.DPoPKey, Instance: q.instance(), Names: asked.Configurations}, nil
 }
 
@@ -238,7 +246,11 @@ func (e *Endpoints) takeLogin(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return e.finish(w, r, s, code.Allowed, v.Key(), claimed.Key())
+	state, err := e.key(r.Context(), once.IssuerState, code.State)
+	if err != nil {
+		return err
+	}
+	return e.finish(w, r, s, code.Allowed, v.Key(), claimed.Key(), state)
 }
 
 // formOfLogin reads a form of the login page.
@@ -380,11 +392,73 @@ func (e *Endpoints) callback(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return unavailable("upstream provider", err)
 	}
-	c, err := e.catalogue(r.Context())
+	all, taken, err := e.allowedTo(r.Context(), record, s.Request.IssuerState)
+	if refused, ok := errors.AsType[*oid4vci.Error](err); ok {
+		return e.refuseLogin(w, r, s, v, refused)
+	}
 	if err != nil {
 		return err
 	}
-	return e.finish(w, r, s, allowance{Record: record, Configurations: c.ids(), Actor: loginActor}, v.Key())
+	return e.finish(w, r, s, all, append([]once.Key{v.Key()}, taken...)...)
+}
+
+// allowedTo is what the person of a record may have who has signed in, and what is used up
+// by it. With the issuer_state of an offer that is what was offered, to nobody else.
+func (e *Endpoints) allowedTo(ctx context.Context, record, issuerState string) (allowance, []once.Key, error) {
+	c, err := e.catalogue(ctx)
+	if err != nil {
+		return allowance{}, nil, err
+	}
+	known := e.bySignIn(c)
+	if len(known) == 0 {
+		e.cfg.Log.WarnContext(ctx, "nobody can sign in", "err", ErrNoLogin)
+		return allowance{}, nil, notBySignIn()
+	}
+	if issuerState == "" {
+		return allowance{Record: record, Configurations: known, Actor: loginActor}, nil, nil
+	}
+	var offered storedState
+	v, err := e.load(ctx, once.IssuerState, issuerState, &offered)
+	switch {
+	case errors.Is(err, once.ErrNone):
+		return allowance{}, nil, oid4vci.NewError(oid4vci.AccessDenied, oid4vci.ErrConflict, "the offer does not work any more")
+	case err != nil:
+		return allowance{}, nil, err
+	case slices.ContainsFunc(offered.Allowed.Configurations, func(id string) bool { return !slices.Contains(known, id) }):
+		return allowance{}, nil, notBySignIn()
+	case offered.Allowed.Record != record:
+		// The offer stays good: it is somebody else's.
+		return allowance{}, nil, oid4vci.NewError(oid4vci.AccessDenied, oid4vci.ErrConflict, "the offer is for somebody else than who has signed in")
+	}
+	taken := []once.Key{v.Key()}
+	if offered.Claim != nil {
+		taken = append(taken, once.Key{Kind: once.ClaimCode, Digest: [32]byte(offered.Claim)})
+	}
+	return offered.Allowed, taken, nil
+}
+
+func notBySignIn() error {
+	return oid4vci.NewError(oid4vci.AccessDenied, oid4vci.ErrConflict, "signing in does not bring this credential")
+}
+
+// bySignIn are the configurations that signing in at the upstream provider brings: those of
+// the programmes that are named, or of the only one there is.
+func (e *Endpoints) bySignIn(c *catalogue) []string {
+	if e.cfg.Login == nil {
+		return nil
+	}
+	var all []string
+	for _, f := range c.configurations {
+		switch {
+		case slices.Contains(e.cfg.LoginProgrammes, f.programme.ID):
+		case len(e.cfg.LoginProgrammes) > 0:
+			continue
+		case f.programme.ID != c.configurations[0].programme.ID:
+			return nil // several, and nobody said which
+		}
+		all = append(all, f.id)
+	}
+	return all
 }
 
 // redeemCode gives tokens for an authorization code. One that was used before is in two

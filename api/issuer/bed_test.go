@@ -285,7 +285,7 @@ func (b *bed) serve(o *office, values *once.DB, change []func(*issuer.Config)) *
 	b.must(err)
 	log := slog.New(slog.NewJSONHandler(b.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	c := issuer.Config{
-		Issuer: b.url, Names: map[string]string{"en": "Office of Licences", "ar": "مكتب الرخص"}, DevHTTP: true, Office: o, Once: values, Secret: values.Secret(),
+		Issuer: b.url, Names: map[string]string{"en": "Office of Licences", "ar": "مكتب الرخص"}, DevHTTP: true, Office: o, Once: values, Secret: func() ([]byte, error) { return values.Secret(), nil },
 		EncryptionKeys: []*jose.DecryptionKey{key}, AnyClient: true, Log: log, Now: b.clock.Now,
 		Count: func(event string) {
 			b.mu.Lock()
@@ -515,12 +515,15 @@ func (w *wallet) accept(link string) *oid4vci.Offer {
 	reader := oid4vci.Reader{LoopbackHTTP: true}
 	l, err := reader.OfferLink(link)
 	w.must(err)
-	a := w.get(l.URI)
-	if a.status != http.StatusOK {
-		w.Fatalf("the offer: %v", a)
+	o := l.Offer
+	if o == nil {
+		a := w.get(l.URI)
+		if a.status != http.StatusOK {
+			w.Fatalf("the offer: %v", a)
+		}
+		o, err = reader.Offer(a.body)
+		w.must(err)
 	}
-	o, err := reader.Offer(a.body)
-	w.must(err)
 	if o.Issuer != w.url || len(o.Configurations) != 1 || o.Configurations[0] != configuration {
 		w.Fatalf("the offer is %+v", o)
 	}

@@ -8,7 +8,6 @@ import (
 
 	"github.com/sanad-id/sanad/api/issuer"
 	"github.com/sanad-id/sanad/internal/chrometest"
-	"github.com/sanad-id/sanad/internal/fetch"
 	"github.com/sanad-id/sanad/internal/i18n"
 	"github.com/sanad-id/sanad/oid4vci"
 )
@@ -18,15 +17,7 @@ import (
 func TestPagesInBrowser(t *testing.T) {
 	page := chrometest.New(t)
 	p := newProvider(t)
-	b := newBed(t, engines[0], func(c *issuer.Config) {
-		u, err := issuer.NewUpstream(issuer.UpstreamConfig{
-			Issuer: p.URL, ClientID: "office", ClientSecret: "secret", Redirect: issuer.CallbackURL(c.Issuer), RecordClaim: "registry_id", Fetch: fetch.New(fetch.Config{LocalHosts: []string{"127.0.0.1"}}),
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		c.Login = u
-	})
+	b := newBed(t, engines[0], p.login)
 	p.bed = b
 	// open goes to the login page as a wallet sends its user there.
 	open := func() *issuer.OfferMade {

@@ -261,7 +261,10 @@ func (e *Endpoints) holders(ctx context.Context, s *session, f configuration, pr
 	}
 	var values []once.Value
 	for _, n := range proven.Nonces {
-		until, ok := e.checkNonce(holderNonce, n)
+		until, ok, err := e.checkNonce(holderNonce, n)
+		if err != nil {
+			return nil, err
+		}
 		if !ok {
 			return nil, oid4vci.WrongNonce()
 		}
@@ -463,17 +466,18 @@ func (e *Endpoints) released(grantID string, issued *issuance.Issued) (*oid4vci.
 	if _, err := io.ReadFull(e.cfg.Rand, b[:]); err != nil {
 		return nil, fmt.Errorf("issuer: make notification id: %w", err)
 	}
-	response.NotificationID = strict.Base64URL(append(b[:], e.notificationMAC(grantID, b[:])...))
+	mac, err := e.notificationMAC(grantID, b[:])
+	if err != nil {
+		return nil, err
+	}
+	response.NotificationID = strict.Base64URL(append(b[:], mac...))
 	e.cfg.Count("credential")
 	return response, nil
 }
 
 // notificationMAC ties a notification id to a grant, so that it takes no place.
-func (e *Endpoints) notificationMAC(grantID string, random []byte) []byte {
-	mac := hmac.New(sha256.New, e.cfg.Secret)
-	fmt.Fprintf(mac, "sanad notification %d:%s", len(grantID), grantID)
-	mac.Write(random)
-	return mac.Sum(nil)[:nonceMAC]
+func (e *Endpoints) notificationMAC(grantID string, random []byte) ([]byte, error) {
+	return e.mac(random, "sanad notification %d:%s", len(grantID), grantID)
 }
 
 // notification takes note of what became of credentials (section 11). It changes nothing,
@@ -495,8 +499,15 @@ func (e *Endpoints) notification(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	b, err := strict.DecodeBase64URL(n.ID)
-	if err != nil || len(b) != nonceRandom+nonceMAC || !hmac.Equal(b[nonceRandom:], e.notificationMAC(s.stored.Grant, b[:nonceRandom])) {
+	if err != nil || len(b) != nonceRandom+nonceMAC {
 		return oid4vci.UnknownNotification() // corpus VCI-13
+	}
+	mac, err := e.notificationMAC(s.stored.Grant, b[:nonceRandom])
+	if err != nil {
+		return err
+	}
+	if !hmac.Equal(b[nonceRandom:], mac) {
+		return oid4vci.UnknownNotification()
 	}
 	e.cfg.Count("notification_" + strings.TrimPrefix(string(n.Event), "credential_"))
 	w.WriteHeader(http.StatusNoContent)

@@ -357,3 +357,20 @@ func TestDeferredFlow(t *testing.T) {
 		}
 	})
 }
+
+// TestOfferByValue: the link alone is the offer; nothing is fetched, and it works once.
+func TestOfferByValue(t *testing.T) {
+	b := newBed(t, engines[0])
+	made := b.offer(1, func(r *issuer.OfferRequest) { r.ByValue, r.TxCode = true, sixDigits })
+	l, err := oid4vci.Reader{LoopbackHTTP: true}.OfferLink(made.Link)
+	b.must(err)
+	if l.Offer == nil || l.URI != "" || l.Offer.PreAuthorized.TxCode == nil {
+		t.Fatalf("the link is %+v, want an offer by value", l)
+	}
+	w := b.wallet()
+	w.signIn(made)
+	w.check(w.fetch(1), 1, 1)
+	if a := b.wallet().send(formPost("/oauth/token", redeem(l.Offer, made.TxCode))); a.code() != oid4vci.InvalidGrant {
+		t.Errorf("the offer again: %v, want %s", a, oid4vci.InvalidGrant)
+	}
+}

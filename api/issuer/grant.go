@@ -156,7 +156,10 @@ func (e *Endpoints) requester(r *http.Request, path, clientID string) (*requeste
 		return q, nil // the DPoP proof was both
 	}
 	if c := q.attestation.Challenge; c != "" {
-		if _, ok := e.checkNonce(attestationChallenge, c); !ok {
+		switch _, ok, err := e.checkNonce(attestationChallenge, c); {
+		case err != nil:
+			return nil, err
+		case !ok:
 			return nil, oid4vci.NeedChallenge()
 		}
 	}
@@ -184,7 +187,10 @@ func (e *Endpoints) checkProof(r *http.Request, want oid4vci.DPoPExpect) (*oid4v
 	if err != nil {
 		return nil, use{}, err
 	}
-	if _, ok := e.checkNonce(dpopNonce, d.Nonce); !ok {
+	switch _, ok, err := e.checkNonce(dpopNonce, d.Nonce); {
+	case err != nil:
+		return nil, use{}, err
+	case !ok:
 		return nil, use{}, oid4vci.NeedDPoPNonce()
 	}
 	proof, err := e.first(r.Context(), d.Replay, d.Until, oid4vci.NewError(oid4vci.InvalidDPoPProof, oid4vci.ErrRepeated, "the proof was used before"))

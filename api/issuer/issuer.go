@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/sanad-id/sanad/internal/jose"
+	"github.com/sanad-id/sanad/internal/published"
 	"github.com/sanad-id/sanad/issuance"
 	"github.com/sanad-id/sanad/keys"
 	"github.com/sanad-id/sanad/oid4vci"
@@ -136,8 +137,9 @@ type Config struct {
 	Office Office
 	// Once keeps what works once.
 	Once Once
-	// Secret authenticates nonces: 32 bytes that all replicas share.
-	Secret []byte
+	// Secret authenticates nonces: 32 bytes that all replicas share. It is asked for when it
+	// is needed; an error means that it is out of reach.
+	Secret func() ([]byte, error)
 	// EncryptionKeys open encrypted requests, the newest first; all replicas share them.
 	// Optional: nothing is encrypted if there are none.
 	EncryptionKeys []*jose.DecryptionKey
@@ -146,8 +148,14 @@ type Config struct {
 	// Metadata signs metadata; optional, there are no signed ones if nil. It returns
 	// the zero Signing while there is no key for it.
 	Metadata func(ctx context.Context) (Signing, error)
-	// Keys are the documents about the issuer's keys by path, such as /jwks.json.
+	// Keys are the documents about the issuer's keys by path, such as /jwks.json. They must
+	// not need the office. If some cannot be made the others come with the error; nil means
+	// that the keys cannot be read.
 	Keys func(ctx context.Context) (map[string]Document, error)
+	// Kept is the file in which programmes are kept, so that metadata and types are served
+	// after a start while the office is out of reach. It is ours and made if need be.
+	// Optional: then they are not there until the office was in reach once.
+	Kept string
 	// Published is the folder of status lists and of the trust bundle, "" if this
 	// server does not serve them. Optional.
 	Published string
@@ -167,6 +175,11 @@ type Config struct {
 	// Login is an upstream provider at which holders sign in. Optional: then there are
 	// claim codes only.
 	Login Login
+	// LoginProgrammes are those in whose registries the id that Login brings is a record's.
+	// Nobody gets a credential of another programme by signing in there: the same id may be
+	// somebody else's. Optional while one programme has wallet forms; with more of them and
+	// none named there is no signing in.
+	LoginProgrammes []string
 	// HighAssurance are programmes whose credentials a bare code must not bring (corpus
 	// VCI-22): their offers need a transaction code or a login. Optional.
 	HighAssurance []string
@@ -198,13 +211,15 @@ var ErrLogin = errors.New("issuer: the login did not succeed")
 // Endpoints are the endpoints of one issuer. Their methods may be called at once from
 // several goroutines.
 type Endpoints struct {
-	cfg  Config
-	path string // of Issuer, such as "" or /office
+	cfg       Config
+	path      string            // of Issuer, such as "" or /office
+	published *published.Reader // of Config.Published
 
-	mu      sync.Mutex
-	known   *catalogue
-	looked  time.Time
-	looking bool
+	known kept[catalogue]
+	keys  kept[keyDocuments]
+
+	keeping sync.Mutex
+	written keptFile // what was last written to Config.Kept; with keeping
 }
 
 // New returns the endpoints, or an error that names the field which is missing.
@@ -216,8 +231,8 @@ func New(c Config) (*Endpoints, error) {
 		return nil, errors.New("issuer: Config.Office is not set")
 	case c.Once == nil:
 		return nil, errors.New("issuer: Config.Once is not set")
-	case len(c.Secret) != 32:
-		return nil, errors.New("issuer: Config.Secret has not 32 bytes")
+	case c.Secret == nil:
+		return nil, errors.New("issuer: Config.Secret is not set")
 	case c.Keys == nil:
 		return nil, errors.New("issuer: Config.Keys is not set")
 	case c.EncryptionRequired && len(c.EncryptionKeys) == 0:
@@ -245,7 +260,7 @@ func New(c Config) (*Endpoints, error) {
 	if c.Rand == nil {
 		c.Rand = rand.Reader
 	}
-	return &Endpoints{cfg: c, path: u.Path}, nil
+	return &Endpoints{cfg: c, path: u.Path, published: published.NewReader(c.Published)}, nil
 }
 
 // now is the clock in whole milliseconds UTC.

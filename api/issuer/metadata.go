@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -30,15 +31,16 @@ type configuration struct {
 	form      programme.Form
 }
 
-// A catalogue is what is known of the programmes and keys, and what follows from it.
+// A catalogue is what is known of the programmes, and what follows from it.
 type catalogue struct {
+	programmes     []*programme.Programme
+	read           time.Time // when the office was asked for them
 	configurations []configuration
 	batch          int // the most copies of any form
 	metadata       Document
 	signed         Document            // zero if nobody signs
 	server         Document            // of the authorization server
 	types          map[string]Document // type metadata by vct
-	keys           map[string]Document // by path
 }
 
 // find returns the configuration with this id.
@@ -71,38 +73,51 @@ const (
 )
 
 // catalogue returns what is known. While the office is out of reach that is what was
-// known before.
+// known before, also to a process that was here earlier ([Config.Kept]).
 func (e *Endpoints) catalogue(ctx context.Context) (*catalogue, error) {
-	e.mu.Lock()
-	known, fresh := e.known, e.known != nil && (e.looking || e.now().Sub(e.looked) < catalogueFresh)
-	if !fresh {
-		e.looking = true
-	}
-	e.mu.Unlock()
-	if fresh {
-		return known, nil
-	}
-	made, err := e.makeCatalogue(ctx)
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.looking, e.looked = false, e.now()
+	c, err := e.known.get(e.now, func(was *catalogue) (*catalogue, error) {
+		all, read, err := e.programmes(ctx, was)
+		if err != nil {
+			return nil, err
+		}
+		return e.makeCatalogue(ctx, all, read)
+	})
 	switch {
-	case err == nil:
-		e.known = made
-	case e.known == nil:
+	case c == nil:
 		return nil, unavailable("catalogue", err)
-	default:
+	case err != nil:
 		e.cfg.Log.WarnContext(ctx, "the catalogue is served as it was", "err", err)
 	}
-	return e.known, nil
+	return c, nil
 }
 
-func (e *Endpoints) makeCatalogue(ctx context.Context) (*catalogue, error) {
+// programmes are those of the office and when it was asked for them; if it cannot be,
+// those that were known.
+func (e *Endpoints) programmes(ctx context.Context, was *catalogue) ([]*programme.Programme, time.Time, error) {
 	all, err := e.cfg.Office.Programmes(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("programmes: %w", err)
+	if err == nil {
+		now := e.now()
+		if err := e.keep(all, now); err != nil {
+			e.cfg.Log.WarnContext(ctx, "programmes are not kept for a start without the database", "err", err)
+		}
+		return all, now, nil
 	}
-	c := &catalogue{types: map[string]Document{}}
+	err = fmt.Errorf("programmes: %w", err)
+	if was != nil {
+		all, now := was.programmes, was.read
+		e.cfg.Log.WarnContext(ctx, "programmes are served as they were", "since", now, "err", err)
+		return all, now, nil
+	}
+	all, read, missing := e.keptProgrammes()
+	if missing != nil {
+		return nil, time.Time{}, errors.Join(err, missing)
+	}
+	e.cfg.Log.WarnContext(ctx, "programmes are served as they were", "since", read, "err", err)
+	return all, read, nil
+}
+
+func (e *Endpoints) makeCatalogue(ctx context.Context, all []*programme.Programme, read time.Time) (*catalogue, error) {
+	c := &catalogue{programmes: all, read: read, types: map[string]Document{}}
 	for _, p := range all {
 		for _, f := range p.Forms {
 			if !f.Wallet() {
@@ -130,9 +145,6 @@ func (e *Endpoints) makeCatalogue(ctx context.Context) (*catalogue, error) {
 		return nil, err
 	}
 	c.server = Document{oid4vci.JSONType, b}
-	if c.keys, err = e.cfg.Keys(ctx); err != nil {
-		return nil, fmt.Errorf("keys: %w", err)
-	}
 	return c, e.sign(ctx, c, m)
 }
 
@@ -241,10 +253,20 @@ func (e *Endpoints) serverMetadata(c *catalogue) oid4vci.ServerMetadata {
 	return m
 }
 
+// dated says how old is what documents were made of.
+func (c *catalogue) dated(w http.ResponseWriter) {
+	w.Header().Set("Last-Modified", c.read.UTC().Format(http.TimeFormat))
+}
+
 // answer serves a public document with its digest as entity tag.
 func (d Document) answer(w http.ResponseWriter, r *http.Request) error {
 	sum := sha256.Sum256(d.Content)
-	tag := `"` + hex.EncodeToString(sum[:16]) + `"`
+	return d.answerAs(w, r, hex.EncodeToString(sum[:16]))
+}
+
+// answerAs serves it with an entity tag, which is known already.
+func (d Document) answerAs(w http.ResponseWriter, r *http.Request, tag string) error {
+	tag = `"` + tag + `"`
 	w.Header().Set("ETag", tag)
 	if slices.ContainsFunc(strings.Split(r.Header.Get("If-None-Match"), ","), func(s string) bool {
 		return strings.TrimPrefix(strings.TrimSpace(s), "W/") == tag
@@ -264,6 +286,7 @@ func (e *Endpoints) serveMetadata(w http.ResponseWriter, r *http.Request) error 
 		return err
 	}
 	w.Header().Add("Vary", "Accept")
+	c.dated(w)
 	if c.signed.Content != nil && wants(r.Header.Values("Accept"), oid4vci.JWTType) {
 		return c.signed.answer(w, r)
 	}
@@ -287,21 +310,45 @@ func (e *Endpoints) serveServerMetadata(w http.ResponseWriter, r *http.Request) 
 	if err != nil {
 		return err
 	}
+	c.dated(w)
 	return c.server.answer(w, r)
 }
 
-// serveKeys answers with one of the documents about keys.
+// keyDocuments are the documents about keys, and why there are not all of them.
+type keyDocuments struct {
+	documents map[string]Document
+	missing   error
+}
+
+// serveKeys answers with one of the documents about keys. They follow from the keystore
+// alone.
 func (e *Endpoints) serveKeys(path string) web.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		c, err := e.catalogue(r.Context())
-		if err != nil {
+		ctx := r.Context()
+		k, err := e.keys.get(e.now, func(*keyDocuments) (*keyDocuments, error) {
+			made, err := e.cfg.Keys(ctx)
+			if made == nil {
+				return nil, unavailable("keys", err)
+			}
+			if err != nil {
+				e.cfg.Log.ErrorContext(ctx, "a document about keys is missing", "err", err)
+			}
+			return &keyDocuments{made, err}, nil
+		})
+		if k == nil {
 			return err
 		}
-		d, ok := c.keys[path]
-		if !ok {
-			return notFound()
+		if err != nil {
+			e.cfg.Log.WarnContext(ctx, "documents about keys are served as they were", "err", err)
 		}
-		return d.answer(w, r)
+		d, ok := k.documents[path]
+		switch {
+		case ok:
+			return d.answer(w, r)
+		case k.missing != nil: // not an old one: it might vouch for a key that was stolen
+			return unavailable("keys", k.missing)
+		}
+		return notFound()
 	}
 }
 
@@ -325,6 +372,7 @@ func (e *Endpoints) serveType(w http.ResponseWriter, r *http.Request) error {
 	rest := r.PathValue("vct")
 	for _, vct := range []string{e.url(pathType + rest), e.url(pathType + escapePath(rest)), rest} {
 		if d, ok := c.types[vct]; ok {
+			c.dated(w)
 			return d.answer(w, r)
 		}
 	}

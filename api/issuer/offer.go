@@ -23,18 +23,21 @@ type OfferRequest struct {
 	Record string
 	// TxCode asks for a transaction code, nil for none. ClaimCode has the holder sign in
 	// with a code of ours, in place of a pre-authorized code. Login has the holder sign
-	// in at the upstream provider.
+	// in at the upstream provider. Whoever signs in there with either must be the record's
+	// person.
 	TxCode           *oid4vci.TxCodeRule
 	ClaimCode, Login bool
 	// Supersede replaces the credential that the record has: the phone was lost.
 	Supersede bool
+	// ByValue has the link carry the whole offer, for wallets that do not fetch one.
+	ByValue bool
 	// Actor is the account of the operator, for the audit log.
 	Actor string
 }
 
 // An OfferMade is what the operator hands out. Codes are shown once and kept nowhere.
 type OfferMade struct {
-	// Link is the openid-credential-offer URI, by reference.
+	// Link is the openid-credential-offer URI: by reference, unless it was to be by value.
 	Link string
 	// TxCode and ClaimCode are what the holder is told by another way; "" if none.
 	TxCode, ClaimCode string
@@ -47,6 +50,11 @@ var (
 	ErrNoConfiguration = errors.New("issuer: nothing that could be offered")
 	// ErrNeedsCode: the programme is not offered by a bare code.
 	ErrNeedsCode = errors.New("issuer: this programme is not offered without a second code or a login")
+	// ErrNoClient: no wallet may have holders sign in, so nobody could use such an offer.
+	ErrNoClient = errors.New("issuer: no wallet may have holders sign in")
+	// ErrNoLogin: signing in at the upstream provider does not bring this programme's
+	// credentials; see [Config.LoginProgrammes].
+	ErrNoLogin = errors.New("issuer: signing in at the provider does not bring credentials of this programme")
 )
 
 // claimCodes are codes that people copy from paper: 12 letters of 24, 55 bits.
@@ -63,6 +71,13 @@ type storedCode struct {
 	TxCode []byte              `json:",omitempty"`
 	Rule   *oid4vci.TxCodeRule `json:",omitempty"`
 	State  string              `json:",omitempty"` // of the issuer_state that goes with a claim code
+}
+
+// storedState is what belongs to the issuer_state of an offer: for whom it is, whichever way
+// the holder signs in.
+type storedState struct {
+	Allowed allowance
+	Claim   []byte `json:",omitempty"` // digest of the claim code of the same offer, if it has one
 }
 
 // Offer makes an offer for a record (section 4.1). Nothing is asked of the registry
@@ -86,40 +101,58 @@ func (e *Endpoints) Offer(ctx context.Context, r OfferRequest) (*OfferMade, erro
 	if bare && slices.Contains(e.cfg.HighAssurance, r.Programme) {
 		return nil, ErrNeedsCode
 	}
+	if (r.Login || r.ClaimCode) && len(e.cfg.Clients) == 0 && !e.cfg.AnyClient {
+		return nil, ErrNoClient
+	}
+	if r.Login && !slices.Contains(e.bySignIn(c), f.id) {
+		return nil, ErrNoLogin
+	}
 	now := e.now()
 	made := &OfferMade{Expires: now.Add(e.cfg.Lifetimes.Offer)}
 	offer := oid4vci.Offer{Issuer: e.cfg.Issuer, Configurations: []string{f.id}}
 	code := storedCode{Allowed: allowance{Record: r.Record, Configurations: []string{f.id}, Supersede: r.Supersede, Actor: r.Actor}}
 	var values []once.Value
 	switch {
-	case r.Login:
-		offer.AuthorizationCode = &oid4vci.AuthorizationCodeGrant{}
-	case r.ClaimCode:
-		values, err = e.offerClaim(ctx, &offer, code, made)
+	case r.Login, r.ClaimCode:
+		values, err = e.offerSignIn(ctx, &offer, code, r.ClaimCode, made)
 	default:
 		values, err = e.offerCode(ctx, &offer, code, r.TxCode, made)
 	}
 	if err != nil {
 		return nil, err
 	}
-	b, err := offer.JSON()
+	if r.ByValue {
+		made.Link, err = offer.Link(oid4vci.OfferScheme)
+	} else {
+		var stored once.Value
+		made.Link, stored, err = e.reference(ctx, offer, made.Expires)
+		values = append(values, stored)
+	}
 	if err != nil {
 		return nil, err
 	}
-	ref, err := e.secret()
-	if err != nil {
-		return nil, err
-	}
-	stored, err := e.value(ctx, once.Offer, string(ref), made.Expires, storedOffer{b})
-	if err != nil {
-		return nil, err
-	}
-	if err := fromOnce(e.cfg.Once.Put(ctx, append(values, stored)...)); err != nil {
+	if err := fromOnce(e.cfg.Once.Put(ctx, values...)); err != nil {
 		return nil, err
 	}
 	e.cfg.Count("offer")
-	made.Link, err = oid4vci.ReferenceLink(oid4vci.OfferScheme, e.url(pathOffer+string(ref)))
-	return made, err
+	return made, nil
+}
+
+// reference is a link to an offer, and what is to be stored for whoever fetches it.
+func (e *Endpoints) reference(ctx context.Context, offer oid4vci.Offer, until time.Time) (link string, stored once.Value, err error) {
+	b, err := offer.JSON()
+	if err != nil {
+		return "", stored, err
+	}
+	ref, err := e.secret()
+	if err != nil {
+		return "", stored, err
+	}
+	if stored, err = e.value(ctx, once.Offer, string(ref), until, storedOffer{b}); err != nil {
+		return "", stored, err
+	}
+	link, err = oid4vci.ReferenceLink(oid4vci.OfferScheme, e.url(pathOffer+string(ref)))
+	return link, stored, err
 }
 
 // offered finds the wallet form of a programme.
@@ -159,21 +192,30 @@ func (e *Endpoints) offerCode(ctx context.Context, offer *oid4vci.Offer, code st
 	return []once.Value{v}, err
 }
 
-// offerClaim gives an offer a claim code, by which the holder signs in.
-func (e *Endpoints) offerClaim(ctx context.Context, offer *oid4vci.Offer, code storedCode, made *OfferMade) ([]once.Value, error) {
-	claim, err := claimCodes.NewTxCode(e.cfg.Rand)
+// offerSignIn gives an offer an issuer_state, by which whoever signs in with it is held to
+// the offer, and a claim code to sign in with if it is to have one.
+func (e *Endpoints) offerSignIn(ctx context.Context, offer *oid4vci.Offer, code storedCode, withClaim bool, made *OfferMade) ([]once.Value, error) {
+	secret, err := e.secret()
 	if err != nil {
 		return nil, err
 	}
-	state, err := e.secret()
-	if err != nil {
-		return nil, err
-	}
-	code.State = string(state)
+	code.State = string(secret)
 	offer.AuthorizationCode = &oid4vci.AuthorizationCodeGrant{IssuerState: code.State}
-	v, err := e.value(ctx, once.ClaimCode, string(claim), made.Expires, code)
-	made.ClaimCode = groups(string(claim))
-	return []once.Value{v}, err
+	var values []once.Value
+	state := storedState{Allowed: code.Allowed}
+	if withClaim {
+		claim, err := claimCodes.NewTxCode(e.cfg.Rand)
+		if err != nil {
+			return nil, err
+		}
+		v, err := e.value(ctx, once.ClaimCode, string(claim), made.Expires, code)
+		if err != nil {
+			return nil, err
+		}
+		values, state.Claim, made.ClaimCode = append(values, v), v.Digest[:], groups(string(claim))
+	}
+	v, err := e.value(ctx, once.IssuerState, code.State, made.Expires, state)
+	return append(values, v), err
 }
 
 // groups writes a code in fours, as people read it.
@@ -195,10 +237,6 @@ func (e *Endpoints) serveOffer(w http.ResponseWriter, r *http.Request) error {
 	_, err := e.load(r.Context(), once.Offer, r.PathValue("ref"), &o)
 	if errors.Is(err, once.ErrNone) {
 		return notFound()
-	}
-	var away *unavailableError
-	if errors.As(err, &away) {
-		return &web.Problem{Status: http.StatusServiceUnavailable, Code: "unavailable", Detail: "try again later", Retry: 5 * time.Second}
 	}
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"html/template"
 	"net/http"
+	"slices"
 
 	"github.com/sanad-id/sanad/internal/i18n"
 	"github.com/sanad-id/sanad/internal/web"
@@ -101,7 +102,8 @@ func (e *Endpoints) loginPage(w http.ResponseWriter, r *http.Request, status int
 	text := func(key string) string { return v.Language.Text(key, nil) }
 	v.Title, v.Label, v.Continue, v.Cancel = text("login.title"), text("login.code"), text("login.continue"), text("login.cancel")
 	v.Form = e.url(pathLogin + s.Login)
-	if e.cfg.Login != nil {
+	known := e.bySignIn(c)
+	if slices.ContainsFunc(s.Names, func(id string) bool { return slices.Contains(known, id) }) {
 		v.Upstream, v.SignIn = e.url(pathUpstream+s.Login), text("login.upstream")
 	}
 	if note != "" {

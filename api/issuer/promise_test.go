@@ -26,7 +26,7 @@ import (
 )
 
 // parallel is how many clients redeem the same thing at once.
-var parallel = sync.OnceValue(func() int { return max(8, count(32, 64)) })
+var parallel = sync.OnceValue(func() int { return max(8, count(64, 64)) })
 
 // race has many clients try at once and wants one to succeed. It returns the answer
 // of that one.
@@ -52,7 +52,7 @@ func (b *bed) race(what string, try func() (a answer, won bool)) answer {
 	return winners[0]
 }
 
-// TestP10Endpoints: of many (64 at night) who redeem one thing at once, on all replicas, one succeeds:
+// TestP10Endpoints: of many (64) who redeem one thing at once, on all replicas, one succeeds:
 // codes of both flows, pushed requests, logins, nonces, proofs, transactions and refresh
 // tokens. Redis, where it is, forgets everything and dies meanwhile.
 func TestP10Endpoints(t *testing.T) {
@@ -185,7 +185,7 @@ func (b *bed) onceRefresh(n int) {
 	})
 }
 
-// TestP11Endpoint: many wallets (64 at night) that guess at once get five guesses between them; of
+// TestP11Endpoint: many wallets (64) that guess at once get five guesses between them; of
 // fewer guesses what is left works.
 func TestP11Endpoint(t *testing.T) {
 	everywhere(t, func(t *testing.T, e engine) {

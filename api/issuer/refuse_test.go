@@ -1,18 +1,21 @@
 package issuer_test
 
 import (
+	"bytes"
+	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/sanad-id/sanad/api/issuer"
+	"github.com/sanad-id/sanad/internal/published"
 	"github.com/sanad-id/sanad/issuance"
 	"github.com/sanad-id/sanad/keys"
 	"github.com/sanad-id/sanad/keys/keystest"
@@ -586,23 +589,93 @@ func TestP08AuditFirst(t *testing.T) {
 	}
 }
 
+// publish fills a folder with files that say their names, and a file that is not
+// published.
+func publish(t *testing.T, folder string, issued time.Time) {
+	t.Helper()
+	var files []published.File
+	for name, content := range map[string]string{"a1.cwt": "cwt list", "a1.jwt": "jwt list", "xa.trust": "bundle", "b2.cwt": "not in the index"} {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, published.File{File: name, IssuedAt: issued, Bytes: len(content), SHA256: published.Digest([]byte(content))})
+	}
+	files = append(files, published.File{File: "../secret", IssuedAt: issued})
+	x := published.Index{Checked: issued}
+	for _, f := range files {
+		switch f.File {
+		case "b2.cwt":
+		case "xa.trust":
+			x.Trust = &f
+		default:
+			x.Lists = append(x.Lists, f)
+		}
+	}
+	if err := x.Write(folder); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestDamagedFilesAreNotServed spoils one thing a row. Damaged bytes are never handed
+// out: the answer says that it will be there later, and it is counted and logged.
+func TestDamagedFilesAreNotServed(t *testing.T) {
+	folder := t.TempDir()
+	b := newBed(t, engines[0], func(c *issuer.Config) { c.Published = folder })
+	w := b.wallet()
+	write := func(name, content string) func() error {
+		return func() error { return os.WriteFile(filepath.Join(folder, name), []byte(content), 0o600) }
+	}
+	tests := []struct {
+		name  string
+		spoil func() error
+		lost  []string // paths that are answered with 503; the others as ever
+	}{
+		{"nothing", func() error { return nil }, nil},
+		{"a list", write("a1.cwt", "cwt lost"), []string{"/status/a1"}},
+		{"a list cut off", write("a1.cwt", ""), []string{"/status/a1"}},
+		{"a list removed", func() error { return os.Remove(filepath.Join(folder, "a1.cwt")) }, []string{"/status/a1"}},
+		{"the bundle", write("xa.trust", "bundled"), []string{"/trust/bundle.trust"}},
+		{"the index", write("index.json", "garbage"), []string{"/status/a1", "/trust/bundle.trust"}},
+		{"the index emptied", write("index.json", "{}"), []string{"/status/a1", "/trust/bundle.trust"}},
+		{"digests taken out of the index", write("index.json", `{"lists":[{"file":"a1.cwt"}],"trust":{"file":"xa.trust"}}`), []string{"/status/a1", "/trust/bundle.trust"}},
+		{"a round at work", func() error {
+			x, err := published.Read(folder)
+			x.Next = []published.File{{File: "a1.cwt", Number: 2, SHA256: published.Digest([]byte("next cwt list"))}}
+			return errors.Join(err, x.Write(folder), write("a1.cwt", "next cwt list")())
+		}, nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			publish(t, folder, time.Date(2026, 11, 22, 1, 2, 3, 0, time.UTC))
+			if err := tt.spoil(); err != nil {
+				t.Fatal(err)
+			}
+			before, logged := b.happened("published_damaged"), strings.Count(b.logs.String(), "the published folder is damaged")
+			for _, path := range []string{"/status/a1", "/trust/bundle.trust"} {
+				a := w.get(path)
+				switch lost := slices.Contains(tt.lost, path); {
+				case lost && (a.status != http.StatusServiceUnavailable || a.header.Get("Retry-After") == "" || a.header.Get("Cache-Control") != "no-store"):
+					t.Errorf("%s: %v %v, want 503", path, a, a.header)
+				case !lost && (a.status != http.StatusOK || !strings.Contains(string(a.body), "list") && string(a.body) != "bundle"):
+					t.Errorf("%s: %v, want it as published", path, a)
+				}
+			}
+			if n := b.happened("published_damaged") - before; n != len(tt.lost) {
+				t.Errorf("counted %d times, want %d", n, len(tt.lost))
+			}
+			if n := strings.Count(b.logs.String(), "the published folder is damaged") - logged; n != len(tt.lost) {
+				t.Errorf("logged %d times, want %d", n, len(tt.lost))
+			}
+		})
+	}
+}
+
 // TestP29ReadsOutliveWrites: with the database gone everything public is served as it
 // was, with its date.
 func TestP29ReadsOutliveWrites(t *testing.T) {
 	folder := t.TempDir()
 	issued := time.Date(2026, 11, 22, 1, 2, 3, 0, time.UTC)
-	index, err := json.Marshal(map[string]any{
-		"lists": []any{map[string]any{"file": "a1.cwt", "issued_at": issued}, map[string]any{"file": "a1.jwt", "issued_at": issued}, map[string]any{"file": "../secret", "issued_at": issued}},
-		"trust": map[string]any{"file": "xa.trust", "issued_at": issued},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, content := range map[string]string{"index.json": string(index), "a1.cwt": "cwt list", "a1.jwt": "jwt list", "xa.trust": "bundle", "b2.cwt": "not in the index"} {
-		if err := os.WriteFile(filepath.Join(folder, name), []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
+	publish(t, folder, issued)
 	b := newBed(t, engines[0], func(c *issuer.Config) { c.Published = folder })
 	w := b.wallet()
 	if a := w.get("/.well-known/openid-credential-issuer"); a.status != http.StatusOK {
@@ -640,4 +713,115 @@ func TestP29ReadsOutliveWrites(t *testing.T) {
 	if a := w.send(formPost("/oauth/token", url.Values{"grant_type": {string(oid4vci.PreAuthorizedCode)}, "pre-authorized_code": {"c"}})); a.status != http.StatusServiceUnavailable {
 		t.Errorf("P29 a write: %v, want 503", a)
 	}
+}
+
+// TestP29ColdStart: a server that starts while the database is away serves keys by the
+// keystore, and metadata and types by what was kept of the programmes; what it does not have
+// it asks to come again for.
+func TestP29ColdStart(t *testing.T) {
+	kept := filepath.Join(t.TempDir(), "programmes.json")
+	var missing error
+	documents := func(b **bed) func(*issuer.Config) {
+		return func(c *issuer.Config) {
+			c.Keys = func(ctx context.Context) (map[string]issuer.Document, error) {
+				all, err := (*b).keys.Keys(ctx)
+				if err != nil {
+					return nil, err
+				}
+				return map[string]issuer.Document{
+					issuer.PathJWKS: {Type: "application/jwk-set+json", Content: keys.JWKS(keys.Verifying(all, (*b).clock.Now(), keys.Credential))},
+				}, missing
+			}
+		}
+	}
+	keep := func(c *issuer.Config) { c.Kept = kept }
+	var b *bed
+	ofKeys := documents(&b)
+	b = newBed(t, engines[0], ofKeys, keep)
+	w := b.wallet()
+	const metadata, typ = "/.well-known/openid-credential-issuer", "/type/urn:xa:licence:1"
+	paths := []string{metadata, "/.well-known/oauth-authorization-server", typ}
+	before := map[string]answer{}
+	for _, path := range paths {
+		if before[path] = w.get(path); before[path].status != http.StatusOK {
+			t.Fatalf("%s: %v", path, before[path])
+		}
+	}
+	known := b.offer(1).Link
+	b.must(b.offices[0].db.Close())
+	b.must(b.values[0].Close())
+	b.clock.add(25 * time.Hour)
+	cold := func(change ...func(*issuer.Config)) string {
+		return b.serve(b.offices[0], b.values[0], change).String()
+	}
+	at := cold(ofKeys, keep)
+	for _, path := range paths {
+		a := w.get(at + path)
+		if a.status != http.StatusOK || !bytes.Equal(a.body, before[path].body) || a.header.Get("Last-Modified") != before[path].header.Get("Last-Modified") {
+			t.Errorf("P29 %s after a cold start: %v %v, before: %v", path, a, a.header, before[path].header)
+		}
+	}
+	all, err := b.keys.Keys(t.Context())
+	b.must(err)
+	trusted := func(oid4vci.SignerHint) (found []keys.PublicKey, _ error) {
+		for _, k := range all {
+			if k.Purpose == keys.Metadata {
+				found = append(found, k.Public)
+			}
+		}
+		return found, nil
+	}
+	a := w.get(at+metadata, "Accept", oid4vci.JWTType)
+	if m, err := (oid4vci.Reader{LoopbackHTTP: true}).SignedIssuerMetadata(string(a.body), b.url, b.clock.Now(), trusted); err != nil || len(m.Configurations) != 1 {
+		t.Errorf("P29 signed metadata after a cold start: %v, %v", a, err)
+	}
+	jwks := w.get(at + "/jwks.json")
+	if jwks.status != http.StatusOK || !bytes.Contains(jwks.body, []byte(`"kid"`)) {
+		t.Errorf("P29 keys after a cold start: %v", jwks)
+	}
+	l, err := (oid4vci.Reader{LoopbackHTTP: true}).OfferLink(known)
+	b.must(err)
+	if a := w.get(at + strings.TrimPrefix(l.URI, b.url)); a.status != http.StatusServiceUnavailable || a.header.Get("Retry-After") == "" {
+		t.Errorf("P29 an offer: %v", a)
+	}
+
+	// A key that was stolen goes although the database is away.
+	for _, k := range all {
+		if k.Purpose == keys.Credential {
+			stolen, err := k.Compromise(b.clock.Now())
+			b.must(err)
+			b.must(b.keys.Update(t.Context(), stolen))
+		}
+	}
+	b.clock.add(time.Minute)
+	if a := w.get(at + "/jwks.json"); a.status != http.StatusOK || bytes.Contains(a.body, []byte(`"kid"`)) {
+		t.Errorf("P29 keys after a theft: %v", a)
+	}
+
+	// What cannot be made leaves the rest alone, and nothing older takes its place.
+	missing = errors.New("did.json: 129 keys")
+	at = cold(ofKeys)
+	for path, want := range map[string]int{"/jwks.json": 200, "/.well-known/did.json": 503, "/.well-known/jwt-vc-issuer": 503, metadata: 503, typ: 503} {
+		if a := w.get(at + path); a.status != want || (a.header.Get("Retry-After") != "") != (want == 503) {
+			t.Errorf("P29 %s of a server that knows nothing: %v %v, want %d", path, a, a.header, want)
+		}
+	}
+	b.must(os.WriteFile(kept, []byte(`{"programmes": ["nonsense"]}`), 0o600))
+	if a := w.get(cold(ofKeys, keep) + metadata); a.status != http.StatusServiceUnavailable {
+		t.Errorf("P29 metadata of a damaged file: %v", a)
+	}
+}
+
+// TestOfferNeedsClient: no offer is made that has holders sign in where no wallet may do that.
+func TestOfferNeedsClient(t *testing.T) {
+	b := newBed(t, engines[0], func(c *issuer.Config) { c.AnyClient = false })
+	for name, r := range map[string]issuer.OfferRequest{"claim code": {ClaimCode: true}, "login": {Login: true}} {
+		r.Programme, r.Record, r.Actor = "licence", recordID(1), "counter"
+		if _, err := b.servers[0].Offer(t.Context(), r); !errors.Is(err, issuer.ErrNoClient) {
+			t.Errorf("%s: %v, want ErrNoClient", name, err)
+		}
+	}
+	w := b.wallet()
+	w.signIn(b.offer(1)) // which needs none
+	w.check(w.fetch(1), 1, 1)
 }

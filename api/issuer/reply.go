@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/sanad-id/sanad/internal/web"
 	"github.com/sanad-id/sanad/oid4vci"
@@ -22,6 +23,14 @@ func unavailable(part string, err error) error {
 	}
 	return &unavailableError{part, err}
 }
+
+// later is the answer to it, outside of OAuth.
+func (e *unavailableError) later() *web.Problem {
+	return &web.Problem{Status: http.StatusServiceUnavailable, Code: "unavailable", Detail: "try again later", Retry: retryAfter}
+}
+
+// retryAfter is when to come again.
+const retryAfter = 5 * time.Second
 
 func (e *unavailableError) Error() string { return fmt.Sprintf("%s: %v", e.part, e.err) }
 func (e *unavailableError) Unwrap() error { return e.err }
@@ -47,6 +56,21 @@ func (r *refusal) Reply(w http.ResponseWriter) {
 		w.Header().Set("WWW-Authenticate", r.err.Challenge(algorithms))
 	}
 	web.Write(w, status, oid4vci.JSONType, r.err.JSON())
+}
+
+// open is a handler of what everybody may read: what is out of reach is logged and
+// answered with 503.
+func (e *Endpoints) open(h web.Handler) web.Handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		err := h(w, r)
+		var away *unavailableError
+		if !errors.As(err, &away) {
+			return err
+		}
+		e.cfg.Count("unavailable")
+		e.cfg.Log.WarnContext(r.Context(), "not available", "part", away.part, "err", away.err, "request_id", web.RequestID(r.Context()))
+		return away.later()
+	}
 }
 
 // oauth is a handler of one of the two servers: what it refuses is told in their

@@ -40,7 +40,8 @@ const (
 func Events() []string {
 	return []string{
 		"offer", "pushed_request", "login", "login_refused", "token", "credential", "deferred", "denied", "wrong_tx_code", "wrong_claim_code",
-		"grant_ended_by_replay", "notification_accepted", "notification_failure", "notification_deleted", "refused", "sample_key", "unavailable",
+		"grant_ended_by_replay", "notification_accepted", "notification_failure", "notification_deleted", "published_damaged", "refused", "sample_key",
+		"unavailable",
 	}
 }
 
@@ -59,7 +60,7 @@ var publicFor = web.MaxAge(time.Minute)
 // Routes is the table of all endpoints.
 func (e *Endpoints) Routes() []web.Route {
 	public := func(name, pattern string, h web.Handler) web.Route {
-		return web.Route{Method: http.MethodGet, Pattern: pattern, Name: name, Handler: h, Rate: rateRead, Cache: publicFor, AnyOrigin: true}
+		return web.Route{Method: http.MethodGet, Pattern: pattern, Name: name, Handler: e.open(h), Rate: rateRead, Cache: publicFor, AnyOrigin: true}
 	}
 	wellKnown := func(name string) string { return "/.well-known/" + name + e.path }
 	at := func(server oid4vci.Server, name, path string, size int64, h web.Handler, media ...string) web.Route {

@@ -146,26 +146,43 @@ func (e *Endpoints) newNonce(purpose string) (string, error) {
 	if _, err := io.ReadFull(e.cfg.Rand, b[8:]); err != nil {
 		return "", fmt.Errorf("issuer: make nonce: %w", err)
 	}
-	return strict.Base64URL(append(b, e.nonceMAC(purpose, b)...)), nil
+	mac, err := e.nonceMAC(purpose, b)
+	return strict.Base64URL(append(b, mac...)), err
 }
 
-func (e *Endpoints) nonceMAC(purpose string, b []byte) []byte {
-	mac := hmac.New(sha256.New, e.cfg.Secret)
-	fmt.Fprintf(mac, "sanad nonce %s %d:%s", purpose, len(e.cfg.Issuer), e.cfg.Issuer)
+func (e *Endpoints) nonceMAC(purpose string, b []byte) ([]byte, error) {
+	return e.mac(b, "sanad nonce %s %d:%s", purpose, len(e.cfg.Issuer), e.cfg.Issuer)
+}
+
+// mac authenticates what goes out and comes back, with a label.
+func (e *Endpoints) mac(b []byte, label string, args ...any) ([]byte, error) {
+	secret, err := e.cfg.Secret()
+	if err == nil && len(secret) != 32 {
+		err = fmt.Errorf("a secret of %d bytes", len(secret))
+	}
+	if err != nil {
+		return nil, unavailable("secret of nonces", err)
+	}
+	mac := hmac.New(sha256.New, secret)
+	fmt.Fprintf(mac, label, args...)
 	mac.Write(b)
-	return mac.Sum(nil)[:nonceMAC]
+	return mac.Sum(nil)[:nonceMAC], nil
 }
 
 // checkNonce reports whether a nonce is one of ours for this purpose, and until when
 // it works.
-func (e *Endpoints) checkNonce(purpose, nonce string) (until time.Time, ok bool) {
+func (e *Endpoints) checkNonce(purpose, nonce string) (until time.Time, ok bool, err error) {
 	b, err := strict.DecodeBase64URL(nonce)
-	if err != nil || len(b) != nonceSize || !hmac.Equal(b[8+nonceRandom:], e.nonceMAC(purpose, b[:8+nonceRandom])) {
-		return time.Time{}, false
+	if err != nil || len(b) != nonceSize {
+		return time.Time{}, false, nil //nolint:nilerr // it is none of ours
+	}
+	mac, err := e.nonceMAC(purpose, b[:8+nonceRandom])
+	if err != nil || !hmac.Equal(b[8+nonceRandom:], mac) {
+		return time.Time{}, false, err
 	}
 	until = time.UnixMilli(int64(binary.BigEndian.Uint64(b))).UTC()
 	now := e.now()
-	return until, now.Before(until) && !until.After(now.Add(e.cfg.Lifetimes.Nonce+oid4vci.Leeway))
+	return until, now.Before(until) && !until.After(now.Add(e.cfg.Lifetimes.Nonce+oid4vci.Leeway)), nil
 }
 
 // used is the mark of a value that was brought once, such as a nonce or a proof.

@@ -14,6 +14,15 @@ import (
 	"github.com/sanad-id/sanad/verification"
 )
 
+// Move gives the service another address on this machine.
+func (s *Service) Move(address string) {
+	u, err := url.Parse(address)
+	if err != nil {
+		panic(err)
+	}
+	s.URL, s.host = address, u.Hostname()
+}
+
 // Deliver sends the webhooks that are due.
 func (s *Service) Deliver(ctx context.Context) { s.deliver(ctx) }
 

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
 	"math/big"
 	"net/http"
 	"net/url"
@@ -196,6 +197,15 @@ ask:
 transaction_data:
   - {type: "urn:xa:payment:1", credentials: [farmer], fields: [amount, payee], required: true}
 `,
+	"host": `
+policy: host
+version: 1
+verifier: {name: {en: City library}, prefix: x509_san_dns}
+purpose: {en: To look.}
+retention_days: 0
+ask:
+  - {id: farmer, types: ["urn:xa:farmer:1"], claims: [district]}
+`,
 	"strange": `
 policy: strange
 version: 1
@@ -209,8 +219,12 @@ ask:
 
 func parsed(t testing.TB) map[string]*verifier.Policy {
 	t.Helper()
+	texts := maps.Clone(policies)
+	for id := range queries {
+		texts[id] = whole(id)
+	}
 	all := map[string]*verifier.Policy{}
-	for id, text := range policies {
+	for id, text := range texts {
 		p, err := verifier.ParsePolicy([]byte(text))
 		if err != nil {
 			t.Fatal(err)
@@ -292,7 +306,7 @@ func newSceneOn(t testing.TB, location string) *scene {
 	}
 	s.service = s.serve(t, verifier.APIKey{Name: "library", Digest: sha256.Sum256([]byte(apiKey))})
 	s.expect = oid4vp.Expect{
-		Chains:  roots{string(s.signature.X5C[0]): {Key: s.signature.Signer.Key().Public, Subject: "City library", Anchor: "National root", Hosts: []string{"127.0.0.1"}}},
+		Chains:  roots{string(s.signature.X5C[0]): {Key: s.signature.Signer.Key().Public, Subject: "City library", Anchor: "National root", Hosts: []string{"127.0.0.1", "localhost"}}},
 		DevHTTP: true, Plain: true, Unsigned: true,
 		TransactionTypes: map[string]oid4vp.TransactionType{"urn:xa:payment:1": func(map[string]any) error { return nil }},
 	}

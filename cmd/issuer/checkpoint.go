@@ -67,6 +67,11 @@ signature from the ` + audit.CheckpointFile + ` that comes back.`,
 			}); err != nil {
 				return err
 			}
+			if ask {
+				if err := a.objected(); err != nil {
+					return err
+				}
+			}
 			for _, v := range answers {
 				if v.Error != "" {
 					return fmt.Errorf("not every witness has co-signed")
@@ -152,7 +157,12 @@ func (a *app) askWitnesses(ctx context.Context) ([]witnessAnswer, error) {
 		answer := witnessAnswer{Witness: id}
 		c, err := a.askWitness(ctx, client, w, checkpoint, vkeys)
 		if err == nil {
-			err = a.store.SaveCosignature(ctx, checkpoint.Size, c)
+			err = errors.Join(a.store.SaveCosignature(ctx, checkpoint.Size, c), a.agrees(id))
+		}
+		if c, ok := errors.AsType[*contradiction](err); ok {
+			if err := a.object(id, c); err != nil {
+				return nil, fmt.Errorf("%w: %s: %w; and it is not kept: %w", issuance.ErrAuditContradicted, id, c, err)
+			}
 		}
 		if err != nil {
 			answer.Error = err.Error()
@@ -189,19 +199,32 @@ func (a *app) askWitness(ctx context.Context, client *fetch.Client, w WitnessCon
 			return readCosignature(at.Note, answer.Body, vkeys, w.Key)
 		case http.StatusConflict:
 			size, err := strconv.ParseInt(strings.TrimSuffix(string(answer.Body), "\n"), 10, 64)
-			if err != nil || answer.Type != typeSize {
-				return audit.Cosignature{}, errors.New("it has seen another log of this name and size; find out who signed that")
-			}
-			if size > at.Size {
-				return audit.Cosignature{}, fmt.Errorf("it has co-signed %d entries, and the log has %d: this database has lost what it had confirmed", size, at.Size)
+			switch {
+			case (err != nil || answer.Type != typeSize) && old == at.Size:
+				return audit.Cosignature{}, errForked
+			case err != nil || answer.Type != typeSize:
+				return audit.Cosignature{}, errors.New("it answered 409 and not how far it has come")
+			case size > at.Size: // another process may have had a later checkpoint co-signed
+				have, err := a.store.AuditSize(ctx)
+				if err == nil && size > have {
+					err = errLost(size, have)
+				}
+				if err != nil {
+					return audit.Cosignature{}, err
+				}
+				return audit.Cosignature{}, errBusyWitness
 			}
 			old = size
+		case http.StatusUnprocessableEntity:
+			return audit.Cosignature{}, errInconsistent
 		default:
 			return audit.Cosignature{}, fmt.Errorf("it answered %d %s", answer.Status, http.StatusText(answer.Status))
 		}
 	}
-	return audit.Cosignature{}, errors.New("it is busy with another checkpoint of this log")
+	return audit.Cosignature{}, errBusyWitness
 }
+
+var errBusyWitness = errors.New("it is busy with another checkpoint of this log")
 
 // readCosignature checks what a witness answered.
 func readCosignature(checkpoint, answer []byte, vkeys, witness string) (audit.Cosignature, error) {
@@ -246,7 +269,7 @@ func (a *app) takeIn(ctx context.Context, path string) ([]witnessAnswer, error) 
 		}
 		var answers []witnessAnswer
 		for _, s := range c.Cosignatures {
-			if err := a.store.SaveCosignature(ctx, c.Size, s); err != nil {
+			if err := errors.Join(a.store.SaveCosignature(ctx, c.Size, s), a.agrees(s.Witness)); err != nil {
 				return nil, err
 			}
 			answers = append(answers, witnessAnswer{Witness: s.Witness, Size: c.Size, Time: &s.Time})
@@ -265,6 +288,8 @@ type auditDebt struct {
 	Limit     string     `json:"limit"`
 	Without   bool       `json:"without_witness"`
 	Stopped   bool       `json:"issuing_stopped"`
+	// Objections are what witnesses found; each stops issuing.
+	Objections []objection `json:"objections,omitempty"`
 
 	age time.Duration
 }
@@ -273,12 +298,21 @@ type auditDebt struct {
 func (d auditDebt) String() string {
 	state := "everything is co-signed"
 	switch {
+	case len(d.Objections) > 0:
+		var b strings.Builder
+		for _, o := range d.Objections {
+			fmt.Fprintf(&b, "%s; ", o)
+		}
+		return b.String() + "ISSUING IS STOPPED: " + whatToDo
 	case d.Witnesses == 0 && d.Without:
 		return "no witness watches over the audit log (audit.without_witness: true)"
+	case d.Witnesses == 0 && d.Since == nil:
+		return fmt.Sprintf("no witness watches over the audit log; issuing stops %s after the next entry", d.Limit)
 	case d.Witnesses == 0:
-		state = "no witness watches over the audit log"
+		state = fmt.Sprintf("no witness watches over the audit log: what was done since %s, for %s, is not co-signed (limit %s)",
+			d.Since.Format(time.RFC3339), d.age.Round(time.Second), d.Limit)
 	case d.Since != nil:
-		state = fmt.Sprintf("what was done since %s no witness has co-signed (limit %s)", d.Since.Format(time.RFC3339), d.Limit)
+		state = fmt.Sprintf("what was done since %s, for %s, no witness has co-signed (limit %s)", d.Since.Format(time.RFC3339), d.age.Round(time.Second), d.Limit)
 	}
 	switch {
 	case d.Stopped:
@@ -302,6 +336,10 @@ func (a *app) debt(ctx context.Context) (auditDebt, error) {
 		ids = append(ids, id)
 	}
 	var err error
+	if d.Objections, err = a.objections(); err != nil {
+		return d, err
+	}
+	d.Stopped = len(d.Objections) > 0
 	if d.Witnessed, err = a.store.Witnessed(ctx, c.Quorum, ids); err != nil {
 		return d, err
 	}
@@ -310,33 +348,36 @@ func (a *app) debt(ctx context.Context) (auditDebt, error) {
 		return d, err
 	}
 	d.Since, d.age = &since, a.now().Sub(since)
-	d.Stopped = d.age > time.Duration(c.DebtLimit) && !d.Without
+	d.Stopped = d.Stopped || d.age > time.Duration(c.DebtLimit) && !d.Without
 	return d, nil
 }
 
 // askAgain is how long issuing waits between two tries to reach the witnesses.
 const askAgain = 5 * time.Minute
 
-// mayIssue stops issuing when the log has gone without witnesses for too long.
-// Before that it asks them itself.
+// mayIssue stops issuing when a witness knows another past of the log, whatever the
+// settings say, and when the log has gone without witnesses for too long. Before that it
+// asks them itself.
 func (a *app) mayIssue(ctx context.Context, now time.Time) error {
-	if a.cfg.Audit.WithoutWitness {
+	c := a.cfg.Audit
+	if c.WithoutWitness && len(c.Witnesses) == 0 {
 		return nil
 	}
 	d, err := a.debt(ctx)
 	if err != nil {
 		return err
 	}
-	if limit := time.Duration(a.cfg.Audit.DebtLimit); d.age > limit/4 && a.reachable() && a.mayAsk(now) {
-		if _, err := a.askWitnesses(ctx); err != nil {
+	if a.reachable() {
+		due := len(d.Objections) > 0 || d.age > min(time.Duration(c.DebtLimit), time.Duration(mostDebt))/4
+		if err := a.askIf(ctx, due, now); err != nil {
 			return err
 		}
 		if d, err = a.debt(ctx); err != nil {
 			return err
 		}
 	}
-	if !d.Stopped {
-		return nil
+	if err := a.objected(); err != nil || !d.Stopped {
+		return err
 	}
 	err = fmt.Errorf("%w: since %s, limit %s", issuance.ErrAuditDebt, d.Since.Format(time.RFC3339), d.Limit)
 	if d.Witnesses == 0 {
@@ -345,15 +386,21 @@ func (a *app) mayIssue(ctx context.Context, now time.Time) error {
 	return cli.Hint(err, "`issuer audit checkpoint --witness` asks the witnesses and says why they do not answer; audit.without_witness: true goes without them")
 }
 
-// mayAsk reports whether it is time to ask the witnesses again.
-func (a *app) mayAsk(now time.Time) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	ok := now.Sub(a.asked).Abs() > askAgain
-	if ok {
-		a.asked = now
+// askIf asks the witnesses if that is due and was not done just now, or if this process
+// must before its first credential. Others who issue wait for the answers.
+func (a *app) askIf(ctx context.Context, due bool, now time.Time) error {
+	w := a.watch
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.first && (!due || now.Sub(w.asked).Abs() <= askAgain) {
+		return nil
 	}
-	return ok
+	w.asked, w.first = now, false
+	_, err := a.askWitnesses(ctx)
+	if err != nil && a.cfg.Audit.WithoutWitness && !errors.Is(err, issuance.ErrAuditContradicted) {
+		return nil // who goes without does not stop because nobody could be asked
+	}
+	return err
 }
 
 // reachable reports whether a witness has an address.

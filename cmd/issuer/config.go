@@ -272,6 +272,11 @@ type LoginConfig struct {
 	// RecordClaim is the claim of the ID token that is the id of the person's record.
 	RecordClaim string `yaml:"record_claim,omitempty"`
 
+	// Programmes are those in whose registries record_claim is the id of a record. Nobody
+	// gets a credential of another one by signing in: there the same id may be somebody
+	// else's. Optional while one programme has wallet forms.
+	Programmes []string `yaml:"programmes,omitempty"`
+
 	// LocalHosts are names or addresses inside of the office's own network at which
 	// it may be reached, also without TLS. Optional.
 	LocalHosts []string `yaml:"local_hosts,omitempty"`
@@ -288,7 +293,7 @@ type AuditConfig struct {
 
 	// DebtLimit is how long something may stand in the log that no quorum of
 	// witnesses has co-signed; after that nothing is issued until one has. Optional;
-	// 4 hours if zero.
+	// 4 hours if zero, and not more unless WithoutWitness is set.
 	DebtLimit Duration `yaml:"debt_limit"`
 
 	// WithoutWitness lets the issuer work while no witness answers, or without any.

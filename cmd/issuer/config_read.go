@@ -184,6 +184,10 @@ func beside(dir, path string) string {
 
 const day = Duration(24 * time.Hour)
 
+// mostDebt is the longest audit.debt_limit, and what it is if nobody says: whoever
+// wants to go on for longer says audit.without_witness.
+const mostDebt = Duration(4 * time.Hour)
+
 func (c *Config) defaults() {
 	if c.Audit.Quorum == 0 {
 		c.Audit.Quorum = 1
@@ -193,7 +197,7 @@ func (c *Config) defaults() {
 		fallback Duration
 	}{
 		{&c.Trust.RefreshBy, 30 * day}, {&c.Trust.OldAfter, 365 * day}, {&c.Trust.StatusListLifetime, 7 * day},
-		{&c.Keys.SignFor, 365 * day}, {&c.Keys.VerifyFor, 100 * 365 * day}, {&c.Keys.PublishBefore, 7 * day}, {&c.Audit.DebtLimit, Duration(4 * time.Hour)},
+		{&c.Keys.SignFor, 365 * day}, {&c.Keys.VerifyFor, 100 * 365 * day}, {&c.Keys.PublishBefore, 7 * day}, {&c.Audit.DebtLimit, mostDebt},
 	} {
 		if *d.field == 0 {
 			*d.field = d.fallback
@@ -266,6 +270,7 @@ func (c *AuditConfig) check(need func(ok bool, format string, args ...any)) {
 			need(err == nil, "audit.witnesses: number %d: url: %v", i+1, err)
 		}
 	}
+	need(c.WithoutWitness || c.DebtLimit <= mostDebt, "audit.debt_limit must not be more than %s; going on for longer is audit.without_witness: true", time.Duration(mostDebt))
 	need(c.Quorum >= 0 && c.Quorum <= max(1, len(c.Witnesses)), "audit.quorum must not be more than there are witnesses")
 }
 
@@ -302,7 +307,7 @@ func (c *ServeConfig) check(need func(ok bool, format string, args ...any), sour
 	need(!c.AttestationChallenge || c.WalletProviders != "", "serve.attestation_challenge needs serve.wallet_providers")
 	l := c.Login
 	need(l.Issuer == "" || l.ClientID != "" && l.RecordClaim != "", "serve.login needs client_id and record_claim")
-	need(l.Issuer != "" || l.ClientID == "" && l.RecordClaim == "", "serve.login needs issuer")
+	need(l.Issuer != "" || l.ClientID == "" && l.RecordClaim == "" && len(l.Programmes) == 0, "serve.login needs issuer")
 	if l.Issuer != "" {
 		err := fetch.CheckURL(l.Issuer, l.LocalHosts)
 		need(err == nil, "serve.login.issuer: %v", err)

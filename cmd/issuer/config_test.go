@@ -28,6 +28,28 @@ func TestExampleSettingsLoad(t *testing.T) {
 	}
 }
 
+// TestDebtLimitOfWhoGoesWithout: up to four hours are a limit; more of them only
+// beside the setting that says so.
+func TestDebtLimitOfWhoGoesWithout(t *testing.T) {
+	const good = "issuer: {id: xa-civil, names: {en: Civil}, country: XA, url: 'https://x.example'}\nstore: a.db\nkeystore: k\njournal: none\n"
+	for _, tt := range []struct {
+		audit string
+		want  time.Duration
+	}{
+		{"{}", 4 * time.Hour}, {"{debt_limit: 4h}", 4 * time.Hour}, {"{debt_limit: 1h}", time.Hour},
+		{"{debt_limit: 2d, without_witness: true}", 48 * time.Hour},
+	} {
+		path := filepath.Join(t.TempDir(), "issuer.yaml")
+		if err := os.WriteFile(path, []byte(good+"audit: "+tt.audit+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c, err := readConfig(path)
+		if got := time.Duration(c.Audit.DebtLimit); err != nil || got != tt.want {
+			t.Errorf("audit: %s: a limit of %s, %v; want %s", tt.audit, got, err, tt.want)
+		}
+	}
+}
+
 // TestEverySettingIsExplained holds struct and example together: a field
 // without a comment, or one that the example does not show, is a setting that
 // nobody will find.
@@ -102,6 +124,8 @@ func TestReadConfigRefuses(t *testing.T) {
 		{"old before refresh", good + "trust: {refresh_by: 30d, old_after: 1d}\n", "old_after"},
 		{"a verifier without a name", good + "trust: {verifiers: {\"x509_san_dns:a.example\": {names: {fr: A}}}}\n", "trust.verifiers.x509_san_dns:a.example"},
 		{"verify shorter than sign", good + "keys: {sign_for: 30d, verify_for: 1d}\n", "verify_for"},
+		{"AUD-07 a debt limit of ten years", good + "audit: {debt_limit: 3650d}\n", "audit.debt_limit must not be more than 4h"},
+		{"AUD-07 a debt limit that is a minute too long", good + "audit: {debt_limit: 241m, without_witness: false}\n", "audit.debt_limit must not be more than 4h"},
 		{"source without a file", good + "sources: {births: {id_column: n}}\n", "sources.births"},
 		{"delimiter of two characters", good + "sources: {births: {csv: b, delimiter: ab}}\n", "delimiter"},
 		{"values that work once in memory", good + "serve: {once: memory}\n", "serve.once: codes"},

@@ -34,7 +34,7 @@ type desk struct {
 	gone  bool // app is given up when the last user leaves
 	timer *time.Timer
 
-	opening sync.Mutex
+	opening attempts
 	probing chan struct{} // of size 1; guards probed
 	probed  time.Time
 
@@ -78,18 +78,22 @@ func (d *desk) enter() (*app, error) {
 	if a := d.current(); a != nil {
 		return a, nil
 	}
-	d.opening.Lock()
-	defer d.opening.Unlock()
-	if a := d.current(); a != nil {
-		return a, nil
-	}
-	a, err := d.p.openOffice(d.cmd, d.cfg, d.keys, readWrite)
+	var a *app
+	err := d.opening.try(func() (err error) {
+		if a = d.current(); a != nil {
+			return nil
+		}
+		if a, err = d.p.openOffice(d.cmd, d.cfg, d.keys, readWrite); err != nil {
+			return err
+		}
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.app, d.users, d.gone = a, 1, false
+		return nil
+	})
 	if err != nil {
 		return nil, err
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.app, d.users, d.gone = a, 1, false
 	return a, nil
 }
 

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -20,17 +22,17 @@ import (
 )
 
 func (p *program) fsckCommand() *cobra.Command {
-	var journal string
+	var o fsckOptions
 	c := &cobra.Command{
 		Use: "fsck", Short: "Prove that store, lists, publications and audit log agree", Args: cobra.NoArgs,
 		Long: `Reads everything that this issuer keeps, as it stands at this moment, and compares: each credential with the audit log; slots with the counters of
-their lists; publications with store and log; the log with its hashes, its checkpoints and the journal; the keystore with what was signed. It changes
+their lists; publications with store and log; the published folder with both; the log with its hashes, its checkpoints and the journal; the keystore with what was signed. It changes
 nothing and may run beside an issuer at work.
 
-Exit status 0 if all agrees, 3 if not, 1 if it could not be checked. docs/operating.md says what each finding means and what to do about it.`,
+Exit status 0 if all agrees, 3 if not, 1 if it could not be checked. Below each finding stands what to do about it; docs/operating.md says more.`,
 		Example: "  issuer fsck --dir office\n  issuer fsck --dir office --journal /mnt/second/journal --json",
 		RunE: p.office(readOnly, func(cmd *cobra.Command, a *app, _ []string) error {
-			r, err := a.fsck(cmd, journal)
+			r, err := a.fsck(cmd, o)
 			if err != nil {
 				return err
 			}
@@ -43,12 +45,15 @@ Exit status 0 if all agrees, 3 if not, 1 if it could not be checked. docs/operat
 			return nil
 		}),
 	}
-	c.Flags().StringVar(&journal, "journal", "", "compare with the journal in `FOLDER` (default: the one in the settings)")
+	c.Flags().StringVar(&o.journal, "journal", "", "compare with the journal in `FOLDER` (default: the one in the settings)")
+	c.Flags().StringVar(&o.published, "published", "", "compare with what is published in `FOLDER` (default: serve.published of the settings)")
 	return c
 }
 
+type fsckOptions struct{ journal, published string }
+
 // fsck checks one moment of an issuer.
-func (a *app) fsck(cmd *cobra.Command, journal string) (r fsck.Report, err error) {
+func (a *app) fsck(cmd *cobra.Command, o fsckOptions) (r fsck.Report, err error) {
 	ctx := cmd.Context()
 	all, err := a.keys.Keys(ctx)
 	if err != nil {
@@ -61,7 +66,7 @@ func (a *app) fsck(cmd *cobra.Command, journal string) (r fsck.Report, err error
 	c := fsck.Config{Keys: all, Secret: a.keys.Secret, LogKeys: logKeys}
 	// The journal comes first: what it knows to be confirmed is then in the snapshot,
 	// also while another process goes on working.
-	if journal = cmp.Or(journal, a.cfg.Journal); journal != "" {
+	if journal := cmp.Or(o.journal, a.cfg.Journal); journal != "" {
 		j, err := audit.OpenJournal(journal)
 		if err != nil {
 			return r, err
@@ -69,7 +74,14 @@ func (a *app) fsck(cmd *cobra.Command, journal string) (r fsck.Report, err error
 		defer j.Close() // only read
 		c.Journal = j
 	}
+	// So does the published folder, and publishers wait until the database was looked at.
+	folder, release, err := a.readFolder(ctx, o.published)
+	if err != nil {
+		return r, err
+	}
+	c.Folder = folder
 	snap, err := a.store.Snapshot(ctx)
+	release()
 	if err != nil {
 		return r, err
 	}
@@ -85,6 +97,33 @@ func (a *app) fsck(cmd *cobra.Command, journal string) (r fsck.Report, err error
 	return r, a.checkDesk(ctx, &r)
 }
 
+// folderPatience is how long fsck waits for a publisher of the folder.
+const folderPatience = 10 * time.Second
+
+// readFolder reads the published folder, nil if there is none, and keeps publishers away
+// until release is called. One that was named must be there.
+func (a *app) readFolder(ctx context.Context, named string) (f *fsck.Folder, release func(), err error) {
+	release = func() {}
+	folder := cmp.Or(named, a.cfg.Serve.Published)
+	if folder == "" {
+		return nil, release, nil
+	}
+	waiting, cancel := context.WithTimeout(ctx, folderPatience)
+	defer cancel()
+	switch held, err := holdFolder(waiting, folder); {
+	case err == nil:
+		release = held
+	case errors.Is(err, fs.ErrNotExist) && named == "":
+		// What should be in it is missing.
+	default:
+		return nil, release, err
+	}
+	if f, err = fsck.ReadFolder(folder, a.now()); err != nil {
+		release()
+	}
+	return f, release, err
+}
+
 // mostFindings of one kind are named.
 const mostFindings = 100
 
@@ -96,7 +135,7 @@ func (a *app) checkDesk(ctx context.Context, r *fsck.Report) error {
 		return err
 	}
 	found := func(code fsck.Code, subject, detail string) {
-		r.Findings = append(r.Findings, fsck.Finding{Code: code, Subject: subject, Detail: detail})
+		r.Add(code, subject, detail)
 	}
 	db, err := openPeople(ctx, a.cfg)
 	if err != nil {
@@ -124,7 +163,7 @@ func (a *app) checkDesk(ctx context.Context, r *fsck.Report) error {
 // checkChains looks at the certificates of keys.
 func (a *app) checkChains(r *fsck.Report, all []keys.Key) {
 	found := func(name, detail string) {
-		r.Findings = append(r.Findings, fsck.Finding{Code: fsck.Chain, Subject: name, Detail: detail})
+		r.Add(fsck.Chain, name, detail)
 	}
 	files, err := chainFiles(string(a.chains()))
 	if err != nil {
@@ -182,6 +221,9 @@ func fsckText(w io.Writer, r fsck.Report, a *app) {
 	if r.Journal > 0 {
 		fmt.Fprintf(w, ", %d entries of the journal", r.Journal)
 	}
+	if r.Files > 0 {
+		fmt.Fprintf(w, ", %d published files", r.Files)
+	}
 	fmt.Fprintln(w)
 	if why := a.store.Fenced(); why != "" {
 		fmt.Fprintf(w, "this issuer takes no work (%s): `issuer restore confirm`\n", why)
@@ -190,11 +232,20 @@ func fsckText(w io.Writer, r fsck.Report, a *app) {
 		fmt.Fprintln(w, "all of it agrees")
 		return
 	}
-	for _, f := range r.Findings {
-		fmt.Fprintf(w, "%s: %s: %s\n", f.Code, cli.Visible(f.Subject), cli.Visible(f.Detail))
+	for _, code := range fsck.Codes() {
+		any := false
+		for _, f := range r.Findings {
+			if f.Code == code {
+				fmt.Fprintf(w, "%s: %s: %s\n", f.Code, cli.Visible(f.Subject), cli.Visible(f.Detail))
+				any = true
+			}
+		}
+		if n := r.More[code]; n > 0 {
+			fmt.Fprintf(w, "%s: %d more\n", code, n)
+		}
+		if any {
+			fmt.Fprintf(w, "  what to do: %s\n", code.Remedy())
+		}
 	}
-	for code, n := range r.More {
-		fmt.Fprintf(w, "%s: %d more\n", code, n)
-	}
-	fmt.Fprintln(w, "hint: docs/operating.md, \"What fsck finds\", says what to do; keep a copy of everything before changing anything")
+	fmt.Fprintln(w, "hint: keep a copy of everything before changing anything; docs/operating.md, \"What fsck finds\", says what findings mean")
 }

@@ -344,8 +344,11 @@ func (p *program) configCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if debt.Since != nil || debt.Without {
+			if debt.Since != nil || debt.Without || debt.Witnesses == 0 || len(debt.Objections) > 0 {
 				warnings = append(warnings, debt.String())
+			}
+			if slow := tooSlow("serve.publish_every", time.Duration(a.cfg.Serve.PublishEvery)); slow != "" {
+				warnings = append(warnings, slow)
 			}
 			if a.cfg.Journal == "" {
 				warnings = append(warnings, "there is no journal: a restored backup will not know what was revoked since (journal: FOLDER)")
@@ -357,6 +360,11 @@ func (p *program) configCommand() *cobra.Command {
 			if cards != "" {
 				warnings = append(warnings, cards)
 			}
+			wallets, err := a.walletWarnings(cmd.Context(), all)
+			if err != nil {
+				return err
+			}
+			warnings = append(warnings, wallets...)
 			view := map[string]any{
 				"ok": true, "issuer": a.cfg.Issuer.ID, "store": about.Engine, "warnings": warnings, "journal": a.cfg.Journal, "audit": debt,
 			}

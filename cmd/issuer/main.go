@@ -45,6 +45,7 @@ type program struct {
 	config string // path of the settings file; empty for dir/issuer.yaml
 	// newBatches takes the present folder of batches as that of all servers.
 	newBatches bool
+	watch      watch
 }
 
 // commands is the whole tree. Each action is a function in a file of its name.

@@ -39,11 +39,13 @@ type managers struct {
 	d      *desk
 	people *people.DB
 	paper  *officePaper
+	log    *slog.Logger // set by open
 }
 
 // open makes what those pages rest on. Batches run when the runner does.
 func (m *managers) open(log *slog.Logger) (console.Manage, error) {
 	cfg := m.d.cfg
+	m.log = log
 	folder, err := batchwork.OpenFolder(cfg.Console.Batches)
 	if err != nil {
 		return console.Manage{}, err
@@ -58,7 +60,7 @@ func (m *managers) open(log *slog.Logger) (console.Manage, error) {
 	if err != nil {
 		return console.Manage{}, err
 	}
-	return console.Manage{Batches: runner, Programmes: m, Sources: m, Trust: m, Keys: m, Figures: m}, nil
+	return console.Manage{Batches: runner, Programmes: m, Sources: m, Trust: m, Keys: m, Figures: m, Watch: m}, nil
 }
 
 // errOtherFolder: files of batches would be missing where they are looked for.
@@ -229,7 +231,7 @@ func (m *managers) Outlook(ctx context.Context, most int) (o issuance.Outlook, e
 
 // as is the same open issuer with somebody else who acts. It is not to be closed.
 func (a *app) as(actor string) *app {
-	return &app{cfg: a.cfg, dir: a.dir, keys: a.keys, store: a.store, journal: a.journal, service: a.service, actor: actor, now: a.now}
+	return &app{cfg: a.cfg, dir: a.dir, keys: a.keys, store: a.store, journal: a.journal, service: a.service, actor: actor, now: a.now, watch: a.watch}
 }
 
 // Publish implements [console.Trust]. What it writes into the audit log carries the
@@ -239,7 +241,10 @@ func (m *managers) Publish(ctx context.Context, actor string) error {
 		return m.d.with(what, func(a *app) error { return do(a.as(actor)) })
 	}
 	if out := m.d.cfg.Serve.Published; out != "" {
-		_, err := (&publisher{program: m.p, cmd: m.cmd, out: out, with: with}).round(ctx)
+		say := func(format string, args ...any) {
+			m.log.WarnContext(ctx, "publishing", "say", fmt.Sprintf(format, args...))
+		}
+		_, err := (&publisher{program: m.p, cmd: m.cmd, out: out, with: with, say: say}).round(ctx)
 		return err
 	}
 	return with(readWrite, func(a *app) error {
@@ -302,6 +307,22 @@ func (m *managers) Figures(ctx context.Context, from, to string) ([]figures.Coun
 		return nil, err
 	}
 	return m.people.Tally(ctx, from, to)
+}
+
+// Witnessing implements [console.Watch].
+func (m *managers) Witnessing(ctx context.Context) (w console.Witnessing, err error) {
+	err = m.d.with(readOnly, func(a *app) error {
+		d, err := a.debt(ctx)
+		if err != nil {
+			return err
+		}
+		w = console.Witnessing{Without: d.Without, None: d.Witnesses == 0, Contradicted: len(d.Objections) > 0}
+		if d.Since != nil {
+			w.Since, w.Until = *d.Since, d.Since.Add(time.Duration(a.cfg.Audit.DebtLimit))
+		}
+		return nil
+	})
+	return w, err
 }
 
 // whose says which office an entry of the audit log belongs to: that of the operator.

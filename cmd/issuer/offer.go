@@ -57,6 +57,7 @@ Whoever has a bare offer can take it. With --tx-code the wallet also asks for si
 	f.BoolVar(&txCode, "tx-code", false, "the wallet asks for six digits, too")
 	f.BoolVar(&r.ClaimCode, "claim-code", false, "the holder signs in with a code of ours")
 	f.BoolVar(&r.Login, "login", false, "the holder signs in at the provider of the settings")
+	f.BoolVar(&r.ByValue, "by-value", false, "the link and its code carry the whole offer, for wallets that do not fetch one")
 	f.BoolVar(&r.Supersede, "supersede", false, "replace the credential that the record has: the phone was lost")
 	f.StringVar(&picture, "qr", "", "also draw the code into `FILE`, .png or .svg")
 	_ = c.MarkFlagRequired("programme")
@@ -96,19 +97,13 @@ func (p *program) offer(cmd *cobra.Command, a *app, r issuer.OfferRequest) (*iss
 		return nil, err
 	}
 	made, err := e.Offer(cmd.Context(), r)
-	switch {
-	case errors.Is(err, issuer.ErrNoConfiguration):
-		return nil, cli.Hint(err, "add a form of kind sd-jwt to the programme: docs/programmes.md")
-	case errors.Is(err, issuer.ErrNeedsCode):
-		return nil, cli.Hint(err, "--tx-code, --claim-code or --login")
-	}
-	return made, err
+	return made, explainOffer(err)
 }
 
 // handOut prints what the holder gets.
 func (p *program) handOut(cmd *cobra.Command, made *issuer.OfferMade, picture string) error {
-	code, err := image.Draw(made.Link, image.M)
-	if err != nil {
+	code, err := drawOffer(made.Link)
+	if err != nil && picture != "" {
 		return err
 	}
 	if picture != "" {
@@ -131,11 +126,24 @@ func (p *program) handOut(cmd *cobra.Command, made *issuer.OfferMade, picture st
 		if made.ClaimCode != "" {
 			fmt.Fprintln(w, "claim code: "+made.ClaimCode)
 		}
-		if cli.IsTerminal(w) {
+		if cli.IsTerminal(w) && code != nil {
 			fmt.Fprint(w, code.Terminal())
 		}
 		cli.Say(cmd, "it works once, until %s", made.Expires.Local().Format("2006-01-02 15:04"))
 	})
+}
+
+// maxOfferVersion is the largest code that phones read well from a screen.
+const maxOfferVersion = 25
+
+// drawOffer draws the code of an offer.
+func drawOffer(link string) (*image.Code, error) {
+	code, err := image.Draw(link, image.M)
+	if errors.Is(err, image.ErrTooLong) || err == nil && code.Version() > maxOfferVersion {
+		return nil, cli.Hint(fmt.Errorf("an offer of %d characters makes a code that is too large for cameras", len(link)),
+			"without --by-value the code is small; without --qr there is only the link")
+	}
+	return code, err
 }
 
 func writePicture(code *image.Code, path string) error {

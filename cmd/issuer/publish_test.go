@@ -3,12 +3,10 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -16,23 +14,21 @@ import (
 
 	statuslist "github.com/sanad-id/sanad/credential/status"
 	"github.com/sanad-id/sanad/internal/cli"
+	"github.com/sanad-id/sanad/internal/published"
+	"github.com/sanad-id/sanad/issuance"
 	"github.com/sanad-id/sanad/trust"
 )
 
 // published reads a published folder.
-func (o *office) published(folder string) publishedIndex {
+func (o *office) published(folder string) published.Index {
 	o.Helper()
-	b, err := os.ReadFile(filepath.Join(folder, indexName))
-	var x publishedIndex
-	if err == nil {
-		err = json.Unmarshal(b, &x)
+	x, err := published.Read(folder)
+	if err != nil || x.Trust == nil || len(x.Next) > 0 {
+		o.Fatalf("%+v, %v", x, err)
 	}
-	if err != nil {
-		o.Fatal(err)
-	}
-	for _, f := range append(slices.Clone(x.Lists), *x.Trust) {
+	for _, f := range x.Files() {
 		content, err := os.ReadFile(filepath.Join(folder, f.File))
-		if err != nil || digest(content) != f.SHA256 || len(content) != f.Bytes {
+		if err != nil || published.Digest(content) != f.SHA256 || len(content) != f.Bytes {
 			o.Errorf("%s is not what the index says: %v", f.File, err)
 		}
 	}
@@ -43,7 +39,7 @@ func TestStatusPublish(t *testing.T) {
 	o := newOffice(t)
 	records := farmers(t, 2)
 	dir, public := o.path("office"), o.path("public")
-	publish := func() publishedIndex {
+	publish := func() published.Index {
 		o.Helper()
 		o.must("status", "publish", "--dir", dir, "--out", public)
 		return o.published(public)
@@ -116,6 +112,159 @@ func TestP07Folder(t *testing.T) {
 	o.refused(errOlder.Error(), "status", "publish", "--dir", dir, "--out", public)
 	if after := o.published(public); fmt.Sprint(after.Lists) != fmt.Sprint(before.Lists) || *after.Trust != *before.Trust {
 		t.Errorf("the folder changed: %+v, %+v", before, after)
+	}
+}
+
+// rounds returns a publisher as serve and --every have one, what it says, and a round of
+// it that must succeed.
+func (o *office) rounds(public string) (f *publisher, said *[]string, round func()) {
+	o.Helper()
+	p := program{Program: cli.Program{Name: "issuer", Now: o.Now}}
+	root := p.commands()
+	cmd, _, err := root.Find([]string{"status", "publish"})
+	if err == nil {
+		err = root.PersistentFlags().Set("dir", o.path("office"))
+	}
+	if err != nil {
+		o.Fatal(err)
+	}
+	cmd.SetContext(o.Context())
+	said = &[]string{}
+	f = &publisher{program: &p, cmd: cmd, out: public, say: func(format string, args ...any) { *said = append(*said, fmt.Sprintf(format, args...)) }}
+	return f, said, func() {
+		o.Helper()
+		o.wait(time.Minute)
+		*said = nil
+		if _, err := f.round(o.Context()); err != nil {
+			o.Fatal(err)
+		}
+		if x := o.published(public); !x.Checked.Equal(o.Now()) {
+			o.Errorf("the folder was compared at %s, want %s", x.Checked, o.Now())
+		}
+	}
+}
+
+// TestPublishingMendsTheFolder spoils one thing of a folder between two rounds in which
+// nothing else happens. The next round puts it right and says so.
+func TestPublishingMendsTheFolder(t *testing.T) {
+	o := newOffice(t)
+	public := o.path("public")
+	o.must(o.issue(farmers(t, 1)[0])...)
+	_, said, round := o.rounds(public)
+	for range 3 { // the second finds the first's entries in the log, the third nothing
+		round()
+	}
+	if len(*said) > 0 {
+		t.Errorf("a folder that is in order: %q", *said)
+	}
+	want := o.published(public)
+	list, index := want.Lists[0].File, published.IndexName
+	write := func(name, content string) func() error {
+		return func() error { return os.WriteFile(filepath.Join(public, name), []byte(content), 0o600) }
+	}
+	remove := func(names ...string) func() error {
+		return func() (err error) {
+			for _, name := range names {
+				err = errors.Join(err, os.Remove(filepath.Join(public, name)))
+			}
+			return err
+		}
+	}
+	all := []string{index}
+	for _, f := range want.Files() {
+		all = append(all, f.File)
+	}
+	short := want
+	short.Lists = short.Lists[1:]
+	for _, tt := range []struct {
+		name  string
+		spoil func() error
+		say   string // "": the index was whole, and of other files
+	}{
+		{"everything removed", remove(all...), index + " was missing"},
+		{"a list removed", remove(list), list + " was missing"},
+		{"the bundle removed", remove(want.Trust.File), want.Trust.File + " was missing"},
+		{"a list damaged", write(list, "garbage"), list + " was damaged"},
+		{"a list cut off", write(list, ""), list + " was damaged"},
+		{"the index removed", remove(index), index + " was missing"},
+		{"the index damaged", write(index, "garbage"), index + " was damaged"},
+		{"the index emptied", write(index, "{}"), index + " was damaged"},
+		{"an index of no lists", write(index, `{"lists": []}`), ""},
+		{"an index without one list", func() error { return short.Write(public) }, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if err := tt.spoil(); err != nil {
+				t.Fatal(err)
+			}
+			round()
+			if got := o.published(public); !got.Same(want) {
+				t.Errorf("after the next round: %+v, want %+v", got, want)
+			}
+			if text := strings.Join(*said, "\n"); !strings.Contains(text, tt.say) || (tt.say == "") != (text == "") {
+				t.Errorf("it said %q, want %q", text, tt.say)
+			}
+			if round(); len(*said) > 0 {
+				t.Errorf("the round after it said %q", *said)
+			}
+		})
+	}
+}
+
+// TestPublishingLooksAgain: what happens while a round is at work is in the next one, also
+// if that one began with it in the log already.
+func TestPublishingLooksAgain(t *testing.T) {
+	o := newOffice(t)
+	public := o.path("public")
+	id := strings.Fields(o.must(o.issue(farmers(t, 1)[0])...))[0]
+	f, _, round := o.rounds(public)
+	revoked := false
+	f.with = func(what access, do func(*app) error) error {
+		a, err := f.open(f.cmd, what)
+		if err != nil {
+			return err
+		}
+		defer a.close()
+		if what == readWrite {
+			now := a.now
+			a.now = func() time.Time { // called when the lists are made, and their file is not written
+				if !revoked {
+					revoked = true
+					if _, err := a.service.Revoke(o.Context(), id, issuance.Lost, "tester"); err != nil {
+						t.Error(err)
+					}
+				}
+				return now()
+			}
+		}
+		return do(a)
+	}
+	round()
+	first := o.published(public)
+	for range 2 {
+		round()
+	}
+	if !revoked {
+		t.Fatal("nothing was revoked")
+	}
+	for i, l := range o.published(public).Lists {
+		if l.Number > first.Lists[i].Number {
+			return
+		}
+	}
+	t.Errorf("a revocation during a round is not in the lists of the next: %+v", first.Lists)
+}
+
+// TestP07FolderWithoutFiles: what the index says of a file counts when the file is gone.
+func TestP07FolderWithoutFiles(t *testing.T) {
+	folder := t.TempDir()
+	known := published.Index{Lists: []published.File{{File: "a.cwt", Number: 4}}, Next: []published.File{{File: "b.cwt", Number: 4}}}
+	for _, name := range []string{"a.cwt", "b.cwt"} {
+		for number, want := range map[uint64]error{3: errOlder, 4: nil, 5: nil} {
+			f := filling{out: folder, known: known}
+			if _, err := f.add(published.File{File: name}, issuance.Publication{Number: number, Content: []byte("list")}, newerList); !errors.Is(err, want) {
+				t.Errorf("%s: number %d after 4: %v, want %v", name, number, err, want)
+			}
+		}
 	}
 }
 
@@ -201,6 +350,64 @@ func TestSchedule(t *testing.T) {
 	}
 }
 
+// TestFolderWatch plays hours in which rounds hang, so that none of them fails.
+func TestFolderWatch(t *testing.T) {
+	folder := t.TempDir()
+	start := time.Date(2026, 11, 21, 8, 0, 0, 0, time.UTC)
+	now := start
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var said []string
+	w := folderWatch{folder: folder, now: func() time.Time { return now }, say: func(format string, args ...any) {
+		said = append(said, now.Sub(start).String()+" "+strings.SplitN(fmt.Sprintf(format, args...), ":", 2)[0])
+	}}
+	w.sleep = func(_ context.Context, d time.Duration) {
+		now = now.Add(d)
+		switch at := now.Sub(start); {
+		case at <= 10*time.Minute || at > time.Hour && at <= 2*time.Hour: // rounds succeed
+			if err := (published.Index{Checked: now}).Write(folder); err != nil {
+				t.Fatal(err)
+			}
+		case at > 2*time.Hour+6*time.Minute:
+			stop()
+		}
+	}
+	w.run(ctx)
+	want := []string{"15m30s WARNING", "25m30s ALARM", "41m0s ALARM", "56m30s ALARM", "2h5m30s WARNING"}
+	if fmt.Sprint(said) != fmt.Sprint(want) {
+		t.Errorf("it said %q, want %q", said, want)
+	}
+}
+
+// TestSlowPublishing: an interval beyond the promise is told.
+func TestSlowPublishing(t *testing.T) {
+	for every, want := range map[time.Duration]string{0: "", time.Minute: "", 61 * time.Second: "within 1m0s", 5 * time.Minute: "within 1m0s", 301 * time.Second: "longer than 5m0s"} {
+		if got := tooSlow("--every", every); !strings.Contains(got, want) || (want == "") != (got == "") {
+			t.Errorf("%s: %q, want %q", every, got, want)
+		}
+	}
+	o := newOffice(t)
+	path := o.path("office/issuer.yaml")
+	settings, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for every, warned := range map[string]bool{"60s": false, "10m": true} {
+		write(t, path, string(settings)+"serve: {published: ../public, publish_every: "+every+"}\n")
+		if out := o.must("config", "check", "--dir", o.path("office")); strings.Contains(out, "serve.publish_every is") != warned {
+			t.Errorf("config check with publish_every %s: %s", every, out)
+		}
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	var out strings.Builder
+	p := program{Program: cli.Program{Name: "issuer", Now: o.Now}}
+	p.Run(ctx, p.commands(), []string{"status", "publish", "--dir", o.path("office"), "--out", o.path("public"), "--every", "10m"}, strings.NewReader(""), &out, &out)
+	if !strings.Contains(out.String(), "WARNING: --every is 10m0s") {
+		t.Errorf("status publish --every 10m says %q", &out)
+	}
+}
+
 // TestStatusPublishEvery runs the schedule as people do, beside other commands, and
 // ends it as a service manager does.
 func TestStatusPublishEvery(t *testing.T) {
@@ -214,10 +421,10 @@ func TestStatusPublishEvery(t *testing.T) {
 		p := program{Program: cli.Program{Name: "issuer", Now: o.Now}}
 		ended <- p.Run(ctx, p.commands(), []string{"status", "publish", "--dir", dir, "--out", public, "--every", "1s"}, strings.NewReader(""), &out, &out)
 	}()
-	until := func(what string, ok func(publishedIndex) bool) publishedIndex {
+	until := func(what string, ok func(published.Index) bool) published.Index {
 		t.Helper()
 		for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-			x, err := readIndex(public)
+			x, err := published.Read(public)
 			if err == nil && ok(x) {
 				return x
 			}
@@ -226,7 +433,7 @@ func TestStatusPublishEvery(t *testing.T) {
 			}
 		}
 	}
-	first := until("published", func(x publishedIndex) bool { return x.Trust != nil })
+	first := until("published", func(x published.Index) bool { return x.Trust != nil })
 	o.wait(time.Minute)
 	for deadline := time.Now().Add(60 * time.Second); ; {
 		status, out := o.run("revoke", "--dir", dir, id, "--reason", "lost")
@@ -237,7 +444,7 @@ func TestStatusPublishEvery(t *testing.T) {
 			t.Fatal(out)
 		}
 	}
-	until("published the revocation", func(x publishedIndex) bool { return x.Trust != nil && x.Trust.Number > first.Trust.Number })
+	until("published the revocation", func(x published.Index) bool { return x.Trust != nil && x.Trust.Number > first.Trust.Number })
 	stop()
 	if status := <-ended; status != 0 {
 		t.Errorf("status %d after it was told to stop", status)

@@ -70,18 +70,25 @@ func (p *program) serve(cmd *cobra.Command, cfg Config, ks *keys.File, devHTTP b
 	ctx := cmd.Context()
 	log := slog.New(slog.NewJSONHandler(cmd.ErrOrStderr(), nil))
 	values, err := openOnce(ctx, cfg)
-	if err != nil {
+	switch {
+	case outOfReach(err):
+		cli.Say(cmd, "note: the database of codes and tokens is out of reach; what is public is served, the rest when it is back: %v", err)
+	case err != nil:
 		return err
 	}
 	defer values.Close() //nolint:errcheck // what was promised is stored
 	d := newDesk(p, cmd, cfg, ks)
 	defer d.close()
 	metrics := web.NewMetrics()
+	p.watchWitnesses(cfg, metrics, log)
 	c, err := p.endpointsConfig(cfg, ks, d, values)
 	if err != nil {
 		return err
 	}
-	c.DevHTTP, c.Log = devHTTP, log
+	if err := checkLogin(ctx, cfg, d); err != nil {
+		return err
+	}
+	c.DevHTTP, c.Log, c.Kept = devHTTP, log, filepath.Join(filepath.Dir(p.settings()), keptName)
 	c.Count = metrics.Counter("issuer_events_total", "What the issuer's endpoints did and refused.", "event", issuer.Events()...).Add
 	e, err := issuer.New(c)
 	if err != nil {
@@ -124,14 +131,9 @@ func (p *program) serve(cmd *cobra.Command, cfg Config, ks *keys.File, devHTTP b
 	return server.Serve(ctx)
 }
 
-// openOnce opens the values that work once.
-func openOnce(ctx context.Context, cfg Config) (*once.DB, error) {
-	password, err := cfg.passwordFor(cfg.Serve.Once)
-	if err != nil {
-		return nil, err
-	}
-	return once.Open(ctx, cfg.Serve.Once, once.Options{Password: password})
-}
+// keptName is the file in which a server keeps the programmes for a start without the
+// database.
+const keptName = "programmes.json"
 
 // prepareOnce makes the tables of the values that work once, where the owner of the
 // database has to.
@@ -143,7 +145,7 @@ func prepareOnce(ctx context.Context, cfg Config) error {
 
 // background runs what a server does beside answering. The function that it returns
 // ends it.
-func (p *program) background(cmd *cobra.Command, cfg Config, d *desk, values *once.DB, log *slog.Logger) (stop func()) {
+func (p *program) background(cmd *cobra.Command, cfg Config, d *desk, values *values, log *slog.Logger) (stop func()) {
 	ctx, cancel := context.WithCancel(cmd.Context())
 	ended := make(chan struct{}, 2)
 	running := 1
@@ -156,12 +158,20 @@ func (p *program) background(cmd *cobra.Command, cfg Config, d *desk, values *on
 			sleep(ctx, time.Minute)
 		}
 	}()
+	say := func(format string, args ...any) {
+		log.WarnContext(ctx, "publishing", "say", fmt.Sprintf(format, args...))
+	}
+	unwatch := func() {}
+	if folder := cfg.Serve.Published; folder != "" {
+		unwatch = watchFolder(ctx, folderWatch{folder: folder, now: p.Now, sleep: sleep, say: say})
+	}
 	if every := time.Duration(cfg.Serve.PublishEvery); every > 0 {
 		running++
-		f := &publisher{program: p, cmd: cmd, out: cfg.Serve.Published, with: d.with}
-		s := schedule{every: every, now: p.Now, sleep: sleep, last: f.lastSuccess(), say: func(format string, args ...any) {
-			log.WarnContext(ctx, "publishing", "say", fmt.Sprintf(format, args...))
-		}}
+		if slow := tooSlow("serve.publish_every", every); slow != "" {
+			say("WARNING: %s", slow)
+		}
+		f := &publisher{program: p, cmd: cmd, out: cfg.Serve.Published, with: d.with, say: say}
+		s := schedule{every: every, now: p.Now, sleep: sleep, last: lastSuccess(cfg.Serve.Published), say: say}
 		go func() {
 			defer func() { ended <- struct{}{} }()
 			s.run(ctx, func(ctx context.Context) error {
@@ -172,6 +182,7 @@ func (p *program) background(cmd *cobra.Command, cfg Config, d *desk, values *on
 	}
 	return func() {
 		cancel()
+		unwatch()
 		for range running {
 			<-ended
 		}
@@ -179,7 +190,7 @@ func (p *program) background(cmd *cobra.Command, cfg Config, d *desk, values *on
 }
 
 // webConfig is the base of the server.
-func (p *program) webConfig(cfg Config, devHTTP bool, log *slog.Logger, metrics *web.Metrics, d *desk, values *once.DB) (web.Config, error) {
+func (p *program) webConfig(cfg Config, devHTTP bool, log *slog.Logger, metrics *web.Metrics, d *desk, values *values) (web.Config, error) {
 	s := cfg.Serve
 	redis, err := redisURL(s)
 	if err != nil {
@@ -222,14 +233,14 @@ func redisURL(s ServeConfig) (string, error) {
 }
 
 // endpointsConfig says what the endpoints are made of.
-func (p *program) endpointsConfig(cfg Config, ks *keys.File, office issuer.Office, values *once.DB) (issuer.Config, error) {
+func (p *program) endpointsConfig(cfg Config, ks *keys.File, office issuer.Office, values *values) (issuer.Config, error) {
 	s := cfg.Serve
 	key, err := encryptionKey(ks)
 	if err != nil {
 		return issuer.Config{}, err
 	}
 	c := issuer.Config{
-		Issuer: address(cfg), Names: cfg.Issuer.Names, DevHTTP: loopbackURL(address(cfg)), Office: office, Once: values, Secret: values.Secret(),
+		Issuer: address(cfg), Names: cfg.Issuer.Names, DevHTTP: loopbackURL(address(cfg)), Office: office, Once: values, Secret: values.secret,
 		EncryptionKeys: []*jose.DecryptionKey{key}, EncryptionRequired: s.EncryptionRequired, Published: cfg.Serve.Published,
 		AnyClient: s.AnyClient, Bearer: s.Bearer, HighAssurance: s.HighAssurance, Now: p.Now,
 		Lifetimes: issuer.Lifetimes{
@@ -242,6 +253,7 @@ func (p *program) endpointsConfig(cfg Config, ks *keys.File, office issuer.Offic
 			return keyDocuments(ctx, cfg, ks, p.Now())
 		},
 	}
+	c.LoginProgrammes = s.Login.Programmes
 	for id, addresses := range s.Clients {
 		c.Clients = append(c.Clients, issuer.Client{ID: id, RedirectURIs: addresses})
 	}
@@ -311,7 +323,8 @@ func metadataSigner(ctx context.Context, ks *keys.File, folder chain.Folder, now
 	return issuer.Signing{Signer: signer, Chain: chainOf(ks, folder, k.ID(), now)}, err
 }
 
-// keyDocuments are the documents about the issuer's keys, from their whole history.
+// keyDocuments are the documents about the issuer's keys, from their whole history. With an
+// error those that can be made are there.
 func keyDocuments(ctx context.Context, cfg Config, ks *keys.File, now time.Time) (map[string]issuer.Document, error) {
 	all, err := ks.Keys(ctx)
 	if err != nil {
@@ -324,18 +337,22 @@ func keyDocuments(ctx context.Context, cfg Config, ks *keys.File, now time.Time)
 	documents := map[string]issuer.Document{
 		issuer.PathJWKS: {Type: "application/jwk-set+json", Content: keys.JWKS(keys.Verifying(all, now, keys.Credential, keys.StatusList, keys.Metadata))},
 	}
+	var faults []error
+	add := func(path, media string, content []byte, err error) {
+		if err != nil {
+			faults = append(faults, fmt.Errorf("%s: %w", path, err))
+			return
+		}
+		documents[path] = issuer.Document{Type: media, Content: content}
+	}
 	metadata, err := sdjwt.IssuerMetadata(address(cfg), all, now)
-	if err != nil {
-		return nil, err
+	add(issuer.PathIssuerKeys, web.MediaJSON, metadata, err)
+	// An address with odd characters has no did:web, and no document.
+	if name, err := did.Web(address(cfg), u.Hostname()); err == nil {
+		document, err := did.WebDocument(name, all, now)
+		add(issuer.PathDID, did.MediaType, document, err)
 	}
-	documents[issuer.PathIssuerKeys] = issuer.Document{Type: web.MediaJSON, Content: metadata}
-	name, err := did.Web(address(cfg), u.Hostname())
-	if err != nil {
-		return documents, nil // an address that has no did:web, such as one with odd characters
-	}
-	document, err := did.WebDocument(name, all, now)
-	documents[issuer.PathDID] = issuer.Document{Type: did.MediaType, Content: document}
-	return documents, err
+	return documents, errors.Join(faults...)
 }
 
 // readLogo reads the issuer's picture.

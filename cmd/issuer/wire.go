@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -46,9 +45,7 @@ type app struct {
 	actor   string // the account that acts, for the audit log
 	sources []io.Closer
 	now     func() time.Time
-
-	mu    sync.Mutex
-	asked time.Time // when witnesses were last asked while issuing
+	watch   *watch
 }
 
 // settings is the path of the settings file.
@@ -152,7 +149,7 @@ func (p *program) office(what access, f func(cmd *cobra.Command, a *app, args []
 
 // assemble joins the parts of an issuer.
 func (p *program) assemble(cfg Config, dir string, ks *keys.File, db *store.DB) (*app, error) {
-	a := &app{cfg: cfg, dir: dir, keys: ks, store: db, actor: account(), now: p.Now}
+	a := &app{cfg: cfg, dir: dir, keys: ks, store: db, actor: account(), now: p.Now, watch: &p.watch}
 	var err error
 	a.service, err = issuance.New(issuance.Config{
 		Issuer: cfg.Issuer.ID, URL: strings.TrimSuffix(cfg.Issuer.URL, "/"), StatusBase: cfg.statusBase(), Store: db, Queue: db, Keys: ks, Secret: ks.Secret, Fits: fits, Now: p.Now,

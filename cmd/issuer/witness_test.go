@@ -3,16 +3,25 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/sanad-id/sanad/internal/cli"
+	"github.com/sanad-id/sanad/internal/web"
+	"github.com/sanad-id/sanad/issuance"
+	"github.com/sanad-id/sanad/web/console"
 )
 
 // An office is an issuer in a directory, with a clock that the test turns.
@@ -130,6 +139,17 @@ func TestAUD07(t *testing.T) {
 	o.must(o.issue(records[0])...)
 	o.wait(5 * time.Hour)
 	o.refused("gone without a witness for too long", o.issue(records[1])...)
+	for _, look := range [][]string{{"config", "check"}, {"status", "show"}} {
+		out := o.must(append(look, "--dir", o.path("office"))...)
+		for _, say := range []string{"no witness watches", "2026-11-23T08:00:00Z", "for 5h0m0s", "limit 4h0m0s", "ISSUING IS STOPPED"} {
+			if !strings.Contains(out, say) {
+				t.Errorf("%s without a witness does not say %q: %s", look, say, out)
+			}
+		}
+	}
+	o.settings("debt_limit: 4h", "debt_limit: 3650d")
+	o.refused("audit.debt_limit must not be more than 4h", "config", "check", "--dir", o.path("office"))
+	o.settings("debt_limit: 3650d", "debt_limit: 4h")
 
 	url, stop := o.serve(o.path("watch"))
 	o.settings("witnesses: []", "witnesses: [{key: "+key+", url: "+url+"}]")
@@ -183,34 +203,181 @@ func TestAUD07(t *testing.T) {
 	}
 }
 
-// TestWitnessKnowsBetter: an office whose database went back is told so by the
-// witness.
-func TestWitnessKnowsBetter(t *testing.T) {
-	o := newOffice(t)
-	o.settings("journal: journal", "journal: none") // which would notice first
-	records := farmers(t, 2)
+// watched is an office with a witness that is served and has co-signed its log. It has no
+// journal, which would notice first.
+func watched(t *testing.T) (o *office, stop func()) {
+	o = newOffice(t)
+	o.settings("journal: journal", "journal: none")
+	o.settings("without_witness: true", "without_witness: false")
 	o.must("audit", "export", "--dir", o.path("office"), "--out", o.path("export"))
 	key := strings.Fields(o.must("audit", "witness", "init", o.path("watch"), "--name", "archive.example/w", "--log", o.path("export/key.txt")))[0]
 	url, stop := o.serve(o.path("watch"))
-	defer stop()
 	o.settings("witnesses: []", "witnesses: [{key: "+key+", url: "+url+"}]")
 	o.settings("local_hosts: []", "local_hosts: [127.0.0.1]")
 	o.must("audit", "checkpoint", "--dir", o.path("office"), "--witness")
-	old, err := os.ReadFile(o.path("office/issuer.db"))
+	return o, stop
+}
+
+// database reads the database file, and put puts another one in its place.
+func (o *office) database() []byte {
+	o.Helper()
+	b, err := os.ReadFile(o.path("office/issuer.db"))
+	if err != nil {
+		o.Fatal(err)
+	}
+	return b
+}
+
+func (o *office) put(db []byte) {
+	o.Helper()
+	if err := os.WriteFile(o.path("office/issuer.db"), db, 0o600); err != nil {
+		o.Fatal(err)
+	}
+}
+
+// TestAUD09 cuts the log of an office back: its witness says so, and from then on nothing
+// is issued, whatever the settings say and whether or not the witness still answers,
+// until the witness co-signs again.
+func TestAUD09(t *testing.T) {
+	o, stop := watched(t)
+	records := farmers(t, 6)
+	dir := o.path("office")
+	old := o.database()
+	id := strings.Fields(o.must(o.issue(records[0])...))[0]
+	o.must("audit", "checkpoint", "--dir", dir, "--witness")
+	right := o.database()
+	ask := []string{"audit", "checkpoint", "--dir", dir, "--witness"}
+	const seen = "a witness has seen another audit log of this issuer"
+	stopped := func(what string) {
+		t.Helper()
+		o.refused(seen, o.issue(records[1])...)
+		o.refused(what, o.issue(records[1])...)
+		for _, look := range [][]string{{"config", "check"}, {"status", "show"}} {
+			out := o.must(append(look, "--dir", dir)...)
+			for _, say := range []string{"archive.example/w", what, "ISSUING IS STOPPED", "audit checkpoint --witness", "restore it with the journal"} {
+				if !strings.Contains(out, say) {
+					t.Errorf("%s does not say %q: %s", look, say, out)
+				}
+			}
+		}
+	}
+
+	// Shorter than what was co-signed. Nobody has asked yet, and the debt is young.
+	o.put(old)
+	o.refused("lost what it had confirmed", ask...)
+	stopped("lost what it had confirmed")
+	o.settings("without_witness: false", "without_witness: true")
+	stopped("lost what it had confirmed")
+	stop() // each run of the program is a start; the witness is out of reach now
+	stopped("lost what it had confirmed")
+	o.settings("without_witness: true", "without_witness: false")
+
+	// Everything else goes on.
+	o.must("trust", "export", "--dir", dir, "--out", o.path("office.trust"))
+	o.must("status", "publish", "--dir", dir, "--out", o.path("public"))
+
+	// The right database: issuing asks by itself, and goes on.
+	o.put(right)
+	stopped("lost what it had confirmed")
+	url, stop := o.serve(o.path("watch"))
+	defer func() { stop() }()
+	settings, err := os.ReadFile(o.path("office/" + settingsName))
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.must(o.issue(records[0])...)
+	before := regexp.MustCompile(`http://127\.0\.0\.1:\d+`).FindString(string(settings))
+	o.settings(before, url)
+	o.must(o.issue(records[1])...)
+	o.must("revoke", "--dir", dir, id, "--reason", "lost")
+	o.must(ask...)
+	if out := o.must("status", "show", "--dir", dir); !strings.Contains(out, "everything is co-signed") {
+		t.Errorf("status show: %s", out)
+	}
+
+	// The other pasts: grown again to another log of the same size, and beyond.
+	have := func() (n int) {
+		var v stateView
+		if err := json.Unmarshal([]byte(o.must("status", "show", "--json", "--dir", dir)), &v); err != nil {
+			t.Fatal(err)
+		}
+		return int(v.AuditEntries)
+	}
+	right, size := o.database(), have()
+	grown := false
+	o.put(old)
+	for n := 0; have() <= size && n < 50; n++ {
+		if have() == size {
+			grown = true
+			o.refused("another log of this name and size", ask...)
+			stopped("another log of this name and size")
+		}
+		o.must("trust", "export", "--dir", dir, "--out", o.path("office.trust"))
+	}
+	if !grown {
+		t.Error("the log never had the size of the other one")
+	}
+	o.refused("is not the beginning of this log", ask...)
+	stopped("is not the beginning of this log")
+	o.put(right)
+	o.must(ask...)
+	o.must(o.issue(records[2])...)
+}
+
+// TestAUD09Server: a server asks before its first credential, although nothing is due and
+// the settings go without a witness; log and figures tell what it heard.
+func TestAUD09Server(t *testing.T) {
+	o, stop := watched(t)
+	defer stop()
+	old := o.database()
+	o.must(o.issue(farmers(t, 1)[0])...)
 	o.must("audit", "checkpoint", "--dir", o.path("office"), "--witness")
-	if err := os.WriteFile(o.path("office/issuer.db"), old, 0o600); err != nil {
-		t.Fatal(err)
+	right := o.database()
+	o.settings("without_witness: false", "without_witness: true")
+	begin := func() (*app, func() string, *bytes.Buffer) {
+		t.Helper()
+		cmd := &cobra.Command{}
+		cmd.SetContext(t.Context())
+		p := &program{Program: cli.Program{Name: "issuer", Now: o.Now}, dir: o.path("office")}
+		cfg, err := readConfig(p.settings())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var log bytes.Buffer
+		p.watchWitnesses(cfg, web.NewMetrics(), slog.New(slog.NewJSONHandler(&log, nil)))
+		a, err := p.open(cmd, readWrite)
+		if err != nil {
+			t.Fatal(err)
+		}
+		count := func() string { return fmt.Sprint(countObjections(cfg, o.path("office/"+objectionsName))) }
+		return a, count, &log
 	}
-	o.refused("lost what it had confirmed", "audit", "checkpoint", "--dir", o.path("office"), "--witness")
-	for range 3 { // until it is as long as the log that the witness knows
-		_, _ = o.run(o.issue(records[1])...)
-		_, _ = o.run("trust", "export", "--dir", o.path("office"), "--out", o.path("office.trust"))
+	a, count, log := begin()
+	if err := a.mayIssue(t.Context(), o.Now()); err != nil || count() != "0" || log.Len() > 0 {
+		t.Errorf("the right log: %v, %s objections, %s", err, count(), log)
 	}
-	o.refused("not every witness has co-signed", "audit", "checkpoint", "--dir", o.path("office"), "--witness")
+	a.close()
+	o.put(old)
+	for range 2 { // a start anew hears the same
+		a, count, log = begin()
+		for range 2 {
+			if err := a.mayIssue(t.Context(), o.Now()); !errors.Is(err, issuance.ErrAuditContradicted) {
+				t.Errorf("a log that was cut back: %v, want ErrAuditContradicted", err)
+			}
+		}
+		a.close()
+		if count() != "1" || strings.Count(log.String(), `"level":"ERROR"`) != 1 || !strings.Contains(log.String(), "archive.example/w") {
+			t.Errorf("a log that was cut back: %s objections, log: %s", count(), log)
+		}
+		if err := os.RemoveAll(o.path("office/" + objectionsName)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	o.put(right)
+	a, count, _ = begin()
+	defer a.close()
+	if err := a.mayIssue(t.Context(), o.Now()); err != nil || count() != "0" {
+		t.Errorf("the right log again: %v, %s objections", err, count())
+	}
 }
 
 // TestP08Commands takes the journal away and makes it read-only: no command that
@@ -317,4 +484,49 @@ func farmers(t *testing.T, n int) []string {
 		}
 	}
 	return ids
+}
+
+// TestConsoleKnowsTheWitnesses: what the console is told about the witnesses is what the
+// settings and the log say.
+func TestConsoleKnowsTheWitnesses(t *testing.T) {
+	o := newOffice(t)
+	witnessing := func() console.Witnessing {
+		t.Helper()
+		cmd := &cobra.Command{}
+		cmd.SetContext(t.Context())
+		p := &program{Program: cli.Program{Name: "issuer", Now: o.Now}, dir: o.path("office")}
+		cfg, ks, err := p.openSettings(cmd)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := newDesk(p, cmd, cfg, ks)
+		defer d.close()
+		w, err := (&managers{p: p, cmd: cmd, d: d}).Witnessing(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return w
+	}
+	since := o.Now()
+	until := since.Add(4 * time.Hour)
+	if got, want := witnessing(), (console.Witnessing{Without: true, None: true, Since: since, Until: until}); got != want {
+		t.Errorf("a new office: %+v, want %+v", got, want)
+	}
+	o.settings("without_witness: true", "without_witness: false")
+	if got, want := witnessing(), (console.Witnessing{None: true, Since: since, Until: until}); got != want {
+		t.Errorf("no witness: %+v, want %+v", got, want)
+	}
+	o.must("audit", "export", "--dir", o.path("office"), "--out", o.path("export"))
+	key := strings.Fields(o.must("audit", "witness", "init", o.path("watch"), "--name", "archive.example/w", "--log", o.path("export/key.txt")))[0]
+	url, stop := o.serve(o.path("watch"))
+	defer stop()
+	o.settings("witnesses: []", "witnesses: [{key: "+key+", url: "+url+"}]")
+	o.settings("local_hosts: []", "local_hosts: [127.0.0.1]")
+	if got, want := witnessing(), (console.Witnessing{Since: since, Until: until}); got != want {
+		t.Errorf("a witness that was not asked: %+v, want %+v", got, want)
+	}
+	o.must("audit", "checkpoint", "--dir", o.path("office"), "--witness")
+	if got, want := witnessing(), (console.Witnessing{}); got != want {
+		t.Errorf("a witness that has co-signed: %+v, want %+v", got, want)
+	}
 }

@@ -37,14 +37,16 @@ func (p *program) requestCommand() *cobra.Command {
 		Long: `Makes a request for a policy at a running verifier, prints link and code for the wallet, waits for the answer and prints the result. The exit
 status is the verdict, as with check; 30 if the wallet refused or did not answer in time.
 
-The verifier is the one of the settings, on its private port, or that of --server.`,
+The verifier is the one of the settings, on its private port, or, with --api-key-file, where it serves everybody; or that of --server. Once
+relying parties have keys (api_keys, "verifier api-key add") they need one.`,
 		Example: `  verifier request example --config library/verifier.yaml
+  verifier request example --config library/verifier.yaml --api-key-file key.txt
   verifier request example --server https://verifier.library.example --api-key-file key.txt --claims card=full_name
   verifier request example --json --no-wait`,
 		RunE: p.Action(func(cmd *cobra.Command, args []string) error { return p.request(cmd, args[0], o) }),
 	}
 	f := c.Flags()
-	f.StringVar(&o.server, "server", "", "`URL` of the verifier (default: the private port of the settings)")
+	f.StringVar(&o.server, "server", "", "`URL` of the verifier (default: that of the settings with --api-key-file, else their private port)")
 	f.StringVar(&o.keyFile, "api-key-file", "", "`FILE` with the key of the relying party")
 	f.StringArrayVar(&o.claims, "claims", nil, "ask for less: `CREDENTIAL=CLAIM,CLAIM`")
 	f.BoolVar(&o.receipt, "receipt", false, "put a signed receipt into the result")
@@ -57,6 +59,16 @@ type relying struct {
 	client *fetch.Client
 	server string
 	key    string
+	// private says that the server is the private port, which serves relying parties while
+	// none of them has a key.
+	private bool
+}
+
+// errNeedsKey: relying parties have keys here.
+var errNeedsKey = errors.New("this verifier serves relying parties on its public port, with a key")
+
+func needsKey() error {
+	return cli.Hint(errNeedsKey, "name the file of one with --api-key-file; `verifier api-key add NAME` makes one")
 }
 
 func (p *program) relying(o askOptions) (*relying, error) {
@@ -70,10 +82,14 @@ func (p *program) relying(o askOptions) (*relying, error) {
 		if err != nil {
 			return nil, err
 		}
-		if cfg.Private == "" || len(cfg.APIKeys) > 0 {
-			return nil, errors.New("this verifier serves relying parties on its public port; name it with --server and --api-key-file")
+		switch {
+		case key != "":
+			r.server = strings.TrimSuffix(cfg.URL, "/")
+		case cfg.Private == "" || len(cfg.APIKeys) > 0:
+			return nil, needsKey()
+		default:
+			r.server, r.private = "http://"+cfg.Private, true
 		}
-		r.server = "http://" + cfg.Private
 	}
 	r.client = fetch.New(fetch.Config{LocalHosts: []string{"127.0.0.1", "::1", "localhost"}, MaxBytes: 1 << 20})
 	return r, nil
@@ -100,6 +116,9 @@ func (r *relying) call(ctx context.Context, method, path string, body, v any) er
 	if a.Status >= 300 {
 		var problem struct{ Title, Code, Detail string }
 		_ = json.Unmarshal(a.Body, &problem)
+		if r.private && method == http.MethodPost && problem.Code == "not_found" {
+			return needsKey() // a key was made since, which moved these addresses
+		}
 		return fmt.Errorf("the verifier refused: %d %s: %s", a.Status, problem.Code, problem.Detail)
 	}
 	return json.Unmarshal(a.Body, v)

@@ -397,6 +397,32 @@ func TestAPIKey(t *testing.T) {
 	}
 }
 
+// TestRequestWithStoredKey: once a key was made, the command asks for one, and with one it
+// finds the verifier by its settings.
+func TestRequestWithStoredKey(t *testing.T) {
+	l := newLibrary(t)
+	l.prepare(t)
+	var k struct{ Key string }
+	if err := json.Unmarshal([]byte(l.ok(t, "api-key", "add", "website", "--json")), &k); err != nil {
+		t.Fatal(err)
+	}
+	l.serve(t)
+	settings := must[[]byte](t)(os.ReadFile(l.path("library/verifier.yaml")))
+	settings = bytes.Replace(settings, []byte("http://localhost:9\n"), []byte(l.public+"\n"), 1)
+	settings = bytes.Replace(settings, []byte("private: 127.0.0.1:0"), []byte("private: "+strings.TrimPrefix(l.priv, "http://")), 1)
+	for name, content := range map[string][]byte{"library/verifier.yaml": settings, "key": []byte(k.Key + "\n")} {
+		if err := os.WriteFile(l.path(name), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if status, out, talk := l.run(t, "request", "card", "--no-wait"); status != 1 || !strings.Contains(talk, errNeedsKey.Error()) || !strings.Contains(talk, "--api-key-file") {
+		t.Errorf("without a key: %d\n%s%s", status, out, talk)
+	}
+	if status, out, talk := l.run(t, "request", "card", "--api-key-file", l.path("key"), "--no-wait"); status != 0 || !strings.HasPrefix(out, "openid4vp://") {
+		t.Errorf("with the key: %d\n%s%s", status, out, talk)
+	}
+}
+
 // TestAPIKeys: keys are made, replaced and ended by the commands while the server runs,
 // and what parties did is counted.
 func TestAPIKeys(t *testing.T) {

@@ -79,18 +79,26 @@ func (p *program) accept(cmd *cobra.Command, w *wallet.Wallet, arg string, o acc
 	if err != nil {
 		return err
 	}
-	got, later, err := a.Fetch(cmd.Context(), grant)
-	if err != nil {
-		return err
+	got, later, problem := a.Fetch(cmd.Context(), grant)
+	if problem != nil && len(got)+len(later) == 0 {
+		return problem
 	}
-	return p.Print(cmd, map[string]any{"accepted": views(got, p.Now()), "pending": len(later)}, func(out io.Writer) {
+	err = p.Print(cmd, map[string]any{"accepted": views(got, p.Now()), "pending": len(later)}, func(out io.Writer) {
 		for _, h := range got {
 			fmt.Fprintf(out, "%s  %s from %s, %d copies\n", h.ID, name(words, h.Names, h.Type), name(words, h.IssuerNames, h.Issuer), len(h.Copies))
 		}
 		for _, l := range later {
-			fmt.Fprintf(out, "%s  %s is not ready yet: wallet-cli fetch after %s\n", l.ID, name(words, l.Names, l.Type), l.NotBefore.Local().Format(time.DateTime))
+			when := "now"
+			if !l.NotBefore.IsZero() {
+				when = "after " + l.NotBefore.Local().Format(time.DateTime)
+			}
+			fmt.Fprintf(out, "%s  %s is not ready yet: wallet-cli fetch %s\n", l.ID, name(words, l.Names, l.Type), when)
 		}
 	})
+	if err == nil && problem != nil {
+		err = cli.Exit(failed(cmd, words, problem))
+	}
+	return err
 }
 
 // grant takes the proposal up, by whichever way it has and the flags want.
@@ -299,28 +307,52 @@ func (p *program) fetchCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			pending, err := w.Pending()
-			if err != nil {
-				return err
-			}
-			got := []wallet.Held{}
-			for _, one := range pending {
-				h, err := a.Poll(cmd.Context(), one)
-				if err != nil {
-					return err
-				}
-				if h != nil {
-					got = append(got, *h)
-				}
-			}
-			return p.Print(cmd, map[string]any{"accepted": views(got, p.Now()), "pending": len(pending) - len(got)}, func(out io.Writer) {
-				for _, h := range got {
-					fmt.Fprintf(out, "%s  %s\n", h.ID, name(words, h.Names, h.Type))
-				}
-				fmt.Fprintf(out, "%d still to come.\n", len(pending)-len(got))
-			})
+			return p.fetch(cmd, w, a, words)
 		}),
 	}
 	c.Flags().BoolVar(&p.unknown, "allow-unknown", false, "also deal with issuers that nobody vouches for")
 	return c
+}
+
+// fetch asks for all that is pending. What goes wrong with one keeps no other from coming.
+func (p *program) fetch(cmd *cobra.Command, w *wallet.Wallet, a *wallet.Agent, words i18n.Language) error {
+	pending, err := w.Pending()
+	if err != nil && len(pending) == 0 {
+		return err
+	}
+	status := 0
+	if err != nil {
+		status = failed(cmd, words, err)
+	}
+	got, problems := []wallet.Held{}, []map[string]any{}
+	for _, one := range pending {
+		h, err := a.Poll(cmd.Context(), one)
+		if h != nil {
+			got = append(got, *h)
+		}
+		if err == nil {
+			continue
+		}
+		cli.Say(cmd, "%s  %s", one.ID, name(words, one.Names, one.Type))
+		status = max(status, failed(cmd, words, err))
+		problem := map[string]any{"id": one.ID, "error": err.Error()}
+		if r, ok := errors.AsType[*wallet.RefusedError](err); ok {
+			problem = map[string]any{"id": one.ID, "refused": r.Reason, "detail": r.Detail}
+		}
+		problems = append(problems, problem)
+	}
+	left, err := w.Pending() // what was given up does not come any more
+	if err != nil && status == 0 {
+		return err
+	}
+	err = p.Print(cmd, map[string]any{"accepted": views(got, p.Now()), "pending": len(left), "problems": problems}, func(out io.Writer) {
+		for _, h := range got {
+			fmt.Fprintf(out, "%s  %s\n", h.ID, name(words, h.Names, h.Type))
+		}
+		fmt.Fprintf(out, "%d still to come.\n", len(left))
+	})
+	if err == nil && status != 0 {
+		err = cli.Exit(status)
+	}
+	return err
 }

@@ -55,6 +55,7 @@ type program struct {
 
 // Exit statuses beside those of package cli.
 const (
+	statusFailed   = 1
 	statusDeclined = 10
 	statusRefused  = 20
 )
@@ -152,21 +153,42 @@ var advice = map[wallet.Refusal]string{
 // refused ends a command with the status of a refusal, if err is one.
 func (p *program) refused(cmd *cobra.Command, err error) error {
 	r, ok := errors.AsType[*wallet.RefusedError](err)
-	if !ok {
+	if !ok && !errors.Is(err, wallet.ErrNoAnswer) {
 		return err
 	}
-	words, err := p.language()
-	if err != nil {
-		return err
+	words, wrong := p.language()
+	switch {
+	case wrong != nil:
+		return wrong
+	case !ok:
+		return cli.Hint(err, "%s", words.Text("wallet.advice.later", nil))
 	}
-	// The code stays as it is, for whoever asks for help.
-	cli.Say(cmd, "wallet-cli: error: %s", words.Text("wallet.said.refused", map[string]string{"reason": cli.Visible(r.Error())}))
-	cli.Say(cmd, "%s", words.Text("wallet.refused."+string(r.Reason), nil))
-	cli.Say(cmd, "wallet-cli: hint: %s", words.Text("wallet.advice."+advice[r.Reason], nil))
+	sayRefused(cmd, words, r)
 	if p.JSON {
 		if err := cli.PrintJSON(cmd.OutOrStdout(), map[string]any{"refused": r.Reason, "detail": r.Detail}); err != nil {
 			return err
 		}
 	}
 	return cli.Exit(statusRefused)
+}
+
+// sayRefused says what was refused, and what to do about it.
+func sayRefused(cmd *cobra.Command, words i18n.Language, r *wallet.RefusedError) {
+	// The code stays as it is, for whoever asks for help.
+	cli.Say(cmd, "wallet-cli: error: %s", words.Text("wallet.said.refused", map[string]string{"reason": cli.Visible(r.Error())}))
+	cli.Say(cmd, "%s", words.Text("wallet.refused."+string(r.Reason), nil))
+	cli.Say(cmd, "wallet-cli: hint: %s", words.Text("wallet.advice."+advice[r.Reason], nil))
+}
+
+// failed says what went wrong beside what went well, and returns the status for it.
+func failed(cmd *cobra.Command, words i18n.Language, err error) int {
+	if r, ok := errors.AsType[*wallet.RefusedError](err); ok {
+		sayRefused(cmd, words, r)
+		return statusRefused
+	}
+	cli.Say(cmd, "wallet-cli: error: %s", cli.VisibleLines(err.Error()))
+	if errors.Is(err, wallet.ErrNoAnswer) {
+		cli.Say(cmd, "wallet-cli: hint: %s", words.Text("wallet.advice.come_again", nil))
+	}
+	return statusFailed
 }

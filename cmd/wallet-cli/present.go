@@ -28,7 +28,7 @@ long it is kept. What the verifier can do without is left out unless you name it
 			return p.present(cmd, w, args[0], with)
 		}),
 	}
-	c.Flags().StringSliceVar(&with, "with", nil, "also show these optional `CLAIMS`, or the optional credential of this name")
+	c.Flags().StringSliceVar(&with, "with", nil, "also show these optional `CLAIMS`, or the credential of this name, beside the others if it is optional, else in place of the other that would do")
 	p.consent(c, "verifiers")
 	return c
 }
@@ -97,13 +97,20 @@ func choose(q *wallet.Inquiry, with []string) ([]wallet.Choice, error) {
 	if err != nil {
 		return nil, err
 	}
+	// First the credentials, then the claims of those that are chosen in the end.
+	var claims []string
 	for _, what := range with {
+		chosen := slices.ContainsFunc(choices, func(c wallet.Choice) bool { return c.Query == what })
+		if more, ok := q.With(choices, what); ok && !chosen {
+			choices = more
+			continue
+		}
+		claims = append(claims, what)
+	}
+	for _, what := range claims {
 		found := false
 		for _, ask := range q.Asks {
 			i := slices.IndexFunc(choices, func(c wallet.Choice) bool { return c.Query == ask.Query })
-			if i < 0 && ask.Query == what && len(ask.Options) > 0 {
-				choices, found = append(choices, wallet.Choice{Query: ask.Query, Credential: ask.Options[0].Credential}), true
-			}
 			if i < 0 {
 				continue
 			}
@@ -136,8 +143,11 @@ func showInquiry(out io.Writer, q *wallet.Inquiry, choices []wallet.Choice, word
 	for _, ask := range q.Asks {
 		i := slices.IndexFunc(choices, func(c wallet.Choice) bool { return c.Query == ask.Query })
 		can := ""
-		if ask.Optional {
+		switch {
+		case ask.Optional:
 			can = " (" + named(words, "optional", ask.Query) + ")"
+		case ask.Alternative && i < 0 && len(ask.Options) > 0:
+			can = " (" + named(words, "instead", ask.Query) + ")"
 		}
 		if len(ask.Options) == 0 {
 			fact(out, words, "what", cli.Visible(strings.Join(ask.Types, " / "))+can+": "+words.Text("wallet.said.nothing_answers", nil))

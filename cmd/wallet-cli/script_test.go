@@ -171,6 +171,22 @@ func shows(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+// TestAlternativesOnTheScreen: what is held and stays in the wallet is not listed as if it
+// were shown.
+func TestAlternativesOnTheScreen(t *testing.T) {
+	ask := func(id string) wallet.Ask {
+		return wallet.Ask{Query: id, Alternative: true, Options: []wallet.Option{{Credential: id + " card", Type: "urn:xa:" + id, Fresh: 1}}}
+	}
+	q := &wallet.Inquiry{Verifier: wallet.Party{ID: "x", Vouched: wallet.ByNobody}, Asks: []wallet.Ask{ask("licence"), ask("passport")}, Possible: true}
+	for chosen, other := range map[string]string{"licence": "passport", "passport": "licence"} {
+		var out bytes.Buffer
+		showInquiry(&out, q, []wallet.Choice{{Query: chosen, Credential: chosen + " card"}}, i18n.For("en"))
+		if want := "urn:xa:" + other + " (not shown; in place of the other: --with " + other + ")"; strings.Count(out.String(), "not shown") != 1 || !strings.Contains(out.String(), want) {
+			t.Errorf("it shows %s, and says:\n%s", chosen, out.String())
+		}
+	}
+}
+
 // TestEveryRefusalHasAdvice: no refusal leaves a person without a next step, and there
 // is no advice for one that is gone.
 func TestEveryRefusalHasAdvice(t *testing.T) {

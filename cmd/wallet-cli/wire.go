@@ -123,6 +123,9 @@ func (p *program) with(f func(cmd *cobra.Command, w *wallet.Wallet, args []strin
 func (p *program) agent(w *wallet.Wallet) (*wallet.Agent, error) {
 	c := wallet.Config{Wallet: w, Sender: network{p.client()}, UnknownIssuers: p.unknown, LoopbackHTTP: p.devHTTP, Now: p.Now}
 	var err error
+	if c.Language, err = p.language(); err != nil {
+		return nil, err
+	}
 	if c.Trust, err = p.bundle(); err != nil {
 		return nil, err
 	}

@@ -8,9 +8,11 @@
 package sqldb
 
 import (
+	"context"
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"net/url"
@@ -22,7 +24,10 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
+	"modernc.org/libc"
+	"modernc.org/libc/sys/types"
 	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/sanad-id/sanad/internal/durable"
 )
@@ -32,6 +37,30 @@ import (
 // file, to copy it say, would take SQLite's locks away. Where the system cannot do
 // it nothing changes.
 var ownLocks = sync.OnceFunc(func() { _, _ = sqlite.OFDLocking(true) })
+
+// pageSlot is room for a page of our files, 4 096 bytes, and what SQLite keeps beside it, 272
+// bytes at present. A page that needed more would go where it goes without.
+const pageSlot = 4096 + 320
+
+// ReservePages sets memory aside for so many pages of SQLite files, those of all
+// connections of the process; it comes before the first of them is opened, and
+// fails afterwards. Without it a page takes twice its size, since the driver's memory rounds
+// up to powers of two. See docs/decisions/0050-memory-of-a-batch.md.
+func ReservePages(pages int) error {
+	tls := libc.NewTLS()
+	defer tls.Close()
+	memory := libc.Xmalloc(tls, types.Size_t(pages*pageSlot)) // as long as the process lives
+	if memory == 0 {
+		return errors.New("sqldb: no memory for pages")
+	}
+	list := libc.NewVaList(memory, int32(pageSlot), int32(pages))
+	defer libc.Xfree(tls, list)
+	if code := sqlite3.Xsqlite3_config(tls, sqlite3.SQLITE_CONFIG_PAGECACHE, list); code != sqlite3.SQLITE_OK {
+		libc.Xfree(tls, memory)
+		return fmt.Errorf("sqldb: SQLite takes no memory for pages: result %d; was a file open already?", code)
+	}
+	return nil
+}
 
 // OpenFile opens a pool on the SQLite file at an absolute path; mode is rw, rwc, ro or
 // memory. Every connection has the settings of all our files, then the pragmas, each as
@@ -132,11 +161,39 @@ func Duplicate(err error) bool {
 	return ok && (e.Code() == 1555 || e.Code() == 2067) // SQLITE_CONSTRAINT_PRIMARYKEY, _UNIQUE
 }
 
+// ErrUnreachable: the database server does not answer.
+var ErrUnreachable = errors.New("the database server cannot be reached")
+
+// Lost reports whether an error of PostgreSQL is about the connection and not about a
+// statement.
+func Lost(err error) bool {
+	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return false
+	}
+	if f, ok := errors.AsType[*pgconn.PgError](err); ok {
+		switch f.Code {
+		case "57P01", "57P02", "57P03", "57P05", "53300", "25006", "25P03": // shut down, starting up, full, reads only, was idle
+			return true
+		}
+		return len(f.Code) == 5 && f.Code[:2] == "08"
+	}
+	_, network := errors.AsType[net.Error](err)
+	_, connect := errors.AsType[*pgconn.ConnectError](err)
+	return network || connect || pgconn.SafeToRetry(err) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed)
+}
+
 // Plain takes the values out of an error of a database: what PostgreSQL says about a row
-// may hold them; SQLite's text does not.
+// may hold them; SQLite's text does not. An error that is [Lost] wraps [ErrUnreachable].
 func Plain(err error) error {
 	if f, ok := errors.AsType[*pgconn.PgError](err); ok {
-		return errors.New("the database server reports " + f.Code)
+		told := errors.New("the database server reports " + f.Code)
+		if Lost(err) {
+			return fmt.Errorf("%w: %w", ErrUnreachable, told)
+		}
+		return told
+	}
+	if Lost(err) {
+		return fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}
 	if _, ok := errors.AsType[*sqlite.Error](err); ok {
 		return errors.New(err.Error())

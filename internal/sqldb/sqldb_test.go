@@ -1,17 +1,60 @@
 package sqldb_test
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	"modernc.org/libc"
+	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/sanad-id/sanad/internal/sqldb"
 )
+
+// TestReservedPages: what is reserved is used, for the pages of all connections, and
+// not behind SQLite's back. It takes a process of its own, in which nothing is open yet.
+func TestReservedPages(t *testing.T) {
+	if os.Getenv("SANAD_TEST_RESERVED") == "" {
+		cmd := exec.Command(os.Args[0], "-test.run=^TestReservedPages$", "-test.v")
+		cmd.Env = append(os.Environ(), "SANAD_TEST_RESERVED=1")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		return
+	}
+	if err := sqldb.ReservePages(200); err != nil {
+		t.Fatal(err)
+	}
+	db, err := sqldb.OpenFile(filepath.Join(t.TempDir(), "pages.db"), "rwc", 1, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	for _, s := range []string{"CREATE TABLE t (n INTEGER PRIMARY KEY, b BLOB)", "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100) INSERT INTO t (b) SELECT randomblob(3000) FROM n"} {
+		if _, err := db.Exec(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tls := libc.NewTLS()
+	defer tls.Close()
+	at := tls.Alloc(16) // how many are in use, and how many were at most
+	defer tls.Free(16)
+	if code := sqlite3.Xsqlite3_status64(tls, sqlite3.SQLITE_STATUS_PAGECACHE_USED, at, at+8, 0); code != sqlite3.SQLITE_OK {
+		t.Fatalf("status: result %d", code)
+	}
+	if used := binary.NativeEndian.Uint64(libc.GoBytes(at, 8)); used < 50 {
+		t.Errorf("%d pages of those reserved are in use", used)
+	}
+	if err := sqldb.ReservePages(200); err == nil {
+		t.Error("reserved while a file is open")
+	}
+}
 
 // TestOpenServerRefuses: no URL leads through a network in plain text, or to a server
 // whose name nobody checks.

@@ -72,8 +72,9 @@ func (m *template) copy(t *testing.T) string {
 	return u.String()
 }
 
-// versionOne is a database as the first migration makes it, with a row in the
-// tables of every history.
+// versionOne is a database as the first migration makes it, with rows in every table:
+// credentials in each state, of a batch and without, on lists that are open, full and
+// sealed.
 func versionOne(t *testing.T, c *pgtest.Cluster) *template {
 	t.Helper()
 	owner, _ := c.New(t)
@@ -93,6 +94,26 @@ func versionOne(t *testing.T, c *pgtest.Cluster) *template {
 		`INSERT INTO programme (programme_no, programme_id) OVERRIDING SYSTEM VALUE VALUES (1, 'farmer-card')`,
 		`INSERT INTO programme_version VALUES (1, 1, '\x69643a', decode(repeat('00', 32), 'hex'), 1700000000000)`,
 		`INSERT INTO publication VALUES ('trust', 1, 1700000000000, decode(repeat('00', 32), 'hex'), '\x01')`,
+		`INSERT INTO batch VALUES (1, 'batch-1', 1, 1, 'farmers.csv', 'running', 1700000000000, 1700000000000, 0, 0, 0, 0, 0, 0)`,
+		`INSERT INTO status_list VALUES (1, 'https://office-1.example/status/1', 1, 'qr', 1, 64, 0, 1700000000000, NULL)`,
+		`INSERT INTO credential (credential_no, credential_id, programme_no, version, record_ref, issued_at, expires_at, changed_at, batch_no, batch_row,
+			supersedes, idempotency_key, many, vacated)
+			SELECT n, 'credential-' || n, 1, 1, sha256(n::text::bytea), 1700000000000 + n, CASE WHEN n % 2 = 0 THEN 1800000000000 END, 1700000000000 + n,
+			CASE WHEN n <= 8 THEN 1 END, CASE WHEN n <= 8 THEN n ELSE 0 END, '', CASE WHEN n > 8 THEN sha256(('key ' || n)::bytea) END, 0, 0
+			FROM generate_series(1, 12) n`,
+		`INSERT INTO credential_form (credential_no, form_no, form, list_no, slot_index, key_id, to_be_signed)
+			SELECT n, 0, 'qr', 1, 5 * n, '\x0102030405060708', sha256(('form ' || n)::bytea) FROM generate_series(1, 12) n`,
+		`UPDATE status_list SET next_counter = 12`,
+		`UPDATE credential_form SET signed = sha256(('signed ' || credential_no)::bytea) WHERE credential_no <= 10`,
+		`UPDATE credential SET state = 'active' WHERE credential_no <= 10`,
+		`UPDATE credential SET state = 'suspended', reason = 'investigation' WHERE credential_no IN (2, 9)`,
+		`UPDATE credential SET state = 'revoked', reason = 'lost', vacated = credential_no WHERE credential_no IN (3, 10)`,
+		`UPDATE batch SET chunks = 1, source_rows = 9, issued = 8, failed = 1, manifest_bytes = 800`,
+		`UPDATE status_list SET sealed_at = 1700000001000`,
+		`INSERT INTO status_list VALUES (2, 'https://office-1.example/status/2', 1, 'qr', 1, 64, 0, 1700000001000, NULL)`,
+		`INSERT INTO audit_block VALUES (0, 1, 1700000000000, E'{"n":0}\n')`,
+		`INSERT INTO audit_hashes VALUES (0, sha256('entry'))`,
+		`INSERT INTO audit_checkpoint VALUES (1, sha256('entry'), 1700000000000, '\x01')`,
 	} {
 		if _, err := conn.Exec(t.Context(), s); err != nil {
 			t.Fatalf("%s: %v", s, err)
@@ -196,6 +217,11 @@ func TestP28(t *testing.T) {
 	m := versionOne(t, c)
 	columns := columnsOf(t, m.owner)
 	before := content(t, m.owner, columns)
+	for table, rows := range before {
+		if rows == "" {
+			t.Errorf("P28: %s has no row; a migration that loses them would not be seen", table)
+		}
+	}
 	proxy := faultproxy.Start(t, c.Socket())
 	messages := interrupt(t, proxy, "migrate", m.copy(t), 0, nil)
 	for _, tt := range []struct {

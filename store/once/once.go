@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/sanad-id/sanad/internal/sqldb"
 )
 
 // A Kind is the sort of a value. The same secret is another value in another kind.
@@ -121,6 +123,8 @@ var (
 	ErrChanged = errors.New("once: the value was changed by somebody else")
 	// ErrFull: there is no room for more values in memory; nothing was done.
 	ErrFull = errors.New("once: no room for more values")
+	// ErrUnreachable: the database server does not answer.
+	ErrUnreachable = sqldb.ErrUnreachable
 	// ErrClosed: the DB was closed.
 	ErrClosed = errors.New("once: closed")
 )

@@ -628,7 +628,7 @@ func TestP10OneOfManyTakers(t *testing.T) {
 				values[i] = value(kind, fmt.Sprintf("%s %d", kind, i))
 			}
 			race(t, nodes, values[:raced], once.ErrExists, func(db *once.DB, v once.Value) error { return db.Put(t.Context(), v) })
-			for some := range slices.Chunk(values[raced:], 250) {
+			for some := range slices.Chunk(values[raced:], 64) {
 				put(t, nodes[0], some...)
 			}
 			race(t, nodes, values, once.ErrUsed, func(db *once.DB, v once.Value) error {

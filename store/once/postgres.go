@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"time"
 
@@ -203,7 +202,7 @@ func build(ctx context.Context, conn *pgx.Conn, o Options) error {
 
 func (e *postgresEngine) get(ctx context.Context, k Key) (*row, error) {
 	r, err := e.getOnce(ctx, k)
-	if lost(err) && ctx.Err() == nil { // a connection of the pool that had broken meanwhile
+	if sqldb.Lost(err) && ctx.Err() == nil { // a connection of the pool that had broken meanwhile
 		r, err = e.getOnce(ctx, k)
 	}
 	return r, postgresError(err)
@@ -248,7 +247,7 @@ func (e *postgresEngine) change(ctx context.Context, _ int64, keys []Key, decide
 		if !ok || again == 50 || !fault.again() || ctx.Err() != nil {
 			return postgresError(err)
 		}
-		if lost(err) {
+		if sqldb.Lost(err) {
 			select {
 			case <-time.After(time.Duration(again) * 10 * time.Millisecond):
 			case <-ctx.Done():
@@ -269,7 +268,7 @@ func (e *notStored) again() bool {
 	if sqldb.Collided(e.err) {
 		return true
 	}
-	return errors.Is(e.err, errAgain) || lost(e.err)
+	return errors.Is(e.err, errAgain) || sqldb.Lost(e.err)
 }
 
 func (e *postgresEngine) changeOnce(ctx context.Context, keys []Key, decide func(state)) error {
@@ -384,28 +383,14 @@ func (e *postgresEngine) close() error {
 	return nil
 }
 
-// lost reports whether an error is about the connection and not about a statement.
-func lost(err error) bool {
-	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return false
-	}
-	if f, ok := errors.AsType[*pgconn.PgError](err); ok {
-		switch f.Code {
-		case "57P01", "57P02", "57P03", "57P05", "53300", "25006", "25P03": // shut down, starting up, full, reads only, was idle
-			return true
-		}
-		return len(f.Code) == 5 && f.Code[:2] == "08"
-	}
-	_, network := errors.AsType[net.Error](err)
-	_, connect := errors.AsType[*pgconn.ConnectError](err)
-	return network || connect || pgconn.SafeToRetry(err) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed)
-}
-
 // postgresError keeps what can be told of an error: what the server says about it
 // may hold values of a row.
 func postgresError(err error) error {
 	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
+	}
+	if sqldb.Lost(err) {
+		return fmt.Errorf("%w: %v", ErrUnreachable, err)
 	}
 	if f, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return fmt.Errorf("the database server reports %s", f.Code)

@@ -55,8 +55,9 @@ func (c *Console) home(w http.ResponseWriter, r *request) error {
 	return c.render(w, r, http.StatusOK, "home", struct {
 		One     bool
 		Cards   *cardsView
+		Witness *witnessView
 		Waiting []shown
-	}{len(keys) == 1, cards, waiting})
+	}{len(keys) == 1, cards, c.lackingWitness(r), waiting})
 }
 
 // help says how the console works and whom to ask.

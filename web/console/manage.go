@@ -33,6 +33,8 @@ type Manage struct {
 	Keys Keys
 	// Figures are the numbers of the overview.
 	Figures Figures
+	// Watch says how the audit log stands with its witnesses.
+	Watch Watch
 }
 
 // Programmes are the programmes of the issuer.

@@ -104,6 +104,7 @@ type overviewView struct {
 	Query   string // of the period
 	Waiting []figures.Line
 	Cards   *cardsView
+	Witness *witnessView
 	Chart   template.HTML
 	Bars    template.HTML
 	All     bool
@@ -128,6 +129,7 @@ func (c *Console) overview(w http.ResponseWriter, r *request) error {
 	if v.Cards, err = c.lackingCards(r); err != nil {
 		return err
 	}
+	v.Witness = c.lackingWitness(r)
 	rtl := r.Lang.Direction() == "rtl"
 	v.Chart = columnChart(v.Days, from, to, rtl, r.Lang.Text("manage.overview.chart", nil))
 	var bars []figures.Line

@@ -33,6 +33,7 @@ type trustView struct {
 	// Age is how old the last bundle is, in words; Standing is fresh, due or stale.
 	Age, Standing string
 	Rules         []freshRule
+	Witness       *witnessView
 	labels        map[string]string
 }
 
@@ -56,7 +57,7 @@ func (c *Console) trust(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return away("trust", err)
 	}
-	v := trustView{Outlook: o}
+	v := trustView{Outlook: o, Witness: c.lackingWitness(r)}
 	var all []*programme.Programme
 	if c.cfg.Manage.Programmes != nil {
 		if v.labels, all, err = c.labels(r); err != nil {

@@ -331,7 +331,7 @@ func (e *Engine) Poll(ctx context.Context) (*Accepted, error) {
 	if err != nil {
 		return nil, err
 	}
-	waiting, err := keeper{e.cfg.Memory, e.profile}.pending()
+	waiting, err := keeper{e.cfg.Memory, e.profile}.Pending()
 	if err != nil {
 		return nil, err
 	}

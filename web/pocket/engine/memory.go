@@ -98,7 +98,8 @@ func (k keeper) PutPending(p wallet.Pending) error {
 // DeletePending implements [wallet.Keeper].
 func (k keeper) DeletePending(id string) error { return k.memory.Delete(pendingKind, id) }
 
-func (k keeper) pending() ([]wallet.Pending, error) {
+// Pending implements [wallet.Keeper].
+func (k keeper) Pending() ([]wallet.Pending, error) {
 	return list[wallet.Pending](k.memory, pendingKind, k.profile)
 }
 
@@ -220,7 +221,7 @@ func (e *Engine) DeleteProfile() error {
 	if err != nil {
 		return err
 	}
-	waiting, err := k.pending()
+	waiting, err := k.Pending()
 	if err != nil {
 		return err
 	}

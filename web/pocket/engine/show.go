@@ -62,7 +62,7 @@ func (e *Engine) Home(l i18n.Language) (*Home, error) {
 	if err != nil {
 		return nil, err
 	}
-	waiting, err := k.pending()
+	waiting, err := k.Pending()
 	if err != nil {
 		return nil, err
 	}

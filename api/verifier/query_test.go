@@ -1,0 +1,122 @@
+package verifier_test
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/sanad-id/sanad/oid4vp"
+	"github.com/sanad-id/sanad/verification"
+)
+
+const (
+	askFarmer  = `{id: farmer, format: dc+sd-jwt, meta: {vct_values: ["urn:xa:farmer:1"]}, claims: [{path: [full_name]}]}`
+	askDiploma = `{id: diploma, format: dc+sd-jwt, meta: {vct_values: ["urn:xa:diploma:1"]}, claims: [{path: [subject]}]}`
+	farmerCard = `id: farmer, format: dc+sd-jwt, meta: {vct_values: ["urn:xa:farmer:1"]}`
+)
+
+// queries are those of policies that say a whole DCQL query, by the policy's name.
+var queries = map[string]string{
+	"either":   `{credentials: [` + askDiploma + `, ` + askFarmer + `], credential_sets: [{options: [[diploma], [farmer]]}]}`,
+	"pair":     `{credentials: [` + askDiploma + `, ` + askFarmer + `], credential_sets: [{options: [[diploma, farmer]]}]}`,
+	"optional": `{credentials: [` + askDiploma + `, ` + askFarmer + `], credential_sets: [{options: [[farmer]]}, {options: [[diploma]], required: false}]}`,
+	"claims": `{credentials: [{` + farmerCard + `, claims: [{id: a, path: [age]}, {id: b, path: [district]}, {id: c, path: [full_name]}],
+  claim_sets: [[a], [b], [b, c]]}]}`,
+	"all-claims": `{credentials: [{` + farmerCard + `, claims: [{id: b, path: [district]}, {id: c, path: [full_name]}], claim_sets: [[b, c]]}]}`,
+	"values":     `{credentials: [{` + farmerCard + `, claims: [{path: [crop], values: [3, 9]}]}]}`,
+	"several":    `{credentials: [{id: diploma, format: dc+sd-jwt, multiple: true, meta: {vct_values: ["urn:xa:diploma:1"]}, claims: [{path: [subject]}]}]}`,
+	"authority": `{credentials: [{` + farmerCard + `, claims: [{path: [full_name]}],
+  trusted_authorities: [{type: openid_federation, values: ["https://federation.example"]}]}]}`,
+}
+
+// whole is the policy of a query.
+func whole(id string) string {
+	return fmt.Sprintf("policy: %s\nversion: 1\nverifier: {name: {en: City library}}\npurpose: {en: To compare.}\nretention_days: 0\nquery: %s\n", id, queries[id])
+}
+
+// TestWholeQueries asks over HTTP what only a query can say, and not the short form of a
+// policy: what is shown for it, and what becomes of an answer that leaves out what is
+// required (OpenID4VP 1.0 sections 6 and 8.6).
+func TestWholeQueries(t *testing.T) {
+	diplomaToo := func(t *testing.T, s *scene) { s.alsoDiploma(t, s.holder) }
+	only := func(claims ...string) func(*testing.T, *scene) {
+		return func(_ *testing.T, s *scene) {
+			s.choices = func([]oid4vp.Choice) []oid4vp.Choice { return []oid4vp.Choice{show("farmer", claims...)} }
+		}
+	}
+	for _, tt := range []struct {
+		name, policy string
+		wallet       func(*testing.T, *scene)
+		shown        string // query and claims of each presentation
+		verdict      verification.Verdict
+		reason       string
+	}{
+		{"either, the second is there", "either", nil, "farmer full_name", verification.Valid, ""},
+		{"either, both are there", "either", diplomaToo, "diploma subject", verification.Valid, ""},
+		{"a pair", "pair", diplomaToo, "diploma subject, farmer full_name", verification.Valid, ""},
+		{"VP-10 half a pair", "pair", only("full_name"), "", verification.Invalid, "query_not_answered"},
+		{"what may be left out is", "optional", nil, "farmer full_name", verification.Valid, ""},
+		{"the first claim set that is there", "claims", nil, "farmer district", verification.Valid, ""},
+		{"VP-10 no claim set whole", "all-claims", only("district"), "", verification.Invalid, "missing_claim"},
+		{"one of the values", "values", nil, "farmer crop", verification.Valid, ""},
+		{"several of one kind", "several", func(t *testing.T, s *scene) {
+			s.alsoDiploma(t, s.holder)
+			s.alsoDiploma(t, s.holder)
+			s.choices = func(c []oid4vp.Choice) []oid4vp.Choice {
+				second := c[0]
+				second.Credential = 2
+				return append(c[:1], second)
+			}
+		}, "diploma subject, diploma subject", verification.Valid, ""},
+		{"VP-10 an authority that did not certify the issuer", "authority", only("full_name"), "", verification.Invalid, "wrong_authority"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newScene(t)
+			if tt.wallet != nil {
+				tt.wallet(t, s)
+			}
+			s.reload(t)
+			c := s.create(t, object{"policy": tt.policy})
+			g := s.respond(t, c.Link)
+			status, result := s.state(t, c.ID)
+			if status != "answered" || result == nil {
+				t.Fatalf("%s after %d %s", status, g.status, g.body)
+			}
+			if result.Verdict != tt.verdict || tt.reason != "" && !slices.Contains(result.Reasons, tt.reason) || tt.reason == "" && len(result.Reasons) > 0 {
+				t.Errorf("%s %q, want %s %q", result.Verdict, result.Reasons, tt.verdict, tt.reason)
+			}
+			if tt.verdict != verification.Valid {
+				return
+			}
+			var shown []string
+			for _, p := range result.Presentations {
+				for _, claim := range p.Claims {
+					shown = append(shown, p.Credential+" "+claim.Path[0].(string))
+				}
+			}
+			slices.Sort(shown)
+			if got := strings.Join(shown, ", "); got != tt.shown {
+				t.Errorf("shown is %q, want %q", got, tt.shown)
+			}
+		})
+	}
+}
+
+// TestHostClient: a verifier that is known by the name of its host (OpenID4VP 1.0 section
+// 5.9.3, x509_san_dns).
+func TestHostClient(t *testing.T) {
+	s := newScene(t)
+	s.service.Move(strings.Replace(s.server.URL(), "127.0.0.1", "localhost", 1))
+	c := s.create(t, object{"policy": "host"})
+	if r := s.open(t, c.Link); r.Client.ID.String() != "x509_san_dns:localhost" {
+		t.Errorf("the client is %s", r.Client.ID)
+	}
+	if g := s.respond(t, c.Link); g.status != http.StatusOK {
+		t.Fatalf("%d %s", g.status, g.body)
+	}
+	if status, result := s.state(t, c.ID); status != "answered" || result.Verdict != verification.Valid {
+		t.Errorf("%s %+v", status, result)
+	}
+}
