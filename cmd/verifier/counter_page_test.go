@@ -216,7 +216,7 @@ func TestCounterPage(t *testing.T) {
 	}
 	p.Glance("scanner tally", i18n.For("en"))
 	p.Click("[aria-controls=counter]")
-	p.Wait("#upload-row:not([hidden])")
+	p.Wait("#counter:not([hidden]) #upload-row:not([hidden])")
 	p.Fill("#upload", b.upload)
 	p.Click("#setup [type=submit]")
 	p.WaitText("The counter is set up.")

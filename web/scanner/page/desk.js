@@ -61,10 +61,10 @@ export async function showDesk() {
 }
 
 function open(id) {
-  page.closeTrust();
-  closeDesk();
-  $(id).hidden = false;
-  document.querySelector(`[aria-controls=${id}]`).setAttribute("aria-expanded", "true");
+  for (const panel of ["counter", "tally"]) {
+    $(panel).hidden = panel !== id;
+    document.querySelector(`[aria-controls=${panel}]`).setAttribute("aria-expanded", String(panel === id));
+  }
   $(id).querySelector("h2").focus();
 }
 
@@ -331,18 +331,20 @@ async function clear() {
 
 function wire() {
   for (const id of ["counter", "tally"]) {
-    document.querySelector(`[aria-controls=${id}]`).onclick = async ({ currentTarget }) => {
+    document.querySelector(`[aria-controls=${id}]`).onclick = async () => {
       if (!$(id).hidden) {
         closeDesk();
         return;
       }
       notice("");
-      open(id);
+      page.closeTrust();
+      closeDesk();
+      // Drawn before it is seen: what grows then moves buttons from under the finger.
       if (id === "counter") {
         fill();
         $("upload").value = (await memory.get("desk", "upload").catch(() => "")) ?? "";
       } else await showTally();
-      currentTarget?.setAttribute("aria-expanded", "true");
+      open(id);
     };
     $(id).querySelector(".close").onclick = () => {
       closeDesk();
