@@ -214,7 +214,7 @@ func TestFileFaults(t *testing.T) {
 	base.issue(run{}, base.root+"/people.csv", record(1))
 	base.publish(run{}, "status", true)
 	base.publish(run{}, "trust", true)
-	base.newJob(100, 25)
+	base.newJob(100, 6) // each record has two files, each of which is opened, written, synced and renamed alike
 	if t.Failed() {
 		t.FailNow()
 	}
