@@ -34,8 +34,8 @@ test: setup-test web lint build test-go test-race ## everything the project prom
 setup-test:
 	@scripts/setup-test.sh
 
-test-go: # what takes longest begins first; three at a time, since they wait for disks and browsers
-	$(GO) test -p 3 -timeout 15m ./proof ./cmd/issuer ./web/console ./cmd/verifier ./store/... ./issuance ./...
+test-go: # what takes longest begins first; four at a time, since they wait for disks and browsers
+	$(GO) test -p 4 -timeout 15m ./proof ./cmd/issuer ./web/console ./cmd/verifier ./store/... ./issuance ./...
 
 # SQLite is C that was translated to Go. The detector would spend nine tenths of its
 # time there, in code of one thread; our own is watched, and so is all that it calls

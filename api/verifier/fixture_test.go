@@ -258,6 +258,7 @@ type scene struct {
 	holder    keys.Signer
 	token     sdjwt.Token // the wallet's farmer card
 	signer    keys.Signer // of it
+	oldType   bool        // of a draft before November 2024
 	// Steps of the wallet that a test may spoil.
 	expect      oid4vp.Expect
 	proof       func(*sdjwt.Proof)
@@ -543,7 +544,11 @@ func issue(t testing.TB, token sdjwt.Token, s keys.Signer) string {
 // present makes the wallet's answer to a request.
 func (s *scene) present(t testing.TB, r *oid4vp.Request) url.Values {
 	t.Helper()
-	texts := append([]string{issue(t, s.token, s.signer)}, s.also...)
+	first := issue(t, s.token, s.signer)
+	if s.oldType {
+		first = ofOldType(t, first, s.signer)
+	}
+	texts := append([]string{first}, s.also...)
 	var held []oid4vp.Credential
 	for _, text := range texts {
 		p, err := sdjwt.Parse(text)

@@ -1,8 +1,10 @@
 package verifier_test
 
 import (
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"fmt"
 	"net/http"
 	"net/url"
 	"os"
@@ -173,6 +175,48 @@ func TestUnsigned(t *testing.T) {
 	}
 	if status, result := s.state(t, c.ID); status != "answered" || result.Verdict != verification.Valid {
 		t.Errorf("%s %+v", status, result)
+	}
+}
+
+// ofOldType is a credential as drafts before November 2024 had it: its typ is another.
+func ofOldType(t testing.TB, text string, signer keys.Signer) string {
+	t.Helper()
+	jwt, rest, _ := strings.Cut(text, "~")
+	m, err := jose.Parse(jwt, jose.Expect{Types: []string{sdjwt.Typ}, MaxBytes: sdjwt.MaxSize})
+	if err != nil {
+		t.Fatal(err)
+	}
+	old, err := jose.Sign(rand.Reader, signer, jose.Header{Type: sdjwt.OldTyp, KeyID: m.KeyID}, m.Payload)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(old) + "~" + rest
+}
+
+// TestOldType: credentials of drafts are read where the operator says so, as copies and as
+// answers of wallets; elsewhere they are refused (SDJ-12).
+func TestOldType(t *testing.T) {
+	for _, tt := range []struct {
+		accepted bool
+		copied   verification.Verdict
+		status   int
+	}{{false, verification.Invalid, http.StatusBadRequest}, {true, verification.CheckNeeded, http.StatusOK}} {
+		t.Run(fmt.Sprint(tt.accepted), func(t *testing.T) {
+			s := newScene(t)
+			s.service.OldType, s.oldType = tt.accepted, true
+			text := ofOldType(t, issue(t, s.token, s.signer), s.signer)
+			g := s.call(t, "POST", "/verify", "text/plain", []byte(text), "Authorization", "Bearer "+apiKey)
+			if r := decode[struct{ Verdict verification.Verdict }](t, g.body); r.Verdict != tt.copied {
+				t.Errorf("a copy is %s, want %s\n%s", r.Verdict, tt.copied, g.body)
+			}
+			c := s.create(t, object{"policy": "strange"})
+			if g := s.respond(t, c.Link); g.status != tt.status {
+				t.Fatalf("shown by its holder: %d %s", g.status, g.body)
+			}
+			if status, result := s.state(t, c.ID); tt.accepted && (status != "answered" || result.Verdict != verification.Valid) {
+				t.Errorf("shown by its holder: %s %+v", status, result)
+			}
+		})
 	}
 }
 

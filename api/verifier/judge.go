@@ -133,6 +133,7 @@ type shownFormat struct {
 	audience, nonce string
 	maxAge          time.Duration
 	unbound         bool
+	oldType         bool // typ may be vc+sd-jwt, too
 	now             time.Time
 	holder          *keys.PublicKey // of the last one
 	parsed          *sdjwt.Parsed   // that one, if it proves its holder
@@ -140,7 +141,7 @@ type shownFormat struct {
 
 // Verify implements [verification.Format].
 func (f *shownFormat) Verify(message []byte, issuers verification.IssuerKeys) (*credential.Verified, error) {
-	want := sdjwt.Expect{Keys: issuers, Now: f.now, Binding: sdjwt.BindingRefused, LeaveDates: true}
+	want := sdjwt.Expect{Keys: issuers, Now: f.now, Binding: sdjwt.BindingRefused, OldType: f.oldType, LeaveDates: true}
 	text := string(message)
 	if f.unbound {
 		v, err := sdjwt.Verify(sdjwt.Unbound(text), want)
@@ -174,7 +175,7 @@ func (s *Service) judge(now time.Time, p *Policy, tx *transaction, request *oid4
 	for _, q := range request.Query.Credentials {
 		for _, text := range response.Token[q.ID] {
 			f := &shownFormat{
-				audience: tx.Client, nonce: request.Nonce, now: now, unbound: q.Unbound, maxAge: now.Sub(request.IssuedAt) + oid4vp.Leeway,
+				audience: tx.Client, nonce: request.Nonce, now: now, unbound: q.Unbound, oldType: s.OldType, maxAge: now.Sub(request.IssuedAt) + oid4vp.Leeway,
 			}
 			c, err := s.checker(now, f)
 			if err != nil {

@@ -430,11 +430,14 @@ func (s *Service) exchange(w http.ResponseWriter, r *http.Request, who *APIKey) 
 }
 
 // copies verifies SD-JWTs that answer no request: any copy may be one.
-type copies struct{ now func() time.Time }
+type copies struct {
+	oldType bool
+	now     func() time.Time
+}
 
 // Verify implements [verification.Format].
 func (c copies) Verify(message []byte, keys verification.IssuerKeys) (*credential.Verified, error) {
-	return sdjwt.Verify(sdjwt.Unbound(string(message)), sdjwt.Expect{Keys: keys, Now: c.now(), Binding: sdjwt.BindingRefused, LeaveDates: true})
+	return sdjwt.Verify(sdjwt.Unbound(string(message)), sdjwt.Expect{Keys: keys, Now: c.now(), Binding: sdjwt.BindingRefused, OldType: c.oldType, LeaveDates: true})
 }
 
 // verify judges any proof. The answer is the report of `verifier check --json`; with
@@ -453,7 +456,7 @@ func (s *Service) verify(w http.ResponseWriter, r *http.Request, who *APIKey) er
 		return err
 	}
 	now := s.Now()
-	c, err := s.checker(now, copies{func() time.Time { return now }})
+	c, err := s.checker(now, copies{s.OldType, func() time.Time { return now }})
 	if err != nil {
 		return err
 	}

@@ -59,6 +59,8 @@ type Config struct {
 	Trust func() (bundle *trust.Bundle, problem string)
 	// COSE reads codes for POST /verify.
 	COSE verification.Format
+	// OldType also takes SD-JWT VCs of drafts before November 2024 (typ vc+sd-jwt). Optional.
+	OldType bool
 	// Keys are those of relying parties. Optional: without them their routes are on
 	// the private port.
 	Keys []APIKey

@@ -22,6 +22,7 @@ type checkOptions struct {
 	request        request
 	counter        counterOptions
 	all            bool
+	oldType        bool
 }
 
 func (p *program) checkCommand() *cobra.Command {
@@ -66,6 +67,7 @@ names that you give with --as. What was accepted is remembered for two minutes, 
 	c.Flags().StringVar(&o.key, "key", "", "check with one public key in `FILE` (JWK, PEM or COSE_Key) in place of a bundle")
 	c.Flags().StringVar(&o.request.audience, "audience", "", "require a proof by the holder that was made for this `NAME`")
 	c.Flags().StringVar(&o.request.nonce, "nonce", "", "require that proof to answer the request with this `VALUE`")
+	c.Flags().BoolVar(&o.oldType, "accept-vc-sd-jwt", false, "also read credentials of drafts before November 2024 (typ vc+sd-jwt)")
 	c.Flags().StringVar(&o.at, "at", "", "judge at this `TIME` (RFC 3339), for tests and disputes")
 	o.counter.flags(c)
 	c.Flags().BoolVar(&o.all, "all", false, "also show what is marked as sensitive")

@@ -113,6 +113,10 @@ type Config struct {
 	// upload tallies beside the one of this server. Optional; none.
 	TallyOrigins []string `yaml:"tally_origins,omitempty"`
 
+	// OldType says that credentials of drafts before November 2024 are read, too, whose typ is
+	// vc+sd-jwt. Optional; they are refused. Sanad's issuer never writes them.
+	OldType bool `yaml:"accept_vc_sd_jwt,omitempty"`
+
 	// Redis is where several servers count requests together, such as
 	// rediss://redis.office.lan:6379. It decides nothing but whether somebody asks too
 	// often. Optional; each process counts by itself.

@@ -30,6 +30,7 @@ import (
 	"github.com/sanad-id/sanad/credential/status"
 	"github.com/sanad-id/sanad/internal/cbor"
 	"github.com/sanad-id/sanad/internal/cose"
+	"github.com/sanad-id/sanad/internal/jose"
 	"github.com/sanad-id/sanad/keys"
 	"github.com/sanad-id/sanad/qr"
 	"github.com/sanad-id/sanad/qr/image"
@@ -212,7 +213,7 @@ func listOf(t *testing.T, at time.Time, values map[uint64]byte) []status.Snapsho
 //	revoked.png suspended.png expired.txt unknown.txt forged.txt licence.txt
 //	issued.sdjwt      the card for a phone, as it was issued; shown.sdjwt: three claims of it,
 //	                  proven at 09:00 on 2026-11-12 to x509_hash:gate for the request n-1
-//	revoked.sdjwt altered.sdjwt (a claim taken out after) cut.sdjwt
+//	revoked.sdjwt altered.sdjwt (a claim taken out after) cut.sdjwt old.sdjwt (typ vc+sd-jwt)
 //	card.bin          the card for a phone, as it was issued; live.txt live.png: shown to whoever
 //	                  is there at 09:00 on 2026-11-12; bank.txt: to bank.xa-12 then; copy.txt: made
 //	                  out to Janata Bank Jessore until 2026-12-12. The date of birth is left out.
@@ -370,6 +371,9 @@ func shownByWallets(t *testing.T, files map[string][]byte, issuer, holder keys.S
 	files["issued.sdjwt"], files["shown.sdjwt"], files["revoked.sdjwt"] = []byte(issued+"\n"), show(issued), show(card(1))
 	parts := strings.SplitN(string(files["shown.sdjwt"]), "~", 3)
 	files["altered.sdjwt"] = []byte(parts[0] + "~" + parts[2])
+	m := must[*jose.Message](t)(jose.Parse(strings.SplitN(issued, "~", 2)[0], jose.Expect{Types: []string{sdjwt.Typ}, MaxBytes: sdjwt.MaxSize}))
+	old := must[[]byte](t)(jose.Sign(rand.Reader, issuer, jose.Header{Type: sdjwt.OldTyp, KeyID: m.KeyID}, m.Payload))
+	files["old.sdjwt"] = append(old, issued[strings.IndexByte(issued, '~'):]...)
 	files["cut.sdjwt"] = files["shown.sdjwt"][:len(files["shown.sdjwt"])-30]
 }
 

@@ -159,7 +159,7 @@ func (p *program) openDesk(ctx context.Context, cfg Config) (*desk, error) {
 	name, document := didOf(cfg, ks)
 	d.config = verifier.Config{
 		DID: name, DIDDocument: document,
-		URL: cfg.URL, Prefix: oid4vp.Prefix(cfg.Prefix), Policies: policies, Once: db, COSE: codes{}, Keys: apiKeys, Trust: d.trust.current,
+		URL: cfg.URL, Prefix: oid4vp.Prefix(cfg.Prefix), Policies: policies, Once: db, COSE: codes{}, OldType: cfg.OldType, Keys: apiKeys, Trust: d.trust.current,
 		Signature: signature(ks, chain.Folder(cfg.Chains), cfg), Poster: poster{fetch.New(fetch.Config{LocalHosts: cfg.LocalHosts})}, Now: p.Now,
 		Updates: func() []verifier.Source { return verifier.ReadUpdates(cfg.Trust, cfg.TrustSources) }, Release: cli.Version(), Alarm: cfg.Alarm,
 	}

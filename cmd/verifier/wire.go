@@ -33,6 +33,7 @@ const maxProofAge = 10 * time.Minute
 // wallets verifies what wallets show, as the answer to one request or to none.
 type wallets struct {
 	request request
+	oldType bool // typ may be vc+sd-jwt, too
 	now     func() time.Time
 }
 
@@ -44,7 +45,7 @@ type request struct{ audience, nonce string }
 // was made for somebody else is left aside, and the credential counts as a copy that
 // anyone may have.
 func (w wallets) Verify(message []byte, keys verification.IssuerKeys) (*credential.Verified, error) {
-	want := sdjwt.Expect{Keys: keys, Now: w.now(), Binding: sdjwt.BindingRefused, LeaveDates: true}
+	want := sdjwt.Expect{Keys: keys, Now: w.now(), Binding: sdjwt.BindingRefused, OldType: w.oldType, LeaveDates: true}
 	if w.request == (request{}) {
 		return sdjwt.Verify(sdjwt.Unbound(string(message)), want)
 	}
@@ -65,7 +66,7 @@ func (p *program) know(cmd *cobra.Command, o checkOptions) (*knowledge, error) {
 	if !o.moment.IsZero() {
 		k.config.Now = func() time.Time { return o.moment }
 	}
-	k.config.SDJWT = wallets{o.request, k.config.Now}
+	k.config.SDJWT = wallets{o.request, o.oldType, k.config.Now}
 	switch {
 	case o.key != "":
 		key, err := readKey(cmd, o.key)
