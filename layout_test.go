@@ -29,11 +29,11 @@ var layers = []string{
 	"batchwork figures fsck wallet verification/explain work",
 	"web/scanner/engine web/pocket/engine",
 	// Above this line: no network, no database, no cgo.
-	"qr/image internal/vectors internal/cli internal/sqldb internal/pgtest internal/faultproxy internal/fetch internal/redistest internal/web internal/chrometest",
+	"qr/image internal/vectors internal/cli internal/sqldb internal/pgtest internal/faultproxy internal/fetch internal/redistest internal/web internal/chrometest internal/oidctest",
 	"registry/csvfile registry/samplecountry registry/sqltable store store/once store/desk store/parties internal/docpdf internal/webpage",
 	"web/pocket web/scanner",
 	"keys/keystest registry/registrytest store/storetest backup internal/officetest api/issuer api/verifier web/console work/worktest",
-	"cmd/issuer cmd/verifier bench proof cmd/wallet-cli web/scanner/wasm web/pocket/wasm examples/relying-party",
+	"cmd/issuer cmd/verifier bench proof cmd/wallet-cli web/scanner/wasm web/pocket/wasm examples/relying-party examples/login-provider",
 	"interop",
 }
 

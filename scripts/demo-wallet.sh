@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The wallet path, with real servers on this machine: an offer, a wallet that takes
 # it, a library that asks for two of the card's claims, and the same after a revocation.
+# Then one who signs in at an OpenID provider (examples/login-provider) instead of typing a code.
 # `verifier request` stands for the library's website: it makes the same request over
 # HTTP that a website's backend makes (docs/verifier-api.md, examples/relying-party).
 # Part of scripts/demo.sh; everything is under demo/wallet. --quiet prints less.
@@ -32,12 +33,24 @@ await() { # await PORT LOG
   done
   fail "nothing serves on port $1; see $2"
 }
-issuing=$(port) asking=$(port) private=$(port)
+issuing=$(port) asking=$(port) private=$(port) login=$(port)
 
 step "A registry that serves wallets, a national root, and a library with a certificate under it"
 run "$issuer" init "$office" --name "Ministry of Agriculture" --country XA --url "http://127.0.0.1:$issuing"
 sed -i 's|^sources: {}|sources:\n  farmers: {csv: ../../../examples/data/farmers.csv}|' "$office/issuer.yaml"
 run "$issuer" programme add --dir "$office" examples/programmes/farmer-card.yaml
+(umask 077 && echo "a secret for the demo" >"$office/secrets/login-secret")
+cat >>"$office/issuer.yaml" <<YAML
+serve:
+  any_client: true
+  login:
+    issuer: http://127.0.0.1:$login
+    client_id: ministry
+    client_secret_file: secrets/login-secret
+    record_claim: registry_id
+    programmes: [farmer-card]
+    local_hosts: ["127.0.0.1"]
+YAML
 run "$issuer" keys root "$out/national" --name "Republic of Xanadu" --country XA
 run "$verifier" init "$library" --name "City library" --country XA --url "http://localhost:$asking"
 sed -i "s|^listen:.*|listen: 127.0.0.1:$asking|; s|^private:.*|private: 127.0.0.1:$private|" "$library/verifier.yaml"
@@ -113,3 +126,44 @@ publish
 sleep 6
 ask 20
 grep -q revoked "$out/answer.txt" || fail "the answer does not say why"
+
+# sign_in ADDRESS NAME does what a person does with a browser: the office's page, its button, the
+# provider's page, a name there, and back to the wallet.
+sign_in() {
+  local page to
+  web() { curl -sS -b "$out/cookies" -c "$out/cookies" "$@" 2>>"$talk"; }
+  page=$(web -L -w '\n%{url_effective}\n' "$1")
+  to=$(grep -o 'action="[^"]*/oauth/upstream/[^"]*"' <<<"$page" | cut -d'"' -f2)
+  to=$(web -o /dev/null -w '%{redirect_url}' -H "Origin: http://127.0.0.1:$issuing" -d '' "http://127.0.0.1:$issuing${to#http://127.0.0.1:"$issuing"}")
+  to=$(web "$to" | grep -o "href=\"[^\"]*\">$2 " | cut -d'"' -f2 | sed 's/&amp;/\&/g')
+  [ -n "$to" ] || fail "the provider's page does not have $2"
+  web -L -o "$out/signed-in.html" "http://127.0.0.1:$login$to"
+}
+if ! command -v curl >/dev/null; then
+  echo "   (no curl on this machine: signing in at a provider is left out)"
+  exit
+fi
+step "Another farmer's card needs no code: who signs in at the country's provider (here one for trials) gets it into the wallet"
+${GO:-go} build -o bin/ ./examples/login-provider
+bin/login-provider --listen "127.0.0.1:$login" --client ministry --secret-file "$office/secrets/login-secret" \
+  --redirect "http://127.0.0.1:$issuing/oauth/callback" --people examples/data/farmers.csv --name-column fullName >"$out/login.log" 2>&1 &
+started+=($!)
+await "$login" "$out/login.log"
+record=$(sed -n 3p examples/data/farmers.csv | cut -d, -f1)
+name=$(sed -n 3p examples/data/farmers.csv | cut -d, -f3)
+"$issuer" offer --dir "$office" --programme farmer-card --record "$record" --login >"$out/offer.txt" 2>>"$talk" || fail "no offer"
+offer=$(sed -n 's/^\(openid-credential-offer:[^ ]*\)$/\1/p' "$out/offer.txt")
+echo "   $ wallet-cli accept --browser '$offer'"
+wallet accept --yes --browser "$offer" >"$out/accepted.txt" 2>"$out/accept.log" &
+accepting=$!
+started+=("$accepting")
+for _ in $(seq 100); do
+  address=$(sed -n 's/^ *\(http[^ ]*authorize[^ ]*\)$/\1/p' "$out/accept.log")
+  [ -n "$address" ] && break
+  sleep 0.1
+done
+sign_in "$address" "$name"
+wait "$accepting" || fail "the wallet did not get the card: $(cat "$out/accept.log")"
+[ "$quiet" = --quiet ] || sed 's/^/   /' "$out/accept.log" "$out/accepted.txt"
+wallet list >"$out/held.txt" 2>>"$talk"
+[ "$(grep -cE '^[0-9A-Z]{26}|Farmer' "$out/held.txt")" -ge 2 ] || fail "the wallet does not hold both cards"

@@ -1,20 +1,17 @@
 package issuer_test
 
 import (
-	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/sanad-id/sanad/api/issuer"
 	"github.com/sanad-id/sanad/internal/fetch"
-	"github.com/sanad-id/sanad/internal/jose"
+	"github.com/sanad-id/sanad/internal/oidctest"
 	"github.com/sanad-id/sanad/keys"
 	"github.com/sanad-id/sanad/keys/keystest"
 	"github.com/sanad-id/sanad/oid4vci"
@@ -23,75 +20,30 @@ import (
 // A provider is an OpenID provider at which everybody signs in as one person.
 type provider struct {
 	*httptest.Server
-	t   testing.TB
-	bed *bed
-	key keys.Signer
-
-	mu     sync.Mutex
-	codes  map[string]url.Values // the authorization request of each code
+	t      testing.TB
+	bed    *bed
+	there  *oidctest.Provider
 	change func(claims map[string]any)
 }
 
 func newProvider(t testing.TB) *provider {
 	t.Helper()
-	p := &provider{t: t, key: keystest.Signer(t, keys.Holder, keys.ES256, "provider"), codes: map[string]url.Values{}, change: func(map[string]any) {}}
-	mux := http.NewServeMux()
-	p.Server = httptest.NewServer(mux)
+	p := &provider{t: t, change: func(map[string]any) {}}
+	p.there = oidctest.New(oidctest.Config{
+		Client: oidctest.Client{ID: "office", Secret: "secret"}, Key: keystest.Signer(t, keys.Holder, keys.ES256, "provider"), Claim: "registry_id",
+		People: []oidctest.Person{{Record: recordID(7)}}, Now: func() time.Time { return p.bed.clock.Now() }, Change: func(c map[string]any) { p.change(c) },
+	})
+	p.Server = httptest.NewServer(p.there)
 	t.Cleanup(p.Close)
-	answer := func(w http.ResponseWriter, status int, v any) {
-		w.Header().Set("Content-Type", "application/json")
-		w.WriteHeader(status)
-		_ = json.NewEncoder(w).Encode(v)
-	}
-	mux.HandleFunc("GET /.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) {
-		answer(w, 200, map[string]any{
-			"issuer": p.URL, "authorization_endpoint": p.URL + "/authorize", "token_endpoint": p.URL + "/token", "jwks_uri": p.URL + "/keys",
-			"id_token_signing_alg_values_supported": []string{"ES256"},
-		})
-	})
-	mux.HandleFunc("GET /keys", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write(keys.JWKS([]keys.Key{p.key.Key()}))
-	})
-	mux.HandleFunc("GET /authorize", func(w http.ResponseWriter, r *http.Request) {
-		q := r.URL.Query()
-		code := rand.Text()
-		p.mu.Lock()
-		p.codes[code] = q
-		p.mu.Unlock()
-		http.Redirect(w, r, q.Get("redirect_uri")+"?"+url.Values{"state": {q.Get("state")}, "code": {code}}.Encode(), http.StatusSeeOther)
-	})
-	mux.HandleFunc("POST /token", func(w http.ResponseWriter, r *http.Request) {
-		p.mu.Lock()
-		q, ok := p.codes[r.FormValue("code")]
-		delete(p.codes, r.FormValue("code"))
-		p.mu.Unlock()
-		if !ok || oid4vci.CheckVerifier(q.Get("code_challenge"), oid4vci.Secret(r.FormValue("code_verifier"))) != nil {
-			answer(w, 400, map[string]any{"error": "invalid_grant"})
-			return
-		}
-		now := p.bed.clock.Now()
-		claims := map[string]any{
-			"iss": p.URL, "aud": q.Get("client_id"), "sub": "s-1", "nonce": q.Get("nonce"), "iat": now.Unix(), "exp": now.Unix() + 300, "registry_id": recordID(7),
-		}
-		p.change(claims)
-		payload, err := json.Marshal(claims)
-		if err == nil {
-			var token []byte
-			token, err = jose.Sign(rand.Reader, p.key, jose.Header{Type: "JWT", KeyID: p.key.Key().ID().String()}, payload)
-			answer(w, 200, map[string]any{"access_token": "a", "token_type": "Bearer", "id_token": string(token)})
-		}
-		if err != nil {
-			t.Error(err)
-		}
-	})
+	p.there.Issuer = p.URL
 	return p
 }
 
 // login has holders sign in there.
 func (p *provider) login(c *issuer.Config) {
+	p.there.Client.Redirect = issuer.CallbackURL(c.Issuer)
 	u, err := issuer.NewUpstream(issuer.UpstreamConfig{
-		Issuer: p.URL, ClientID: "office", ClientSecret: "secret", Redirect: issuer.CallbackURL(c.Issuer), RecordClaim: "registry_id", Fetch: fetch.New(fetch.Config{LocalHosts: []string{"127.0.0.1"}}),
+		Issuer: p.URL, ClientID: "office", ClientSecret: "secret", Redirect: p.there.Client.Redirect, RecordClaim: "registry_id", Fetch: fetch.New(fetch.Config{LocalHosts: []string{"127.0.0.1"}}),
 	})
 	if err != nil {
 		p.t.Fatal(err)
