@@ -3,6 +3,7 @@ package oid4vci_test
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net/url"
 	"slices"
 	"strings"
@@ -718,6 +719,27 @@ func TestTxCode(t *testing.T) {
 	for typed, want := range map[string]string{"123 456": "123456", " 123-456 ": "123456", "١٢٣٤٥٦": "123456", "১২৩৪৫৬": "123456", "12۳٤56": "123456", "１２３": "123", "𝟙𝟚𝟛": "123"} {
 		if got := rule.Input("").Clean(typed); string(got) != want {
 			t.Errorf("Clean(%q): %q, want %q", typed, string(got), want)
+		}
+	}
+	for r, want := range map[oid4vci.TxCodeRule]int64{
+		rule: 1_000_000, text: 110_075_314_176, {Mode: oid4vci.Numeric, Length: 18}: 1e18, {Mode: oid4vci.Numeric, Length: 19}: math.MaxInt64,
+		{Mode: oid4vci.AnyText, Length: 64}: math.MaxInt64, {Mode: oid4vci.Numeric}: 1,
+	} {
+		if got := r.Codes(); got != want {
+			t.Errorf("%+v: %d codes, want %d", r, got, want)
+		}
+	}
+	for _, tt := range []struct {
+		offered oid4vci.TxCodeInput
+		code    oid4vci.Secret
+		want    bool
+	}{
+		{*rule.Input(""), "123456", true}, {*rule.Input(""), "12345", false}, {*rule.Input(""), "1234567", false}, {*rule.Input(""), "12345a", false}, {*rule.Input(""), "", false},
+		{oid4vci.TxCodeInput{Length: 4}, "1234", true}, {oid4vci.TxCodeInput{Length: 4}, "abcd", false}, {oid4vci.TxCodeInput{}, "12345", true}, {oid4vci.TxCodeInput{}, "x", false},
+		{*text.Input(""), "ACDE-FGHJ", true}, {*text.Input(""), "12", true}, {*text.Input(""), "", false},
+	} {
+		if got := tt.offered.Possible(tt.code); got != tt.want {
+			t.Errorf("%+v: %q possible: %v, want %v", tt.offered, string(tt.code), got, tt.want)
 		}
 	}
 	if got := text.Clean("acde-fghj"); got != "ACDEFGHJ" {

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"io"
+	"math"
 	"math/big"
 	"strings"
 	"unicode"
@@ -43,16 +44,33 @@ func (r TxCodeRule) check() error {
 	return nil
 }
 
-// NewTxCode makes a transaction code. Six digits are enough only because guesses are
-// counted (promise P11): that is the caller's.
+// Codes is how many codes there are, each as likely as any other; [math.MaxInt64] stands
+// for that many and more.
+func (r TxCodeRule) Codes() int64 {
+	codes, each := int64(1), int64(len(r.alphabet()))
+	for range r.Length {
+		if codes > math.MaxInt64/each {
+			return math.MaxInt64
+		}
+		codes *= each
+	}
+	return codes
+}
+
+func (r TxCodeRule) alphabet() string {
+	if r.Mode == AnyText {
+		return letters
+	}
+	return digits
+}
+
+// NewTxCode makes a transaction code. One so short is enough only because guesses are
+// counted (promise P11): that, and how many codes there must be for it, is the caller's.
 func (r TxCodeRule) NewTxCode(rnd io.Reader) (Secret, error) {
 	if err := r.check(); err != nil {
 		return "", err
 	}
-	alphabet := digits
-	if r.Mode == AnyText {
-		alphabet = letters
-	}
+	alphabet := r.alphabet()
 	n := big.NewInt(int64(len(alphabet)))
 	b := make([]byte, r.Length)
 	for i := range b {
@@ -78,6 +96,16 @@ func (t TxCodeInput) Clean(typed string) Secret {
 		return Secret(strings.TrimSpace(typed))
 	}
 	return Secret(clean(typed))
+}
+
+// Possible reports whether a cleaned code can be the right one by what the offer says of
+// it, so that a slip of the finger costs no guess. Of texts nothing is known: the issuer
+// may read them with or without what stands between their groups.
+func (t TxCodeInput) Possible(code Secret) bool {
+	if t.Mode == AnyText {
+		return code != ""
+	}
+	return code != "" && strings.Trim(string(code), digits) == "" && (t.Length == 0 || len(code) == t.Length)
 }
 
 // Clean is a transaction code in the form in which an issuer compares it: without

@@ -431,6 +431,10 @@ func TestAcceptRefuses(t *testing.T) {
 		}, wallet.NotUsable},
 		{"a transaction code that is missing", func(w *world) { w.offer.PreAuthorized.TxCode = &oid4vci.TxCodeInput{} }, wallet.NeedsTxCode},
 		{"a transaction code that nobody asked for", func(w *world) { w.txCode = "1234" }, wallet.NeedsTxCode},
+		{"a transaction code with a digit missing", func(w *world) {
+			w.offer.PreAuthorized.TxCode, w.txCode = &oid4vci.TxCodeInput{Length: 6}, "12345"
+			w.spoil["/token"] = func(*wallet.Answer) { w.t.Error("it cost a guess") }
+		}, wallet.NeedsTxCode},
 		{"a code that was used", func(w *world) { w.offer.PreAuthorized.Code = "code-0" }, wallet.PeerRefused},
 		{"DPoP nonces without end", func(w *world) {
 			w.spoil["/token"] = func(a *wallet.Answer) {

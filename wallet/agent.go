@@ -183,7 +183,8 @@ const (
 	NotUsable Refusal = "not_usable"
 	// WeakServer: the authorization server lacks what keeps tokens from being stolen.
 	WeakServer Refusal = "weak_server"
-	// NeedsTxCode: a transaction code is needed, or one was given and none is asked for.
+	// NeedsTxCode: a transaction code is needed, what was given cannot be it by what the
+	// offer says of it, or one was given and none is asked for.
 	NeedsTxCode Refusal = "needs_tx_code"
 	// NeedsSignIn: only who signs in at the issuer gets it.
 	NeedsSignIn Refusal = "needs_sign_in"

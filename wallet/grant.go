@@ -26,7 +26,7 @@ func (a *Agent) Redeem(ctx context.Context, p *Proposal, typed string) (*Grant, 
 	if p.TxCode != nil {
 		r.TxCode = p.TxCode.Clean(typed)
 	}
-	if (p.TxCode != nil) != (typed != "") || p.TxCode != nil && r.TxCode == "" {
+	if (p.TxCode != nil) != (typed != "") || p.TxCode != nil && !p.TxCode.Possible(r.TxCode) {
 		return nil, refuse(NeedsTxCode, "")
 	}
 	if !p.server.Anonymous {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -105,6 +106,53 @@ func TestPreAuthorizedFlow(t *testing.T) {
 			t.Error("notifications are not counted")
 		}
 	})
+}
+
+// TestTxCodeRules: an offer says of its transaction code how long it is and of what, and
+// the code works as people type it; codes that could be guessed are not made.
+func TestTxCodeRules(t *testing.T) {
+	b := newBed(t, engines[0])
+	for _, r := range []oid4vci.TxCodeRule{
+		{Mode: oid4vci.Numeric, Length: 6}, {Mode: oid4vci.Numeric, Length: 10}, {Mode: oid4vci.AnyText, Length: 5}, {Mode: oid4vci.AnyText, Length: 8},
+	} {
+		made := b.offer(1, func(o *issuer.OfferRequest) { o.TxCode = &r })
+		w := b.wallet()
+		var offer struct {
+			Grants map[string]struct {
+				TxCode map[string]any `json:"tx_code"`
+			} `json:"grants"`
+		}
+		l, err := url.Parse(made.Link)
+		b.must(err)
+		at, err := url.Parse(l.Query().Get("credential_offer_uri"))
+		b.must(err)
+		b.must(json.Unmarshal(w.get(at.Path).body, &offer))
+		said := offer.Grants[string(oid4vci.PreAuthorizedCode)].TxCode
+		if len(said) != 2 || said["input_mode"] != string(r.Mode) || said["length"] != float64(r.Length) || len(made.TxCode) != r.Length {
+			t.Errorf("%+v: the offer says %v of %q", r, said, made.TxCode)
+		}
+		if digits := strings.Trim(made.TxCode, "0123456789") == ""; r.Mode == oid4vci.Numeric && !digits || strings.ContainsAny(made.TxCode, "BILOSUZ") {
+			t.Errorf("%+v: the code is %q", r, made.TxCode)
+		}
+		o := w.accept(made.Link)
+		if a := w.send(formPost("/oauth/token", redeem(o, flip(made.TxCode)))); a.code() != oid4vci.InvalidGrant {
+			t.Errorf("%+v: a wrong code: %v", r, a)
+		}
+		typed := " " + strings.ToLower(made.TxCode[:3]) + "-" + made.TxCode[3:]
+		if a := w.send(formPost("/oauth/token", redeem(o, typed))); a.status != http.StatusOK {
+			t.Errorf("%+v: %q for %q: %v", r, typed, made.TxCode, a)
+		}
+	}
+	for name, r := range map[string]oid4vci.TxCodeRule{
+		"five digits": {Mode: oid4vci.Numeric, Length: 5}, "four characters": {Mode: oid4vci.AnyText, Length: 4}, "no mode": {Length: 8}, "another mode": {Mode: "emoji", Length: 8},
+		"no length": {Mode: oid4vci.Numeric},
+	} {
+		before := b.happened("offer")
+		_, err := b.servers[0].Offer(t.Context(), issuer.OfferRequest{Programme: "licence", Record: recordID(1), TxCode: &r})
+		if !errors.Is(err, issuer.ErrWeakCode) || b.happened("offer") != before {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }
 
 // TestDetailsAndEncryption asks by credential_identifier, encrypted both ways.

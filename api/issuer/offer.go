@@ -21,7 +21,7 @@ type OfferRequest struct {
 	Programme, Form string
 	// Record is the id of the registry record that it will be about.
 	Record string
-	// TxCode asks for a transaction code, nil for none. ClaimCode has the holder sign in
+	// TxCode asks for a transaction code, nil for none; see [CheckTxCode]. ClaimCode has the holder sign in
 	// with a code of ours, in place of a pre-authorized code. Login has the holder sign
 	// in at the upstream provider. Whoever signs in there with either must be the record's
 	// person.
@@ -56,6 +56,35 @@ var (
 	// credentials; see [Config.LoginProgrammes].
 	ErrNoLogin = errors.New("issuer: signing in at the provider does not bring credentials of this programme")
 )
+
+// ErrWeakCode: transaction codes that could be guessed; see [CheckTxCode].
+var ErrWeakCode = errors.New("issuer: transaction codes that are too easily guessed")
+
+// leastCodes is how many transaction codes there must be at least: whoever has an offer
+// and uses up all guesses finds its code once in 200 000 offers at most (promise P11).
+const leastCodes = 200_000 * maxGuesses
+
+// CheckTxCode says whether transaction codes are long enough for the guesses that people
+// have. Its error is [ErrWeakCode] if they are not; it names the shortest that are.
+func CheckTxCode(r oid4vci.TxCodeRule) error {
+	if r.Mode != oid4vci.Numeric && r.Mode != oid4vci.AnyText {
+		return fmt.Errorf("%w: the input mode %.16q is neither %q nor %q", ErrWeakCode, r.Mode, oid4vci.Numeric, oid4vci.AnyText)
+	}
+	if r.Codes() < leastCodes {
+		return fmt.Errorf("%w: of length %d there are %d, and with %d guesses there must be %d at least: %d digits, or %d characters of a text",
+			ErrWeakCode, r.Length, r.Codes(), maxGuesses, leastCodes, shortest(oid4vci.Numeric), shortest(oid4vci.AnyText))
+	}
+	return nil
+}
+
+// shortest is the least length of transaction codes of this kind.
+func shortest(mode oid4vci.InputMode) int {
+	r := oid4vci.TxCodeRule{Mode: mode, Length: 1}
+	for r.Codes() < leastCodes {
+		r.Length++
+	}
+	return r.Length
+}
 
 // claimCodes are codes that people copy from paper: 12 letters of 24, 55 bits.
 var claimCodes = oid4vci.TxCodeRule{Mode: oid4vci.AnyText, Length: 12}
@@ -106,6 +135,11 @@ func (e *Endpoints) Offer(ctx context.Context, r OfferRequest) (*OfferMade, erro
 	}
 	if r.Login && !slices.Contains(e.bySignIn(c), f.id) {
 		return nil, ErrNoLogin
+	}
+	if r.TxCode != nil {
+		if err := CheckTxCode(*r.TxCode); err != nil {
+			return nil, err
+		}
 	}
 	now := e.now()
 	made := &OfferMade{Expires: now.Add(e.cfg.Lifetimes.Offer)}

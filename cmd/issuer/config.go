@@ -211,6 +211,10 @@ type ServeConfig struct {
 	// need a transaction code or a login. Optional.
 	HighAssurance []string `yaml:"high_assurance,omitempty"`
 
+	// TxCode is what transaction codes look like, which the holder is told by another way
+	// than the offer. Optional; six digits.
+	TxCode TxCodeConfig `yaml:"tx_code,omitempty"`
+
 	// EncryptionRequired refuses credential requests that are not encrypted, or do not
 	// ask for an encrypted response. Optional.
 	EncryptionRequired bool `yaml:"encryption_required,omitempty"`
@@ -252,6 +256,17 @@ type ServeConfig struct {
 	// GrantLifetime is how long a wallet can renew its copies without the holder signing
 	// in again. Optional; 90 days if zero.
 	GrantLifetime Duration `yaml:"grant_lifetime,omitempty"`
+}
+
+// TxCodeConfig is what transaction codes look like. There are five guesses at each, so
+// that 1 000 000 codes are the fewest: six digits, or five characters of a text.
+type TxCodeConfig struct {
+	// Length is the number of characters, 10 at most. Optional; 6 if zero.
+	Length int `yaml:"length,omitempty"`
+
+	// InputMode is "numeric" for digits, or "text" for capital letters and digits without
+	// those that are taken for one another. Optional; numeric.
+	InputMode string `yaml:"input_mode,omitempty"`
 }
 
 // LoginConfig is an OpenID provider.

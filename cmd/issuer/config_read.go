@@ -15,6 +15,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/sanad-id/sanad/api/issuer"
 	"github.com/sanad-id/sanad/audit"
 	"github.com/sanad-id/sanad/internal/cli"
 	"github.com/sanad-id/sanad/internal/docpdf"
@@ -303,6 +304,9 @@ func (c *ServeConfig) check(need func(ok bool, format string, args ...any), sour
 			need(err == nil, "serve.clients.%s: %v", id, err)
 		}
 	}
+	err := issuer.CheckTxCode(c.TxCode.rule())
+	need(err == nil, "serve.tx_code: %v", err)
+	need(c.TxCode.Length <= longestTxCode, "serve.tx_code.length: nobody types %d characters without a slip; at most %d", c.TxCode.Length, longestTxCode)
 	need(!c.AttestationRequired || c.WalletProviders != "", "serve.attestation_required needs serve.wallet_providers")
 	need(!c.AttestationChallenge || c.WalletProviders != "", "serve.attestation_challenge needs serve.wallet_providers")
 	l := c.Login
@@ -313,6 +317,9 @@ func (c *ServeConfig) check(need func(ok bool, format string, args ...any), sour
 		need(err == nil, "serve.login.issuer: %v", err)
 	}
 }
+
+// longestTxCode is the longest transaction code that people are given.
+const longestTxCode = 10
 
 // loopback reports whether a host is this machine.
 func loopback(host string) bool {

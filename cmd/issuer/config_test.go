@@ -128,6 +128,12 @@ func TestReadConfigRefuses(t *testing.T) {
 		{"AUD-07 a debt limit that is a minute too long", good + "audit: {debt_limit: 241m, without_witness: false}\n", "audit.debt_limit must not be more than 4h"},
 		{"source without a file", good + "sources: {births: {id_column: n}}\n", "sources.births"},
 		{"delimiter of two characters", good + "sources: {births: {csv: b, delimiter: ab}}\n", "delimiter"},
+		{"P11 transaction codes of five digits", good + "serve: {tx_code: {length: 5}}\n", "there are 100000, and with 5 guesses there must be 1000000 at least: 6 digits, or 5 characters"},
+		{"P11 transaction codes of four characters", good + "serve: {tx_code: {length: 4, input_mode: text}}\n", "there are 331776, and"},
+		{"transaction codes of less than nothing", good + "serve: {tx_code: {length: -6}}\n", "serve.tx_code: "},
+		{"transaction codes that nobody can type", good + "serve: {tx_code: {length: 11}}\n", "serve.tx_code.length"},
+		{"transaction codes of another alphabet", good + "serve: {tx_code: {input_mode: emoji}}\n", `neither "numeric" nor "text"`},
+		{"transaction codes with another key", good + "serve: {tx_code: {alphabet: abc}}\n", "alphabet"},
 		{"values that work once in memory", good + "serve: {once: memory}\n", "serve.once: codes"},
 	}
 	for _, tt := range tests {

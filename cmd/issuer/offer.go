@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,8 +22,10 @@ import (
 	"github.com/sanad-id/sanad/registry"
 )
 
-// txCodes are the transaction codes of offers.
-var txCodes = oid4vci.TxCodeRule{Mode: oid4vci.Numeric, Length: 6}
+// rule is how transaction codes are made: as the settings say, else of six digits.
+func (c TxCodeConfig) rule() oid4vci.TxCodeRule {
+	return oid4vci.TxCodeRule{Mode: oid4vci.InputMode(cmp.Or(c.InputMode, string(oid4vci.Numeric))), Length: cmp.Or(c.Length, 6)}
+}
 
 func (p *program) offerCommand() *cobra.Command {
 	var r issuer.OfferRequest
@@ -33,14 +36,16 @@ func (p *program) offerCommand() *cobra.Command {
 		Long: `Makes an offer for one record and prints the openid-credential-offer URI, and its code for a phone's camera (on a terminal, or with --qr). The
 wallet fetches the credential from ` + "`issuer serve`" + `, which looks the record up then. The offer works once, for as long as the settings say.
 
-Whoever has a bare offer can take it. With --tx-code the wallet also asks for six digits that you tell the holder by another way. With
+Whoever has a bare offer can take it. With --tx-code the wallet also asks for a code that you tell the holder by another way
+(six digits, unless serve.tx_code says otherwise). With
 --claim-code the holder types a code from you on a page of this issuer, with --login the holder signs in at the provider of the settings.`,
 		Example: "  issuer offer --dir office --programme farmer-card --record F0700000042 --tx-code\n" +
 			"  issuer offer --dir office --programme farmer-card --record F0700000042 --claim-code --qr offer.png\n" +
 			"  issuer offer --dir office --programme farmer-card --record F0700000042 --tx-code --supersede   # the phone was lost",
 		RunE: p.office(readOnly, func(cmd *cobra.Command, a *app, _ []string) error {
 			if txCode {
-				r.TxCode = &txCodes
+				rule := a.cfg.Serve.TxCode.rule()
+				r.TxCode = &rule
 			}
 			r.Actor = a.actor
 			made, err := p.offer(cmd, a, r)
@@ -54,7 +59,7 @@ Whoever has a bare offer can take it. With --tx-code the wallet also asks for si
 	f.StringVar(&r.Programme, "programme", "", "the programme to issue under (required)")
 	f.StringVar(&r.Form, "form", "", "its wallet form (default: the only one)")
 	f.StringVar(&r.Record, "record", "", "the record's id in its registry (required)")
-	f.BoolVar(&txCode, "tx-code", false, "the wallet asks for six digits, too")
+	f.BoolVar(&txCode, "tx-code", false, "the wallet asks for a transaction code, too")
 	f.BoolVar(&r.ClaimCode, "claim-code", false, "the holder signs in with a code of ours")
 	f.BoolVar(&r.Login, "login", false, "the holder signs in at the provider of the settings")
 	f.BoolVar(&r.ByValue, "by-value", false, "the link and its code carry the whole offer, for wallets that do not fetch one")

@@ -13,6 +13,7 @@ import (
 	"github.com/sanad-id/sanad/api/issuer"
 	"github.com/sanad-id/sanad/audit"
 	"github.com/sanad-id/sanad/issuance"
+	"github.com/sanad-id/sanad/oid4vci"
 	"github.com/sanad-id/sanad/programme"
 	"github.com/sanad-id/sanad/registry"
 	people "github.com/sanad-id/sanad/store/desk"
@@ -27,7 +28,7 @@ func (p *program) newWork(cfg Config, d *desk, db *people.DB, offers *issuer.End
 		Keep: time.Duration(cfg.Console.KeepWork), Now: p.Now,
 	}
 	if offers != nil {
-		w.Offers = workOffers{offers}
+		w.Offers = workOffers{offers, cfg.Serve.TxCode.rule()}
 	}
 	desk, err := work.New(w)
 	return desk, o, err
@@ -225,13 +226,16 @@ func (o *workOffice) Note(ctx context.Context, n work.Note) error {
 }
 
 // workOffers makes offers through the endpoints that wallets use.
-type workOffers struct{ e *issuer.Endpoints }
+type workOffers struct {
+	e       *issuer.Endpoints
+	txCodes oid4vci.TxCodeRule
+}
 
 // Offer implements [work.Offers].
 func (w workOffers) Offer(ctx context.Context, r work.OfferRequest) (work.Offer, error) {
 	request := issuer.OfferRequest{Programme: r.Programme, Form: r.Form, Record: r.Record, Actor: r.Actor}
 	if r.Code {
-		request.TxCode = &txCodes
+		request.TxCode = &w.txCodes
 	}
 	made, err := w.e.Offer(ctx, request)
 	switch {

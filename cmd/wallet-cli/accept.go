@@ -18,6 +18,7 @@ import (
 	"github.com/sanad-id/sanad/internal/cli"
 	"github.com/sanad-id/sanad/internal/fetch"
 	"github.com/sanad-id/sanad/internal/i18n"
+	"github.com/sanad-id/sanad/oid4vci"
 	"github.com/sanad-id/sanad/wallet"
 )
 
@@ -101,16 +102,31 @@ func (p *program) accept(cmd *cobra.Command, w *wallet.Wallet, arg string, o acc
 	return err
 }
 
+// txCodeQuestion asks for a transaction code with what the offer says of it; nil is an
+// offer that asks for none.
+func txCodeQuestion(t *oid4vci.TxCodeInput) string {
+	if t == nil {
+		return "Transaction code: "
+	}
+	what := "digits"
+	if t.Mode == oid4vci.AnyText {
+		what = "characters"
+	}
+	if t.Length > 0 {
+		what = strconv.Itoa(t.Length) + " " + what
+	}
+	if t.Description != "" {
+		what += "; " + cli.Visible(t.Description)
+	}
+	return "Transaction code (" + what + "): "
+}
+
 // grant takes the proposal up, by whichever way it has and the flags want.
 func (p *program) grant(cmd *cobra.Command, a *wallet.Agent, proposal *wallet.Proposal, o acceptOptions) (*wallet.Grant, error) {
 	if proposal.PreAuthorized && !o.claimCode && o.claimCodeFile == "" && !o.browser {
 		code := ""
 		if proposal.TxCode != nil || o.txCode || o.txCodeFile != "" {
-			question := "Transaction code"
-			if proposal.TxCode != nil && proposal.TxCode.Description != "" {
-				question += " (" + cli.Visible(proposal.TxCode.Description) + ")"
-			}
-			b, err := p.secret(cmd, o.txCodeFile, question+": ", "--tx-code-file FILE")
+			b, err := p.secret(cmd, o.txCodeFile, txCodeQuestion(proposal.TxCode), "--tx-code-file FILE")
 			if err != nil {
 				return nil, err
 			}

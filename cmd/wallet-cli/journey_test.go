@@ -124,6 +124,25 @@ func TestJourney(t *testing.T) {
 	if _, said := walletCLI(o.Offer, 20, "accept", "--yes", "--tx-code-file", code, "-"); !strings.Contains(said, "peer_refused") {
 		t.Errorf("a second time: %s", said)
 	}
+	// A text in place of digits, as the settings may want it, typed as people type.
+	write := func(find, put string) {
+		t.Helper()
+		if !bytes.Contains(settings, []byte(find)) {
+			t.Fatalf("the settings have no %q", find)
+		}
+		settings = bytes.Replace(settings, []byte(find), []byte(put), 1)
+		if err := os.WriteFile(filepath.Join(office, "issuer.yaml"), settings, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("any_client: true", "any_client: true, tx_code: {length: 8, input_mode: text}")
+	o = offer("--tx-code")
+	if len(o.TxCode) != 8 || strings.ContainsAny(o.TxCode, "01258BILOSUZ") {
+		t.Errorf("the code is %q", o.TxCode)
+	}
+	if out, _ := walletCLI("", 0, "accept", "--yes", "--tx-code-file", file("text", strings.ToLower(o.TxCode[:4])+"-"+o.TxCode[4:]), o.Offer); !strings.Contains(out, "3 copies") {
+		t.Errorf("accept: %s", out)
+	}
 	c := offer("--claim-code")
 	if out, _ = walletCLI("", 0, "accept", "--yes", "--claim-code-file", file("claim", c.ClaimCode), c.Offer); !strings.Contains(out, "3 copies") {
 		t.Errorf("accept: %s", out)
@@ -132,7 +151,7 @@ func TestJourney(t *testing.T) {
 		Credentials []view `json:"credentials"`
 	}
 	out, _ = walletCLI("", 0, "list", "--json")
-	if err := json.Unmarshal([]byte(out), &list); err != nil || len(list.Credentials) != 2 || list.Credentials[0].Fresh != 3 || strings.Contains(out, "Amina") {
+	if err := json.Unmarshal([]byte(out), &list); err != nil || len(list.Credentials) != 3 || list.Credentials[0].Fresh != 3 || strings.Contains(out, "Amina") {
 		t.Fatalf("list: %s, %v", out, err)
 	}
 	id := list.Credentials[0].ID
@@ -142,7 +161,7 @@ func TestJourney(t *testing.T) {
 	if out, _ = walletCLI("", 0, "qr", "--json", "--claims", "name", id); strings.Count(out, "~") != 2 {
 		t.Errorf("qr: %s", out)
 	}
-	if out, _ = walletCLI("", 0, "log"); strings.Count(out, "\n") != 3 || strings.Contains(out, "Amina") {
+	if out, _ = walletCLI("", 0, "log"); strings.Count(out, "\n") != 4 || strings.Contains(out, "Amina") {
 		t.Errorf("log: %s", out)
 	}
 	walletCLI("", 0, "delete", "--yes", id)

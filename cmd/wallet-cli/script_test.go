@@ -20,6 +20,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/sanad-id/sanad/credential/cwt"
+	"github.com/sanad-id/sanad/internal/cli"
 	"github.com/sanad-id/sanad/internal/i18n"
 	"github.com/sanad-id/sanad/keys"
 	"github.com/sanad-id/sanad/oid4vci"
@@ -199,5 +200,22 @@ func TestEveryRefusalHasAdvice(t *testing.T) {
 	}
 	if len(advice) != len(wallet.Refusals()) {
 		t.Errorf("%d pieces of advice for %d refusals", len(advice), len(wallet.Refusals()))
+	}
+}
+
+// TestTxCodeQuestion: whoever is asked for a transaction code is told what it looks like.
+func TestTxCodeQuestion(t *testing.T) {
+	for _, tt := range []struct {
+		offered *oid4vci.TxCodeInput
+		want    string
+	}{
+		{nil, "Transaction code: "},
+		{&oid4vci.TxCodeInput{}, "Transaction code (digits): "},
+		{&oid4vci.TxCodeInput{Mode: oid4vci.Numeric, Length: 6, Description: "on the \x1b[31mletter"}, "Transaction code (6 digits; on the " + cli.Visible("\x1b[31m") + "letter): "},
+		{&oid4vci.TxCodeInput{Mode: oid4vci.AnyText, Length: 8}, "Transaction code (8 characters): "},
+	} {
+		if got := txCodeQuestion(tt.offered); got != tt.want {
+			t.Errorf("%+v: %q, want %q", tt.offered, got, tt.want)
+		}
 	}
 }
