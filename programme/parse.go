@@ -85,6 +85,7 @@ func (f *file) read(root *yaml.Node) {
 		}},
 		{"labels", true, func(n *yaml.Node, path string) { p.Labels = f.readLabels(n, path) }},
 		{"languages", false, f.languages},
+		{"logo", false, f.readLogo},
 		{"zone", false, f.zone},
 		{"records", true, f.records},
 		{"validity", true, f.readValidity},

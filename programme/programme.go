@@ -24,6 +24,8 @@ type Programme struct {
 	Labels map[string]string
 	// Languages are those in which every label is given; "en" is one.
 	Languages []string
+	// Logo is the picture of its wallet forms.
+	Logo Logo
 	// Records says which records of a source the programme is about.
 	Records Records
 	// AllowMany says that a record may have several active credentials.

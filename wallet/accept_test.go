@@ -372,6 +372,15 @@ func TestAcceptRefuses(t *testing.T) {
 		w := newWorld(t)
 		w.document = strings.Replace(w.document, `"name":"Permis"`, `"name":"Permis","rendering":{"simple":{"logo":{"uri":"`+elsewhere+`logo.png"}},"svg_templates":[{"uri":"`+elsewhere+
 			`card.svg"},{"uri":"data:image/svg+xml,<svg onload='alert(1)'><script>alert(2)</script><image href='`+elsewhere+`p.png'/></svg>"}]}`, 1)
+		// Nor are those of the metadata fetched, the issuer's and the credential's.
+		for _, list := range [][]oid4vci.Display{w.meta.Display, w.meta.Configurations[0].Display} {
+			for i := range list {
+				list[i].Logo, list[i].Background = &oid4vci.Image{URI: elsewhere + "seal.png", AltText: "Seal"}, &oid4vci.Image{URI: elsewhere + "back.png"}
+			}
+		}
+		if len(w.meta.Display) == 0 || len(w.meta.Configurations[0].Display) == 0 {
+			t.Fatal("nothing could have a logo")
+		}
 		a, kept := w.agent(nil)
 		if _, _, err := w.accept(a); err != nil {
 			t.Fatal(err)

@@ -128,8 +128,11 @@ type Config struct {
 	Issuer string
 	// Names is the issuer's name by language tag.
 	Names map[string]string
-	// Logo is the issuer's picture, an SVG or PNG file, for wallets to show. Optional.
+	// Logo is the issuer's picture for wallets to show; see [Picture]. Optional.
 	Logo Document
+	// Picture reads the picture of a programme whose logo is a file. While it cannot be
+	// read its credentials are offered without one. Optional: none has one.
+	Picture func(p *programme.Programme) (Document, error)
 	// DevHTTP allows an Issuer with http on this machine, and cookies without TLS.
 	// Optional.
 	DevHTTP bool

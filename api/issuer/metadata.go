@@ -1,6 +1,7 @@
 package issuer
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -41,6 +42,7 @@ type catalogue struct {
 	signed         Document            // zero if nobody signs
 	server         Document            // of the authorization server
 	types          map[string]Document // type metadata by vct
+	logos          map[string]Document // pictures by id of their programme
 }
 
 // find returns the configuration with this id.
@@ -117,7 +119,7 @@ func (e *Endpoints) programmes(ctx context.Context, was *catalogue) ([]*programm
 }
 
 func (e *Endpoints) makeCatalogue(ctx context.Context, all []*programme.Programme, read time.Time) (*catalogue, error) {
-	c := &catalogue{programmes: all, read: read, types: map[string]Document{}}
+	c := &catalogue{programmes: all, read: read, types: map[string]Document{}, logos: e.logos(ctx, all)}
 	for _, p := range all {
 		for _, f := range p.Forms {
 			if !f.Wallet() {
@@ -146,6 +148,23 @@ func (e *Endpoints) makeCatalogue(ctx context.Context, all []*programme.Programm
 	}
 	c.server = Document{oid4vci.JSONType, b}
 	return c, e.sign(ctx, c, m)
+}
+
+// logos are the pictures of programmes that wallets get from this server.
+func (e *Endpoints) logos(ctx context.Context, all []*programme.Programme) map[string]Document {
+	logos := map[string]Document{}
+	for _, p := range all {
+		if p.Logo.File == "" || e.cfg.Picture == nil {
+			continue
+		}
+		d, err := e.cfg.Picture(p)
+		if err != nil {
+			e.cfg.Log.WarnContext(ctx, "a programme is served without its logo", "programme", p.ID, "err", err)
+			continue
+		}
+		logos[p.ID] = d
+	}
+	return logos
 }
 
 // sign adds signed metadata, if somebody signs them.
@@ -189,7 +208,7 @@ func (e *Endpoints) issuerMetadata(c *catalogue) oid4vci.IssuerMetadata {
 		}
 		m.Configurations = append(m.Configurations, oid4vci.Configuration{
 			ID: f.id, Format: format, Type: f.form.VCT, Scope: f.id, SigningAlgorithms: names(algorithms),
-			Bindings: []string{oid4vci.JWKBinding}, Proofs: e.proofTypes(), Display: display(f.programme.Labels), Claims: claims(f),
+			Bindings: []string{oid4vci.JWKBinding}, Proofs: e.proofTypes(), Display: e.credentialDisplay(c, f.programme), Claims: claims(f),
 		})
 	}
 	return m
@@ -219,6 +238,22 @@ func display(texts map[string]string) []oid4vci.Display {
 		list = append(list, oid4vci.Display{Locale: tag, Name: text})
 	}
 	slices.SortFunc(list, func(a, b oid4vci.Display) int { return strings.Compare(a.Locale, b.Locale) })
+	return list
+}
+
+// credentialDisplay is the name of a programme's credentials in each language, with the
+// logo if there is one.
+func (e *Endpoints) credentialDisplay(c *catalogue, p *programme.Programme) []oid4vci.Display {
+	list, uri := display(p.Labels), p.Logo.URI
+	if _, ok := c.logos[p.ID]; ok {
+		uri = e.url(pathLogo + "/" + p.ID)
+	}
+	if uri == "" {
+		return list
+	}
+	for i := range list {
+		list[i].Logo = &oid4vci.Image{URI: uri, AltText: cmp.Or(p.Logo.AltText[list[i].Locale], list[i].Name)}
+	}
 	return list
 }
 
@@ -352,10 +387,28 @@ func (e *Endpoints) serveKeys(path string) web.Handler {
 	}
 }
 
-// serveLogo answers with the issuer's picture. A browser that opens it runs nothing in it.
+// serveLogo answers with the issuer's picture.
 func (e *Endpoints) serveLogo(w http.ResponseWriter, r *http.Request) error {
+	return e.cfg.Logo.draw(w, r)
+}
+
+// serveProgrammeLogo answers with the picture of a programme.
+func (e *Endpoints) serveProgrammeLogo(w http.ResponseWriter, r *http.Request) error {
+	c, err := e.catalogue(r.Context())
+	if err != nil {
+		return err
+	}
+	d, ok := c.logos[r.PathValue("programme")]
+	if !ok {
+		return notFound()
+	}
+	return d.draw(w, r)
+}
+
+// draw serves a picture. A browser that opens it runs nothing in it.
+func (d Document) draw(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; sandbox")
-	return e.cfg.Logo.answer(w, r)
+	return d.answer(w, r)
 }
 
 func notFound() error {

@@ -4,7 +4,11 @@ import (
 	"bytes"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"image"
+	"image/png"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -17,6 +21,7 @@ import (
 	"github.com/sanad-id/sanad/keys"
 	"github.com/sanad-id/sanad/keys/keystest"
 	"github.com/sanad-id/sanad/oid4vci"
+	"github.com/sanad-id/sanad/programme"
 )
 
 // everything switches on what some issuers do without.
@@ -242,4 +247,137 @@ func TestTooOftenUsesNothingUp(t *testing.T) {
 	code, err := z.code(a)
 	b.must(err)
 	z.tokens(again(func() answer { return z.send(formPost("/oauth/token", z.tokenForm(code))) }))
+}
+
+// logoProgrammes are programmes with a logo: a file, a file that is gone, an address.
+var logoProgrammes = map[string]string{
+	"drawn":     "logo: {file: drawn.png, alt_text: {en: A seal, fr: Un sceau, ar: ختم}}",
+	"gone":      "logo: {file: gone.svg}",
+	"elsewhere": "logo: {uri: https://pictures.example/seal.svg}",
+}
+
+// TestLogos: each credential is shown to wallets with the logo of its programme, in plain
+// and in signed metadata; a logo that cannot be read keeps nothing else away.
+func TestLogos(t *testing.T) {
+	b := newBed(t, engines[0], func(c *issuer.Config) {
+		c.Picture = func(p *programme.Programme) (issuer.Document, error) {
+			if p.ID != "drawn" {
+				return issuer.Document{}, errors.New("it is gone")
+			}
+			return issuer.Picture(pngOf(t, 8, 8))
+		}
+	})
+	for id, logo := range logoProgrammes {
+		text := strings.NewReplacer("id: licence", "id: "+id, "xa:licence", "xa:"+id, "languages: [en, fr, ar]", "languages: [en, fr, ar]\n"+logo).Replace(licence)
+		_, err := b.offices[0].service.AddProgramme(t.Context(), []byte(text), "tester")
+		b.must(err)
+	}
+	w := b.wallet()
+	logos := func(m *oid4vci.IssuerMetadata) map[string]string {
+		found := map[string]string{}
+		for _, c := range m.Configurations {
+			for _, d := range c.Display {
+				if d.Logo != nil {
+					found[c.ID+" "+d.Locale] = d.Logo.URI + " " + d.Logo.AltText
+				}
+			}
+		}
+		return found
+	}
+	drawn, elsewhere := b.url+"/logo/drawn", "https://pictures.example/seal.svg"
+	want := map[string]string{
+		"drawn.wallet en": drawn + " A seal", "drawn.wallet fr": drawn + " Un sceau", "drawn.wallet ar": drawn + " ختم",
+		"elsewhere.wallet en": elsewhere + " Licence", "elsewhere.wallet fr": elsewhere + " Permis", "elsewhere.wallet ar": elsewhere + " رخصة",
+	}
+	if got := logos(w.metadata()); !maps.Equal(got, want) {
+		t.Errorf("the metadata have\n%v\nwant\n%v", got, want)
+	}
+	signed := w.get("/.well-known/openid-credential-issuer", "Accept", oid4vci.JWTType)
+	m, err := (oid4vci.Reader{LoopbackHTTP: true}).SignedIssuerMetadata(string(signed.body), b.url, b.clock.Now(), func(oid4vci.SignerHint) ([]keys.PublicKey, error) {
+		all, err := b.keys.Keys(t.Context())
+		b.must(err)
+		k, err := keys.SigningKey(all, keys.Metadata, b.clock.Now())
+		return []keys.PublicKey{k.Public}, err
+	})
+	b.must(err)
+	if got := logos(m); !maps.Equal(got, want) {
+		t.Errorf("the signed metadata have\n%v\nwant\n%v", got, want)
+	}
+	a := w.get("/logo/drawn")
+	if a.status != http.StatusOK || a.header.Get("Content-Type") != "image/png" || !bytes.Equal(a.body, pngOf(t, 8, 8)) || a.header.Get("X-Content-Type-Options") != "nosniff" ||
+		!strings.HasPrefix(a.header.Get("Content-Security-Policy"), "default-src 'none'") || a.header.Get("ETag") == "" {
+		t.Errorf("the picture: %d, %v", a.status, a.header)
+	}
+	for _, id := range []string{"gone", "elsewhere", "licence", "nothing", "..%2fissuer.yaml"} {
+		if a := w.get("/logo/" + id); a.status != http.StatusNotFound {
+			t.Errorf("/logo/%s: %d", id, a.status)
+		}
+	}
+	if !strings.Contains(b.logs.String(), "a programme is served without its logo") {
+		t.Error("nobody is told of the logo that is gone")
+	}
+}
+
+// pngOf is a picture of one colour.
+func pngOf(t *testing.T, width, height int) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	if err := png.Encode(&b, image.NewGray(image.Rect(0, 0, width, height))); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// TestPictureRefuses spoils one thing at a time in a picture.
+func TestPictureRefuses(t *testing.T) {
+	const good = `<?xml version="1.0" encoding="UTF-8"?><svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="0 0 8 8">` +
+		`<style>circle { fill: url(#shade) }</style><defs><linearGradient id="shade"/></defs><circle r="4" style="fill:url('#shade')"/><use xlink:href="#shade"/>` +
+		`<image href="data:image/png;base64,AA=="/></svg>`
+	svg := func(old, now string) []byte {
+		if !strings.Contains(good, old) {
+			t.Fatalf("the picture has no %s", old)
+		}
+		return []byte(strings.Replace(good, old, now, 1))
+	}
+	dot := pngOf(t, 8, 8)
+	for want, b := range map[string][]byte{"image/svg+xml": []byte(good), "image/png": dot} {
+		if d, err := issuer.Picture(b); err != nil || d.Type != want || !bytes.Equal(d.Content, b) {
+			t.Errorf("%s: %q, %v", want, d.Type, err)
+		}
+	}
+	for _, tt := range []struct {
+		name    string
+		picture []byte
+		want    string
+	}{
+		{"nothing", nil, "neither an SVG nor a PNG"},
+		{"a JPEG", []byte("\xff\xd8\xff\xe0"), "neither an SVG nor a PNG"},
+		{"a page", []byte("<html><body></body></html>"), "neither an SVG nor a PNG"},
+		{"a page with a picture", []byte("<html>" + good[38:] + "</html>"), `begins with "html"`},
+		{"too large", append(bytes.Clone(dot), make([]byte, issuer.MaxPicture)...), "more than 65536 bytes"},
+		{"a PNG too wide", pngOf(t, 2049, 1), "2049 by 1 pixels"},
+		{"a PNG too high", pngOf(t, 1, 2049), "1 by 2049 pixels"},
+		{"a PNG cut off", dot[:len(dot)-1], "cut off"},
+		{"a PNG with something behind it", append(bytes.Clone(dot), "<script>"...), "cut off, or something follows"},
+		{"a PNG that is none", []byte("\x89PNG\r\n\x1a\nnothing"), "unexpected EOF"},
+		{"an SVG cut off", []byte(good[:len(good)-1]), "XML syntax error"},
+		{"an SVG of another namespace", svg("www.w3.org/2000/svg", "a.example/"), "not with svg of"},
+		{"an SVG with a DOCTYPE", svg("<svg", `<!DOCTYPE svg [<!ENTITY a "b">]><svg`), "remove its DOCTYPE"},
+		{"an SVG with a style sheet of elsewhere", svg("<svg", `<?xml-stylesheet href="https://a.example/x.css"?><svg`), "remove its <?xml-stylesheet?>"},
+		{"an SVG in another encoding", svg("UTF-8", "UTF-16"), "encoding"},
+		{"an SVG with a script", svg("<style>", "<script>alert(1)</script><style>"), "the element script"},
+		{"an SVG with a page in it", svg("<style>", "<foreignObject/><style>"), "the element foreignObject"},
+		{"an SVG with a handler", svg(`r="4"`, `r="4" onload="alert(1)"`), "the attribute onload"},
+		{"an SVG with a picture of elsewhere", svg("data:image/png;base64,AA==", "https://a.example/p.png"), `refers to "https://a.example/p.png"`},
+		{"an SVG with an SVG in it", svg("data:image/png;", "data:image/svg+xml;"), "refers to"},
+		{"an SVG with a link that runs", svg(`xlink:href="#shade"`, `xlink:href=" JavaScript:alert(1)"`), "refers to"},
+		{"an SVG with style of elsewhere", svg("circle {", "@import 'https://a.example/x.css'; circle {"), "@import"},
+		{"an SVG with style of elsewhere, disguised", svg("circle {", `@\69mport 'https://a.example/x.css'; circle {`), "escapes"},
+		{"an SVG with a shade of elsewhere", svg("url(#shade)", "URL( 'https://a.example/x.svg#shade')"), "another file"},
+		{"an SVG with a second shade of elsewhere", svg("url('#shade')", "url('#shade');stroke:url(//a.example/x)"), "another file"},
+	} {
+		if _, err := issuer.Picture(tt.picture); !errors.Is(err, issuer.ErrPicture) || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %v, want %q", tt.name, err, tt.want)
+		}
+	}
 }

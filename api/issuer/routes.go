@@ -76,6 +76,7 @@ func (e *Endpoints) Routes() []web.Route {
 		public("server_metadata", wellKnown(oid4vci.ServerWellKnown), e.serveServerMetadata),
 		public("issuer_keys", wellKnown("jwt-vc-issuer"), e.serveKeys(PathIssuerKeys)),
 		public("jwks", e.path+PathJWKS, e.serveKeys(PathJWKS)),
+		public("programme_logo", e.path+pathLogo+"/{programme}", e.serveProgrammeLogo),
 		public("type_metadata", e.path+pathType+"{vct...}", e.serveType),
 		offer,
 		at(oid4vci.AuthorizationServer, "par", pathPAR, form, e.par, web.MediaForm),

@@ -344,7 +344,7 @@ type IssuerConfig struct {
 	Country string `yaml:"country"`
 
 	// Logo is a picture for wallets to show beside the name: an SVG or PNG file of up to
-	// 64 KiB. Optional.
+	// 64 KiB. Optional. The logos of credentials stand in programmes.
 	Logo string `yaml:"logo,omitempty"`
 
 	// URL is where the public finds status lists. It stands in every credential

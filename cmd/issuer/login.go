@@ -67,6 +67,14 @@ func (a *app) walletWarnings(ctx context.Context, have []keys.Key) ([]string, er
 	if _, err := keys.SigningKey(have, keys.Metadata, a.now()); len(ids) > 0 && err != nil {
 		warnings = append(warnings, "metadata are served without a signature: `issuer keys rotate --purpose metadata`, `issuer trust export`, the first again after keys.publish_before, then `issuer keys certify`")
 	}
+	for _, prog := range all {
+		if prog.Logo.File == "" || !slices.Contains(ids, prog.ID) {
+			continue
+		}
+		if _, err := readPicture(logoPath(a.dir, prog)); err != nil {
+			warnings = append(warnings, fmt.Sprintf("%s is served without its logo: %v (`issuer programme add` puts it there)", prog.ID, err))
+		}
+	}
 	if len(ids) > 0 && len(s.Clients) == 0 && !s.AnyClient {
 		what := "--claim-code and --login are refused"
 		if s.Login.Issuer != "" {

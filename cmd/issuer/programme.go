@@ -8,12 +8,15 @@ import (
 	"io"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/sanad-id/sanad/api/issuer"
 	"github.com/sanad-id/sanad/internal/cli"
+	"github.com/sanad-id/sanad/internal/durable"
 	"github.com/sanad-id/sanad/issuance"
 	"github.com/sanad-id/sanad/programme"
 )
@@ -44,6 +47,36 @@ func readProgramme(path string) ([]byte, *programme.Programme, error) {
 	return text, p, nil
 }
 
+// programmeLogo reads the picture beside a programme file that names one.
+func programmeLogo(path string, prog *programme.Programme) (issuer.Document, error) {
+	if prog.Logo.File == "" {
+		return issuer.Document{}, nil
+	}
+	d, err := readPicture(filepath.Join(filepath.Dir(path), prog.Logo.File))
+	if err == nil && d.Type != pictureTypes[filepath.Ext(prog.Logo.File)] {
+		err = fmt.Errorf("it is %s, and its name says otherwise", d.Type)
+	}
+	if err != nil {
+		return issuer.Document{}, cli.Hint(fmt.Errorf("%s: logo.file: %w", path, err), "an SVG or PNG file of up to %d KiB, beside the programme file", issuer.MaxPicture>>10)
+	}
+	return d, nil
+}
+
+// pictureTypes are the media types of pictures by how their names end.
+var pictureTypes = map[string]string{".svg": "image/svg+xml", ".png": "image/png"}
+
+// keepLogo puts a programme's picture where `issuer serve` reads it.
+func keepLogo(dir string, prog *programme.Programme, logo issuer.Document) error {
+	if logo.Content == nil {
+		return nil
+	}
+	to := logoPath(dir, prog)
+	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+		return err
+	}
+	return durable.Write(to, logo.Content, 0o644)
+}
+
 func (p *program) programmeCheck() *cobra.Command {
 	var source string
 	var records, problems int
@@ -58,6 +91,9 @@ Exit status: 0 nothing to say, 3 some records would be refused.`,
 		RunE: p.Action(func(cmd *cobra.Command, args []string) error {
 			_, prog, err := readProgramme(args[0])
 			if err != nil {
+				return err
+			}
+			if _, err := programmeLogo(args[0], prog); err != nil {
 				return err
 			}
 			if source == "" {
@@ -189,7 +225,11 @@ func (p *program) programmeAdd() *cobra.Command {
 		Long:    "From now on the programme issues, and the next trust bundle describes its type to verifiers. A changed file needs a higher version.",
 		Example: "  issuer programme add --dir office my-card.yaml",
 		RunE: p.Action(func(cmd *cobra.Command, args []string) error {
-			text, _, err := readProgramme(args[0])
+			text, read, err := readProgramme(args[0])
+			if err != nil {
+				return err
+			}
+			logo, err := programmeLogo(args[0], read)
 			if err != nil {
 				return err
 			}
@@ -207,6 +247,9 @@ func (p *program) programmeAdd() *cobra.Command {
 			}
 			if err != nil {
 				return err
+			}
+			if err := keepLogo(app.dir, prog, logo); err != nil {
+				return cli.Hint(fmt.Errorf("%s is in use, without its logo: %w", prog.ID, err), "the same command once more puts it there")
 			}
 			return p.Print(cmd, map[string]any{"programme": prog.ID, "version": prog.Version, "type": prog.Type}, func(w io.Writer) {
 				fmt.Fprintf(w, "%s version %d issues %s\n", prog.ID, prog.Version, prog.Type)

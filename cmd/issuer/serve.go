@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -28,6 +27,7 @@ import (
 	"github.com/sanad-id/sanad/keys"
 	"github.com/sanad-id/sanad/keys/chain"
 	"github.com/sanad-id/sanad/oid4vci"
+	"github.com/sanad-id/sanad/programme"
 	"github.com/sanad-id/sanad/store/once"
 	"github.com/sanad-id/sanad/web/console"
 )
@@ -249,6 +249,9 @@ func (p *program) endpointsConfig(cfg Config, ks *keys.File, office issuer.Offic
 		Metadata: func(ctx context.Context) (issuer.Signing, error) {
 			return metadataSigner(ctx, ks, chain.Folder(filepath.Join(filepath.Dir(p.settings()), chainsName)), p.Now())
 		},
+		Picture: func(prog *programme.Programme) (issuer.Document, error) {
+			return readPicture(logoPath(filepath.Dir(p.settings()), prog))
+		},
 		Keys: func(ctx context.Context) (map[string]issuer.Document, error) {
 			return keyDocuments(ctx, cfg, ks, p.Now())
 		},
@@ -261,7 +264,7 @@ func (p *program) endpointsConfig(cfg Config, ks *keys.File, office issuer.Offic
 		return c, fmt.Errorf("serve.wallet_providers: %w", err)
 	}
 	c.Attestation.Required, c.Attestation.NeedChallenge = s.AttestationRequired, s.AttestationChallenge
-	if c.Logo, err = readLogo(cfg.Issuer.Logo); err != nil {
+	if c.Logo, err = readPicture(cfg.Issuer.Logo); err != nil {
 		return c, fmt.Errorf("issuer.logo: %w", err)
 	}
 	if c.Login, err = upstream(cfg); err != nil {
@@ -355,8 +358,17 @@ func keyDocuments(ctx context.Context, cfg Config, ks *keys.File, now time.Time)
 	return documents, errors.Join(faults...)
 }
 
-// readLogo reads the issuer's picture.
-func readLogo(path string) (issuer.Document, error) {
+// logosName is the folder beside the settings into which `programme add` puts the pictures
+// of programmes.
+const logosName = "logos"
+
+// logoPath is where the picture of a programme is kept, below the folder of the settings.
+func logoPath(dir string, p *programme.Programme) string {
+	return filepath.Join(dir, logosName, p.ID+filepath.Ext(p.Logo.File))
+}
+
+// readPicture reads a picture that is to be served; "" is none.
+func readPicture(path string) (issuer.Document, error) {
 	if path == "" {
 		return issuer.Document{}, nil
 	}
@@ -365,19 +377,11 @@ func readLogo(path string) (issuer.Document, error) {
 		return issuer.Document{}, err
 	}
 	defer f.Close()
-	const most = 64 << 10
-	b, err := io.ReadAll(io.LimitReader(f, most+1))
-	switch {
-	case err != nil:
+	b, err := io.ReadAll(io.LimitReader(f, issuer.MaxPicture+1))
+	if err != nil {
 		return issuer.Document{}, err
-	case len(b) > most:
-		return issuer.Document{}, fmt.Errorf("more than %d bytes", most)
-	case bytes.HasPrefix(b, []byte("\x89PNG\r\n\x1a\n")):
-		return issuer.Document{Type: "image/png", Content: b}, nil
-	case bytes.Contains(b[:min(len(b), 1024)], []byte("<svg")):
-		return issuer.Document{Type: "image/svg+xml", Content: b}, nil
 	}
-	return issuer.Document{}, errors.New("neither an SVG nor a PNG file")
+	return issuer.Picture(b)
 }
 
 // attesters trusts keys whose certificate leads to one of the roots in a file.

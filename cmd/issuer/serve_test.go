@@ -63,6 +63,7 @@ version: 1
 type: urn:xa:reader:1
 labels: {en: Reader's card}
 languages: [en]
+logo: {file: reader.svg}
 records: {id_column: id}
 validity: {for: 5y}
 status: {suspend: true}
@@ -88,6 +89,7 @@ var reads = []struct{ route, path, accept string }{
 	{"status_list", "/status/LIST", ""},
 	{"trust_bundle", "/trust/bundle.trust", ""},
 	{"logo", "/logo", ""},
+	{"programme_logo", "/logo/reader-card", ""},
 	{"openapi", "/openapi.json", ""},
 }
 
@@ -138,6 +140,7 @@ func newReadsBed(t *testing.T, more ...string) *readsBed {
 		"\nissuer:\n", "\nissuer:\n    logo: logo.svg\n").Replace("\n"+string(text)))
 	write(t, in("people.csv"), "id,name\nR1,Amina Juma\n")
 	write(t, in("logo.svg"), `<svg xmlns="http://www.w3.org/2000/svg"/>`)
+	write(t, in("reader.svg"), `<svg xmlns="http://www.w3.org/2000/svg"><circle r="4"/></svg>`)
 	write(t, in("programme.yaml"), reading)
 	b.must("programme", "add", in("programme.yaml"))
 	b.must("keys", "rotate", "--purpose", "metadata")
