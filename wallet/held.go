@@ -48,6 +48,18 @@ type Copy struct {
 	Revoked bool `json:"revoked,omitempty"`
 }
 
+// String names the credential without its keys and what it says.
+func (h Held) String() string { return "credential " + h.ID }
+
+// GoString is [Held.String].
+func (h Held) GoString() string { return h.String() }
+
+// String hides the key and the credential.
+func (c Copy) String() string { return "a copy of a credential" }
+
+// GoString is [Copy.String].
+func (c Copy) GoString() string { return c.String() }
+
 // Fresh is the place of the copy to show next: of those that are not revoked the one
 // that was shown least, the first of several.
 func (h *Held) Fresh() int {

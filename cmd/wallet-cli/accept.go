@@ -76,7 +76,7 @@ func (p *program) accept(cmd *cobra.Command, w *wallet.Wallet, arg string, o acc
 		cli.Say(cmd, "%s", words.Text("wallet.done.not_accepted", nil))
 		return cli.Exit(statusDeclined)
 	}
-	grant, err := p.grant(cmd, a, proposal, o)
+	grant, err := p.grant(cmd, a, proposal, o, words)
 	if err != nil {
 		return err
 	}
@@ -86,14 +86,16 @@ func (p *program) accept(cmd *cobra.Command, w *wallet.Wallet, arg string, o acc
 	}
 	err = p.Print(cmd, map[string]any{"accepted": views(got, p.Now()), "pending": len(later)}, func(out io.Writer) {
 		for _, h := range got {
-			fmt.Fprintf(out, "%s  %s from %s, %d copies\n", h.ID, name(words, h.Names, h.Type), name(words, h.IssuerNames, h.Issuer), len(h.Copies))
+			fmt.Fprintf(out, "%s  %s\n", h.ID, words.Text("wallet.kept.got", map[string]string{
+				"name": name(words, h.Names, h.Type), "office": name(words, h.IssuerNames, h.Issuer), "copies": words.Number(len(h.Copies)),
+			}))
 		}
 		for _, l := range later {
-			when := "now"
+			key, args := "wallet.kept.later_now", map[string]string{"name": name(words, l.Names, l.Type)}
 			if !l.NotBefore.IsZero() {
-				when = "after " + l.NotBefore.Local().Format(time.DateTime)
+				key, args["time"] = "wallet.kept.later", words.DateTime(l.NotBefore.Local())
 			}
-			fmt.Fprintf(out, "%s  %s is not ready yet: wallet-cli fetch %s\n", l.ID, name(words, l.Names, l.Type), when)
+			fmt.Fprintf(out, "%s  %s\n", l.ID, words.Text(key, args))
 		}
 	})
 	if err == nil && problem != nil {
@@ -122,7 +124,7 @@ func txCodeQuestion(t *oid4vci.TxCodeInput) string {
 }
 
 // grant takes the proposal up, by whichever way it has and the flags want.
-func (p *program) grant(cmd *cobra.Command, a *wallet.Agent, proposal *wallet.Proposal, o acceptOptions) (*wallet.Grant, error) {
+func (p *program) grant(cmd *cobra.Command, a *wallet.Agent, proposal *wallet.Proposal, o acceptOptions, words i18n.Language) (*wallet.Grant, error) {
 	if proposal.PreAuthorized && !o.claimCode && o.claimCodeFile == "" && !o.browser {
 		code := ""
 		if proposal.TxCode != nil || o.txCode || o.txCodeFile != "" {
@@ -156,7 +158,7 @@ func (p *program) grant(cmd *cobra.Command, a *wallet.Agent, proposal *wallet.Pr
 	if claim != nil {
 		query, err = p.typeClaim(cmd.Context(), in.URL, string(claim), "http://"+l.Addr().String()+"/back")
 	} else {
-		cli.Say(cmd, "Open this address in your browser and sign in:\n\n    %s\n", cli.Visible(in.URL))
+		cli.Say(cmd, "%s\n\n    %s\n", words.Text("wallet.kept.sign_in", nil), cli.Visible(in.URL))
 		query, err = comeBack(cmd.Context(), l)
 	}
 	if err != nil {
@@ -365,7 +367,9 @@ func (p *program) fetch(cmd *cobra.Command, w *wallet.Wallet, a *wallet.Agent, w
 		for _, h := range got {
 			fmt.Fprintf(out, "%s  %s\n", h.ID, name(words, h.Names, h.Type))
 		}
-		fmt.Fprintf(out, "%d still to come.\n", len(left))
+		if len(left) > 0 {
+			fmt.Fprintln(out, words.Text("wallet.kept.waiting", map[string]string{"count": words.Number(len(left))}))
+		}
 	})
 	if err == nil && status != 0 {
 		err = cli.Exit(status)

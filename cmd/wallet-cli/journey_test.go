@@ -118,7 +118,7 @@ func TestJourney(t *testing.T) {
 	}
 	code := file("code", o.TxCode)
 	out, _ := walletCLI(o.Offer, 0, "accept", "--yes", "--tx-code-file", code, "-")
-	if !strings.Contains(out, "Licence from Civil Registry, 3 copies") {
+	if !strings.Contains(out, "Licence from Civil Registry, copies: 3") {
 		t.Errorf("accept: %s", out)
 	}
 	if _, said := walletCLI(o.Offer, 20, "accept", "--yes", "--tx-code-file", code, "-"); !strings.Contains(said, "peer_refused") {
@@ -140,11 +140,11 @@ func TestJourney(t *testing.T) {
 	if len(o.TxCode) != 8 || strings.ContainsAny(o.TxCode, "01258BILOSUZ") {
 		t.Errorf("the code is %q", o.TxCode)
 	}
-	if out, _ := walletCLI("", 0, "accept", "--yes", "--tx-code-file", file("text", strings.ToLower(o.TxCode[:4])+"-"+o.TxCode[4:]), o.Offer); !strings.Contains(out, "3 copies") {
+	if out, _ := walletCLI("", 0, "accept", "--yes", "--tx-code-file", file("text", strings.ToLower(o.TxCode[:4])+"-"+o.TxCode[4:]), o.Offer); !strings.Contains(out, "copies: 3") {
 		t.Errorf("accept: %s", out)
 	}
 	c := offer("--claim-code")
-	if out, _ = walletCLI("", 0, "accept", "--yes", "--claim-code-file", file("claim", c.ClaimCode), c.Offer); !strings.Contains(out, "3 copies") {
+	if out, _ = walletCLI("", 0, "accept", "--yes", "--claim-code-file", file("claim", c.ClaimCode), c.Offer); !strings.Contains(out, "copies: 3") {
 		t.Errorf("accept: %s", out)
 	}
 	var list struct {

@@ -101,16 +101,18 @@ func (p *program) listCommand() *cobra.Command {
 			}
 			return p.Print(cmd, map[string]any{"credentials": views(all, p.Now()), "pending": len(pending)}, func(out io.Writer) {
 				for _, v := range views(all, p.Now()) {
-					until := "without end"
+					key := "wallet.kept.no_end"
 					if v.Expired {
-						until = "EXPIRED " + v.Expires.Format(time.DateOnly)
+						key = "wallet.kept.expired"
 					} else if !v.Expires.IsZero() {
-						until = "until " + v.Expires.Format(time.DateOnly)
+						key = "wallet.kept.until"
 					}
-					fmt.Fprintf(out, "%s  %s  %s  %s, %d of %d copies fresh\n", v.ID, name(words, v.Names, v.Type), name(words, v.IssuerName, v.Issuer), until, v.Fresh, v.Copies)
+					until := words.Text(key, map[string]string{"date": words.Date(v.Expires)})
+					unused := words.Text("wallet.kept.unused", map[string]string{"fresh": words.Number(v.Fresh), "all": words.Number(v.Copies)})
+					fmt.Fprintf(out, "%s  %s  %s  %s, %s\n", v.ID, name(words, v.Names, v.Type), name(words, v.IssuerName, v.Issuer), until, unused)
 				}
 				if len(pending) > 0 {
-					fmt.Fprintf(out, "%d not ready yet: wallet-cli fetch\n", len(pending))
+					fmt.Fprintln(out, words.Text("wallet.kept.waiting", map[string]string{"count": words.Number(len(pending))}))
 				}
 			})
 		}),
