@@ -406,6 +406,38 @@ func TestDeferredFlow(t *testing.T) {
 	})
 }
 
+// TestDeferredExpires: a registry is waited for as long as the settings say and no longer.
+// From then on the transaction is as one that never was (section 9.3), also when the registry
+// is back, and nothing is issued.
+func TestDeferredExpires(t *testing.T) {
+	everywhere(t, func(t *testing.T, e engine) {
+		const patience = 5 * time.Minute // less than an access token lasts
+		b := newBed(t, e, func(c *issuer.Config) { c.Lifetimes.Deferred = patience })
+		w := b.wallet()
+		w.signIn(b.offer(1))
+		b.registry.down.Store(true)
+		began := b.clock.Now()
+		first := w.fetch(2)
+		media, body, err := oid4vci.DeferredRequest{TransactionID: first.TransactionID}.Encode(nil)
+		b.must(err)
+		later := post{path: "/oid4vci/deferred", media: media, body: body, token: w.token.AccessToken}
+		b.clock.add(patience - b.clock.Now().Sub(began) - 30*time.Second)
+		if c := w.read(w.send(later), 2); c.TransactionID != first.TransactionID {
+			t.Errorf("just before: %+v, want the same deferral", c)
+		}
+		b.clock.add(time.Minute)
+		for _, down := range []bool{true, false} {
+			b.registry.down.Store(down)
+			if a := w.send(later); a.status != http.StatusBadRequest || a.code() != oid4vci.InvalidTransactionID {
+				t.Errorf("VCI-14 a transaction that has ended, with the registry away %v: %v", down, a)
+			}
+		}
+		if n := len(b.credentials()); n != 0 {
+			t.Errorf("%d credentials on record, want none", n)
+		}
+	})
+}
+
 // TestOfferByValue: the link alone is the offer; nothing is fetched, and it works once.
 func TestOfferByValue(t *testing.T) {
 	b := newBed(t, engines[0])

@@ -16,6 +16,7 @@ import (
 	"github.com/sanad-id/sanad/credential"
 	"github.com/sanad-id/sanad/credential/sdjwt"
 	"github.com/sanad-id/sanad/keys"
+	"github.com/sanad-id/sanad/oid4vci"
 	holder "github.com/sanad-id/sanad/wallet"
 )
 
@@ -59,7 +60,8 @@ func (l *line) Send(ctx context.Context, r holder.Request) (holder.Answer, error
 }
 
 // TestOurWalletWaits: our own wallet gets what was put off for days, after its access
-// token has ended, and what it was not told of: one credential each time.
+// token has ended, and what it was not told of: one credential each time; and it says so
+// when the issuer waits no longer.
 func TestOurWalletWaits(t *testing.T) {
 	b := newBed(t, engines[0], func(c *issuer.Config) {
 		plain := c.Keys
@@ -156,5 +158,27 @@ func TestOurWalletWaits(t *testing.T) {
 	arrives(3, one(time.Minute))
 	if k := b.happened("grant_ended_by_replay"); k != 0 {
 		t.Errorf("the wallet showed %d refresh tokens twice", k)
+	}
+
+	// The registry stays away for longer than the issuer waits, which is what the person is
+	// told; nothing is waited for any more, and nothing was issued.
+	b.registry.down.Store(true)
+	if _, later, err := accept(4); err != nil || len(later) != 1 {
+		t.Fatalf("Fetch: %v, %v", later, err)
+	}
+	if h, err := a.Poll(t.Context(), one(6*24*time.Hour)); err != nil || h != nil {
+		t.Fatalf("Poll: %v, %v", h, err)
+	}
+	b.registry.down.Store(false)
+	h, err := a.Poll(t.Context(), one(24*time.Hour+time.Minute))
+	refused, ok := errors.AsType[*holder.RefusedError](err)
+	if h != nil || !ok || refused.Reason != holder.PeerRefused || !strings.Contains(refused.Detail, string(oid4vci.InvalidTransactionID)) {
+		t.Errorf("after the transaction has ended Poll says %v, and brings something: %v", err, h != nil)
+	}
+	if pending, err := kept.Pending(); err != nil || len(pending) != 0 {
+		t.Errorf("the wallet waits for %v, %v", pending, err)
+	}
+	if k := b.usable(4); k != 0 {
+		t.Errorf("%d credentials of person 4 can be used, want none", k)
 	}
 }

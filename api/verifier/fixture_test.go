@@ -248,6 +248,7 @@ type scene struct {
 	clock   atomic.Int64 // nanoseconds beyond now
 	bundle  atomic.Pointer[trust.Bundle]
 	problem string
+	judging func()            // called when the bundle is asked for
 	alarmTo string            // who is told that something ages
 	sources []verifier.Source // how updates went
 	keyring verifier.KeyStore
@@ -322,7 +323,12 @@ func (s *scene) serve(t testing.TB, keys ...verifier.APIKey) *verifier.Service {
 	service, err := verifier.New(verifier.Config{
 		URL: "https://verifier.example", Prefix: oid4vp.X509Hash, Signature: func(time.Time) (oid4vp.Signature, error) { return s.signature, nil },
 		Policies: parsed(t), Once: s.db, COSE: codes{}, Keys: keys, Poster: s.posts, Metrics: metrics, Log: log, Now: s.now, Watch: 5 * time.Millisecond,
-		Trust: func() (*trust.Bundle, string) { return s.bundle.Load(), s.problem }, Alarm: s.alarmTo, Release: "v1.2.3",
+		Trust: func() (*trust.Bundle, string) {
+			if s.judging != nil {
+				s.judging()
+			}
+			return s.bundle.Load(), s.problem
+		}, Alarm: s.alarmTo, Release: "v1.2.3",
 		Updates: func() []verifier.Source { return s.sources }, KeyStore: s.keyring, Usage: s.usage,
 		Tallies: s.tallies, TallyOrigins: []string{"https://scanner.example"},
 	})

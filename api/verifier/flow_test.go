@@ -1,9 +1,12 @@
 package verifier_test
 
 import (
+	"bufio"
+	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -707,17 +710,151 @@ func TestKeepPresentation(t *testing.T) {
 	}
 }
 
-// TestEvents follows a request until its end.
+// A listener is a relying party that follows a request by server-sent events.
+type listener struct {
+	lines *bufio.Scanner
+	leave func() // it goes away
+}
+
+// listen opens the stream of events of a request.
+func (s *scene) listen(t testing.TB, id string) *listener {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, s.server.URL()+"/requests/"+id+"/events", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+apiKey)
+	res, err := s.http.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if res.StatusCode != http.StatusOK || res.Header.Get("Content-Type") != "text/event-stream" {
+		t.Fatalf("events: %d %s", res.StatusCode, res.Header.Get("Content-Type"))
+	}
+	l := &listener{bufio.NewScanner(res.Body), func() { cancel(); _ = res.Body.Close() }}
+	l.lines.Buffer(nil, 1<<20)
+	t.Cleanup(l.leave)
+	return l
+}
+
+// next is the status that the next event says, and what it says of the result; "end" if
+// there is none any more.
+func (l *listener) next(t testing.TB) (status string, result json.RawMessage) {
+	t.Helper()
+	event := ""
+	for l.lines.Scan() {
+		line := l.lines.Text()
+		if name, ok := strings.CutPrefix(line, "event: "); ok {
+			event = name
+		}
+		if data, ok := strings.CutPrefix(line, "data: "); ok {
+			st := decode[verifier.State](t, []byte(data))
+			if event != "state" {
+				t.Errorf("an event %q", event)
+			}
+			return st.Status, st.Result
+		}
+	}
+	if err := l.lines.Err(); err != nil {
+		t.Fatalf("the stream broke off: %v", err)
+	}
+	return "end", nil
+}
+
+// hears expects these states, in this order and nothing between, and gives the result of the last.
+func (l *listener) hears(t testing.TB, want ...string) (result json.RawMessage) {
+	t.Helper()
+	for _, w := range want {
+		status, r := l.next(t)
+		if status != w {
+			t.Fatalf("the stream says %s %s, want %s", status, r, w)
+		}
+		if w != "end" {
+			result = r
+		}
+	}
+	return result
+}
+
+// TestEvents follows a request until its end: each state once, in order, and nothing
+// after the end, whichever it is. Who comes again hears the state as it is then.
 func TestEvents(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		body object
+		// ends ends the request that the wallet has opened.
+		ends func(s *scene, r *oid4vp.Request) int
+		want string
+		told int // the answer to the wallet
+		says string
+	}{
+		{"answered", object{"policy": "card"}, func(s *scene, r *oid4vp.Request) int { return s.post(t, r, s.present(t, r)).status }, "answered", http.StatusOK, person},
+		{"answered, on one device", object{"policy": "card", "return_to": "https://library.example/done", "browser": browser}, func(s *scene, r *oid4vp.Request) int {
+			return s.post(t, r, s.present(t, r)).status
+		}, "answered", http.StatusOK, ""},
+		{"answered with what is not accepted", object{"policy": "card"}, func(s *scene, r *oid4vp.Request) int {
+			s.proof = func(p *sdjwt.Proof) { p.Nonce = "another" }
+			return s.post(t, r, s.present(t, r)).status
+		}, "answered", http.StatusBadRequest, "wrong_nonce"},
+		{"refused", object{"policy": "card"}, func(s *scene, r *oid4vp.Request) int {
+			return s.post(t, r, r.Refuse(&oid4vp.Error{Code: oid4vp.AccessDenied})).status
+		}, "refused", http.StatusOK, "access_denied"},
+		{"expired", object{"policy": "card"}, func(s *scene, _ *oid4vp.Request) int {
+			s.clock.Store(int64(oid4vp.MaxLife))
+			return 0
+		}, "expired", 0, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newScene(t)
+			c := s.create(t, tt.body)
+			first, gone := s.listen(t, c.ID), s.listen(t, c.ID)
+			first.hears(t, "waiting")
+			gone.hears(t, "waiting")
+			gone.leave()
+			r := s.open(t, c.Link)
+			again := s.listen(t, c.ID)
+			again.hears(t, "waiting") // the wallet has the request, and nothing has become of it
+			if told := tt.ends(s, r); told != tt.told {
+				t.Fatalf("the wallet is told %d, want %d", told, tt.told)
+			}
+			for name, l := range map[string]*listener{"who was there": first, "who came again": again} {
+				if result := l.hears(t, tt.want, "end"); tt.says == "" && result != nil || !strings.Contains(string(result), tt.says) {
+					t.Errorf("%s hears %s, want %q", name, result, tt.says)
+				}
+			}
+			// The end is the end: a late answer changes nothing, and so does time.
+			if g := s.post(t, r, s.present(t, r)); g.status != http.StatusGone {
+				t.Errorf("a late answer: %d %s", g.status, g.body)
+			}
+			s.listen(t, c.ID).hears(t, tt.want, "end")
+			s.clock.Store(int64(oid4vp.MaxLife))
+			s.listen(t, c.ID).hears(t, tt.want, "end")
+		})
+	}
+}
+
+// TestEventsOfLateAnswer: the time of a request ends while an answer is looked at. Who was
+// told that it has expired is not told something else later.
+func TestEventsOfLateAnswer(t *testing.T) {
 	s := newScene(t)
 	c := s.create(t, object{"policy": "card"})
-	events := make(chan got, 1)
-	go func() { events <- s.relying(t, "GET", "/requests/"+c.ID+"/events", nil) }()
-	s.respond(t, c.Link)
-	g := <-events
-	text := string(g.body)
-	if g.header.Get("Content-Type") != "text/event-stream" || !strings.Contains(text, "event: state\ndata: {\"status\":\"answered\"") || !strings.Contains(text, person) {
-		t.Errorf("%d %s", g.status, text)
+	r := s.open(t, c.Link)
+	form := s.present(t, r)
+	l := s.listen(t, c.ID)
+	l.hears(t, "waiting")
+	var once sync.Once
+	s.judging = func() {
+		once.Do(func() {
+			s.clock.Store(int64(oid4vp.MaxLife))
+			l.hears(t, "expired", "end")
+		})
+	}
+	if g := s.post(t, r, form); g.status != http.StatusGone || g.code() != "expired" {
+		t.Errorf("answer: %d %s", g.status, g.body)
+	}
+	if status, _ := s.state(t, c.ID); status != "expired" {
+		t.Errorf("after the end it is %s", status)
 	}
 }
 

@@ -187,7 +187,9 @@ func (s *Service) settle(r *http.Request, now time.Time, p *Policy, tx *transact
 		put = append(put, c)
 	}
 	take := []once.Key{once.KeyOf(once.Response, sec.response), once.KeyOf(once.PresentationNonce, sec.nonce)}
-	_, err = s.Once.Exchange(r.Context(), now, take, put)
+	// Not as of when the answer came: meanwhile the relying party may have been told that
+	// the time is over.
+	_, err = s.Once.Exchange(r.Context(), s.Now(), take, put)
 	switch {
 	case errors.Is(err, once.ErrUsed):
 		return "", errAnswered
