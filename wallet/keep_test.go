@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -308,4 +310,18 @@ func flip(path string) error {
 	}
 	b[len(b)-1] ^= 1
 	return os.WriteFile(path, b, 0o600)
+}
+
+// TestPrintingShowsNoSecret: keys, credentials and tokens stay out of whatever somebody prints.
+func TestPrintingShowsNoSecret(t *testing.T) {
+	c := Copy{Credential: canary, Key: []byte(canary)}
+	h := Held{ID: "one", Copies: []Copy{c}}
+	p := Pending{Came: []string{canary}}
+	for _, v := range []any{c, &c, h, &h, []Held{h}, h.Copies, p, &p} {
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s"} {
+			if said := fmt.Sprintf(verb, v); strings.Contains(said, canary) || strings.Contains(said, fmt.Sprint([]byte(canary))) {
+				t.Errorf("%s of %T prints %s", verb, v, said)
+			}
+		}
+	}
 }
