@@ -52,6 +52,12 @@ func (f *file) checkClaims() {
 		keys[key] = c.Name
 	}
 	for i := range p.Claims {
+		object := p.Claims[i].Name
+		if n := slices.IndexFunc(p.Claims, func(c Claim) bool { return c.within(object) }); object != "" && n >= 0 {
+			f.faultAt(p.Claims[i].at, "the claim %q stands within this one, which has a value of its own; give one of them another name", p.Claims[n].Name)
+		}
+	}
+	for i := range p.Claims {
 		c := &p.Claims[i]
 		c.onlyWith = f.otherClaim(c, i, "only_with", c.OnlyWith)
 		c.differs = f.otherClaim(c, i, "differs_from", c.DiffersFrom)

@@ -74,6 +74,7 @@ func (c Content) SDJWT(form string) sdjwt.Token {
 		}
 		t.Claims[claim.Name] = v
 	}
+	t.Claims = c.programme.nest(f, t.Claims)
 	return t
 }
 

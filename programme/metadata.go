@@ -20,16 +20,23 @@ func (p *Programme) TypeMetadata(form string) ([]byte, error) {
 	if !ok || f.Kind != FormSDJWT {
 		panic(fmt.Sprintf("programme: internal error: %s has no SD-JWT VC %q", p.ID, form))
 	}
-	claims := make([]any, len(f.carried))
-	for n, i := range f.carried {
+	claims := []any{}
+	for _, object := range p.objects(f) {
+		sd := "never"
+		if p.hidesObject(f, object) {
+			sd = "always"
+		}
+		claims = append(claims, map[string]any{"path": (&Claim{Name: object}).Path(), "sd": sd})
+	}
+	for _, i := range f.carried {
 		c := &p.Claims[i]
 		sd := "always"
 		if slices.Contains(f.Shown, c.Name) {
 			sd = "never"
 		}
-		claims[n] = map[string]any{
-			"path": []any{c.Name}, "sd": sd, "mandatory": c.Required, "display": display("label", c.Labels, p.Languages),
-		}
+		claims = append(claims, map[string]any{
+			"path": c.Path(), "sd": sd, "mandatory": c.Required, "display": display("label", c.Labels, p.Languages),
+		})
 	}
 	b, err := strict.AppendJSON(nil, map[string]any{
 		"vct": f.VCT, "display": display("name", p.Labels, p.Languages), "claims": claims,

@@ -66,6 +66,7 @@ var (
 	termPattern  = regexp.MustCompile(`^([1-9][0-9]{0,3})([dwmy])$`)
 	zonePattern  = regexp.MustCompile(`^[+-](0[0-9]|1[0-4]):([03]0|45)$`)
 	claimPattern = "lower-case letters and digits with _ between words, such as birth_date"
+	pathPattern  = regexp.MustCompile(`^[a-z][a-z0-9]*(_[a-z0-9]+)*(\.[a-z][a-z0-9]*(_[a-z0-9]+)*){0,3}$`)
 )
 
 // read reads the top of the file.

@@ -31,7 +31,7 @@ func (f *file) claim(n *yaml.Node, path string) Claim {
 	var constraintNode *yaml.Node
 	fields := []field{
 		{"name", true, func(n *yaml.Node, path string) {
-			c.Name = f.word(n, path, namePattern, claimPattern)
+			c.Name = f.word(n, path, pathPattern, claimPattern+", or address.village for one within an object, up to four deep")
 			c.at = at{n, path}
 		}},
 		{"labels", true, func(n *yaml.Node, path string) { c.Labels = f.readLabels(n, path) }},

@@ -2,6 +2,7 @@ package programme
 
 import (
 	"slices"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 
@@ -90,6 +91,13 @@ func (f *file) readForm(name string, n *yaml.Node, path string) (Form, formAt) {
 	return form, where
 }
 
+// outermost is the name under which a claim, or the object that it is in, stands in a
+// credential.
+func outermost(name string) string {
+	first, _, _ := strings.Cut(name, ".")
+	return first
+}
+
 // vct reads the type of a wallet form.
 func (f *file) vct(n *yaml.Node, path string) string {
 	s := f.text(n, path)
@@ -147,7 +155,7 @@ func (f *file) connectWallet(form *Form, where formAt) {
 		if form.Kind == FormCWT && words[name] != shownChosen {
 			form.Shown = append(form.Shown, name)
 		}
-		if form.Kind == FormSDJWT && sdjwt.Reserved(name) {
+		if form.Kind == FormSDJWT && sdjwt.Reserved(outermost(name)) {
 			f.faultAt(where.at, "carries the claim %q, a name that an SD-JWT VC keeps for itself; give the claim another name, or leave it out with disclosure: {%s: never}", name, name)
 		}
 	}

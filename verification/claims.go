@@ -3,8 +3,10 @@ package verification
 import (
 	"fmt"
 	"log/slog"
+	"maps"
 	"math"
 	"strconv"
+	"strings"
 
 	"github.com/sanad-id/sanad/credential"
 )
@@ -62,6 +64,10 @@ func name(v *credential.Verified, typ credential.Type) []Claim {
 			delete(byName, f.Name)
 			continue
 		}
+		if c, ok := takeNested(byName, f.Name); ok {
+			named.add(c, f)
+			continue
+		}
 		from := fields
 		if f.Person {
 			from = person
@@ -79,8 +85,11 @@ func name(v *credential.Verified, typ credential.Type) []Claim {
 	for _, c := range v.Fields {
 		_, left := fields[c.Key]
 		if textKeyed(c) {
-			_, left = byName[c.Name]
-			left = left || v.Format != credential.FormatSDJWT
+			rest, ok := byName[c.Name]
+			if ok {
+				c = rest // without what was named
+			}
+			left = ok || v.Format != credential.FormatSDJWT
 		}
 		if left {
 			named.add(c, credential.TypeField{Key: c.Key, Name: c.Name})
@@ -107,6 +116,49 @@ func byName(v *credential.Verified) map[string]credential.Claim {
 		m[c.Name] = c
 	}
 	return m
+}
+
+// takeNested takes the claim of a name such as address.village out of the object that it
+// stands in, and the object with its last member. What is in the credential stays as it is.
+func takeNested(claims map[string]credential.Claim, name string) (credential.Claim, bool) {
+	first, rest, nested := strings.Cut(name, ".")
+	object, ok := claims[first].Value.(map[string]any)
+	if !nested || !ok {
+		return credential.Claim{}, false
+	}
+	value, left, ok := without(object, strings.Split(rest, "."))
+	if !ok {
+		return credential.Claim{}, false
+	}
+	if len(left) == 0 {
+		delete(claims, first)
+	} else {
+		claims[first] = credential.Claim{Name: first, Value: left}
+	}
+	return credential.Claim{Name: name, Value: value}, true
+}
+
+// without returns the member of an object at a path, and a copy of the object without it
+// and without objects that are empty then.
+func without(object map[string]any, path []string) (value any, left map[string]any, ok bool) {
+	value, ok = object[path[0]]
+	if !ok {
+		return nil, nil, false
+	}
+	left = maps.Clone(object)
+	if len(path) == 1 {
+		delete(left, path[0])
+		return value, left, true
+	}
+	inner, ok := value.(map[string]any)
+	if !ok {
+		return nil, nil, false
+	}
+	value, rest, ok := without(inner, path[1:])
+	if left[path[0]] = rest; len(rest) == 0 {
+		delete(left, path[0])
+	}
+	return value, left, ok
 }
 
 // textKeyed reports whether a claim has text for a key.

@@ -13,3 +13,6 @@ func TableSize() int { return len(verdicts) }
 
 // PersonCheck is what to compare for a type that wants this.
 var PersonCheck = personCheck
+
+// Name gives claims the names of their type.
+var Name = name

@@ -74,6 +74,9 @@ forms:
 // configuration is what wallets call its wallet form.
 const configuration = "licence.wallet"
 
+// nestedConfiguration is the same of [nestedProgramme].
+const nestedConfiguration = "nested.wallet"
+
 var columns = func() *registry.Columns {
 	c, err := registry.NewColumns([]string{"id", "name", "village"})
 	if err != nil {
@@ -524,7 +527,7 @@ func (w *wallet) accept(link string) *oid4vci.Offer {
 		o, err = reader.Offer(a.body)
 		w.must(err)
 	}
-	if o.Issuer != w.url || len(o.Configurations) != 1 || o.Configurations[0] != configuration {
+	if o.Issuer != w.url || len(o.Configurations) != 1 || o.Configurations[0] != configuration && o.Configurations[0] != nestedConfiguration {
 		w.Fatalf("the offer is %+v", o)
 	}
 	return o

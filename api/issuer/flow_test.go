@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,6 +21,7 @@ import (
 	"github.com/sanad-id/sanad/issuance"
 	"github.com/sanad-id/sanad/keys"
 	"github.com/sanad-id/sanad/oid4vci"
+	"github.com/sanad-id/sanad/oid4vp"
 )
 
 var sixDigits = &oid4vci.TxCodeRule{Mode: oid4vci.Numeric, Length: 6}
@@ -152,6 +154,65 @@ func TestTxCodeRules(t *testing.T) {
 		if !errors.Is(err, issuer.ErrWeakCode) || b.happened("offer") != before {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// nestedProgramme is licence with claims in objects.
+var nestedProgramme = strings.NewReplacer("id: licence", "id: nested", "xa:licence", "xa:nested", "name: village,", "name: address.village,",
+	"from: village}", "from: village}\n  - {name: address.home.number, labels: {en: House, fr: Maison, ar: بيت}, type: text, key: 2, from: id}").Replace(licence)
+
+// TestNestedClaims: a programme with claims in objects gives wallets a credential of which
+// each can be shown without the others, and describes them by their paths.
+func TestNestedClaims(t *testing.T) {
+	b := newBed(t, engines[0])
+	_, err := b.offices[0].service.AddProgramme(t.Context(), []byte(nestedProgramme), "tester")
+	b.must(err)
+	w := b.wallet()
+	c, ok := w.metadata().Configuration(nestedConfiguration)
+	var described []string
+	for _, claim := range c.Claims {
+		described = append(described, sdjwt.Path(claim.Path).Text())
+	}
+	if want := []string{"name", "address.village", "address.home.number"}; !ok || !slices.Equal(described, want) || len(c.Claims[1].Path) != 2 {
+		t.Errorf("the metadata describe %v, want %v", described, want)
+	}
+	w.signIn(b.offer(1, func(r *issuer.OfferRequest) { r.Programme = "nested" }))
+	r := w.request(1)
+	r.Configuration = nestedConfiguration
+	issued := w.read(w.send(w.ask(r)), 1).Credentials[0]
+	whole, err := sdjwt.Parse(issued)
+	b.must(err)
+	m, err := sdjwt.ResolveType("urn:xa:nested:1", "", func(vct string) ([]byte, error) { return w.get("/type/" + vct).body, nil })
+	b.must(err)
+	if err := m.Check(whole); err != nil {
+		t.Error(err)
+	}
+	paths := func(p *sdjwt.Parsed) []string {
+		var all []string
+		for _, d := range p.Disclosures {
+			all = append(all, d.Text())
+		}
+		slices.Sort(all)
+		return all
+	}
+	if got, want := paths(whole), []string{"address", "address.home", "address.home.number", "address.village", "name"}; !slices.Equal(got, want) {
+		t.Errorf("disclosures of %v, want %v", got, want)
+	}
+	// A verifier asks for the village by its path, and gets nothing else.
+	q, err := oid4vp.ParseQuery([]byte(`{"credentials":[{"id":"card","format":"dc+sd-jwt","meta":{"vct_values":["urn:xa:nested:1"]},"claims":[{"path":["address","village"]}]}]}`))
+	b.must(err)
+	held, err := oid4vp.HeldSDJWT(whole)
+	b.must(err)
+	match := q.Match([]oid4vp.Credential{held})
+	if !match.Possible() {
+		t.Fatal("the credential does not answer")
+	}
+	shown, err := sdjwt.Present(issued, match.Queries[0].Candidates[0].Disclose()...)
+	b.must(err)
+	part, err := sdjwt.Parse(shown)
+	b.must(err)
+	if got, want := paths(part), []string{"address", "address.village"}; !slices.Equal(got, want) || disclosed(shown, recordID(1)) || !disclosed(shown, "Jessore Sadar") {
+		t.Errorf("to show the village %v are disclosed, want %v", got, want)
 	}
 }
 

@@ -262,7 +262,11 @@ func claims(f configuration) []oid4vci.Claim {
 	var list []oid4vci.Claim
 	for i := range f.programme.Claims {
 		if c := &f.programme.Claims[i]; slices.Contains(f.form.Claims, c.Name) {
-			list = append(list, oid4vci.Claim{Path: []any{c.Name}, Mandatory: c.Required, Display: display(c.Labels)})
+			path := c.Path()
+			if f.form.Kind == programme.FormCWT {
+				path = []any{c.Name} // a card has keys, and no objects
+			}
+			list = append(list, oid4vci.Claim{Path: path, Mandatory: c.Required, Display: display(c.Labels)})
 		}
 	}
 	return list

@@ -158,10 +158,15 @@ func TestJourney(t *testing.T) {
 	if out, _ = walletCLI("", 0, "--lang", "fr", "show", "--offline", id); !strings.Contains(out, "Permis") || !strings.Contains(out, "Nom      Amina Juma") {
 		t.Errorf("show: %s", out)
 	}
-	if out, _ = walletCLI("", 0, "qr", "--json", "--claims", "name", id); strings.Count(out, "~") != 2 {
-		t.Errorf("qr: %s", out)
+	if !strings.Contains(out, "Village  Uhuru") || strings.Contains(out, "map[") {
+		t.Errorf("show: %s", out)
 	}
-	if out, _ = walletCLI("", 0, "log"); strings.Count(out, "\n") != 4 || strings.Contains(out, "Amina") {
+	for claim, disclosures := range map[string]int{"name": 1, "address.village": 2} {
+		if out, _ = walletCLI("", 0, "qr", "--json", "--claims", claim, id); strings.Count(out, "~") != disclosures+1 {
+			t.Errorf("qr: %s", out)
+		}
+	}
+	if out, _ = walletCLI("", 0, "log"); strings.Count(out, "\n") != 5 || strings.Contains(out, "Amina") {
 		t.Errorf("log: %s", out)
 	}
 	walletCLI("", 0, "delete", "--yes", id)
@@ -185,7 +190,7 @@ person_check: other_id
 photo: {policy: none}
 claims:
   - {name: name, labels: {en: Name, fr: Nom}, type: text, person: fullName, from: name, required: true}
-  - {name: village, labels: {en: Village, fr: Village}, type: text, key: 1, from: village}
+  - {name: address.village, labels: {en: Village, fr: Village}, type: text, key: 1, from: village}
 forms:
   qr: {level: M, max_version: 20}
   wallet: {kind: sd-jwt, decoys: 3, copies: 3}

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -164,18 +166,42 @@ func (p *program) showCommand() *cobra.Command {
 					fmt.Fprintf(out, "valid until %s\n", v.Expires.Format(time.DateOnly))
 				}
 				fmt.Fprintf(out, "status %s\n\n", status)
-				width := 0
+				var lines []line
 				for _, n := range order {
-					width = max(width, cli.Columns(name(words, h.Labels[n], n)))
+					lines = append(lines, linesOf(n, claims[n])...)
 				}
-				for _, n := range order {
-					fmt.Fprintf(out, "  %s  %s\n", cli.Pad(name(words, h.Labels[n], n), width), cli.Visible(fmt.Sprint(claims[n])))
+				width := 0
+				for _, l := range lines {
+					width = max(width, cli.Columns(name(words, h.Labels[l.name], l.name)))
+				}
+				for _, l := range lines {
+					fmt.Fprintf(out, "  %s  %s\n", cli.Pad(name(words, h.Labels[l.name], l.name), width), cli.Visible(fmt.Sprint(l.value)))
 				}
 			})
 		}),
 	}
 	c.Flags().BoolVar(&offline, "offline", false, "do not ask for the status list")
 	return c
+}
+
+// A line is a claim as people read it.
+type line struct {
+	name  string
+	value any
+}
+
+// linesOf are the claims in a value: one, or those of an object under names such as
+// address.village.
+func linesOf(name string, value any) []line {
+	object, ok := value.(map[string]any)
+	if !ok || len(object) == 0 {
+		return []line{{name, value}}
+	}
+	var all []line
+	for _, member := range slices.Sorted(maps.Keys(object)) {
+		all = append(all, linesOf(name+"."+member, object[member])...)
+	}
+	return all
 }
 
 // status is what the issuer's list says now, in the words of package credential: good,
