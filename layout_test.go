@@ -4,11 +4,14 @@
 package sanad_test
 
 import (
+	"bytes"
 	"go/ast"
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -19,7 +22,7 @@ const module = "github.com/sanad-id/sanad/"
 // layers is the order of imports: a package imports from lines above its own
 // only. A package is listed when it gets its directory.
 var layers = []string{
-	"internal/cbor internal/copytext internal/durable internal/i18n internal/p256 internal/safecsv internal/visible qr qr/symbol internal/strict",
+	"internal/boundtest internal/cbor internal/copytext internal/durable internal/i18n internal/p256 internal/safecsv internal/strictyaml internal/visible qr qr/symbol internal/strict",
 	"keys registry staff internal/published",
 	"internal/cose internal/jose keys/chain audit",
 	"credential did",
@@ -163,6 +166,40 @@ func TestEveryPackageSaysWhatItIsFor(t *testing.T) {
 		if !ok {
 			t.Errorf("%s has no package comment", pkg)
 		}
+	}
+}
+
+// unbounded are the fuzz targets of what parses nothing from others.
+var unbounded = map[string]string{
+	"credential/status FuzzDeflate":  "writes",
+	"internal/docpdf FuzzRender":     "writes",
+	"internal/safecsv FuzzAppendRow": "writes",
+	"qr FuzzEncode":                  "writes",
+	"qr/symbol FuzzMake":             "writes",
+	"registry/csvfile FuzzRecords":   "reads each record several times; FuzzScan is bounded",
+	"store FuzzOpen":                 "spoils a database that is its own",
+}
+
+// TestEveryParserIsBounded: the fuzz targets of parsers run within the bounds of promise P16.
+func TestEveryParserIsBounded(t *testing.T) {
+	target := regexp.MustCompile(`(?ms)^func (Fuzz\w+)\(f \*testing\.F\).*?^}`)
+	found := 0
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		for _, m := range target.FindAllSubmatch(text, -1) {
+			found++
+			name := filepath.ToSlash(filepath.Dir(path)) + " " + string(m[1])
+			if bounded := bytes.Contains(m[0], []byte("boundtest.Fuzz")); bounded == (unbounded[name] != "") {
+				t.Errorf("%s: bounded is %v", name, bounded)
+			}
+		}
+		return err
+	})
+	if err != nil || found < 90 {
+		t.Fatalf("%d fuzz targets, %v", found, err)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/sanad-id/sanad/audit"
+	"github.com/sanad-id/sanad/internal/boundtest"
 )
 
 func TestMarshal(t *testing.T) {
@@ -308,7 +309,7 @@ func FuzzParseEntry(f *testing.F) {
 		f.Add(line)
 	}
 	f.Add([]byte(intended))
-	f.Fuzz(func(t *testing.T, line []byte) {
+	boundtest.Fuzz(f, func(t *testing.T, line []byte) {
 		n, e, err := audit.ParseEntry(line)
 		if err != nil {
 			return

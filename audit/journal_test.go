@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/sanad-id/sanad/audit"
+	"github.com/sanad-id/sanad/internal/boundtest"
 )
 
 // count is how often a test does something: on every change, and in the night.
@@ -796,7 +797,8 @@ func FuzzJournal(f *testing.F) {
 	f.Add(entries, bytes.TrimRight(confirmed[audit.SlotSize:], " \x00"))
 	f.Add(entries[:len(entries)-1], bytes.TrimRight(confirmed[:audit.SlotSize], " \x00"))
 	f.Add([]byte{}, []byte{})
-	f.Fuzz(func(t *testing.T, entries, confirmed []byte) {
+	// The files are written and synced first.
+	boundtest.FuzzParses(f, 4, func(t *testing.T, entries, confirmed []byte) {
 		if again, err := audit.ParsePosition(confirmed); err == nil && !bytes.HasPrefix(confirmed, again) {
 			t.Fatalf("%q was read as %q", confirmed, again)
 		}

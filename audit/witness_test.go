@@ -18,6 +18,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/sanad-id/sanad/audit"
+	"github.com/sanad-id/sanad/internal/boundtest"
 	"github.com/sanad-id/sanad/internal/durable"
 	"github.com/sanad-id/sanad/keys"
 )
@@ -442,7 +443,7 @@ func FuzzWitness(f *testing.F) {
 		f.Add(b.request(m, step[0], step[1]))
 	}
 	f.Add([]byte("old 0\n\n"))
-	f.Fuzz(func(t *testing.T, request []byte) {
+	boundtest.Fuzz(f, func(t *testing.T, request []byte) {
 		line, err := b.AddCheckpoint(request)
 		if (err == nil) != (line != nil) {
 			t.Fatalf("%q, %v", line, err)

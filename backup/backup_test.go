@@ -18,6 +18,7 @@ import (
 	"github.com/sanad-id/sanad/audit"
 	"github.com/sanad-id/sanad/backup"
 	"github.com/sanad-id/sanad/credential/status"
+	"github.com/sanad-id/sanad/internal/boundtest"
 	"github.com/sanad-id/sanad/internal/officetest"
 	"github.com/sanad-id/sanad/issuance"
 	"github.com/sanad-id/sanad/keys"
@@ -523,7 +524,8 @@ func FuzzReader(f *testing.F) {
 	inner := open(f, file)
 	f.Add(inner)
 	f.Add([]byte("sanad backup 1\n\x00\x00\x00\x00\x00\x00\x00\x00\x00"))
-	f.Fuzz(func(t *testing.T, in []byte) {
+	// The backup is sealed first.
+	boundtest.FuzzParses(f, 4, func(t *testing.T, in []byte) {
 		r, err := backup.NewReader(bytes.NewReader(seal(t, in)), identity())
 		if err != nil {
 			return

@@ -7,6 +7,7 @@ import (
 	"os"
 	"testing"
 
+	"github.com/sanad-id/sanad/internal/boundtest"
 	"github.com/sanad-id/sanad/internal/cbor"
 	"github.com/sanad-id/sanad/keys"
 	"github.com/sanad-id/sanad/keys/keystest"
@@ -35,7 +36,7 @@ func FuzzParseJWK(f *testing.F) {
 		f.Add(public(f, alg, "seed").JWK())
 	}
 	f.Add([]byte(`{"kty":"EC","crv":"P-256","x":"AA","y":"AA","d":"AA","key_ops":["verify"],"use":"sig"}`))
-	f.Fuzz(func(t *testing.T, b []byte) {
+	boundtest.Fuzz(f, func(t *testing.T, b []byte) {
 		if k, err := keys.ParseJWK(b); err == nil {
 			checkAccepted(t, k)
 			// A simple object without escapes shows all of its members.
@@ -50,7 +51,7 @@ func FuzzParseCOSEKey(f *testing.F) {
 	for _, alg := range keys.Algorithms() {
 		f.Add(public(f, alg, "seed").COSEKey())
 	}
-	f.Fuzz(func(t *testing.T, b []byte) {
+	boundtest.Fuzz(f, func(t *testing.T, b []byte) {
 		k, err := keys.ParseCOSEKey(b)
 		if err != nil {
 			return
@@ -68,7 +69,7 @@ func FuzzParsePEM(f *testing.F) {
 		f.Add(public(f, alg, "seed").PEM())
 		f.Add(certificate(f, keystest.Private(f, alg, "seed"), 0))
 	}
-	f.Fuzz(func(t *testing.T, b []byte) {
+	boundtest.Fuzz(f, func(t *testing.T, b []byte) {
 		if k, err := keys.ParsePEM(b); err == nil {
 			checkAccepted(t, k)
 			if bytes.Count(b, []byte("-----BEGIN ")) != 1 {
@@ -86,7 +87,7 @@ func FuzzParsePublicKey(f *testing.F) {
 		f.Add(k.PEM())
 		f.Add([]byte(hex.EncodeToString(k.COSEKey())))
 	}
-	f.Fuzz(func(t *testing.T, b []byte) {
+	boundtest.Fuzz(f, func(t *testing.T, b []byte) {
 		if k, err := keys.ParsePublicKey(b); err == nil {
 			checkAccepted(t, k)
 		}
@@ -106,7 +107,7 @@ func FuzzFile(f *testing.F) {
 	f.Add(genuine, false)
 	f.Add(genuine[:len(genuine)-sha256.Size], true)
 	f.Add(genuine[:50], false)
-	f.Fuzz(func(t *testing.T, b []byte, repair bool) {
+	boundtest.Fuzz(f, func(t *testing.T, b []byte, repair bool) {
 		if repair {
 			sum := sha256.Sum256(b)
 			b = append(bytes.Clone(b), sum[:]...)

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sanad-id/sanad/internal/boundtest"
 	"github.com/sanad-id/sanad/internal/jose"
 	"github.com/sanad-id/sanad/keys"
 	"github.com/sanad-id/sanad/oid4vci"
@@ -32,7 +33,7 @@ func FuzzOffer(f *testing.F) {
 	f.Add(goodOffer)
 	f.Add("openid-credential-offer://?credential_offer=" + url.QueryEscape(goodOffer))
 	f.Add("openid-credential-offer://?credential_offer_uri=https%3A%2F%2Fa.example%2F")
-	f.Fuzz(func(t *testing.T, s string) {
+	boundtest.Fuzz(f, func(t *testing.T, s string) {
 		var r oid4vci.Reader
 		o, err := r.Offer([]byte(s))
 		if link, linkErr := r.OfferLink(s); linkErr == nil {
@@ -73,7 +74,7 @@ func FuzzMetadata(f *testing.F) {
 		}
 		f.Add(b)
 	}
-	f.Fuzz(func(t *testing.T, b []byte) {
+	boundtest.FuzzParses(f, 2, func(t *testing.T, b []byte) {
 		if m, err := (oid4vci.Reader{}).IssuerMetadata(b, issuer); err == nil {
 			if m.Issuer != issuer || len(m.CredentialEndpoint) < 9 || m.CredentialEndpoint[:8] != "https://" {
 				t.Fatalf("took metadata of %q with the endpoint %q", m.Issuer, m.CredentialEndpoint)
@@ -96,7 +97,7 @@ func FuzzForms(f *testing.F) {
 	f.Add("grant_type=urn:ietf:params:oauth:grant-type:pre-authorized_code&pre-authorized_code=c&tx_code=1")
 	f.Add("grant_type=refresh_token&refresh_token=r")
 	f.Add(`code=c&state=s&iss=https://issuer.example&authorization_details=[{"type":"openid_credential","credential_configuration_id":"a"}]`)
-	f.Fuzz(func(t *testing.T, s string) {
+	boundtest.Fuzz(f, func(t *testing.T, s string) {
 		v, err := url.ParseQuery(s)
 		if err != nil {
 			return
@@ -151,7 +152,7 @@ func FuzzTokens(f *testing.F) {
 	for _, seed := range []string{proof, dpop, attestation} {
 		f.Add(seed)
 	}
-	f.Fuzz(func(t *testing.T, text string) {
+	boundtest.Fuzz(f, func(t *testing.T, text string) {
 		es256 := []keys.Algorithm{keys.ES256, keys.ES384, keys.EdDSA}
 		d, err := oid4vci.CheckDPoP([]string{text}, oid4vci.DPoPExpect{Method: "POST", URL: tokenURL, Now: now, MaxAge: time.Minute, Algorithms: es256, At: oid4vci.AuthorizationServer})
 		if err == nil && !signedBy(t, text, d.Key) {
@@ -189,7 +190,7 @@ func FuzzCredentialMessages(f *testing.F) {
 	} {
 		f.Add([]byte(s))
 	}
-	f.Fuzz(func(t *testing.T, b []byte) {
+	boundtest.Fuzz(f, func(t *testing.T, b []byte) {
 		var none oid4vci.RequestExpect
 		if r, err := none.CredentialRequest(oid4vci.JSONType, b); err == nil {
 			if (r.Identifier == "") == (r.Configuration == "") || r.Response != nil || len(r.Proofs.Tokens) > oid4vci.MaxBatch {
@@ -227,7 +228,7 @@ func FuzzAuthorization(f *testing.F) {
 		f.Add(seed, false)
 	}
 	f.Add("DPoP abc", true)
-	f.Fuzz(func(t *testing.T, header string, twice bool) {
+	boundtest.Fuzz(f, func(t *testing.T, header string, twice bool) {
 		headers := []string{header}
 		if twice {
 			headers = append(headers, header)

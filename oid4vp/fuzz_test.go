@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/sanad-id/sanad/credential/sdjwt"
+	"github.com/sanad-id/sanad/internal/boundtest"
 	"github.com/sanad-id/sanad/internal/jose"
 	"github.com/sanad-id/sanad/keys"
 	"github.com/sanad-id/sanad/oid4vp"
@@ -28,7 +29,7 @@ func FuzzParseQuery(f *testing.F) {
 	}
 	s := newScene(f)
 	wallet := []oid4vp.Credential{s.held(f)}
-	f.Fuzz(func(t *testing.T, text string) {
+	boundtest.Fuzz(f, func(t *testing.T, text string) {
 		q, err := oid4vp.ParseQuery([]byte(text))
 		if err != nil {
 			if _, ok := errors.AsType[*oid4vp.Error](err); !ok {
@@ -98,7 +99,7 @@ func FuzzOpen(f *testing.F) {
 	f.Add(strings.Replace(link, "request_uri=", "request=", 1), "")
 	f.Add("openid4vp://?client_id=redirect_uri%3Ahttps%3A%2F%2Fa.example%2Fcb&response_type=vp_token&response_mode=direct_post&nonce=n&dcql_query=%7B%7D", "")
 	f.Add(link, "e30.e30.AA")
-	f.Fuzz(func(t *testing.T, link, token string) {
+	boundtest.Fuzz(f, func(t *testing.T, link, token string) {
 		i, err := oid4vp.ParseInvocation(link)
 		if err != nil {
 			return
@@ -143,7 +144,7 @@ func FuzzParseResponse(f *testing.F) {
 		f.Add(form.Encode(), false)
 	}
 	r.Query.Credentials[0].Multiple = true
-	f.Fuzz(func(t *testing.T, body string, plain bool) {
+	boundtest.Fuzz(f, func(t *testing.T, body string, plain bool) {
 		form, err := url.ParseQuery(body)
 		if err != nil {
 			return
@@ -178,7 +179,7 @@ func FuzzParseResponse(f *testing.F) {
 func FuzzParseTransactionData(f *testing.F) {
 	f.Add("eyJ0eXBlIjoidCIsImNyZWRlbnRpYWxfaWRzIjpbImEiXX0")
 	f.Add(loan(f, []string{"card"}, "17").Encoded())
-	f.Fuzz(func(t *testing.T, text string) {
+	boundtest.Fuzz(f, func(t *testing.T, text string) {
 		d, err := oid4vp.ParseTransactionData(text)
 		if err != nil {
 			return
@@ -193,7 +194,7 @@ func FuzzParseTransactionData(f *testing.F) {
 func FuzzParseReply(f *testing.F) {
 	f.Add(`{"redirect_uri":"https://client.example.org/cb#response_code=091535f699ea575c7937fa5f0f454aee"}`)
 	f.Add(`{}`)
-	f.Fuzz(func(t *testing.T, text string) {
+	boundtest.Fuzz(f, func(t *testing.T, text string) {
 		r, err := oid4vp.ParseReply([]byte(text), false)
 		if err == nil && r.RedirectURI != "" && !strings.HasPrefix(strings.ToLower(r.RedirectURI), "https://") {
 			t.Fatalf("sent to %q", r.RedirectURI)

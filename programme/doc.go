@@ -17,6 +17,6 @@
 // date and status slot of a credential (package issuance), its encoding
 // (credential/cwt) and the picture of its code (qr/image).
 //
-// A file over 256 KiB is refused before it is read, as are YAML anchors, tags
+// A file over 128 KiB is refused before it is read, as are YAML anchors, tags
 // and further documents. Text of a claim is at most 256 characters long.
 package programme

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/sanad-id/sanad/credential/sdjwt"
+	"github.com/sanad-id/sanad/internal/boundtest"
 	"github.com/sanad-id/sanad/programme"
 )
 
@@ -27,7 +28,7 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Add([]byte("a: &a [*a]"))
 	f.Add([]byte("id: 1\n---\nid: 2"))
-	f.Fuzz(func(t *testing.T, b []byte) {
+	boundtest.Fuzz(f, func(t *testing.T, b []byte) {
 		p, err := programme.Parse(b)
 		if err != nil {
 			faults, ok := errors.AsType[programme.Faults](err)
@@ -78,7 +79,7 @@ func FuzzMap(f *testing.F) {
 	f.Add("born", "00/00/1984")
 	f.Add("names", `[{"language":"bn"}]`)
 	f.Add("given", "\u202eRahima")
-	f.Fuzz(func(t *testing.T, column, value string) {
+	boundtest.Fuzz(f, func(t *testing.T, column, value string) {
 		row := goodRow()
 		if _, ok := row[column]; !ok {
 			return

@@ -33,6 +33,9 @@ func parseJSONPath(s string) (jsonPath, error) {
 	wrong := errors.New("write names and positions with a point between them, and [name=value] to pick from a list: names[language=bn].value")
 	var p jsonPath
 	for rest := s; rest != ""; {
+		if len(p) == maxJSONDepth {
+			return nil, wrong
+		}
 		if rest[0] == '[' {
 			inside, after, ok := strings.Cut(rest[1:], "]")
 			name, value, equals := strings.Cut(inside, "=")
@@ -65,7 +68,7 @@ func parseJSONPath(s string) (jsonPath, error) {
 			}
 		}
 	}
-	if len(p) == 0 || len(p) > maxJSONDepth {
+	if len(p) == 0 {
 		return nil, wrong
 	}
 	return p, nil

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sanad-id/sanad/internal/boundtest"
 	"github.com/sanad-id/sanad/programme"
 )
 
@@ -54,7 +55,7 @@ func FuzzFindJSON(f *testing.F) {
 	f.Add("a.0", `{"a":["b"]}`)
 	f.Add("[k=v].x", `[{"k":"v","x":1e5}]`)
 	f.Add("a", `{"a":1,"a":2}`)
-	f.Fuzz(func(t *testing.T, path, text string) {
+	boundtest.Fuzz(f, func(t *testing.T, path, text string) {
 		value, found, err := programme.FindJSON(path, text)
 		if err != nil {
 			if value != "" {

@@ -218,7 +218,7 @@ func TestParseRefusesWhole(t *testing.T) {
 		"comment only":   {"# nothing\n", "the file is empty"},
 		"a list":         {"- a\n- b\n", "must be keys and values"},
 		"a word":         {"hello", "must be keys and values"},
-		"too large":      {strings.Repeat("# x\n", 70000), "a programme has at most 262144"},
+		"too large":      {strings.Repeat("# x\n", 70000), "a programme has at most 131072"},
 		"not UTF-8":      {"id: caf\xe9\n", "the file is not UTF-8"},
 		"too many nodes": {"id: [" + strings.Repeat("a,", 30000) + "]\n", "more than 20000 values"},
 		"alias bomb": {"a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b]\nd: [*c,*c,*c,*c,*c,*c,*c,*c,*c]\n",

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sanad-id/sanad/internal/boundtest"
 	"github.com/sanad-id/sanad/programme"
 )
 
@@ -119,7 +120,7 @@ func FuzzPictureSize(f *testing.F) {
 	f.Add(avif(64, 80))
 	f.Add([]byte("\x89PNG\r\n\x1a\n"))
 	f.Add([]byte{0xff, 0xd8, 0xff, 0xe0})
-	f.Fuzz(func(t *testing.T, b []byte) {
+	boundtest.Fuzz(f, func(t *testing.T, b []byte) {
 		kind, width, height := programme.PictureSize(b)
 		if kind == "" && (width != 0 || height != 0) {
 			t.Fatalf("no picture, and yet %d by %d", width, height)

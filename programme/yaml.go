@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	maxFile  = 256 << 10
+	maxFile  = 128 << 10
 	maxNodes = 20000
 )
 

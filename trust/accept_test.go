@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/sanad-id/sanad/internal/boundtest"
 	"github.com/sanad-id/sanad/internal/cbor"
 	"github.com/sanad-id/sanad/keys"
 	"github.com/sanad-id/sanad/trust"
@@ -646,7 +647,7 @@ func FuzzAccept(f *testing.F) {
 		f.Add(raw)
 	}
 	fingerprint := st.RootFingerprint
-	f.Fuzz(func(t *testing.T, raw []byte) {
+	boundtest.Fuzz(f, func(t *testing.T, raw []byte) {
 		file := uncompressed(t, raw)
 		if b, err := trust.Open(file); err == nil && b.Fingerprint() == fingerprint && !known[b.Hash()] {
 			t.Fatalf("opened a bundle that the quorum never signed")
@@ -683,7 +684,7 @@ func FuzzOpen(f *testing.F) {
 	want := open(f, good)
 	f.Add(good)
 	f.Add([]byte{0x78, 0x9c})
-	f.Fuzz(func(t *testing.T, file []byte) {
+	boundtest.Fuzz(f, func(t *testing.T, file []byte) {
 		if b, err := trust.Open(file); err == nil && b.Fingerprint() == want.Fingerprint() && b.Hash() != want.Hash() {
 			t.Fatal("opened a bundle that the quorum never signed")
 		}

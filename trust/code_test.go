@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sanad-id/sanad/internal/boundtest"
 	"github.com/sanad-id/sanad/qr"
 	"github.com/sanad-id/sanad/qr/image"
 	"github.com/sanad-id/sanad/trust"
@@ -105,7 +106,7 @@ func FuzzFromCode(f *testing.F) {
 		f.Add(text)
 	}
 	f.Add("6BF")
-	f.Fuzz(func(t *testing.T, text string) {
+	boundtest.Fuzz(f, func(t *testing.T, text string) {
 		file, err := trust.FromCode(text)
 		if err != nil {
 			return

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/sanad-id/sanad/internal/boundtest"
 	"github.com/sanad-id/sanad/trust"
 )
 
@@ -311,7 +312,7 @@ func FuzzDirMemory(f *testing.F) {
 	}
 	f.Add(good)
 	f.Add([]byte("\n{}"))
-	f.Fuzz(func(t *testing.T, b []byte) {
+	boundtest.Fuzz(f, func(t *testing.T, b []byte) {
 		dir := t.TempDir()
 		if err := os.WriteFile(filepath.Join(dir, "mark"), b, 0o600); err != nil {
 			t.Fatal(err)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sanad-id/sanad/credential"
 	"github.com/sanad-id/sanad/credential/status"
+	"github.com/sanad-id/sanad/internal/boundtest"
 	"github.com/sanad-id/sanad/keys"
 	"github.com/sanad-id/sanad/trust"
 )
@@ -215,7 +216,7 @@ func FuzzMerge(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(raw)
-	f.Fuzz(func(t *testing.T, raw []byte) {
+	boundtest.Fuzz(f, func(t *testing.T, raw []byte) {
 		got, err := fed.content.Merge(uncompressed(t, raw), now)
 		if err != nil {
 			return

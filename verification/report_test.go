@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sanad-id/sanad/credential"
+	"github.com/sanad-id/sanad/internal/boundtest"
 	"github.com/sanad-id/sanad/internal/vectors"
 	"github.com/sanad-id/sanad/keys"
 	"github.com/sanad-id/sanad/qr"
@@ -218,7 +219,7 @@ func FuzzOpen(f *testing.F) {
 	f.Add([]byte("NCFOXN%TS3DH3ZSUZK+.V0ETD%65NL-AH"))
 	f.Add([]byte("d28443a10126a0"))
 	f.Add([]byte{0xd8, 0x3d, 0xd2, 0x84})
-	f.Fuzz(func(t *testing.T, b []byte) {
+	boundtest.Fuzz(f, func(t *testing.T, b []byte) {
 		in, err := verification.Open(b)
 		if (err == nil) != (in.Message != nil) {
 			t.Fatalf("message %v and error %v", in.Message != nil, err)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/sanad-id/sanad/credential"
 	"github.com/sanad-id/sanad/credential/cwt"
+	"github.com/sanad-id/sanad/internal/boundtest"
 	"github.com/sanad-id/sanad/keys"
 	"github.com/sanad-id/sanad/trust"
 	"github.com/sanad-id/sanad/verification"
@@ -646,7 +647,7 @@ func FuzzCheck(f *testing.F) {
 	f.Add([]byte("https://example.org"))
 	f.Add([]byte{0xd0, 0x83})
 	c := newChecker(f, verification.Config{Trust: s.open(f)})
-	f.Fuzz(func(t *testing.T, b []byte) {
+	boundtest.Fuzz(f, func(t *testing.T, b []byte) {
 		r := c.Check(b)
 		in, err := verification.Open(b)
 		same := err == nil && string(in.Message) == string(message)

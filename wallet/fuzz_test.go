@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sanad-id/sanad/credential/sdjwt"
+	"github.com/sanad-id/sanad/internal/boundtest"
 	"github.com/sanad-id/sanad/wallet"
 )
 
@@ -48,7 +49,8 @@ func FuzzAnswers(f *testing.F) {
 		f.Add(uint8(i), 200, "application/json", []byte(`{"credential_issuer":"https://evil.example","token_endpoint":"https://evil.example/token","credentials":[{"credential":"x~"}]}`))
 		f.Add(uint8(i), 302, "", []byte("https://evil.example/"))
 	}
-	f.Fuzz(func(t *testing.T, place uint8, status int, media string, body []byte) {
+	// Each of these goes through all that a wallet does, with keys and signatures.
+	boundtest.FuzzParses(f, 20, func(t *testing.T, place uint8, status int, media string, body []byte) {
 		path := places[int(place)%len(places)]
 		w := newWorld(t)
 		w.listed()

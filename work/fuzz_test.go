@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sanad-id/sanad/internal/boundtest"
 	"github.com/sanad-id/sanad/work"
 )
 
@@ -26,7 +27,7 @@ func FuzzOpenRef(f *testing.F) {
 	f.Add("births/" + b.id(1))
 	f.Add("")
 	f.Add(strings.Repeat("A", 601))
-	f.Fuzz(func(t *testing.T, ref string) {
+	boundtest.Fuzz(f, func(t *testing.T, ref string) {
 		programme, record, err := b.OpenRef(ref)
 		if err != nil {
 			if !errors.Is(err, work.ErrNoRecord) || programme != "" || record != "" {

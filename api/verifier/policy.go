@@ -19,6 +19,7 @@ import (
 
 	"github.com/sanad-id/sanad/credential"
 	"github.com/sanad-id/sanad/credential/sdjwt"
+	"github.com/sanad-id/sanad/internal/strictyaml"
 	"github.com/sanad-id/sanad/oid4vp"
 )
 
@@ -76,7 +77,7 @@ type TransactionRule struct {
 // Limits of a policy.
 const (
 	// MaxPolicy is the most bytes of a policy file.
-	MaxPolicy = 256 << 10
+	MaxPolicy = 64 << 10
 	// MaxPolicies is the most policies of one server.
 	MaxPolicies = 500
 	// MaxResultLifetime is the longest that a result can be had.
@@ -195,6 +196,9 @@ func ParsePolicy(text []byte) (*Policy, error) {
 	if len(text) > MaxPolicy {
 		return nil, fmt.Errorf("%w: more than %d bytes", ErrPolicy, MaxPolicy)
 	}
+	if err := strictyaml.Check(text); err != nil {
+		return nil, fmt.Errorf("%w: %v", ErrPolicy, err)
+	}
 	dec := yaml.NewDecoder(bytes.NewReader(text))
 	dec.KnownFields(true)
 	var f policyFile
@@ -312,6 +316,14 @@ func (f *policyFile) query(p *Policy) error {
 				return fmt.Errorf("ask %s: %w", a.ID, err)
 			}
 			p.Query.Credentials = append(p.Query.Credentials, c)
+		}
+		// What a wallet would refuse is refused here.
+		b, err := p.Query.JSON()
+		if err == nil {
+			_, err = oid4vp.ParseQuery(b)
+		}
+		if err != nil {
+			return fmt.Errorf("ask: %w", err)
 		}
 	}
 	if err := p.Query.Validate(); err != nil {

@@ -2,6 +2,7 @@ package verifier_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sanad-id/sanad/api/verifier"
+	"github.com/sanad-id/sanad/internal/boundtest"
 	"github.com/sanad-id/sanad/oid4vp"
 )
 
@@ -43,7 +45,9 @@ query:
 func TestParsePolicyRefuses(t *testing.T) {
 	for _, tt := range []struct{ name, old, new, want string }{
 		{"an unknown key", "version: 3", "version: 3\nversions: 4", "versions"},
+		{"many members", "version: 3", "version: 3\nx: {" + manyMembers(257) + "}", "more than 256 members"},
 		{"a key twice", "version: 3", "version: 3\nversion: 4", "already defined"},
+		{"a type that no wallet reads", "urn:xa:farmer:1", strings.Repeat("x", 5000), "ask"},
 		{"a second document", "webhook:", "---\nwebhook:", "second document"},
 		{"no name", "policy: card", "", "name"},
 		{"an odd name", "policy: card", "policy: ../card", "name"},
@@ -111,11 +115,20 @@ func TestReadPolicies(t *testing.T) {
 }
 
 // FuzzParsePolicy: whatever is taken can be asked for.
+// manyMembers are n members of a mapping.
+func manyMembers(n int) string {
+	var s strings.Builder
+	for i := range n {
+		fmt.Fprintf(&s, "k%d: 0, ", i)
+	}
+	return s.String()
+}
+
 func FuzzParsePolicy(f *testing.F) {
 	for _, text := range policies {
 		f.Add([]byte(text))
 	}
-	f.Fuzz(func(t *testing.T, text []byte) {
+	boundtest.Fuzz(f, func(t *testing.T, text []byte) {
 		p, err := verifier.ParsePolicy(text)
 		if err != nil {
 			if !errors.Is(err, verifier.ErrPolicy) {

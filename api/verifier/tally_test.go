@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/sanad-id/sanad/api/verifier"
+	"github.com/sanad-id/sanad/internal/boundtest"
 	"github.com/sanad-id/sanad/internal/web"
 	"github.com/sanad-id/sanad/store/parties"
 )
@@ -266,7 +267,7 @@ func TestTallyTypes(t *testing.T) {
 func FuzzTally(f *testing.F) {
 	f.Add([]byte(`{"id":"AAAAAAAAAAAAAAAAAAAAAA","counter":"","day":"2026-11-21","scans":[{"type":"a","verdict":"valid","hour":1,"count":2}],"once":[]}`))
 	f.Add([]byte(`{"id":1}`))
-	f.Fuzz(func(t *testing.T, b []byte) {
+	boundtest.Fuzz(f, func(t *testing.T, b []byte) {
 		y, err := verifier.ReadTally(b)
 		if err != nil {
 			return

@@ -14,6 +14,7 @@ import (
 
 	"github.com/sanad-id/sanad/credential"
 	"github.com/sanad-id/sanad/credential/cwt"
+	"github.com/sanad-id/sanad/internal/boundtest"
 	"github.com/sanad-id/sanad/internal/cbor"
 	"github.com/sanad-id/sanad/internal/cose"
 	"github.com/sanad-id/sanad/keys"
@@ -150,7 +151,7 @@ func FuzzQuestion(f *testing.F) {
 	s := newSignerFor(f, keys.ES256, keys.Request)
 	f.Add(must(cwt.Ask(rand.Reader, challenge(), s)))
 	f.Add(must(cwt.Ask(rand.Reader, posterQuestion(), s)))
-	f.Fuzz(func(t *testing.T, b []byte) {
+	boundtest.Fuzz(f, func(t *testing.T, b []byte) {
 		q, err := cwt.ParseQuestion(b)
 		if err != nil {
 			if _, ok := errors.AsType[*credential.RejectedError](err); !ok {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sanad-id/sanad/credential/sdjwt"
+	"github.com/sanad-id/sanad/internal/boundtest"
 	"github.com/sanad-id/sanad/keys"
 	"github.com/sanad-id/sanad/keys/keystest"
 )
@@ -104,7 +105,7 @@ func TestParseIssuerMetadataRefuses(t *testing.T) {
 func FuzzParseIssuerMetadata(f *testing.F) {
 	b, _ := sdjwt.IssuerMetadata("https://issuer.example", []keys.Key{keystest.Key(f, keys.Credential, keys.ES256, "a")}, time.Unix(1e9, 0))
 	f.Add(b)
-	f.Fuzz(func(t *testing.T, b []byte) {
+	boundtest.Fuzz(f, func(t *testing.T, b []byte) {
 		set, uri, err := sdjwt.ParseIssuerMetadata(b, "https://issuer.example")
 		if err == nil && uri != "" && (len(set.All()) > 0 || !strings.HasPrefix(strings.ToLower(uri), "https://")) {
 			t.Fatalf("%d keys and %q", len(set.All()), uri)

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/sanad-id/sanad/credential/sdjwt"
+	"github.com/sanad-id/sanad/internal/boundtest"
 	"github.com/sanad-id/sanad/internal/vectors"
 )
 
@@ -163,7 +164,7 @@ func TestMetadataCheck(t *testing.T) {
 // FuzzTypeMetadata: what is read has paths that can be followed.
 func FuzzTypeMetadata(f *testing.F) {
 	f.Add([]byte(`{"vct":"x","claims":[{"path":["a",null,0],"sd":"always"}],"display":[{"locale":"en","name":"n"}]}`))
-	f.Fuzz(func(t *testing.T, b []byte) {
+	boundtest.Fuzz(f, func(t *testing.T, b []byte) {
 		m, err := sdjwt.ParseTypeMetadata(b)
 		if err != nil {
 			if !errors.Is(err, sdjwt.ErrMetadata) {

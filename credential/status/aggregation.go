@@ -10,7 +10,7 @@ import (
 )
 
 // maxAggregation is how many lists an aggregation document may name.
-const maxAggregation = 100_000
+const maxAggregation = 20_000
 
 // MarshalAggregation returns the aggregation document (section 9.3 of the
 // draft) that names these lists.

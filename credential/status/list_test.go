@@ -15,6 +15,7 @@ import (
 
 	"github.com/sanad-id/sanad/credential"
 	"github.com/sanad-id/sanad/credential/status"
+	"github.com/sanad-id/sanad/internal/boundtest"
 	"github.com/sanad-id/sanad/internal/cbor"
 	"github.com/sanad-id/sanad/internal/vectors"
 )
@@ -367,7 +368,7 @@ func TestAggregation(t *testing.T) {
 func FuzzParseCBOR(f *testing.F) {
 	f.Add(mustCBOR(f, 1, []byte{0xb9, 0xa3}))
 	f.Add(mustCBOR(f, 8, make([]byte, 5000)))
-	f.Fuzz(func(t *testing.T, b []byte) {
+	boundtest.Fuzz(f, func(t *testing.T, b []byte) {
 		l, err := status.ParseCBOR(b, 1<<16)
 		if err != nil {
 			return
@@ -391,7 +392,7 @@ func FuzzParseCBOR(f *testing.F) {
 
 func FuzzParseJSON(f *testing.F) {
 	f.Add([]byte(`{"bits":1,"lst":"eNrbuRgAAhcBXQ"}`))
-	f.Fuzz(func(t *testing.T, b []byte) {
+	boundtest.Fuzz(f, func(t *testing.T, b []byte) {
 		l, err := status.ParseJSON(b, 1<<16)
 		if err == nil && (len(l.Bytes()) > 1<<16 || l.Check(l.Size()) == nil) {
 			t.Fatal("a list larger than allowed, or without an end")
@@ -401,7 +402,7 @@ func FuzzParseJSON(f *testing.F) {
 
 func FuzzParseAggregation(f *testing.F) {
 	f.Add([]byte(`{"status_lists":["https://example.com/statuslists/1"]}`))
-	f.Fuzz(func(t *testing.T, b []byte) {
+	boundtest.Fuzz(f, func(t *testing.T, b []byte) {
 		uris, err := status.ParseAggregation(b)
 		if err != nil {
 			return

@@ -16,6 +16,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/sanad-id/sanad/credential/status"
+	"github.com/sanad-id/sanad/internal/boundtest"
 )
 
 // uri and now are those of every list in these tests.
@@ -543,7 +544,7 @@ func FuzzDecodeSet(f *testing.F) {
 		b, _ := status.EncodeSet(set, 100)
 		f.Add(b, uint64(100))
 	}
-	f.Fuzz(func(t *testing.T, b []byte, size uint64) {
+	boundtest.Fuzz(f, func(t *testing.T, b []byte, size uint64) {
 		set, err := status.DecodeSet(b, size, 1<<20)
 		if err != nil {
 			return
@@ -560,7 +561,7 @@ func FuzzSnapshot(f *testing.F) {
 		b, _ := snapshot(f, randomList(f, bits, 64, 5, status.Invalid, 1), now).MarshalCBOR()
 		f.Add(b)
 	}
-	f.Fuzz(func(t *testing.T, b []byte) {
+	boundtest.Fuzz(f, func(t *testing.T, b []byte) {
 		s, err := status.ParseSnapshot(b)
 		if err != nil {
 			return
@@ -581,7 +582,7 @@ func FuzzDelta(f *testing.F) {
 	_, d := goodDelta(f)
 	b, _ := d.MarshalCBOR()
 	f.Add(b)
-	f.Fuzz(func(t *testing.T, b []byte) {
+	boundtest.Fuzz(f, func(t *testing.T, b []byte) {
 		d, err := status.ParseDelta(b)
 		if err != nil {
 			return

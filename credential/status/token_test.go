@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/sanad-id/sanad/credential/status"
+	"github.com/sanad-id/sanad/internal/boundtest"
 	"github.com/sanad-id/sanad/internal/cbor"
 	"github.com/sanad-id/sanad/internal/cose"
 	"github.com/sanad-id/sanad/keys"
@@ -333,7 +334,7 @@ func FuzzVerifyToken(f *testing.F) {
 	f.Add(good)
 	f.Add(unhex(f, "d2845820a2012610781a6170706c69636174696f6e2f7374617475736c6973742b637774a104423132405840"))
 	sum := sum256(f, good, fix.want)
-	f.Fuzz(func(t *testing.T, b []byte) {
+	boundtest.Fuzz(f, func(t *testing.T, b []byte) {
 		if _, err := status.ParseToken(b, 1<<16); err != nil {
 			return
 		}

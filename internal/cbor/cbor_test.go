@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/sanad-id/sanad/internal/boundtest"
 	"github.com/sanad-id/sanad/internal/cbor"
 )
 
@@ -353,7 +354,7 @@ func FuzzDecode(f *testing.F) {
 	for _, s := range []string{"a26161016162820203", "d28443a10126a1044231324101f6", "c074323031332d30332d32315432303a30343a30305a", "f93e00", "a2010118020a"} {
 		f.Add(unhex(f, s))
 	}
-	f.Fuzz(func(t *testing.T, in []byte) {
+	boundtest.Fuzz(f, func(t *testing.T, in []byte) {
 		var v any
 		err := cbor.Token.Unmarshal(in, &v)
 		walked, cursorErr := walk(in)

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sanad-id/sanad/internal/boundtest"
 	"github.com/sanad-id/sanad/internal/copytext"
 )
 
@@ -142,7 +143,7 @@ func FuzzReader(f *testing.F) {
 	for _, s := range []string{"1\ta\t\\N\n", "\t\t\n", "\\\\x00\t\\t\\n\t\\\\N\n2\tb\tc\n", "\\N\t\\N\t\\N\n"} {
 		f.Add([]byte(s))
 	}
-	f.Fuzz(func(t *testing.T, in []byte) {
+	boundtest.Fuzz(f, func(t *testing.T, in []byte) {
 		r := copytext.NewReader(bytes.NewReader(in), 3)
 		var out bytes.Buffer
 		w := copytext.NewWriter(&out)

@@ -20,6 +20,7 @@ import (
 
 	gocose "github.com/veraison/go-cose"
 
+	"github.com/sanad-id/sanad/internal/boundtest"
 	"github.com/sanad-id/sanad/internal/cbor"
 	"github.com/sanad-id/sanad/internal/cose"
 	"github.com/sanad-id/sanad/internal/vectors"
@@ -578,7 +579,7 @@ func FuzzParseSign1(f *testing.F) {
 	s, stranger := newSigner(f, keys.ES256), newSigner(f, keys.ES256)
 	f.Add(mustSign1(f, s, cose.Header{KeyID: []byte("12345678"), Type: int64(1), X5Chain: [][]byte{{1}, {2}}}, "payload"))
 	f.Add(mustSign1(f, newSigner(f, keys.EdDSA), cose.Header{}, ""))
-	f.Fuzz(func(t *testing.T, b []byte) {
+	boundtest.Fuzz(f, func(t *testing.T, b []byte) {
 		m, err := cose.ParseSign1(b)
 		if err != nil {
 			return

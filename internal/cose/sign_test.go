@@ -8,6 +8,7 @@ import (
 
 	gocose "github.com/veraison/go-cose"
 
+	"github.com/sanad-id/sanad/internal/boundtest"
 	"github.com/sanad-id/sanad/internal/cbor"
 	"github.com/sanad-id/sanad/internal/cose"
 	"github.com/sanad-id/sanad/keys"
@@ -146,7 +147,7 @@ func FuzzParseSign(f *testing.F) {
 	}
 	f.Add(b)
 	stranger := newSigner(f, keys.ES256).Key().Public
-	f.Fuzz(func(t *testing.T, b []byte) {
+	boundtest.Fuzz(f, func(t *testing.T, b []byte) {
 		m, err := cose.ParseSign(b)
 		if err != nil {
 			return

@@ -13,6 +13,8 @@ import (
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/sanad-id/sanad/internal/strictyaml"
 )
 
 //go:embed layouts/*.yaml
@@ -160,6 +162,9 @@ func ParseLayout(b []byte) (*Layout, error) {
 	case bytes.ContainsAny(b, "&*"):
 		// An anchor repeats what stands elsewhere, and can do so a million times.
 		return nil, fmt.Errorf("%w: anchors and aliases (& and *) are not used in layouts", ErrLayout)
+	}
+	if err := strictyaml.Check(b); err != nil {
+		return nil, fmt.Errorf("%w: %s", ErrLayout, strings.TrimPrefix(err.Error(), "yaml: "))
 	}
 	dec := yaml.NewDecoder(bytes.NewReader(b))
 	dec.KnownFields(true)

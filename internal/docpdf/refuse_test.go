@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sanad-id/sanad/credential"
+	"github.com/sanad-id/sanad/internal/boundtest"
 	"github.com/sanad-id/sanad/internal/docpdf"
 	"github.com/sanad-id/sanad/internal/i18n"
 )
@@ -284,7 +285,7 @@ func FuzzParseLayout(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.Fuzz(func(t *testing.T, b []byte) {
+	boundtest.Fuzz(f, func(t *testing.T, b []byte) {
 		l, err := docpdf.ParseLayout(b)
 		if err != nil {
 			if !errors.Is(err, docpdf.ErrLayout) {

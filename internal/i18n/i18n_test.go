@@ -20,6 +20,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"github.com/sanad-id/sanad/credential"
+	"github.com/sanad-id/sanad/internal/boundtest"
 	"github.com/sanad-id/sanad/internal/i18n"
 	"github.com/sanad-id/sanad/qr"
 	"github.com/sanad-id/sanad/verification"
@@ -471,7 +472,7 @@ func FuzzFor(f *testing.F) {
 		f.Add(s)
 	}
 	all := i18n.Languages()
-	f.Fuzz(func(t *testing.T, s string) {
+	boundtest.Fuzz(f, func(t *testing.T, s string) {
 		if l := i18n.For(s, "de"); !slices.Contains(all, l) || l.Name() == "" {
 			t.Fatalf("For(%q): %v", s, l)
 		}

@@ -17,6 +17,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sanad-id/sanad/internal/boundtest"
 	"github.com/sanad-id/sanad/internal/jose"
 	"github.com/sanad-id/sanad/internal/strict"
 	"github.com/sanad-id/sanad/keys"
@@ -430,7 +431,7 @@ func FuzzParse(f *testing.F) {
 	f.Add(b64([]byte(`{"alg":"none"}`)) + "..")
 	pub := keystest.Key(f, keys.Credential, keys.ES256, "jose").Public
 	message := good[:strings.LastIndex(good, ".")] // signatures differ from one process of the fuzzer to the next
-	f.Fuzz(func(t *testing.T, s string) {
+	boundtest.Fuzz(f, func(t *testing.T, s string) {
 		m, err := jose.Inspect(s, 0)
 		if err == nil {
 			if want := strings.LastIndex(s, "."); string(m.ToBeSigned()) != s[:want] {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sanad-id/sanad/internal/boundtest"
 	"github.com/sanad-id/sanad/internal/strict"
 	"github.com/sanad-id/sanad/internal/vectors"
 )
@@ -238,7 +239,7 @@ func FuzzJSON(f *testing.F) {
 	f.Add([]byte(`{"a":[1,-0.5,1e3,"\u00e4\ud834\udd1e",null,true],"b":{}}`))
 	f.Add([]byte(`{"a":1,"a":2}`))
 	f.Add([]byte(` "x\ty" `))
-	f.Fuzz(func(t *testing.T, b []byte) {
+	boundtest.FuzzParses(f, 4, func(t *testing.T, b []byte) {
 		v, err := limits.JSON(b)
 		if err != nil {
 			return
@@ -267,7 +268,7 @@ func FuzzJSON(f *testing.F) {
 
 func FuzzBase64URL(f *testing.F) {
 	f.Add("-_8")
-	f.Fuzz(func(t *testing.T, s string) {
+	boundtest.Fuzz(f, func(t *testing.T, s string) {
 		if b, err := strict.DecodeBase64URL(s); err == nil && string(strict.AppendBase64URL(nil, b)) != s {
 			t.Fatalf("%q is a second spelling of %x", s, b)
 		}

@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sanad-id/sanad/internal/boundtest"
 	"github.com/sanad-id/sanad/keys"
 	"github.com/sanad-id/sanad/keys/chain"
 	"github.com/sanad-id/sanad/keys/keystest"
@@ -623,7 +624,7 @@ func FuzzVerify(f *testing.F) {
 	stranger := keystest.Signer(f, keys.CertificateRoot, keys.ES256, "stranger")
 	nobody := chain.Name{Organization: "Nobody", Country: "XA"}
 	root := parse(f, must[[]byte](f)(chain.NewRoot(nil, stranger, nobody, now, now.AddDate(1, 0, 0))))
-	f.Fuzz(func(t *testing.T, der []byte) {
+	boundtest.Fuzz(f, func(t *testing.T, der []byte) {
 		for _, x5c := range [][][]byte{{der}, {der, g.x5c[1]}, {g.x5c[0], der}} {
 			if leaf, err := chain.Verify(x5c, []*x509.Certificate{root}, now, chain.Want{Purpose: keys.Credential}); err == nil {
 				t.Fatalf("verified %v under a root that signed nothing", leaf.Key)

@@ -17,6 +17,9 @@ const (
 	maxYear = 2199
 )
 
+// maxFormat is the longest description of a format, in bytes.
+const maxFormat = 64
+
 // A Format reads dates that are written one way. Make it with [ParseFormat].
 type Format struct {
 	spec  string
@@ -55,6 +58,9 @@ func ISOFormats() []Format {
 // where the registry stands; nil if that does not matter because the times are
 // all midnight.
 func ParseFormat(spec string, zone *time.Location) (Format, error) {
+	if len(spec) > maxFormat {
+		return Format{}, fmt.Errorf("date format %q is longer than %d characters", clip(spec), maxFormat)
+	}
 	f := Format{spec: spec, zone: zone}
 	if spec == "date-time" {
 		f.time = true

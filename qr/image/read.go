@@ -21,6 +21,9 @@ const (
 	MaxFile = 8 << 20
 	// MaxPixels is the largest picture, width times height.
 	MaxPixels = 40_000_000
+	// maxSide is the most pixels in a row or column: a picture of one long column takes
+	// ten times as long to decode as a square one.
+	maxSide = 30_000
 	// maxMemory is the most that decoding may take, in bytes.
 	maxMemory = 64 << 20
 )
@@ -94,6 +97,9 @@ func decode(b []byte) (stdimage.Image, error) {
 	}
 	if int64(c.Width)*int64(c.Height) > MaxPixels {
 		return nil, fmt.Errorf("%w: %d by %d pixels, at most %d in all", ErrTooLarge, c.Width, c.Height, MaxPixels)
+	}
+	if max(c.Width, c.Height) > maxSide {
+		return nil, fmt.Errorf("%w: %d by %d pixels, at most %d a side", ErrTooLarge, c.Width, c.Height, maxSide)
 	}
 	if cost > maxMemory {
 		return nil, fmt.Errorf("%w: decoding %d by %d pixels of this kind takes %d MiB, at most %d",

@@ -53,6 +53,31 @@ type Parsed struct {
 	Ranged, Straight []string
 }
 
+// Scan reads the content of a file once, and returns the number of records that can be read.
+func Scan(content []byte, o Options) (int, error) {
+	l, err := detect(bytes.NewReader(content), int64(len(content)), o)
+	if err != nil {
+		return 0, err
+	}
+	columns, err := registry.NewColumns(l.Columns)
+	if err != nil {
+		return 0, err
+	}
+	r, err := parse(content, l, columns, 0)
+	for n := 0; err == nil; {
+		_, err = r.record()
+		if _, ok := errors.AsType[*registry.RowError](err); ok {
+			err = nil
+		} else if err == nil {
+			n++
+		}
+		if err == io.EOF {
+			return n, nil
+		}
+	}
+	return 0, err
+}
+
 // Parse reads the content of a file in small pieces. The id column
 // is counted from 0, over and over.
 func Parse(content []byte, o Options, idColumn int) (Parsed, error) {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/sanad-id/sanad/internal/boundtest"
 	"github.com/sanad-id/sanad/registry"
 	"github.com/sanad-id/sanad/registry/csvfile"
 )
@@ -136,6 +137,21 @@ func compareWithStandard(t *testing.T, content string, p csvfile.Parsed) {
 	}
 }
 
+// FuzzScan reads a file once and in order, as a source does, within the bounds; FuzzRecords reads
+// each record several times.
+func FuzzScan(f *testing.F) {
+	for _, s := range []string{"id,n\n1,a\n2,b\n", "id;n\r\n1;\"a;\"\"b\r\nc\"\r\n", "id\tn\r1\t\"\r", "\xff\xfei\x00d\x00\n\x00=\xd8\x00\xde\n\x00"} {
+		f.Add(s)
+	}
+	// A file is a stream without an end; of records of two bytes a mebibyte has half a million.
+	boundtest.FuzzParses(f, 4, func(t *testing.T, content string) {
+		n, err := csvfile.Scan([]byte(content), csvfile.Options{})
+		if err != nil && n > 0 || n > len(content) {
+			t.Fatalf("%d records of %d bytes, %v", n, len(content), err)
+		}
+	})
+}
+
 var equateEmpty = cmp.FilterValues(func(a, b [][]string) bool { return len(a) == 0 && len(b) == 0 }, cmp.Ignore())
 
 // FuzzMark checks that a mark that is taken has one spelling only, so that
@@ -152,7 +168,7 @@ func FuzzMark(f *testing.F) {
 		}
 		f.Add([]byte(m))
 	}
-	f.Fuzz(func(t *testing.T, m []byte) {
+	boundtest.Fuzz(f, func(t *testing.T, m []byte) {
 		again, err := csvfile.RecodeMark(m, "id")
 		if err != nil {
 			if !errors.Is(err, registry.ErrMark) {
@@ -181,7 +197,7 @@ func FuzzRange(f *testing.F) {
 		}
 		f.Add([]byte(r.Start))
 	}
-	f.Fuzz(func(t *testing.T, m []byte) {
+	boundtest.Fuzz(f, func(t *testing.T, m []byte) {
 		again, err := csvfile.RecodeRange(m, "id")
 		if err != nil {
 			if !errors.Is(err, registry.ErrMark) {

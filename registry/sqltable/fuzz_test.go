@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/sanad-id/sanad/internal/boundtest"
 	"github.com/sanad-id/sanad/registry"
 	"github.com/sanad-id/sanad/registry/sqltable"
 )
@@ -45,7 +46,7 @@ func FuzzMark(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add([]byte(m))
-	f.Fuzz(func(t *testing.T, m []byte) { recoded(t, m, sqltable.RecodeMark) })
+	boundtest.Fuzz(f, func(t *testing.T, m []byte) { recoded(t, m, sqltable.RecodeMark) })
 }
 
 func FuzzRange(f *testing.F) {
@@ -61,7 +62,7 @@ func FuzzRange(f *testing.F) {
 			f.Add([]byte(r.Start))
 		}
 	}
-	f.Fuzz(func(t *testing.T, m []byte) { recoded(t, m, sqltable.RecodeRange) })
+	boundtest.Fuzz(f, func(t *testing.T, m []byte) { recoded(t, m, sqltable.RecodeRange) })
 }
 
 // FuzzTimestamp checks that what PostgreSQL writes for a moment is the same
@@ -70,7 +71,7 @@ func FuzzTimestamp(f *testing.F) {
 	for _, s := range []string{"2026-01-31 08:05:00", "2026-01-31 08:05:00.25+00", "infinity", "0044-03-15 12:00:00 BC", "12026-01-01 00:00:00", " ", "a b"} {
 		f.Add(s)
 	}
-	f.Fuzz(func(t *testing.T, s string) {
+	boundtest.FuzzParses(f, 4, func(t *testing.T, s string) {
 		for _, zone := range []bool{false, true} {
 			in, out := "2006-01-02 15:04:05.999999", "2006-01-02T15:04:05.999999"
 			if zone {
@@ -103,7 +104,7 @@ func FuzzLocation(f *testing.F) {
 	} {
 		f.Add(s)
 	}
-	f.Fuzz(func(t *testing.T, s string) {
+	boundtest.Fuzz(f, func(t *testing.T, s string) {
 		dsn, err := sqltable.ConnString(s)
 		if err != nil {
 			if !errors.Is(err, sqltable.ErrLocation) {

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sanad-id/sanad/internal/boundtest"
 	"github.com/sanad-id/sanad/staff"
 	"github.com/sanad-id/sanad/store/desk"
 	"github.com/sanad-id/sanad/web/console"
@@ -49,7 +50,7 @@ func FuzzSignIn(f *testing.F) {
 	f.Add(d.get(f, asked{Options: json.RawMessage(options)}))
 	f.Add(`{}`)
 	f.Add(`{"id":"AA","rawId":"AA","type":"public-key","response":{"authenticatorData":"","clientDataJSON":"e30","signature":"","userHandle":""}}`)
-	f.Fuzz(func(t *testing.T, response string) {
+	boundtest.Fuzz(f, func(t *testing.T, response string) {
 		var q asked
 		if err := json.Unmarshal(post(t, "console_sign_in_begin", "{}").Body.Bytes(), &q); err != nil {
 			t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sanad-id/sanad/internal/boundtest"
 	"github.com/sanad-id/sanad/verification"
 	"github.com/sanad-id/sanad/web/pocket/engine"
 )
@@ -24,7 +25,8 @@ func FuzzImport(f *testing.F) {
 	f.Add([]byte(`{"held":[{"id":"a","copies":[{}]}],"log":[{"id":"b"},{"id":" "}]}`))
 	f.Add([]byte(`{"held":null,"log":[]}`))
 	f.Add([]byte(`[]`))
-	f.Fuzz(func(t *testing.T, plain []byte) {
+	// The file is sealed and opened with a passphrase, and every card shown.
+	boundtest.FuzzParses(f, 10, func(t *testing.T, plain []byte) {
 		other := newWorld(t)
 		o := other.trusting()
 		got, err := o.Import(must[string](t)(engine.SealExport(plain, passphrase)), passphrase)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/sanad-id/sanad/credential"
+	"github.com/sanad-id/sanad/internal/boundtest"
 	"github.com/sanad-id/sanad/internal/i18n"
 	"github.com/sanad-id/sanad/verification"
 	"github.com/sanad-id/sanad/web/scanner/engine"
@@ -234,7 +235,7 @@ func TestRestoreDiaryRefuses(t *testing.T) {
 
 func FuzzRestoreDiary(f *testing.F) {
 	f.Add([]byte(`{"days":[{"day":"2026-11-13","counter":"","ids":["a"],"scans":[{"type":"","verdict":"valid","hour":3,"count":1}],"once":[]}]}`))
-	f.Fuzz(func(t *testing.T, b []byte) {
+	boundtest.Fuzz(f, func(t *testing.T, b []byte) {
 		e := engine.New(func() time.Time { return asOf })
 		if e.RestoreDiary(b) != nil {
 			return
