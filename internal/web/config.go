@@ -50,6 +50,9 @@ type Config struct {
 	Grace time.Duration
 	// MaxConns is the most connections at once on the public port; 4096 if zero.
 	MaxConns int
+	// MaxRequests is the most requests of one rate that are worked on at once on the public
+	// port; 256 if zero. Those beyond are answered 503 at once.
+	MaxRequests int
 	// Now is the clock. Optional; [time.Now] if nil.
 	Now func() time.Time
 
@@ -79,7 +82,7 @@ func (c *Config) check() error {
 		return errors.New("web: a certificate and the switch for plain http exclude each other")
 	case c.TLSCert == "" && !c.DevHTTP:
 		return errors.New("web: no TLS certificate is set, and plain http is not switched on")
-	case c.Drain < 0 || c.Grace < 0 || c.MaxConns < 0:
+	case c.Drain < 0 || c.Grace < 0 || c.MaxConns < 0 || c.MaxRequests < 0:
 		return errors.New("web: a negative limit")
 	}
 	if c.Rates == nil {
@@ -106,6 +109,9 @@ func (c *Config) check() error {
 	}
 	if c.MaxConns == 0 {
 		c.MaxConns = 4096
+	}
+	if c.MaxRequests == 0 {
+		c.MaxRequests = 256
 	}
 	if c.Now == nil {
 		c.Now = time.Now

@@ -19,6 +19,7 @@ type Metrics struct {
 	seconds  *prometheus.HistogramVec
 	running  prometheus.Gauge
 	limited  *prometheus.CounterVec
+	busy     *prometheus.CounterVec
 	panics   prometheus.Counter
 	degraded prometheus.Counter
 }
@@ -40,6 +41,9 @@ func NewMetrics() *Metrics {
 		limited: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "sanad_http_rate_limited_total", Help: "Requests refused with 429, by class of the limit.",
 		}, []string{"class"}),
+		busy: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "sanad_http_overloaded_total", Help: "Requests refused with 503 because too many were being answered, by class of the limit.",
+		}, []string{"class"}),
 		panics: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "sanad_http_panics_total", Help: "Requests that ended in a panic.",
 		}),
@@ -47,7 +51,7 @@ func NewMetrics() *Metrics {
 			Name: "sanad_http_rate_limits_unreachable_total", Help: "Requests whose limit could not be asked of Redis.",
 		}),
 	}
-	m.registry.MustRegister(m.requests, m.seconds, m.running, m.limited, m.panics, m.degraded,
+	m.registry.MustRegister(m.requests, m.seconds, m.running, m.limited, m.busy, m.panics, m.degraded,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

@@ -82,7 +82,7 @@ func (s *site) endpoint(route *Route) http.Handler {
 func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := s.cfg.Now()
 	id := newRequestID()
-	a := &answer{ResponseWriter: w, log: s.cfg.Log.With("request_id", id)}
+	a := &answer{ResponseWriter: w, log: s.cfg.Log.With("request_id", id), leave: func() {}}
 	route, refusal := s.find(r)
 	s.headers(a, r, route, id)
 	ctx := context.WithValue(r.Context(), requestIDKey, id)
@@ -126,6 +126,12 @@ func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a.fail(ctx, err)
 		return
 	}
+	arrive(r, route)
+	if err := s.enter(a, route); err != nil {
+		a.fail(ctx, err)
+		return
+	}
+	defer a.leave()
 	s.deadlines(a, route)
 	s.mux.ServeHTTP(a, r.WithContext(ctx))
 }
@@ -315,15 +321,18 @@ type answer struct {
 	log    *slog.Logger
 	status int
 	bytes  int64
+	leave  func() // gives back the place in the gate
 }
 
 // Unwrap is for [http.ResponseController].
 func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
-// WriteHeader sees to it that a refusal is not kept by anyone.
+// WriteHeader sees to it that a refusal is not kept by anyone, and makes room for the next
+// request.
 func (a *answer) WriteHeader(status int) {
 	if a.status == 0 && status >= http.StatusOK {
 		a.status = status
+		a.leave()
 		if status >= 300 && status != http.StatusNotModified {
 			a.Header().Set("Cache-Control", NoStore)
 		}

@@ -18,7 +18,8 @@ type Server struct {
 	health   *health
 	limits   limiter
 	fallback *local
-	redis    *shared // nil without
+	gates    map[string]gate // by rate
+	redis    *shared         // nil without
 	cert     *certificate
 	closing  chan struct{}
 
@@ -50,6 +51,7 @@ func Listen(ctx context.Context, c Config, routes []Route) (_ *Server, err error
 	s := &Server{cfg: c, closing: make(chan struct{}), fallback: newLocal(c.Now, clients)}
 	s.health = &health{checks: c.Ready, cfg: &s.cfg}
 	s.limits = s.fallback
+	s.gates = newGates(s.cfg.Rates, s.cfg.MaxRequests)
 	public, private, err := s.sites(routes)
 	if err != nil {
 		return nil, err
