@@ -25,7 +25,19 @@ type errand struct {
 
 	turn chan turn
 	err  error // at the end
+
+	stage stage // guarded by errands.mu
 }
+
+// A stage is how far an errand has come that is not run by itself.
+type stage int
+
+const (
+	waits   stage = iota // for its turn
+	picked               // to be run by another one, who waits for the store
+	running              // it is being stored: whoever waits for it has to wait for that
+	left                 // nobody waits for it any more; it is not run
+)
 
 // A turn is what becomes of an errand that waited.
 type turn int
@@ -43,7 +55,9 @@ const linger = 500 * time.Microsecond
 
 // errands are those of singles at the moment. While one call of Write is under way the
 // others wait, and the first of them runs all of them in the next one: one transaction
-// with a few statements in place of many behind savepoints.
+// with a few statements in place of many behind savepoints. Nobody waits longer than the
+// own context lasts for a transaction to begin, neither who leads nor who was picked
+// (promise P30).
 type errands struct {
 	mu      sync.Mutex
 	busy    bool
@@ -92,16 +106,54 @@ func (q *errands) wait(ctx context.Context, e *errand) (turn, error) {
 		return t, nil
 	case <-ctx.Done():
 	}
-	q.mu.Lock()
-	i := slices.Index(q.waiting, e)
-	if i >= 0 {
-		q.waiting = slices.Delete(q.waiting, i, i+1)
-	}
-	q.mu.Unlock()
-	if i >= 0 {
+	if q.leave(e) {
 		return 0, ctx.Err()
 	}
-	return <-e.turn, nil // it came at the same moment
+	return <-e.turn, nil // it came at the same moment, or comes when it is stored
+}
+
+// leave takes back an errand whose turn has not come, and reports whether it could.
+func (q *errands) leave(e *errand) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if i := slices.Index(q.waiting, e); i >= 0 {
+		q.waiting = slices.Delete(q.waiting, i, i+1)
+		return true
+	}
+	if e.stage != picked {
+		return false
+	}
+	e.stage = left
+	return true
+}
+
+// begin returns those of the picked errands that are run: nobody has left them, and from
+// now on nobody can. A transaction that is done again begins again.
+func (q *errands) begin(all []*errand) []*errand {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	var live []*errand
+	for _, e := range all {
+		if e.stage != left {
+			e.stage = running
+			live = append(live, e)
+		}
+	}
+	return live
+}
+
+// putBack has picked errands wait again, before all others.
+func (q *errands) putBack(all []*errand) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	var back []*errand
+	for _, e := range all {
+		if e.stage == picked {
+			e.stage = waits
+			back = append(back, e)
+		}
+	}
+	q.waiting = append(back, q.waiting...)
 }
 
 // pick takes those that go with the first one: no two about one record, since the second
@@ -125,6 +177,7 @@ func (q *errands) pick(first *errand) []*errand {
 			return false
 		}
 		seen[of(e)] = true
+		e.stage = picked
 		all = append(all, e)
 		return true
 	})
@@ -157,20 +210,37 @@ func (s *Service) runAlone(ctx context.Context, e *errand) error {
 
 // lead runs errands in one transaction, tells those who wait and lets the next one lead.
 // If nothing was stored because one of them could not be, or if one panics, each runs by
-// itself.
+// itself. If the first one's ctx ends before the transaction begins, the others wait again.
 func (s *Service) lead(ctx context.Context, all []*errand) (t turn) {
 	t = alone
+	others := all[1:]
 	defer func() { // also if something panics
-		for _, e := range all[1:] {
+		for _, e := range others {
 			e.turn <- t
 		}
 		s.singles.pass()
 	}()
+	// The store is asked for with a context that ends with ctx until the transaction has
+	// begun, and not at all after that.
+	patience, cancel := context.WithCancel(detached(ctx))
+	defer cancel()
+	stays := context.AfterFunc(ctx, cancel)
+	defer stays()
+	var live []*errand
 	var refused error // of the function: then nothing is stored
-	err := s.cfg.Store.Write(Bulk(detached(ctx)), func(tx Tx) error {
-		refused = s.runAll(tx, all)
+	err := s.cfg.Store.Write(Bulk(patience), func(tx Tx) error {
+		if live == nil && !stays() {
+			return ctx.Err()
+		}
+		live = s.singles.begin(all)
+		refused = s.runAll(tx, live)
 		return refused
 	})
+	if live == nil && ctx.Err() != nil {
+		s.singles.putBack(others)
+		others, all[0].err = nil, ctx.Err()
+		return done
+	}
 	if refused != nil {
 		return alone
 	}

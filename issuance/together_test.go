@@ -289,3 +289,91 @@ func TestSinglesOneLeaves(t *testing.T) {
 		t.Errorf("%d credentials, want 2", n)
 	}
 }
+
+// TestSinglesLeave: while the store lets nobody write, whoever's time is over leaves, whether
+// somebody leads, was picked by the one who leads, or waits. What is left is issued, and
+// nothing is left behind of who went (promise P30).
+func TestSinglesLeave(t *testing.T) {
+	eachStore(t, func(t *testing.T, store issuance.Store) {
+		g := &queue{Store: store, turns: make(chan struct{})}
+		b := newWalletBed(t, g)
+		type client struct {
+			leave context.CancelFunc
+			ended chan error
+		}
+		come := func(n int) client {
+			ctx, cancel := context.WithCancel(t.Context())
+			c := client{cancel, make(chan error, 1)}
+			go func() {
+				_, err := b.service.Deliver(ctx, delivery(t, n, n, 1))
+				c.ended <- err
+			}()
+			return c
+		}
+		goes := func(who string, c client) {
+			t.Helper()
+			c.leave()
+			select {
+			case err := <-c.ended:
+				if !errors.Is(err, context.Canceled) {
+					t.Errorf("%s left: %v, want that time ran out", who, err)
+				}
+			case <-time.After(time.Minute):
+				t.Errorf("%s left a minute ago and still waits", who)
+			}
+		}
+		g.shut.Store(true)
+		first := come(1)
+		until(t, "the first is in the queue", func() bool { return g.queued.Load() == 1 })
+		leads := come(2)
+		until(t, "one waits", func() bool { return b.service.Waiting() == 1 })
+		var others []client
+		for i := range 4 {
+			others = append(others, come(3+i))
+			until(t, "they wait", func() bool { return b.service.Waiting() == 2+i })
+		}
+		goes("the first, who is alone,", first)
+		until(t, "the others were picked", func() bool { return g.queued.Load() == 1 && b.service.Waiting() == 0 })
+		goes("one who was picked", others[0])
+		goes("the one who leads", leads)
+		until(t, "the next one leads", func() bool { return g.queued.Load() == 1 && b.service.Waiting() == 0 })
+		late := come(8)
+		until(t, "one more waits", func() bool { return b.service.Waiting() == 1 })
+		goes("one who was not picked yet", late)
+		goes("one who was picked twice", others[1])
+		g.shut.Store(false)
+		close(g.turns)
+		for _, c := range others[2:] {
+			if err := <-c.ended; err != nil {
+				t.Errorf("who stayed: %v", err)
+			}
+		}
+		if n := len(b.all(issuance.Query{Programme: "licence"})); n != 2 {
+			t.Errorf("%d credentials are recorded, want the 2 of those who stayed", n)
+		}
+		b.deliver(delivery(t, 100, 100, 1)) // the next one works
+	})
+}
+
+// A queue is a store in which one waits for his turn to write as long as his context lasts.
+type queue struct {
+	issuance.Store
+	shut   atomic.Bool
+	turns  chan struct{}
+	queued atomic.Int32 // how many wait at the moment
+}
+
+func (q *queue) Write(ctx context.Context, f func(issuance.Tx) error) error {
+	if q.shut.Load() {
+		q.queued.Add(1)
+		select {
+		case <-q.turns:
+		case <-ctx.Done():
+		}
+		q.queued.Add(-1)
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+	return q.Store.Write(ctx, f)
+}

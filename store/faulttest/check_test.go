@@ -57,7 +57,7 @@ func (s summary) String() string {
 // acknowledged revocations are there; and the audit log is whole and says the same.
 func (x *issuer) check(url string) summary {
 	x.Helper()
-	db, err := sql.Open("pgx", plain(url))
+	db, err := past(url)
 	must(x, err)
 	defer db.Close() // only read
 	c := &check{TB: x, db: db, rows: map[string]*row{}}
