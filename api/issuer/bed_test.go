@@ -156,6 +156,7 @@ type bed struct {
 
 	limited bool      // by the default rates
 	people  *web.Rate // and this one
+	places  int       // of each replica, for requests of one rate; as a server's if zero
 
 	mu     sync.Mutex
 	events map[string]int
@@ -327,7 +328,7 @@ func (b *bed) serve(o *office, values *once.DB, change []func(*issuer.Config)) *
 	if b.people != nil {
 		rates["people"] = *b.people
 	}
-	config := web.Config{Addr: "127.0.0.1:0", DevHTTP: true, Private: "127.0.0.1:0", Log: log, Rates: rates, Metrics: metrics}
+	config := web.Config{Addr: "127.0.0.1:0", DevHTTP: true, Private: "127.0.0.1:0", Log: log, Rates: rates, Metrics: metrics, MaxRequests: b.places}
 	if b.redis != nil {
 		config.Redis = b.redis.URL()
 	}

@@ -22,6 +22,9 @@
 // something about a person. An error of a handler that is no [Reply] is logged by
 // its text, so handlers must not put such things into errors.
 //
+// What is worked on at once is bounded for each rate ([Config.MaxRequests]): a request
+// beyond that is refused with 503 before anything of it is looked at.
+//
 // Rate limits shape traffic. What must never happen twice or more often than a
 // number is decided by package store/once, not here.
 package web

@@ -134,7 +134,7 @@ const overloadClients = 64
 // were told so come back, and have one in the end.
 func (x *issuer) overload(processes []*process) {
 	x.Helper()
-	atMost := x.enoughForHalf(processes[0])
+	atMost := x.tooLittle(processes[0])
 	each := count(6, 600)
 	first := x.next.Load() + 1
 	var served, refused atomic.Int64
@@ -180,14 +180,15 @@ func (x *issuer) overload(processes []*process) {
 	x.Logf("%d clients with up to %v: %d served, %d ran out of time", overloadClients, atMost.Round(time.Millisecond), served.Load(), refused.Load())
 }
 
-// enoughForHalf is a time in which about half of so many requests at once are answered.
-func (x *issuer) enoughForHalf(p *process) time.Duration {
+// tooLittle is an eighth of the time in which so many requests were answered one after the
+// other. Those that come at once share transactions, so that some of them are served in it.
+func (x *issuer) tooLittle(p *process) time.Duration {
 	x.Helper()
 	began := time.Now()
 	for range 5 {
 		must(x, p.issue(x))
 	}
-	return time.Since(began) / 5 * overloadClients / 2
+	return time.Since(began) / 5 * overloadClients / 8
 }
 
 // impatient is a context that ends after a time: by its deadline, or because the client
