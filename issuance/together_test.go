@@ -318,8 +318,8 @@ func TestSinglesLeave(t *testing.T) {
 				if !errors.Is(err, context.Canceled) {
 					t.Errorf("%s left: %v, want that time ran out", who, err)
 				}
-			case <-time.After(time.Minute):
-				t.Errorf("%s left a minute ago and still waits", who)
+			case <-time.After(30 * time.Second):
+				t.Fatalf("%s left half a minute ago and still waits", who)
 			}
 		}
 		g.shut.Store(true)
