@@ -405,6 +405,7 @@ type faulty struct {
 	mu    *sync.Mutex
 	older *[][]byte // signatures of before
 	broke *atomic.Int64
+	when  func() bool // whether it goes wrong now, asked under mu; always if nil
 }
 
 func (f faulty) Sign(r io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
@@ -414,8 +415,11 @@ func (f faulty) Sign(r io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.broke.Add(1)
 	*f.older = append(*f.older, slices.Clone(good))
+	if f.when != nil && !f.when() {
+		return good, nil
+	}
+	f.broke.Add(1)
 	switch f.rnd.IntN(7) {
 	case 0: // a flipped bit
 		good[f.rnd.IntN(len(good))] ^= 1 << f.rnd.IntN(8)

@@ -142,7 +142,15 @@ func signContribution(rnd io.Reader, s keys.Signer, c Contribution, now time.Tim
 	if err != nil {
 		return nil, err
 	}
-	return deflate(signed)
+	file, err := deflate(signed)
+	if err != nil {
+		return nil, err
+	}
+	// What is handed out is first read as the office that gets it will.
+	if _, err := OpenContribution(file, s.Key().Public); err != nil {
+		return nil, fmt.Errorf("self check: %w", err)
+	}
+	return file, nil
 }
 
 // OpenContribution reads a contribution and verifies that known signed it.
