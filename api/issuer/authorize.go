@@ -43,7 +43,7 @@ type storedAuthorization struct {
 
 // par takes a pushed authorization request (RFC 9126).
 func (e *Endpoints) par(w http.ResponseWriter, r *http.Request) error {
-	if err := errors.Join(e.giveNonce(w), e.giveChallenge(w)); err != nil {
+	if err := errors.Join(e.giveNonce(r.Context(), w), e.giveChallenge(r.Context(), w)); err != nil {
 		return err
 	}
 	values, err := web.Form(r)

@@ -155,6 +155,7 @@ type bed struct {
 	redis    *redistest.Server // nil without
 
 	limited bool      // by the default rates
+	fenced  bool      // its database can be fenced and confirmed
 	people  *web.Rate // and this one
 	places  int       // of each replica, for requests of one rate; as a server's if zero
 
@@ -255,7 +256,7 @@ func (b *bed) start(e engine, change ...func(*issuer.Config)) *bed {
 		if i == 0 {
 			open = store.Create
 		}
-		db, err := open(ctx, location, store.Options{Instance: instance, Now: b.clock.Now})
+		db, err := open(ctx, location, store.Options{Instance: instance, Now: b.clock.Now, WhileFenced: b.fenced})
 		b.must(err)
 		t.Cleanup(func() { b.must(db.Close()) })
 		v, err := once.Open(ctx, values, once.Options{})

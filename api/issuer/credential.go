@@ -24,11 +24,11 @@ import (
 )
 
 // nonce answers with a c_nonce (section 7). Anybody may ask: nothing is stored.
-func (e *Endpoints) nonce(w http.ResponseWriter, _ *http.Request) error {
-	if err := e.giveNonce(w); err != nil {
+func (e *Endpoints) nonce(w http.ResponseWriter, r *http.Request) error {
+	if err := e.giveNonce(r.Context(), w); err != nil {
 		return err
 	}
-	n, err := e.newNonce(holderNonce)
+	n, err := e.newNonce(r.Context(), holderNonce)
 	if err != nil {
 		return err
 	}
@@ -186,7 +186,7 @@ func (e *Endpoints) expect() oid4vci.RequestExpect {
 
 // credential answers a credential request (section 8).
 func (e *Endpoints) credential(w http.ResponseWriter, r *http.Request) error {
-	if err := e.giveNonce(w); err != nil {
+	if err := e.giveNonce(r.Context(), w); err != nil {
 		return err
 	}
 	if err := e.mayAct(r); err != nil {
@@ -261,7 +261,7 @@ func (e *Endpoints) holders(ctx context.Context, s *session, f configuration, pr
 	}
 	var values []once.Value
 	for _, n := range proven.Nonces {
-		until, ok, err := e.checkNonce(holderNonce, n)
+		until, ok, err := e.checkNonce(ctx, holderNonce, n)
 		if err != nil {
 			return nil, err
 		}
@@ -483,7 +483,7 @@ func (e *Endpoints) notificationMAC(grantID string, random []byte) ([]byte, erro
 // notification takes note of what became of credentials (section 11). It changes nothing,
 // so that it can be sent again.
 func (e *Endpoints) notification(w http.ResponseWriter, r *http.Request) error {
-	if err := e.giveNonce(w); err != nil {
+	if err := e.giveNonce(r.Context(), w); err != nil {
 		return err
 	}
 	s, err := e.session(r, pathNotification)

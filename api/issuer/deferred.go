@@ -52,7 +52,7 @@ func (e *Endpoints) deferTo(ctx context.Context, s *session, f configuration, ho
 
 // deferred answers a deferred credential request (section 9.1).
 func (e *Endpoints) deferred(w http.ResponseWriter, r *http.Request) error {
-	if err := e.giveNonce(w); err != nil {
+	if err := e.giveNonce(r.Context(), w); err != nil {
 		return err
 	}
 	if err := e.mayAct(r); err != nil {

@@ -156,7 +156,7 @@ func (e *Endpoints) requester(r *http.Request, path, clientID string) (*requeste
 		return q, nil // the DPoP proof was both
 	}
 	if c := q.attestation.Challenge; c != "" {
-		switch _, ok, err := e.checkNonce(attestationChallenge, c); {
+		switch _, ok, err := e.checkNonce(r.Context(), attestationChallenge, c); {
 		case err != nil:
 			return nil, err
 		case !ok:
@@ -187,7 +187,7 @@ func (e *Endpoints) checkProof(r *http.Request, want oid4vci.DPoPExpect) (*oid4v
 	if err != nil {
 		return nil, use{}, err
 	}
-	switch _, ok, err := e.checkNonce(dpopNonce, d.Nonce); {
+	switch _, ok, err := e.checkNonce(r.Context(), dpopNonce, d.Nonce); {
 	case err != nil:
 		return nil, use{}, err
 	case !ok:
@@ -204,8 +204,8 @@ func (e *Endpoints) first(ctx context.Context, replay [sha256.Size]byte, until t
 }
 
 // giveNonce puts a fresh DPoP nonce into the answer (RFC 9449 section 8.2).
-func (e *Endpoints) giveNonce(w http.ResponseWriter) error {
-	n, err := e.newNonce(dpopNonce)
+func (e *Endpoints) giveNonce(ctx context.Context, w http.ResponseWriter) error {
+	n, err := e.newNonce(ctx, dpopNonce)
 	if err != nil {
 		return err
 	}
@@ -215,11 +215,11 @@ func (e *Endpoints) giveNonce(w http.ResponseWriter) error {
 
 // giveChallenge puts a fresh challenge for client attestations into the answer (client
 // attestation draft-10 section 6.2), if somebody may attest.
-func (e *Endpoints) giveChallenge(w http.ResponseWriter) error {
+func (e *Endpoints) giveChallenge(ctx context.Context, w http.ResponseWriter) error {
 	if e.cfg.Attestation.Attesters == nil {
 		return nil
 	}
-	n, err := e.newNonce(attestationChallenge)
+	n, err := e.newNonce(ctx, attestationChallenge)
 	if err != nil {
 		return err
 	}
@@ -229,8 +229,8 @@ func (e *Endpoints) giveChallenge(w http.ResponseWriter) error {
 
 // challenge answers with a challenge for client attestations (section 6.1 there). Anybody
 // may ask: nothing is stored.
-func (e *Endpoints) challenge(w http.ResponseWriter, _ *http.Request) error {
-	n, err := e.newNonce(attestationChallenge)
+func (e *Endpoints) challenge(w http.ResponseWriter, r *http.Request) error {
+	n, err := e.newNonce(r.Context(), attestationChallenge)
 	if err != nil {
 		return err
 	}
@@ -254,7 +254,7 @@ const maxGuesses = 5
 
 // token answers a token request (RFC 6749 section 3.2, OpenID4VCI section 6).
 func (e *Endpoints) token(w http.ResponseWriter, r *http.Request) error {
-	if err := errors.Join(e.giveNonce(w), e.giveChallenge(w)); err != nil {
+	if err := errors.Join(e.giveNonce(r.Context(), w), e.giveChallenge(r.Context(), w)); err != nil {
 		return err
 	}
 	values, err := web.Form(r)

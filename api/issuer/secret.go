@@ -139,19 +139,24 @@ const (
 )
 
 // newNonce makes a nonce that takes no place until it is used: 128 random bits, its
-// end, and a code that only we can make.
-func (e *Endpoints) newNonce(purpose string) (string, error) {
+// end, and a code that only we can make, in this epoch of the database: a restore does
+// not know which were used.
+func (e *Endpoints) newNonce(ctx context.Context, purpose string) (string, error) {
 	b := make([]byte, 8+nonceRandom, nonceSize)
 	binary.BigEndian.PutUint64(b, uint64(e.now().Add(e.cfg.Lifetimes.Nonce).UnixMilli()))
 	if _, err := io.ReadFull(e.cfg.Rand, b[8:]); err != nil {
 		return "", fmt.Errorf("issuer: make nonce: %w", err)
 	}
-	mac, err := e.nonceMAC(purpose, b)
+	mac, err := e.nonceMAC(ctx, purpose, b)
 	return strict.Base64URL(append(b, mac...)), err
 }
 
-func (e *Endpoints) nonceMAC(purpose string, b []byte) ([]byte, error) {
-	return e.mac(b, "sanad nonce %s %d:%s", purpose, len(e.cfg.Issuer), e.cfg.Issuer)
+func (e *Endpoints) nonceMAC(ctx context.Context, purpose string, b []byte) ([]byte, error) {
+	epoch, err := e.cfg.Office.Epoch(ctx)
+	if err != nil {
+		return nil, unavailable("epoch", err)
+	}
+	return e.mac(b, "sanad nonce %s %d:%s %d", purpose, len(e.cfg.Issuer), e.cfg.Issuer, epoch)
 }
 
 // mac authenticates what goes out and comes back, with a label.
@@ -171,12 +176,12 @@ func (e *Endpoints) mac(b []byte, label string, args ...any) ([]byte, error) {
 
 // checkNonce reports whether a nonce is one of ours for this purpose, and until when
 // it works.
-func (e *Endpoints) checkNonce(purpose, nonce string) (until time.Time, ok bool, err error) {
+func (e *Endpoints) checkNonce(ctx context.Context, purpose, nonce string) (until time.Time, ok bool, err error) {
 	b, err := strict.DecodeBase64URL(nonce)
 	if err != nil || len(b) != nonceSize {
 		return time.Time{}, false, nil //nolint:nilerr // it is none of ours
 	}
-	mac, err := e.nonceMAC(purpose, b[:8+nonceRandom])
+	mac, err := e.nonceMAC(ctx, purpose, b[:8+nonceRandom])
 	if err != nil || !hmac.Equal(b[8+nonceRandom:], mac) {
 		return time.Time{}, false, err
 	}
