@@ -55,6 +55,7 @@ const (
 	IssuerFenced    Kind = "issuer.fenced"   // was closed for work
 	BackupMade      Kind = "backup.made"
 	AuditCheckpoint Kind = "audit.checkpoint"
+	ClockAccepted   Kind = "clock.accepted" // is right, though far ahead of the entry before
 
 	// What an operator of the console does: Actor is the operator's id, Reason the
 	// action, Detail the id of its subject, Digest that of what was shown.
@@ -67,7 +68,7 @@ var kinds = []Kind{
 	CredentialIntended, CredentialSigned, CredentialRevoked, CredentialSuspended, CredentialResumed,
 	CredentialSuperseded, CredentialLeftover, BatchStarted, BatchResumed, BatchFinished, KeyGenerated,
 	KeyActivated, KeyRetired, KeyCompromised, TrustPublished, StatusPublished, ProgrammeAdded, IssuerCreated,
-	IssuerRestored, IssuerFenced, BackupMade, AuditCheckpoint,
+	IssuerRestored, IssuerFenced, BackupMade, AuditCheckpoint, ClockAccepted,
 	OperatorIntended, OperatorDone, OperatorFailed,
 }
 

@@ -116,6 +116,7 @@ const (
 	NoKey          Why = "no_key"           // no key may sign now
 	NoWitness      Why = "no_witness"       // the audit log has been without a witness for too long
 	Contradicted   Why = "contradicted"     // a witness has seen another audit log
+	ClockAhead     Why = "clock_ahead"      // the clock lies far ahead of all that was done
 	ClockBack      Why = "clock_back"       // the clock stands behind what was issued
 	Unprintable    Why = "unprintable"      // no certificate of it can be printed so
 	Away           Why = "away"             // a database or a disk is out of reach
@@ -125,7 +126,7 @@ const (
 func Whys() []Why {
 	return []Why{
 		Unreadable, NoIDColumn, NoColumns, TooManyRecords, TooManyColumns, NothingToDo, NoProgramme, Moved, SourceChanged, FilesGone, NoKey,
-		NoWitness, Contradicted, ClockBack, Unprintable, Away,
+		NoWitness, Contradicted, ClockAhead, ClockBack, Unprintable, Away,
 	}
 }
 

@@ -437,6 +437,7 @@ var reasons = []struct {
 	{ErrUnprintable, Unprintable, true},
 	{ErrErased, FilesGone, true},
 	{issuance.ErrClock, ClockBack, false},
+	{issuance.ErrClockAhead, ClockAhead, false},
 	{issuance.ErrAuditDebt, NoWitness, false},
 	{issuance.ErrAuditContradicted, Contradicted, false},
 	{issuance.ErrFolder, FilesGone, false},

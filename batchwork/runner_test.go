@@ -295,6 +295,7 @@ func TestWhatStopsABatch(t *testing.T) {
 	}{
 		{"no witness for too long", issuance.ErrAuditDebt, batchwork.Running, batchwork.NoWitness},
 		{"AUD-09 a witness has seen another log", issuance.ErrAuditContradicted, batchwork.Running, batchwork.Contradicted},
+		{"the clock is ahead", issuance.ErrClockAhead, batchwork.Running, batchwork.ClockAhead},
 		{"the clock", issuance.ErrClock, batchwork.Running, batchwork.ClockBack},
 		{"a disk", errors.New("input/output error"), batchwork.Running, batchwork.Away},
 		{"the programme was changed", issuance.ErrMoved, batchwork.Failed, batchwork.Moved},

@@ -32,6 +32,9 @@ var (
 	ErrSelfCheck = errors.New("issuance: the signature failed its own check")
 	// ErrClock: the clock lies behind what was already issued or published.
 	ErrClock = errors.New("issuance: the clock has gone back")
+	// ErrClockAhead: the clock lies so far ahead of everything that was done before that it
+	// is probably wrong. Nothing is written, since dates never go back.
+	ErrClockAhead = errors.New("issuance: the clock is far ahead")
 	// ErrAuditDebt: the audit log has gone without a witness for too long. Nothing is
 	// issued until one has co-signed it; everything else goes on.
 	ErrAuditDebt = errors.New("issuance: the audit log has gone without a witness for too long")

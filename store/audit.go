@@ -19,7 +19,7 @@ func (t *tx) Append(events []audit.Event) error {
 	}
 	for len(events) > 0 {
 		n := min(len(events), audit.MaxBlock)
-		if _, err := audit.Append(auditLog{t}, events[:n]); err != nil {
+		if _, err := audit.Append(&auditLog{t: t}, events[:n]); err != nil {
 			return t.lose(err)
 		}
 		events = events[n:]
@@ -28,21 +28,42 @@ func (t *tx) Append(events []audit.Event) error {
 }
 
 // An auditLog is the audit log as one transaction sees it.
-type auditLog struct{ t *tx }
+type auditLog struct {
+	t    *tx
+	last time.Time // of the last entry, as Tail has read it
+}
 
-var _ audit.Storage = auditLog{}
+var _ audit.Storage = (*auditLog)(nil)
 
 // Tail implements [audit.Storage].
-func (l auditLog) Tail() (int64, time.Time, error) {
+func (l *auditLog) Tail() (int64, time.Time, error) {
 	var size, last int64
 	if _, err := l.t.row(selectTail, nil, &size, &last); err != nil {
 		return 0, time.Time{}, err
 	}
-	return size, toTime(last), nil
+	l.last = toTime(last)
+	return size, l.last, nil
+}
+
+type anyClock struct{}
+
+// AnyClock returns a context for a call of [DB.Write] by somebody who has said that the
+// clock is right, however far it lies ahead ([Options.ClockLead]).
+func AnyClock(ctx context.Context) context.Context { return context.WithValue(ctx, anyClock{}, true) }
+
+// checkLead refuses entries of a clock that is probably wrong. Every change has an entry,
+// and everything that never goes back is dated with one.
+func (l *auditLog) checkLead(at time.Time) error {
+	ahead := at.Sub(l.last)
+	if l.t.db.lead == 0 || l.last.IsZero() || ahead <= l.t.db.lead || l.t.outer.Value(anyClock{}) != nil {
+		return nil
+	}
+	return fmt.Errorf("%w: it says %s, and the last thing was done at %s; if it is wrong, set it; if it is right, `issuer clock accept %s`",
+		issuance.ErrClockAhead, at.UTC().Format(time.RFC3339), l.last.UTC().Format(time.RFC3339), at.UTC().Format(time.DateOnly))
 }
 
 // Hashes implements [audit.Storage].
-func (l auditLog) Hashes(places []int64) ([]audit.Hash, error) {
+func (l *auditLog) Hashes(places []int64) ([]audit.Hash, error) {
 	hashes := make([]audit.Hash, 0, len(places))
 	d := l.t.db.engine.dialect()
 	err := l.t.rows(d.selectHashes, []any{d.numbers(places)}, func(scan scan) error {
@@ -60,7 +81,10 @@ func (l auditLog) Hashes(places []int64) ([]audit.Hash, error) {
 }
 
 // Append implements [audit.Storage].
-func (l auditLog) Append(b audit.Block) error {
+func (l *auditLog) Append(b audit.Block) error {
+	if err := l.checkLead(b.Last); err != nil {
+		return err
+	}
 	size := len(b.Entries)
 	for _, e := range b.Entries {
 		size += len(e)
@@ -95,6 +119,16 @@ func (db *DB) AuditSize(ctx context.Context) (int64, error) {
 		return 0, fmt.Errorf("size of the audit log: %w", err)
 	}
 	return size, nil
+}
+
+// AuditLast returns when the last entry of the audit log was made; zero if there is none.
+func (db *DB) AuditLast(ctx context.Context) (time.Time, error) {
+	var size, last int64
+	err := db.read(ctx, selectTail, nil, func(scan func(...any) error) error { return storeError(scan(&size, &last)) })
+	if err != nil {
+		return time.Time{}, fmt.Errorf("end of the audit log: %w", err)
+	}
+	return toTime(last), nil
 }
 
 // AuditEntries yields the first size entries of the audit log, in order and
@@ -176,7 +210,7 @@ func (t *tx) checkpoint(at time.Time, sign func(audit.Head) ([]byte, error)) (Ch
 	if err != nil {
 		return Checkpoint{}, err
 	}
-	size, _, err := auditLog{t}.Tail()
+	size, _, err := (&auditLog{t: t}).Tail()
 	if err != nil {
 		return Checkpoint{}, err
 	}
@@ -186,7 +220,7 @@ func (t *tx) checkpoint(at time.Time, sign func(audit.Head) ([]byte, error)) (Ch
 		if size < last.Size {
 			return Checkpoint{}, fmt.Errorf("%w: it had %d entries and has %d", ErrForked, last.Size, size)
 		}
-		then, err := audit.HeadAt(auditLog{t}, last.Size)
+		then, err := audit.HeadAt(&auditLog{t: t}, last.Size)
 		if err != nil {
 			return Checkpoint{}, err
 		}
@@ -197,7 +231,7 @@ func (t *tx) checkpoint(at time.Time, sign func(audit.Head) ([]byte, error)) (Ch
 			return last, nil
 		}
 	}
-	head, err := audit.HeadAt(auditLog{t}, size)
+	head, err := audit.HeadAt(&auditLog{t: t}, size)
 	if err != nil {
 		return Checkpoint{}, err
 	}

@@ -123,7 +123,7 @@ func (t *tx) checkJournal() error {
 	if t.db.journal == nil {
 		return nil
 	}
-	size, _, err := auditLog{t}.Tail()
+	size, _, err := (&auditLog{t: t}).Tail()
 	if err != nil {
 		return err
 	}
@@ -131,7 +131,7 @@ func (t *tx) checkJournal() error {
 	if size < have.Size {
 		return refuse(ErrBehindJournal, t.db.location, "it has %d audit entries, the journal %d", size, have.Size)
 	}
-	head, err := audit.HeadAt(auditLog{t}, have.Size)
+	head, err := audit.HeadAt(&auditLog{t: t}, have.Size)
 	switch {
 	case err != nil:
 		return err

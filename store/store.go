@@ -55,6 +55,11 @@ type Options struct {
 	// timeline. Optional; do not set it unless synchronous_standby_names is.
 	SynchronousStandby bool
 
+	// ClockLead is how far an entry of the audit log may lie ahead of the one before;
+	// Write returns [issuance.ErrClockAhead] otherwise. Optional; no limit if zero, with
+	// WhileFenced, and in a context of [AnyClock].
+	ClockLead time.Duration
+
 	// Now is the clock. Optional; time.Now if nil.
 	Now func() time.Time
 }
@@ -86,7 +91,8 @@ type DB struct {
 	created  time.Time
 	now      func() time.Time
 	journal  Journal
-	confirms bool // Options.WhileFenced
+	confirms bool          // Options.WhileFenced
+	lead     time.Duration // Options.ClockLead; 0 is no limit
 
 	// turns give the right to write and to use what follows.
 	turns  turns
@@ -99,7 +105,11 @@ type DB struct {
 }
 
 func newDB(e engine, location string, o Options) *DB {
-	return &DB{engine: e, location: location, readOnly: o.ReadOnly, now: o.Now, journal: o.Journal, confirms: o.WhileFenced}
+	db := &DB{engine: e, location: location, readOnly: o.ReadOnly, now: o.Now, journal: o.Journal, confirms: o.WhileFenced, lead: o.ClockLead}
+	if o.WhileFenced {
+		db.lead = 0 // the entries of a journal lie as far apart as they do
+	}
+	return db
 }
 
 // start opens an engine and makes a DB of it.

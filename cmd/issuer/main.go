@@ -72,7 +72,7 @@ Then hand out what anyone needs to check them:
 		p.initCommand(), p.configCommand(), p.programmeCommand(), p.sourceCommand(), p.sampleCommand(),
 		p.issueCommand(), p.batchCommand(), p.printCommand(), p.offerCommand(), p.serveCommand(), p.pocketCommand(), p.staffCommand(),
 		p.revokeCommand(), p.suspendCommand(), p.resumeCommand(), p.statusCommand(),
-		p.trustCommand(), p.keysCommand(), p.auditCommand(),
+		p.trustCommand(), p.keysCommand(), p.auditCommand(), p.clockCommand(),
 		p.backupCommand(), p.restoreCommand(), p.fsckCommand(), p.migrateCommand(),
 	)
 	return root

@@ -69,6 +69,7 @@ func (c *Config) storeOptions(ks *keys.File, now func() time.Time) (store.Option
 	password, err := readSecret(c.StorePasswordFile)
 	return store.Options{
 		Instance: instance(*c, ks), Password: password, SynchronousStandby: c.StoreStandby == standbySynchronous, Now: now,
+		ClockLead: clockLead,
 	}, err
 }
 

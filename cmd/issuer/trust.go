@@ -150,7 +150,7 @@ func (a *app) publish(cmd *cobra.Command, edit func(*issuance.TrustRequest)) (*t
 	case errors.Is(err, issuance.ErrNoRoot):
 		return nil, nil, cli.Hint(err, "`issuer trust init` makes one; an office under another root sends `issuer trust part` there instead")
 	case errors.Is(err, issuance.ErrClock):
-		return nil, nil, cli.Hint(err, "set the clock of this machine")
+		return nil, nil, cli.Hint(err, "set the clock of this machine; if it is right now it was ahead then, see \"Time\" in docs/operating.md")
 	case err != nil:
 		return nil, nil, err
 	}

@@ -32,6 +32,8 @@ const (
 	readOnly access = iota
 	// readWrite changes something. Leftovers of a crash are revoked first.
 	readWrite
+	// writeOnly is readWrite that leaves such leftovers for later.
+	writeOnly
 )
 
 // app is an open issuer: settings, keys, store and the service over them.
