@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"net"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -39,7 +41,7 @@ func testCancelled(t *testing.T, sub Subject) {
 					t.Errorf("asked for %s, got %s", id(i), c.ID)
 				case err == nil:
 					answers.Add(1)
-				case !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled):
+				case !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) && !crowded(err):
 					t.Errorf("Credential: %v", err)
 				}
 			}
@@ -49,15 +51,25 @@ func testCancelled(t *testing.T, sub Subject) {
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Millisecond)
 		err := s.Write(ctx, func(tx issuance.Tx) error { _, err := tx.Tick(now); return err })
 		cancel()
-		if err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		if err != nil && !errors.Is(err, context.DeadlineExceeded) && !crowded(err) {
 			t.Errorf("Write: %v", err)
 		}
 	}
 	wg.Wait()
+	if answers.Load() == 0 {
+		t.Error("nobody was answered; nothing is proved")
+	}
 	if err := change(s, id(0), issuance.Revoked, issuance.Lost, now); err != nil {
 		t.Errorf("after all of that: %v", err)
 	}
 	t.Logf("%d answers", answers.Load())
+}
+
+// crowded reports whether a server takes no further connection at the moment: those that are
+// broken off are made anew, faster than a loaded machine accepts them (EAGAIN of connect).
+func crowded(err error) bool {
+	refused, ok := errors.AsType[*net.OpError](err)
+	return ok && refused.Op == "dial" && errors.Is(refused, syscall.EAGAIN)
 }
 
 // testDB07 makes 64 calls with one idempotency key.
