@@ -110,6 +110,35 @@ func TestPreAuthorizedFlow(t *testing.T) {
 	})
 }
 
+// TestBareOffersAreShort: an offer that whoever finds it can take works for ten minutes, whatever
+// the settings say; with a code or a login as long as they say, if that is not shorter.
+func TestBareOffersAreShort(t *testing.T) {
+	for _, set := range []time.Duration{time.Hour, time.Minute} {
+		b := newBed(t, engines[0], func(c *issuer.Config) { c.Lifetimes.Offer = set })
+		for name, tt := range map[string]struct {
+			change func(*issuer.OfferRequest)
+			want   time.Duration
+		}{
+			"bare":             {func(*issuer.OfferRequest) {}, min(set, 10*time.Minute)},
+			"bare, by value":   {func(r *issuer.OfferRequest) { r.ByValue = true }, min(set, 10*time.Minute)},
+			"transaction code": {func(r *issuer.OfferRequest) { r.TxCode = &oid4vci.TxCodeRule{Mode: oid4vci.Numeric, Length: 6} }, set},
+			"claim code":       {func(r *issuer.OfferRequest) { r.ClaimCode = true }, set},
+		} {
+			before := b.clock.Now()
+			got := b.offer(1, tt.change).Expires.Sub(before)
+			if got < tt.want-time.Second || got > tt.want+30*time.Second { // the clock goes on meanwhile
+				t.Errorf("%s, and the settings say %v: it works for %v, want %v", name, set, got, tt.want)
+			}
+		}
+	}
+	b := newBed(t, engines[0])
+	o := b.wallet().accept(b.offer(1).Link)
+	b.clock.add(10*time.Minute + time.Second)
+	if a := b.wallet().send(formPost("/oauth/token", redeem(o, ""))); a.code() != oid4vci.InvalidGrant {
+		t.Errorf("after ten minutes: %v", a)
+	}
+}
+
 // TestTxCodeRules: an offer says of its transaction code how long it is and of what, and
 // the code works as people type it; codes that could be guessed are not made.
 func TestTxCodeRules(t *testing.T) {

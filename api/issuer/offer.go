@@ -86,6 +86,9 @@ func shortest(mode oid4vci.InputMode) int {
 	return r.Length
 }
 
+// bareLife is the longest that an offer works which whoever has it can take.
+const bareLife = 10 * time.Minute
+
 // claimCodes are codes that people copy from paper: 12 letters of 24, 55 bits.
 var claimCodes = oid4vci.TxCodeRule{Mode: oid4vci.AnyText, Length: 12}
 
@@ -143,6 +146,9 @@ func (e *Endpoints) Offer(ctx context.Context, r OfferRequest) (*OfferMade, erro
 	}
 	now := e.now()
 	made := &OfferMade{Expires: now.Add(e.cfg.Lifetimes.Offer)}
+	if short := now.Add(bareLife); bare && short.Before(made.Expires) {
+		made.Expires = short
+	}
 	offer := oid4vci.Offer{Issuer: e.cfg.Issuer, Configurations: []string{f.id}}
 	code := storedCode{Allowed: allowance{Record: r.Record, Configurations: []string{f.id}, Supersede: r.Supersede, Actor: r.Actor}}
 	var values []once.Value

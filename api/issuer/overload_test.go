@@ -193,7 +193,7 @@ func TestP30Storm(t *testing.T) {
 		n := <-looked
 		b.onceEach(wallets)
 		full, often := refused[http.StatusServiceUnavailable].Load(), refused[http.StatusTooManyRequests].Load()
-		if full == 0 || n == 0 {
+		if (full == 0 || n == 0) && !testing.Short() { // which has two wallets only, for the race detector
 			t.Errorf("503 %d times, %d looks at the figures; the test tests little", full, n)
 		}
 		t.Logf("P30 %d wallets on %d places: 503 %d times, 429 %d times, %d looks at the figures meanwhile",

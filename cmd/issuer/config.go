@@ -246,8 +246,8 @@ type ServeConfig struct {
 	// only.
 	Login LoginConfig `yaml:"login,omitempty"`
 
-	// OfferLifetime is how long an offer works. Optional; 24 hours if zero. Longer gives
-	// whoever finds one more time.
+	// OfferLifetime is how long an offer works that needs a transaction code or a login.
+	// Optional; 24 hours if zero. Any other works for ten minutes at most.
 	OfferLifetime Duration `yaml:"offer_lifetime,omitempty"`
 
 	// AccessLifetime is how long an access token works. Optional; 10 minutes if zero.
