@@ -26,7 +26,9 @@ build: web       ## build the programs into bin/
 demo: build      ## set up an issuer, issue from real registers, revoke, check offline
 	@scripts/demo.sh
 
-test: setup-test web lint build test-go test-race ## everything the project promises
+# Tests wait for disks, servers and browsers: what the race detector needs to compile fills the pauses.
+test: setup-test web lint build ## everything the project promises
+	@$(MAKE) --no-print-directory -j2 test-go test-race
 	@scripts/demo.sh --quiet
 	@scripts/setup-test.sh --verdict
 
@@ -34,14 +36,14 @@ test: setup-test web lint build test-go test-race ## everything the project prom
 setup-test:
 	@scripts/setup-test.sh
 
-test-go: # what takes longest begins first; four at a time, since they wait for disks and browsers
-	$(GO) test -p 4 -timeout 15m ./proof ./cmd/issuer ./web/console ./cmd/verifier ./store/... ./issuance ./...
+test-go: # what takes longest begins first
+	$(GO) test -p 3 -timeout 20m ./proof ./cmd/issuer ./web/console ./cmd/verifier ./store/... ./issuance ./...
 
 # SQLite is C that was translated to Go. The detector would spend nine tenths of its
 # time there, in code of one thread; our own is watched, and so is all that it calls
 # of the standard library.
 test-race:
-	CGO_ENABLED=1 $(GO) test -race -gcflags='modernc.org/...=-race=false' -short -timeout 15m $(RACE)
+	CGO_ENABLED=1 $(GO) test -race -gcflags='modernc.org/...=-race=false' -short -timeout 20m $(RACE)
 
 lint:            ## gofmt, go vet, tidy modules, staticcheck
 	@scripts/lint.sh
