@@ -3,7 +3,6 @@ package verification
 import (
 	"fmt"
 	"log/slog"
-	"maps"
 	"math"
 	"strconv"
 	"strings"
@@ -126,7 +125,7 @@ func takeNested(claims map[string]credential.Claim, name string) (credential.Cla
 	if !nested || !ok {
 		return credential.Claim{}, false
 	}
-	value, left, ok := without(object, strings.Split(rest, "."))
+	value, left, ok := without(object, rest)
 	if !ok {
 		return credential.Claim{}, false
 	}
@@ -140,23 +139,28 @@ func takeNested(claims map[string]credential.Claim, name string) (credential.Cla
 
 // without returns the member of an object at a path, and a copy of the object without it
 // and without objects that are empty then.
-func without(object map[string]any, path []string) (value any, left map[string]any, ok bool) {
-	value, ok = object[path[0]]
+func without(object map[string]any, path string) (value any, left map[string]any, ok bool) {
+	first, rest, deeper := strings.Cut(path, ".")
+	value, ok = object[first]
 	if !ok {
 		return nil, nil, false
 	}
-	left = maps.Clone(object)
-	if len(path) == 1 {
-		delete(left, path[0])
+	left = map[string]any{}
+	for name, member := range object { // maps.Clone would bring the scanner page 3 kB
+		if name != first {
+			left[name] = member
+		}
+	}
+	if !deeper {
 		return value, left, true
 	}
 	inner, ok := value.(map[string]any)
 	if !ok {
 		return nil, nil, false
 	}
-	value, rest, ok := without(inner, path[1:])
-	if left[path[0]] = rest; len(rest) == 0 {
-		delete(left, path[0])
+	value, inner, ok = without(inner, rest)
+	if len(inner) > 0 {
+		left[first] = inner
 	}
 	return value, left, ok
 }
