@@ -9,7 +9,7 @@ export CGO_ENABLED = 0
 export GOFLAGS := $(GOFLAGS) -trimpath
 # Packages in which goroutines of ours meet; their tests run under the race detector at
 # every change. `make test-race RACE=./...` takes all, in half an hour.
-RACE ?= ./keys ./audit ./store ./store/once ./store/desk ./store/parties ./issuance ./verification ./internal/web ./api/... ./work ./batchwork
+RACE ?= ./keys ./audit ./store ./store/once ./issuance ./verification ./internal/web ./api/... ./work ./batchwork
 
 .PHONY: fonts help build web demo test test-go test-race lint bench fuzz screenshots soak soak-batch clean
 

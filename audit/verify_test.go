@@ -227,10 +227,7 @@ func rewrite(t *testing.T, f *files, n int, seed byte, change func(*memory)) {
 // (in half the cases) signed again with the right key. Somebody with an older
 // checkpoint sees every one that touches what was there then.
 func TestP09(t *testing.T) {
-	mutations := 1000
-	if os.Getenv("SANAD_SOAK") == "1" {
-		mutations = 10_000
-	}
+	mutations := count(1000, 10_000)
 	const n, mark = 200, 150
 	rnd := rand.New(rand.NewPCG(9, 9))
 	newest, older := export(t, n, mark, 77), export(t, 140)
