@@ -21,7 +21,7 @@ for file in internal/i18n/catalog/scan.*.json; do
 done
 # Without inlining the program is a tenth smaller, which is what keeps it in its budget. The arithmetic of P-256 has it: each of its
 # additions with carry is a call otherwise, and a verification took three times as long (7 kB compressed).
-GOOS=js GOARCH=wasm CGO_ENABLED=0 go build -trimpath -gcflags=all=-l -gcflags=crypto/internal/fips140/nistec/fiat= -gcflags=math/bits= -ldflags='-s -w' \
+GOOS=js GOARCH=wasm CGO_ENABLED=0 go build -trimpath -buildvcs=false -gcflags=all=-l -gcflags=crypto/internal/fips140/nistec/fiat= -gcflags=math/bits= -ldflags='-s -w' \
   -o "$new/sanad.wasm" ./web/scanner/wasm
 cp "$(go env GOROOT)/lib/wasm/wasm_exec.js" "$new/"
 cp "$zxing/dist/iife/reader/index.js" "$new/zxing.js"
@@ -50,7 +50,7 @@ for file in internal/i18n/catalog/pocket.*.json; do
   name=${file##*/pocket.}
   cp "$file" "$new/words/$name"
 done
-GOOS=js GOARCH=wasm CGO_ENABLED=0 go build -trimpath -tags pocket -gcflags=all=-l -ldflags='-s -w' -o "$new/pocket.wasm" ./web/pocket/wasm
+GOOS=js GOARCH=wasm CGO_ENABLED=0 go build -trimpath -buildvcs=false -tags pocket -gcflags=all=-l -ldflags='-s -w' -o "$new/pocket.wasm" ./web/pocket/wasm
 cp "$(go env GOROOT)/lib/wasm/wasm_exec.js" "$new/"
 cp "$zxing/dist/iife/reader/index.js" "$new/zxing.js"
 cp "$zxing/dist/reader/zxing_reader.wasm" "$new/"

@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"math"
 	"strconv"
-	"strings"
 
 	"github.com/sanad-id/sanad/credential"
 )
@@ -63,9 +62,11 @@ func name(v *credential.Verified, typ credential.Type) []Claim {
 			delete(byName, f.Name)
 			continue
 		}
-		if c, ok := takeNested(byName, f.Name); ok {
-			named.add(c, f)
-			continue
+		if v.Format == credential.FormatSDJWT {
+			if c, ok := takeNested(byName, f.Name); ok {
+				named.add(c, f)
+				continue
+			}
 		}
 		from := fields
 		if f.Person {
@@ -115,54 +116,6 @@ func byName(v *credential.Verified) map[string]credential.Claim {
 		m[c.Name] = c
 	}
 	return m
-}
-
-// takeNested takes the claim of a name such as address.village out of the object that it
-// stands in, and the object with its last member. What is in the credential stays as it is.
-func takeNested(claims map[string]credential.Claim, name string) (credential.Claim, bool) {
-	first, rest, nested := strings.Cut(name, ".")
-	object, ok := claims[first].Value.(map[string]any)
-	if !nested || !ok {
-		return credential.Claim{}, false
-	}
-	value, left, ok := without(object, rest)
-	if !ok {
-		return credential.Claim{}, false
-	}
-	if len(left) == 0 {
-		delete(claims, first)
-	} else {
-		claims[first] = credential.Claim{Name: first, Value: left}
-	}
-	return credential.Claim{Name: name, Value: value}, true
-}
-
-// without returns the member of an object at a path, and a copy of the object without it
-// and without objects that are empty then.
-func without(object map[string]any, path string) (value any, left map[string]any, ok bool) {
-	first, rest, deeper := strings.Cut(path, ".")
-	value, ok = object[first]
-	if !ok {
-		return nil, nil, false
-	}
-	left = map[string]any{}
-	for name, member := range object { // maps.Clone would bring the scanner page 3 kB
-		if name != first {
-			left[name] = member
-		}
-	}
-	if !deeper {
-		return value, left, true
-	}
-	inner, ok := value.(map[string]any)
-	if !ok {
-		return nil, nil, false
-	}
-	value, inner, ok = without(inner, rest)
-	if len(inner) > 0 {
-		left[first] = inner
-	}
-	return value, left, ok
 }
 
 // textKeyed reports whether a claim has text for a key.
