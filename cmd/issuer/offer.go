@@ -36,9 +36,9 @@ func (p *program) offerCommand() *cobra.Command {
 		Long: `Makes an offer for one record and prints the openid-credential-offer URI, and its code for a phone's camera (on a terminal, or with --qr). The
 wallet fetches the credential from ` + "`issuer serve`" + `, which looks the record up then. The offer works once, for as long as the settings say.
 
-Whoever has a bare offer can take it. With --tx-code the wallet also asks for a code that you tell the holder by another way
-(six digits, unless serve.tx_code says otherwise). With
---claim-code the holder types a code from you on a page of this issuer, with --login the holder signs in at the provider of the settings.`,
+Whoever has a bare offer can take it, so that it works for ten minutes at most. With --tx-code the wallet also asks for a code that you
+tell the holder by another way (six digits, unless serve.tx_code says otherwise). With --claim-code the holder types a code from you on a
+page of this issuer, with --login the holder signs in at the provider of the settings.`,
 		Example: "  issuer offer --dir office --programme farmer-card --record F0700000042 --tx-code\n" +
 			"  issuer offer --dir office --programme farmer-card --record F0700000042 --claim-code --qr offer.png\n" +
 			"  issuer offer --dir office --programme farmer-card --record F0700000042 --tx-code --supersede   # the phone was lost",

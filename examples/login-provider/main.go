@@ -59,6 +59,9 @@ func run() error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", *people, err)
 	}
+	if len(who) == 0 {
+		return fmt.Errorf("%s: there is nobody in it", *people)
+	}
 	key, err := signer()
 	if err != nil {
 		return err
