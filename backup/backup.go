@@ -1,6 +1,6 @@
 // Package backup writes and reads backups: one file with the settings, the keystore
-// (encrypted as it is), the certificates of its keys, what the console keeps of people
-// and their work, and every table of the database, from which the issuer can be set up
+// (encrypted as it is), the certificates of its keys, the pictures of its programmes, what
+// the console keeps of people and their work, and every table of the database, from which the issuer can be set up
 // anew on either database.
 //
 // The file is an age file (age-encryption.org/v1) around a zstd stream (RFC 8878)
@@ -50,6 +50,9 @@ const (
 	// DeskPart what the tables of the console look like (a [DeskLayout]), followed by those
 	// tables. Backups of the first format have neither.
 	ChainsPart = "chains"
+	// LogosPart has the pictures of programmes, as ChainsPart has certificates. A backup
+	// without any has no such part.
+	LogosPart  = "logos"
 	DeskPart   = "desk"
 	DeskPrefix = "desk/"
 )

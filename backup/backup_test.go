@@ -151,6 +151,8 @@ func TestP26(t *testing.T) {
 		{"another version", replace("sanad backup 2", "sanad backup 3"), backup.ErrNotABackup},
 		{"as an older version", replace("sanad backup 2", "sanad backup 1"), backup.ErrNotABackup},
 		{"a certificate that climbs out", replace(`"name":"roots.pem"`, `"name":"../ro.pem"`), backup.ErrNotABackup},
+		{"a picture that climbs out", replace(`"name":"card.svg"`, `"name":"../d.svg"`), backup.ErrNotABackup},
+		{"a picture that is none", replace(`"name":"card.svg"`, `"name":"card.exe"`), backup.ErrNotABackup},
 		{"a person was renamed", replace("Amina", "Anima"), nil},
 		{"a table of the console of another name", replace("desk/passkey", "desk/passkez"), backup.ErrNotABackup},
 		{"a part of another name", replace("table/meta", "table/memo"), backup.ErrNotABackup},
@@ -195,8 +197,8 @@ func TestP26(t *testing.T) {
 	})
 }
 
-// TestConsoleAndChains: certificates and what the console keeps come back as they were.
-func TestConsoleAndChains(t *testing.T) {
+// TestConsoleAndFolders: certificates, pictures and what the console keeps come back as they were.
+func TestConsoleAndFolders(t *testing.T) {
 	o, file := small(t)
 	r, err := backup.NewReader(bytes.NewReader(file), identity())
 	if err != nil {
@@ -207,11 +209,12 @@ func TestConsoleAndChains(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var files []backup.File
+	var files, pictures []backup.File
 	people := filepath.Join(t.TempDir(), "desk.db")
 	m, err := backup.Restore(r, backup.Target{
 		Open:   func(_, _ []byte) (string, []keys.Key, error) { return o.Instance(), known, nil },
 		Chains: func(f []backup.File) error { files = f; return nil },
+		Logos:  func(f []backup.File) error { pictures = f; return nil },
 		Desk:   func(d desk.Dump) error { return desk.Load(t.Context(), people, desk.Options{}, d, o.Clock.Now()) },
 		Load: func(instance string, d store.Dump) error {
 			return store.Load(t.Context(), filepath.Join(t.TempDir(), "issuer.db"), store.Options{Instance: instance, Now: o.Clock.Now}, d)
@@ -222,6 +225,9 @@ func TestConsoleAndChains(t *testing.T) {
 	}
 	if len(files) != 1 || files[0].Name != "roots.pem" || string(files[0].Content) != "certificates\n" || m.Part("desk/operator").Rows != 1 {
 		t.Errorf("certificates %q, %d people", files, m.Part("desk/operator").Rows)
+	}
+	if len(pictures) != 1 || pictures[0].Name != "card.svg" || string(pictures[0].Content) != "<svg/>" {
+		t.Errorf("pictures %q", pictures)
 	}
 	db, err := desk.Open(t.Context(), people, desk.Options{})
 	if err != nil {
@@ -256,7 +262,7 @@ func TestFirstFormat(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if name != backup.ChainsPart && !strings.HasPrefix(name, "desk") {
+		if name != backup.ChainsPart && name != backup.LogosPart && !strings.HasPrefix(name, "desk") {
 			parts = append(parts, backup.Source{Name: name, Write: func(w io.Writer) (int64, error) {
 				_, err := w.Write(content)
 				return 0, err

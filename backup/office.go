@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,6 +27,8 @@ type Office struct {
 	// keys, if there are any.
 	Settings, Keystore []byte
 	Chains             []File
+	// Logos are the pictures of programmes that wallets get; optional.
+	Logos []File
 	// Desk is what the console keeps; nil if there is no console.
 	Desk *desk.DB
 	// Program is the version of the program.
@@ -79,6 +82,13 @@ func (o Office) take(ctx context.Context, w io.Writer, to []Lock, s keys.Signer,
 		return m, fmt.Errorf("backup: %w", err)
 	}
 	parts := []Source{file(SettingsPart, o.Settings), file(KeystorePart, o.Keystore), file(LayoutPart, layout), file(ChainsPart, chains)}
+	if len(o.Logos) > 0 {
+		logos, err := json.Marshal(o.Logos)
+		if err != nil {
+			return m, fmt.Errorf("backup: %w", err)
+		}
+		parts = append(parts, file(LogosPart, logos))
+	}
 	told := func(w io.Writer, name string) io.Writer { return &counter{w: w, name: name, told: o.Progress} }
 	if people != nil {
 		layout, err := json.Marshal(DeskLayout{people.Schema, people.Tables})
@@ -121,6 +131,8 @@ type Target struct {
 	Open func(settings, keystore []byte) (instance string, known []keys.Key, err error)
 	// Chains gets the certificates; not called for a backup that has none of them.
 	Chains func(files []File) error
+	// Logos gets the pictures of programmes; not called for a backup that has none.
+	Logos func(files []File) error
 	// Desk gets the tables of the console, before anything is known to be true: they must
 	// count for nothing until Restore returns nil. It reads each to its end. Not called for
 	// a backup without a console.
@@ -189,35 +201,56 @@ func (r *Reader) file(want string) ([]byte, error) {
 	if name != want {
 		return nil, r.broken("no %s in its place", want)
 	}
+	return r.rest(want)
+}
+
+// rest reads a part that has begun.
+func (r *Reader) rest(name string) ([]byte, error) {
 	b, err := io.ReadAll(io.LimitReader(r, maxFile+1))
 	if err == nil && len(b) > maxFile {
-		err = r.broken("a part %s over %d bytes", want, maxFile)
+		err = r.broken("a part %s over %d bytes", name, maxFile)
 	}
 	return b, err
 }
 
-// beside reads certificates and the tables of the console, and returns the name of the
-// part that comes behind them.
+// folder hands over the files of a folder, whose names end in one of these and lead
+// nowhere else.
+func (r *Reader) folder(part string, text []byte, to func([]File) error, endings ...string) error {
+	var files []File
+	if err := json.Unmarshal(text, &files); err != nil {
+		return r.broken("%s: %v", part, err)
+	}
+	for _, f := range files {
+		if f.Name == "" || f.Name != filepath.Base(f.Name) || strings.ContainsAny(f.Name, `/\`) || !slices.Contains(endings, filepath.Ext(f.Name)) {
+			return r.broken("%s: a file %.40q", part, f.Name)
+		}
+	}
+	if to == nil || len(files) == 0 {
+		return nil
+	}
+	return to(files)
+}
+
+// beside reads certificates, pictures and the tables of the console, and returns the name
+// of the part that comes behind them.
 func (r *Reader) beside(t Target) (next string, err error) {
 	text, err := r.file(ChainsPart)
 	if err != nil {
 		return "", err
 	}
-	var chains []File
-	if err := json.Unmarshal(text, &chains); err != nil {
-		return "", r.broken("chains: %v", err)
+	if err := r.folder(ChainsPart, text, t.Chains, ".pem"); err != nil {
+		return "", err
 	}
-	for _, f := range chains {
-		if f.Name == "" || f.Name != filepath.Base(f.Name) || strings.ContainsAny(f.Name, `/\`) || !strings.HasSuffix(f.Name, ".pem") {
-			return "", r.broken("a certificate in %.40q", f.Name)
-		}
-	}
-	if t.Chains != nil && len(chains) > 0 {
-		if err := t.Chains(chains); err != nil {
+	if next, err = r.Next(); err == nil && next == LogosPart {
+		if text, err = r.rest(LogosPart); err != nil {
 			return "", err
 		}
+		if err := r.folder(LogosPart, text, t.Logos, ".svg", ".png"); err != nil {
+			return "", err
+		}
+		next, err = r.Next()
 	}
-	if next, err = r.Next(); err != nil || next != DeskPart {
+	if err != nil || next != DeskPart {
 		return next, err
 	}
 	if text, err = io.ReadAll(io.LimitReader(r, maxFile)); err != nil {

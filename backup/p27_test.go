@@ -68,7 +68,7 @@ func take(t testing.TB, o *officetest.Office) []byte {
 	var b bytes.Buffer
 	_, err = backup.Take(context.Background(), &b, []backup.Lock{identity().Recipient()}, o.Signer(keys.Backup), backup.Office{
 		DB: o.DB, Settings: []byte("issuer: {}\n"), Keystore: keystore, Program: "test", Now: o.Clock.Now,
-		Chains: []backup.File{{Name: "roots.pem", Content: []byte("certificates\n")}}, Desk: people,
+		Chains: []backup.File{{Name: "roots.pem", Content: []byte("certificates\n")}}, Logos: []backup.File{{Name: "card.svg", Content: []byte("<svg/>")}}, Desk: people,
 	})
 	if err != nil {
 		t.Fatal(err)

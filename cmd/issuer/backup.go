@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,8 +28,8 @@ func (p *program) backupCommand() *cobra.Command {
 	var out, recipients, passphraseFile string
 	c := &cobra.Command{
 		Use: "backup --out FILE", Short: "Write everything that this issuer consists of into one encrypted file", Args: cobra.NoArgs,
-		Long: `Writes settings, keystore (encrypted as it is), the certificates of its keys, the whole database and what the console keeps of people and their
-work, as they stand at this moment, into one file. The issuer goes on working meanwhile. The file is encrypted: for the age recipients in --recipients (made with age-keygen by whoever may restore), or with a passphrase from
+		Long: `Writes settings, keystore (encrypted as it is), the certificates of its keys, the pictures of its programmes, the whole database and what the
+console keeps of people and their work, as they stand at this moment, into one file. The issuer goes on working meanwhile. The file is encrypted: for the age recipients in --recipients (made with age-keygen by whoever may restore), or with a passphrase from
 --passphrase-file or asked for on the terminal. It is signed with the issuer's backup key.
 
 The passphrase of the keystore is never in it. Keep that elsewhere, and the journal too: a backup without the journal loses what was done since.`,
@@ -135,6 +137,9 @@ func (p *program) writeBackup(cmd *cobra.Command, a *app, out string, to []backu
 	if o.Chains, err = chainFiles(string(a.chains())); err != nil {
 		return m, err
 	}
+	if o.Logos, err = folderFiles(filepath.Join(a.dir, logosName), slices.Collect(maps.Keys(pictureTypes))...); err != nil {
+		return m, err
+	}
 	there, err := hasPeople(a.cfg)
 	if err != nil {
 		return m, err
@@ -190,7 +195,11 @@ func (p *program) noteBackup(cmd *cobra.Command, m backup.Manifest) error {
 }
 
 // chainFiles are the files of the folder of certificates; none if there is no folder.
-func chainFiles(folder string) ([]backup.File, error) {
+func chainFiles(folder string) ([]backup.File, error) { return folderFiles(folder, ".pem") }
+
+// folderFiles are the files of a folder whose names end in one of these; none if there is
+// no folder.
+func folderFiles(folder string, endings ...string) ([]backup.File, error) {
 	entries, err := os.ReadDir(folder)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -200,7 +209,7 @@ func chainFiles(folder string) ([]backup.File, error) {
 	}
 	var files []backup.File
 	for _, e := range entries {
-		if !e.Type().IsRegular() || filepath.Ext(e.Name()) != ".pem" {
+		if !e.Type().IsRegular() || !slices.Contains(endings, filepath.Ext(e.Name())) {
 			continue
 		}
 		b, err := os.ReadFile(filepath.Join(folder, e.Name()))
@@ -275,6 +284,7 @@ type backupView struct {
 	Schema      int64     `json:"schema"`
 	Credentials int64     `json:"credentials"`
 	Chains      bool      `json:"certificates"`
+	Logos       bool      `json:"pictures"`
 	People      int64     `json:"people"`
 	AuditSize   int64     `json:"audit_entries"`
 	AuditRoot   string    `json:"audit_root"`
@@ -289,7 +299,7 @@ func viewBackup(file string, m backup.Manifest) backupView {
 		File: file, Instance: m.Instance, Taken: m.Taken, Epoch: m.Epoch, LogNo: m.LogNo, Schema: m.Schema,
 		Credentials: m.Part(backup.TablePrefix + "credential").Rows, AuditSize: m.AuditSize, AuditRoot: m.AuditRoot,
 		Checkpoint: m.Checkpoint, Key: m.Key.ID().String(),
-		Chains: m.Part(backup.ChainsPart).Size > int64(len("[]")), People: m.Part(backup.DeskPrefix + "operator").Rows,
+		Chains: m.Part(backup.ChainsPart).Size > int64(len("[]")), Logos: m.Part(backup.LogosPart).Size > 0, People: m.Part(backup.DeskPrefix + "operator").Rows,
 	}
 	if info, err := os.Stat(file); err == nil {
 		v.Bytes = info.Size()

@@ -105,7 +105,7 @@ func (p *program) restore(cmd *cobra.Command, file string, o restoreOptions) (m 
 	}()
 	bar := newByteBar(cmd, "restoring")
 	t := restoreTarget{p: p, cmd: cmd, dir: temp, o: o}
-	m, err = backup.Restore(r, backup.Target{Open: t.open, Chains: t.chains, Desk: t.keepDesk, Load: t.load, Progress: bar.part})
+	m, err = backup.Restore(r, backup.Target{Open: t.open, Chains: t.keep(chainsName), Logos: t.keep(logosName), Desk: t.keepDesk, Load: t.load, Progress: bar.part})
 	if err == nil {
 		err = t.loadDesk()
 	}
@@ -198,18 +198,20 @@ func (t *restoreTarget) load(instance string, d store.Dump) error {
 	return explainStore(store.Load(t.cmd.Context(), location, o, d))
 }
 
-// chains puts the certificates into their folder.
-func (t *restoreTarget) chains(files []backup.File) error {
-	folder := filepath.Join(t.dir, chainsName)
-	if err := os.Mkdir(folder, 0o755); err != nil {
-		return err
-	}
-	for _, f := range files {
-		if err := durable.Create(filepath.Join(folder, f.Name), f.Content, 0o644); err != nil {
+// keep puts files into a folder of this name.
+func (t *restoreTarget) keep(name string) func([]backup.File) error {
+	return func(files []backup.File) error {
+		folder := filepath.Join(t.dir, name)
+		if err := os.Mkdir(folder, 0o755); err != nil {
 			return err
 		}
+		for _, f := range files {
+			if err := durable.Create(filepath.Join(folder, f.Name), f.Content, 0o644); err != nil {
+				return err
+			}
+		}
+		return durable.Sync(folder)
 	}
-	return durable.Sync(folder)
 }
 
 // keepDesk keeps the tables of the console until it is known whose they are.
