@@ -26,7 +26,7 @@ func testP04(t *testing.T, sub Subject) {
 	var mu sync.Mutex
 	issued := map[issuance.Slot]int{}
 	var names, failed, lists atomic.Int64
-	total := count(100_000, 1_000_000)
+	total := count(25_000, 1_000_000)
 	most := uint64(max(1, min(300, total/(4*clients*2)))) // slots of one transaction
 	for phase := range 4 {
 		if phase > 0 && sub.Reopen != nil {
@@ -136,7 +136,7 @@ func issueSome(s issuance.Store, rnd *rand.Rand, size, most uint64, names, lists
 // testP06 makes random changes to credentials and compares with what the rules
 // say. Each credential is a sequence of operations of its own.
 func testP06(t *testing.T, sub Subject) {
-	sequences, steps, refused := count(20_000, 1_000_000), 4, 0
+	sequences, steps, refused := count(10_000, 1_000_000), 4, 0
 	rnd := rand.New(rand.NewPCG(6, 6))
 	for done := 0; done < sequences; {
 		s := office(t, sub)
