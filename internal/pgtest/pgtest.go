@@ -155,7 +155,8 @@ func (c *Cluster) do(f func(ctx context.Context, conn *pgx.Conn) error) error {
 // returned.
 func (c *Cluster) Exec(t testing.TB, db, statement string, args ...any) {
 	t.Helper()
-	conn, ctx := c.admin(t, db)
+	conn, ctx, done := c.admin(t, db)
+	defer done()
 	if _, err := conn.Exec(ctx, statement, args...); err != nil {
 		t.Fatalf("pgtest: %s: %v", statement, err)
 	}
@@ -165,31 +166,31 @@ func (c *Cluster) Exec(t testing.TB, db, statement string, args ...any) {
 // database of a URL that New returned.
 func (c *Cluster) Query(t testing.TB, db, statement string, dest ...any) {
 	t.Helper()
-	conn, ctx := c.admin(t, db)
+	conn, ctx, done := c.admin(t, db)
+	defer done()
 	if err := conn.QueryRow(ctx, statement).Scan(dest...); err != nil {
 		t.Fatalf("pgtest: %s: %v", statement, err)
 	}
 }
 
-// admin opens a connection of the superuser to the database of a URL, until the
-// test ends.
-func (c *Cluster) admin(t testing.TB, db string) (*pgx.Conn, context.Context) {
+// admin opens a connection of the superuser to the database of a URL, until done is
+// called: a test may need more of them than a server has.
+func (c *Cluster) admin(t testing.TB, db string) (conn *pgx.Conn, ctx context.Context, done func()) {
 	t.Helper()
 	u, err := url.Parse(db)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	conn, err := pgx.Connect(ctx, c.url(admin, strings.TrimPrefix(u.Path, "/")))
+	conn, err = pgx.Connect(ctx, c.url(admin, strings.TrimPrefix(u.Path, "/")))
 	if err != nil {
 		cancel()
 		t.Fatalf("pgtest: %v", err)
 	}
-	t.Cleanup(func() {
+	return conn, ctx, func() {
 		_ = conn.Close(ctx) // the server may be gone by now
 		cancel()
-	})
-	return conn, ctx
+	}
 }
 
 // url is the URL of a database for a role.
