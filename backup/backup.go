@@ -1,7 +1,7 @@
 // Package backup writes and reads backups: one file with the settings, the keystore
 // (encrypted as it is), the certificates of its keys, the pictures of its programmes, what
-// the console keeps of people and their work, and every table of the database, from which the issuer can be set up
-// anew on either database.
+// the console keeps of people and their work, and every table of the database, from which
+// the issuer can be set up anew on either database.
 //
 // The file is an age file (age-encryption.org/v1) around a zstd stream (RFC 8878)
 // around parts, one after the other, and at the end a [Manifest]: the sizes and

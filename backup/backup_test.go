@@ -197,6 +197,17 @@ func TestP26(t *testing.T) {
 	})
 }
 
+// TestTakesNothingTooLarge: what could not be restored is no backup.
+func TestTakesNothingTooLarge(t *testing.T) {
+	o, _ := small(t)
+	_, err := backup.Take(t.Context(), io.Discard, []backup.Lock{identity().Recipient()}, o.Signer(keys.Backup), backup.Office{
+		DB: o.DB, Program: "test", Now: o.Clock.Now, Logos: []backup.File{{Name: "card.svg", Content: make([]byte, 16<<20)}},
+	})
+	if err == nil || !strings.Contains(err.Error(), "logos: over") {
+		t.Errorf("too large a picture: %v", err)
+	}
+}
+
 // TestConsoleAndFolders: certificates, pictures and what the console keeps come back as they were.
 func TestConsoleAndFolders(t *testing.T) {
 	o, file := small(t)

@@ -17,7 +17,7 @@ import (
 	"github.com/sanad-id/sanad/store/desk"
 )
 
-// maxFile is how large settings and keystore may be.
+// maxFile is how large settings and keystore may be, and all files of a folder together.
 const maxFile = 16 << 20
 
 // An Office is an issuer of which a backup is taken.
@@ -73,6 +73,9 @@ func (o Office) take(ctx context.Context, w io.Writer, to []Lock, s keys.Signer,
 	}
 	file := func(name string, content []byte) Source {
 		return Source{name, func(w io.Writer) (int64, error) {
+			if len(content) > maxFile { // it could not be restored
+				return 0, fmt.Errorf("backup: %s: over %d bytes", name, maxFile)
+			}
 			_, err := w.Write(content)
 			return 0, err
 		}}
