@@ -99,6 +99,29 @@ func MakeFile(path string) error {
 	return durable.Sync(filepath.Dir(path))
 }
 
+// patience is how long [WriteAhead] waits for others, as every statement does.
+const patience = 10 * time.Second
+
+// WriteAhead gives a file a write-ahead log, if it has none; db is a pool or a connection
+// of [OpenFile]. The file remembers it. Several processes may come at once: who finds
+// another one busy with the change is told so by SQLite at once, in spite of
+// busy_timeout, so that it cannot be one of the pragmas of OpenFile.
+func WriteAhead(ctx context.Context, db interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+}) error {
+	for end := time.Now().Add(patience); ; {
+		_, err := db.ExecContext(ctx, "PRAGMA journal_mode = WAL")
+		if e, ok := errors.AsType[*sqlite.Error](err); !ok || e.Code()&0xff != sqlite3.SQLITE_BUSY || time.Now().After(end) {
+			return err
+		}
+		select {
+		case <-time.After(5 * time.Millisecond):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
 // ErrInsecure: the connection would go through a network in plain text, or to a server
 // that is not proven to be the right one.
 var ErrInsecure = errors.New("the connection to the database would not be protected; add sslmode=verify-full to the URL")

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -98,6 +99,34 @@ func TestPlain(t *testing.T) {
 	}
 	if sqldb.Plain(nil) != nil || sqldb.Plain(os.ErrClosed) != os.ErrClosed {
 		t.Error("Plain changes what is not a database's")
+	}
+}
+
+// TestWriteAheadAtOnce: many who open a new file at once all get its write-ahead log.
+func TestWriteAheadAtOnce(t *testing.T) {
+	for range 20 {
+		path := filepath.Join(t.TempDir(), "new.db")
+		if err := sqldb.MakeFile(path); err != nil {
+			t.Fatal(err)
+		}
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() {
+				db, err := sqldb.OpenFile(path, "rw", 1, 1)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer db.Close()
+				var mode string
+				if err := sqldb.WriteAhead(t.Context(), db); err != nil {
+					t.Error(err)
+				} else if err := db.QueryRow("PRAGMA journal_mode").Scan(&mode); err != nil || mode != "wal" {
+					t.Errorf("journal %q, %v", mode, err)
+				}
+			})
+		}
+		wg.Wait()
 	}
 }
 

@@ -28,13 +28,13 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 		return nil, err
 	}
 	db := &DB{}
-	if db.writers, err = sqldb.OpenFile(path, "rw", 1, 4, "secure_delete(1)", "journal_mode(WAL)"); err != nil {
+	if db.writers, err = sqldb.OpenFile(path, "rw", 1, 4, "secure_delete(1)"); err != nil {
 		return nil, err
 	}
 	if db.readers, err = sqldb.OpenFile(path, "rw", 0, 4, "secure_delete(1)", "query_only(1)"); err != nil {
 		return nil, errors.Join(err, db.writers.Close())
 	}
-	if err := db.writers.PingContext(ctx); err != nil {
+	if err := sqldb.WriteAhead(ctx, db.writers); err != nil {
 		return nil, errors.Join(fmt.Errorf("open %s: %w", path, sqldb.Plain(err)), db.Close())
 	}
 	return db, nil

@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"modernc.org/sqlite"
 
@@ -119,21 +118,8 @@ func (e *sqliteEngine) open(ctx context.Context) (secret []byte, err error) {
 
 // fill makes the tables in an empty file. Several processes may come at once.
 func (e *sqliteEngine) fill(ctx context.Context) error {
-	// Who finds another one busy with the change of the journal is told at once,
-	// without SQLite's own patience.
-	for end := time.Now().Add(patience); ; {
-		_, err := e.conn.ExecContext(ctx, "PRAGMA journal_mode = WAL")
-		if err == nil {
-			break
-		}
-		if resultCode(err) != codeBusy || time.Now().After(end) {
-			return sqliteError(err)
-		}
-		select {
-		case <-time.After(5 * time.Millisecond):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+	if err := sqldb.WriteAhead(ctx, e.conn); err != nil {
+		return sqliteError(err)
 	}
 	if _, err := e.conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
 		return sqliteError(err)
@@ -321,7 +307,6 @@ func (e *sqliteEngine) judge(err error) error {
 
 // Primary result codes of SQLite (https://www.sqlite.org/rescode.html).
 const (
-	codeBusy     = 5
 	codeReadOnly = 8
 	codeIOError  = 10
 	codeCorrupt  = 11

@@ -113,7 +113,7 @@ func open(ctx context.Context, location string, o Options) (db *DB, err error) {
 	if strings.HasPrefix(location, "postgres://") || strings.HasPrefix(location, "postgresql://") {
 		db, err = openPostgres(location, o)
 	} else {
-		db, err = openSQLite(location)
+		db, err = openSQLite(ctx, location)
 	}
 	if err != nil {
 		return nil, err

@@ -15,7 +15,7 @@ import (
 // applicationID marks our files in SQLite's header ("SANR").
 const applicationID = 0x53414e52
 
-func openSQLite(path string) (*DB, error) {
+func openSQLite(ctx context.Context, path string) (*DB, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, err
@@ -23,9 +23,12 @@ func openSQLite(path string) (*DB, error) {
 	if err := sqldb.MakeFile(path); err != nil {
 		return nil, err
 	}
-	pool, err := sqldb.OpenFile(path, "rw", 4, 4, "journal_mode(WAL)")
+	pool, err := sqldb.OpenFile(path, "rw", 4, 4)
 	if err != nil {
 		return nil, err
+	}
+	if err := sqldb.WriteAhead(ctx, pool); err != nil {
+		return nil, errors.Join(fmt.Errorf("open %s: %w", path, sqldb.Plain(err)), pool.Close())
 	}
 	return &DB{pool: pool}, nil
 }
