@@ -90,9 +90,7 @@ Exit status: 0 all issued, 3 finished with some records refused, 4 stopped half-
 			request.Total, request.Progress = bar.total, bar.report
 			// What the passphrase of the keystore took, 64 MB, is not needed again.
 			debug.FreeOSMemory()
-			// Threads that wait for a disk or a server get a core at once when they go on,
-			// which goroutines on few processors would not: signing keeps those busy.
-			defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2*runtime.GOMAXPROCS(0) + 2))
+			defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(processors(app.cfg.Store)))
 			result, err := app.service.RunBatch(cmd.Context(), request)
 			bar.done()
 			if err := errors.Join(err, notes.close()); err != nil {
@@ -185,6 +183,18 @@ func tightMemory() {
 		debug.SetGCPercent(60)
 	}
 	_ = store.ReserveMemory() // if it is too late pages take what they take
+}
+
+// processors is on how many of Go's processors a batch runs. One more than there are cores
+// lets who comes back from the disk go on at once, while the cores sign; more only make those who
+// sign and who writes stand in each other's way. Who waits for a server needs more of
+// them, since several stages do.
+func processors(location string) int {
+	cores := runtime.GOMAXPROCS(0)
+	if store.IsPostgres(location) {
+		return 2*cores + 2
+	}
+	return cores + 1
 }
 
 // batchResult prints the outcome and turns it into the exit status.
