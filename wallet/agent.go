@@ -36,6 +36,9 @@ type Request struct {
 	Body   []byte
 	// MaxBytes is the greatest length of an answer.
 	MaxBytes int64
+	// Document says that this is a document for everybody: an answer that was kept will
+	// do, as long as the server said that it may be kept.
+	Document bool
 }
 
 // An Answer is what came back.
@@ -322,7 +325,7 @@ func loopback(host string) bool {
 
 // document gets a document with status 200.
 func (a *Agent) document(ctx context.Context, address, accept string, most int64) (Answer, error) {
-	answer, err := a.send(ctx, Request{Address: address, Accept: accept, MaxBytes: most})
+	answer, err := a.send(ctx, Request{Address: address, Accept: accept, MaxBytes: most, Document: true})
 	if err != nil {
 		return answer, err
 	}

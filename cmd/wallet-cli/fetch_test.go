@@ -78,3 +78,35 @@ func TestFetchGoesOn(t *testing.T) {
 		}
 	}
 }
+
+// TestDocumentsAreKept: what an office says to everybody is asked for once while several
+// credentials are fetched, and nothing else is kept.
+func TestDocumentsAreKept(t *testing.T) {
+	asked := 0
+	office := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		asked++
+		w.Header().Set("Cache-Control", "max-age=60")
+		w.Header().Set("Content-Type", oid4vci.JSONType)
+	}))
+	defer office.Close()
+	way := network{(&program{devHTTP: true}).client()}
+	for _, tt := range []struct {
+		r    wallet.Request
+		want int
+	}{
+		{wallet.Request{Accept: oid4vci.JSONType, Document: true}, 1},
+		{wallet.Request{Accept: oid4vci.JSONType}, 2},
+		{wallet.Request{Accept: oid4vci.JSONType, Document: true, Header: map[string]string{"Authorization": "DPoP t"}}, 2},
+		{wallet.Request{Accept: oid4vci.JSONType, Document: true, Type: oid4vci.FormType}, 2},
+	} {
+		tt.r.Address, asked = office.URL, 0
+		for range 2 {
+			if a, err := way.Send(t.Context(), tt.r); err != nil || a.Status != http.StatusOK {
+				t.Errorf("%+v: %d, %v", tt.r, a.Status, err)
+			}
+		}
+		if asked != tt.want {
+			t.Errorf("%+v: asked %d times, want %d", tt.r, asked, tt.want)
+		}
+	}
+}

@@ -158,13 +158,22 @@ func TestJourney(t *testing.T) {
 	if out, _ = walletCLI("", 0, "--lang", "fr", "show", "--offline", id); !strings.Contains(out, "Permis") || !strings.Contains(out, "Nom      Amina Juma") {
 		t.Errorf("show: %s", out)
 	}
-	if !strings.Contains(out, "Village  Uhuru") || strings.Contains(out, "map[") {
+	if !strings.Contains(out, "jusqu’au") || !strings.Contains(out, "non demandé") {
+		t.Errorf("show in French: %s", out)
+	}
+	if out, _ = walletCLI("", 0, "--lang", "ar", "show", id); !strings.Contains(out, "القائمة التي تبيّن") { // there is none yet
+		t.Errorf("show in Arabic: %s", out)
+	}
+	if out, _ = walletCLI("", 0, "--lang", "fr", "show", "--offline", id); !strings.Contains(out, "Village  Uhuru") || strings.Contains(out, "map[") {
 		t.Errorf("show: %s", out)
 	}
 	for claim, disclosures := range map[string]int{"name": 1, "address.village": 2} {
 		if out, _ = walletCLI("", 0, "qr", "--json", "--claims", claim, id); strings.Count(out, "~") != disclosures+1 {
 			t.Errorf("qr: %s", out)
 		}
+	}
+	if out, _ = walletCLI("", 0, "--lang", "sw", "log"); !strings.Contains(out, "  imekubaliwa  ") {
+		t.Errorf("log in Swahili: %s", out)
 	}
 	if out, _ = walletCLI("", 0, "log"); strings.Count(out, "\n") != 5 || strings.Contains(out, "Amina") {
 		t.Errorf("log: %s", out)

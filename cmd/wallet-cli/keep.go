@@ -16,6 +16,7 @@ import (
 	"github.com/sanad-id/sanad/credential"
 	"github.com/sanad-id/sanad/internal/cli"
 	"github.com/sanad-id/sanad/internal/durable"
+	"github.com/sanad-id/sanad/internal/i18n"
 	"github.com/sanad-id/sanad/verification"
 	"github.com/sanad-id/sanad/wallet"
 )
@@ -67,6 +68,17 @@ type view struct {
 	Fresh      int               `json:"fresh_copies"`
 }
 
+// until says in the person's language until when it is good.
+func (v view) until(words i18n.Language) string {
+	key := "wallet.kept.no_end"
+	if v.Expired {
+		key = "wallet.kept.expired"
+	} else if !v.Expires.IsZero() {
+		key = "wallet.kept.until"
+	}
+	return words.Text(key, map[string]string{"date": words.Date(v.Expires)})
+}
+
 func views(all []wallet.Held, now time.Time) []view {
 	list := []view{}
 	for _, h := range all {
@@ -103,15 +115,8 @@ func (p *program) listCommand() *cobra.Command {
 			}
 			return p.Print(cmd, map[string]any{"credentials": views(all, p.Now()), "pending": len(pending)}, func(out io.Writer) {
 				for _, v := range views(all, p.Now()) {
-					key := "wallet.kept.no_end"
-					if v.Expired {
-						key = "wallet.kept.expired"
-					} else if !v.Expires.IsZero() {
-						key = "wallet.kept.until"
-					}
-					until := words.Text(key, map[string]string{"date": words.Date(v.Expires)})
 					unused := words.Text("wallet.kept.unused", map[string]string{"fresh": words.Number(v.Fresh), "all": words.Number(v.Copies)})
-					fmt.Fprintf(out, "%s  %s  %s  %s, %s\n", v.ID, name(words, v.Names, v.Type), name(words, v.IssuerName, v.Issuer), until, unused)
+					fmt.Fprintf(out, "%s  %s  %s  %s, %s\n", v.ID, name(words, v.Names, v.Type), name(words, v.IssuerName, v.Issuer), v.until(words), unused)
 				}
 				if len(pending) > 0 {
 					fmt.Fprintln(out, words.Text("wallet.kept.waiting", map[string]string{"count": words.Number(len(pending))}))
@@ -148,7 +153,7 @@ func (p *program) showCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			status := "not_asked"
+			status := statusNotAsked
 			if !offline {
 				if status, err = p.status(cmd.Context(), w, h); err != nil {
 					return err
@@ -161,11 +166,7 @@ func (p *program) showCommand() *cobra.Command {
 			}
 			v := views([]wallet.Held{h}, p.Now())[0]
 			return p.Print(cmd, map[string]any{"credential": v, "claims": claims, "labels": h.Labels, "status": status}, func(out io.Writer) {
-				fmt.Fprintf(out, "%s\nfrom %s, %s\n", name(words, h.Names, h.Type), name(words, h.IssuerNames, h.Issuer), cli.Visible(h.Issuer))
-				if !v.Expires.IsZero() {
-					fmt.Fprintf(out, "valid until %s\n", v.Expires.Format(time.DateOnly))
-				}
-				fmt.Fprintf(out, "status %s\n\n", status)
+				fmt.Fprintf(out, "%s\n%s, %s\n%s\n%s\n\n", name(words, h.Names, h.Type), name(words, h.IssuerNames, h.Issuer), cli.Visible(h.Issuer), v.until(words), standing(words, status))
 				var lines []line
 				for _, n := range order {
 					lines = append(lines, linesOf(n, claims[n])...)
@@ -204,6 +205,11 @@ func linesOf(name string, value any) []line {
 	return all
 }
 
+const (
+	statusGood     = "good"
+	statusNotAsked = "not_asked"
+)
+
 // status is what the issuer's list says now, in the words of package credential: good,
 // or a reason; unknown if the list was not to be had.
 func (p *program) status(ctx context.Context, w *wallet.Wallet, h wallet.Held) (string, error) {
@@ -218,20 +224,32 @@ func (p *program) status(ctx context.Context, w *wallet.Wallet, h wallet.Held) (
 	if err != nil {
 		return string(credential.StatusUnavailable), nil //nolint:nilerr // that the list is out of reach says nothing about the credential
 	}
-	return "good", nil
+	return statusGood, nil
+}
+
+// standing says a status in the person's language.
+func standing(words i18n.Language, status string) string {
+	if status == statusGood || status == statusNotAsked {
+		return words.Text("wallet.status."+status, nil)
+	}
+	return words.Text("reason."+status, nil)
 }
 
 func (p *program) logCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "log", Short: "Show what was accepted, and what was shown to whom", Args: cobra.NoArgs, Example: "  wallet-cli log\n  wallet-cli log --json",
 		RunE: p.with(func(cmd *cobra.Command, w *wallet.Wallet, _ []string) error {
+			words, err := p.language()
+			if err != nil {
+				return err
+			}
 			all, err := w.Log()
 			if err != nil {
 				return err
 			}
 			return p.Print(cmd, append([]wallet.Entry{}, all...), func(out io.Writer) {
 				for _, e := range all {
-					fmt.Fprintf(out, "%s  %s  %s  %s  %s\n", e.At.Local().Format(time.DateTime), e.Deed, e.Credential, cli.Visible(e.Party), cli.Visible(strings.Join(e.Claims, ", ")))
+					fmt.Fprintf(out, "%s  %s  %s  %s  %s\n", e.At.Local().Format(time.DateTime), words.Text("wallet.deed."+string(e.Deed), nil), e.Credential, cli.Visible(e.Party), cli.Visible(strings.Join(e.Claims, ", ")))
 				}
 			})
 		}),
@@ -282,13 +300,19 @@ func (p *program) importCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			words, err := p.language()
+			if err != nil {
+				return err
+			}
 			n, err := w.Import(b, pass)
 			if errors.Is(err, wallet.ErrPassphrase) {
 				return cli.Hint(err, "it is the one of the export, not that of this wallet")
 			} else if err != nil {
 				return err
 			}
-			return p.Print(cmd, map[string]int{"imported": n}, func(out io.Writer) { fmt.Fprintf(out, "%d credentials imported.\n", n) })
+			return p.Print(cmd, map[string]int{"imported": n}, func(out io.Writer) {
+				fmt.Fprintln(out, words.Text("wallet.done.imported", map[string]string{"count": words.Number(n)}))
+			})
 		}),
 	}
 	c.Flags().StringVar(&file, "export-passphrase-file", "", "read the passphrase of the export from `FILE`, which only you may read")
@@ -307,8 +331,8 @@ func (p *program) deleteCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			cli.Say(cmd, "%s  %s from %s", h.ID, name(words, h.Names, h.Type), name(words, h.IssuerNames, h.Issuer))
-			yes, err := p.agreed(cmd, "Forget it for good?")
+			cli.Say(cmd, "%s  %s, %s", h.ID, name(words, h.Names, h.Type), name(words, h.IssuerNames, h.Issuer))
+			yes, err := p.agreed(cmd, words.Text("wallet.ask.forget", nil))
 			if err != nil {
 				return err
 			}
@@ -321,7 +345,9 @@ func (p *program) deleteCommand() *cobra.Command {
 			if err := w.Delete(h.ID); err != nil {
 				return err
 			}
-			return p.Print(cmd, map[string]string{"deleted": h.ID}, func(out io.Writer) { fmt.Fprintf(out, "%s is forgotten.\n", h.ID) })
+			return p.Print(cmd, map[string]string{"deleted": h.ID}, func(out io.Writer) {
+				fmt.Fprintln(out, words.Text("wallet.done.forgotten", map[string]string{"name": h.ID}))
+			})
 		}),
 	}
 	c.Flags().BoolVar(&p.yes, "yes", false, "do not ask (for scripts)")

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -28,7 +29,7 @@ type network struct{ *fetch.Client }
 
 // Send implements [wallet.Sender].
 func (n network) Send(ctx context.Context, r wallet.Request) (wallet.Answer, error) {
-	out := fetch.Request{Address: r.Address, Header: http.Header{}, Body: r.Body, MaxBytes: r.MaxBytes}
+	out := fetch.Request{Address: r.Address, Header: http.Header{}, Body: r.Body, MaxBytes: r.MaxBytes, Keep: r.Document}
 	if r.Type != "" {
 		out.Method = http.MethodPost
 		out.Header.Set("Content-Type", r.Type)
@@ -43,9 +44,13 @@ func (n network) Send(ctx context.Context, r wallet.Request) (wallet.Answer, err
 	return wallet.Answer{Status: a.Status, Type: a.Type, Header: a.Header, Body: a.Body}, err
 }
 
+// keepDocuments is the longest time for which a document is not asked for again, such as
+// the metadata of an issuer of whom several credentials are fetched.
+const keepDocuments = 5 * time.Minute
+
 // client is the way out as the flags allow it.
 func (p *program) client() *fetch.Client {
-	var c fetch.Config
+	c := fetch.Config{MaxAge: keepDocuments}
 	if p.devHTTP {
 		c.LocalHosts = []string{"127.0.0.1", "localhost", "::1"}
 	}

@@ -28,9 +28,21 @@ const maxKept = 1 << 20
 
 // key is what must be equal for one answer to serve another request: the whole
 // address, and what may come back.
-func key(r Request) string { return r.Address + "\n" + strings.Join(r.Types, ",") }
+func key(r Request) string {
+	return strings.Join([]string{r.Address, strings.Join(r.Types, ","), r.Header.Get("Accept")}, "\n")
+}
 
-// get is Do for documents, with the cache between.
+// keeps reports whether a kept answer may serve a request: it reads, and says of who asks nothing.
+func keeps(r Request) bool {
+	for name := range r.Header {
+		if name != "Accept" {
+			return false
+		}
+	}
+	return r.Keep && r.Method == http.MethodGet
+}
+
+// get is send with the cache between.
 func (c *Client) get(ctx context.Context, r Request) (Answer, error) {
 	if _, _, err := check(r.Address, c.cfg.LocalHosts); err != nil {
 		return Answer{}, err
@@ -41,9 +53,13 @@ func (c *Client) get(ctx context.Context, r Request) (Answer, error) {
 		return old.answer, nil
 	}
 	if known && old.tag != "" {
-		r.Header = http.Header{"If-None-Match": {old.tag}}
+		r.Header = r.Header.Clone()
+		if r.Header == nil {
+			r.Header = http.Header{}
+		}
+		r.Header.Set("If-None-Match", old.tag)
 	}
-	a, err := c.Do(ctx, r)
+	a, err := c.send(ctx, r)
 	if err != nil {
 		return Answer{}, err
 	}
@@ -59,7 +75,7 @@ func (c *Client) get(ctx context.Context, r Request) (Answer, error) {
 		c.cache.put(k, old, c.cfg)
 		return old.answer, nil
 	}
-	if age, keep := c.age(a.Header); keep && a.Status == http.StatusOK && len(r.Types) > 0 && len(a.Body) <= maxKept {
+	if age, keep := c.age(a.Header); keep && a.Status == http.StatusOK && len(a.Body) <= maxKept {
 		c.cache.put(k, kept{answer: a, tag: a.Header.Get("ETag"), fresh: c.cfg.Now().Add(age)}, c.cfg)
 	} else {
 		c.cache.drop(k)

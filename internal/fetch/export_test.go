@@ -1,9 +1,17 @@
 package fetch
 
-import "net"
+import (
+	"context"
+	"net"
+)
 
 // NewWatched is New with a resolver of the test's own and a look at each connection
 // that passed the guard; an error of connect is that of the connection.
 func NewWatched(c Config, r *net.Resolver, connect func(address string) error) *Client {
 	return newClient(c, r, connect)
+}
+
+// Get asks for a document of one of the media types.
+func (c *Client) Get(ctx context.Context, address string, types ...string) (Answer, error) {
+	return c.Do(ctx, Request{Address: address, Types: types, Keep: true})
 }

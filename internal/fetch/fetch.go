@@ -89,6 +89,10 @@ type Request struct {
 	// Redirects is how many redirects are followed, at most 5 and for GET only. They
 	// lead to the same host by the same scheme, or are refused.
 	Redirects int
+	// Keep says that the answer to a GET is a document: it is kept, and one that was kept
+	// will do, as its Cache-Control says. It must not be changed. Of a request with
+	// other header fields than Accept nothing is kept.
+	Keep bool
 }
 
 // An Answer is what a server answered.
@@ -171,7 +175,7 @@ func (c *Client) Post(ctx context.Context, address, contentType string, content 
 	return c.Do(ctx, Request{Method: http.MethodPost, Address: address, Body: content, Header: http.Header{"Content-Type": {contentType}}})
 }
 
-// Do sends a request and returns the answer. Nothing is kept.
+// Do sends a request and returns the answer.
 func (c *Client) Do(ctx context.Context, r Request) (Answer, error) {
 	if r.Method == "" {
 		r.Method = http.MethodGet
@@ -182,6 +186,14 @@ func (c *Client) Do(ctx context.Context, r Request) (Answer, error) {
 	if r.MaxBytes == 0 {
 		r.MaxBytes = c.cfg.MaxBytes
 	}
+	if keeps(r) {
+		return c.get(ctx, r)
+	}
+	return c.send(ctx, r)
+}
+
+// send sends a request that was looked at.
+func (c *Client) send(ctx context.Context, r Request) (Answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
 	for {
@@ -305,22 +317,6 @@ func failure(host string, err error) error {
 		return fmt.Errorf("%w: %s: no such name", ErrNoAnswer, host)
 	}
 	return fmt.Errorf("%w: %s broke off", ErrNoAnswer, host)
-}
-
-// Fetcher returns a function that gets documents of some media types, as package did
-// and others want it: status 200 and nothing else, at most one redirect on the same
-// host, and kept as [Client.Get] does.
-func (c *Client) Fetcher(types ...string) func(ctx context.Context, address string) ([]byte, error) {
-	return func(ctx context.Context, address string) ([]byte, error) {
-		a, err := c.get(ctx, Request{Address: address, Types: types, Redirects: 1})
-		return a.Body, err
-	}
-}
-
-// Get returns what stands at an address: the answer, if it has the status 200 and one
-// of the media types. It may be a kept one, which must not be changed.
-func (c *Client) Get(ctx context.Context, address string, types ...string) (Answer, error) {
-	return c.get(ctx, Request{Address: address, Types: types})
 }
 
 // HTTPClient returns a client under the same rules for libraries that want one, such as

@@ -420,7 +420,7 @@ func TestTypes(t *testing.T) {
 			w.Header()["Content-Type"] = []string{tt.kind}
 			w.WriteHeader(tt.status)
 		})
-		if _, err := fetch.New(here).Fetcher("application/json")(t.Context(), url); !errors.Is(err, tt.want) {
+		if _, err := fetch.New(here).Do(t.Context(), fetch.Request{Address: url, Types: []string{"application/json"}, Redirects: 1, Keep: true}); !errors.Is(err, tt.want) {
 			t.Errorf("%d %q: %v, want %v", tt.status, tt.kind, err, tt.want)
 		}
 	}
@@ -541,6 +541,17 @@ func TestCache(t *testing.T) {
 	check("as JSON", "/c", body+"/c", 1, 0)
 	if _, err := c.Get(t.Context(), url+"/c", "application/jwt"); !errors.Is(err, fetch.ErrType) {
 		t.Errorf("as JWT: %v, want ErrType", err)
+	}
+	// Who says who asks gets no answer that was for all, and leaves none behind.
+	asked.Store(0)
+	for range 2 {
+		_, err := c.Do(t.Context(), fetch.Request{Address: url + "/c", Types: []string{"application/json"}, Header: http.Header{"Authorization": {"DPoP x"}}, Keep: true})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	if asked.Load() != 2 {
+		t.Errorf("two requests with a token asked %d times", asked.Load())
 	}
 	// A client without MaxAge keeps nothing.
 	c = fetch.New(here)
