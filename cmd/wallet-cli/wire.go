@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -171,10 +172,22 @@ func (p *program) agreed(cmd *cobra.Command, question string) (bool, error) {
 	if !cli.IsTerminal(cmd.InOrStdin()) {
 		return false, p.Misused(cli.Hint(errors.New("there is no terminal to ask on"), "look at what is shown above, then give --yes"))
 	}
-	fmt.Fprintf(cmd.ErrOrStderr(), "\n%s [y/N] ", question)
+	words, err := p.language()
+	if err != nil {
+		return false, err
+	}
+	yes := words.Text("wallet.ask.yes", nil)
+	fmt.Fprintf(cmd.ErrOrStderr(), "\n%s [%s/%s] ", question, yes, strings.ToUpper(words.Text("wallet.ask.no", nil)))
 	answer, _ := bufio.NewReader(io.LimitReader(cmd.InOrStdin(), 100)).ReadString('\n')
+	return agrees(answer, yes), nil
+}
+
+// agrees reports whether an answer is yes, by the word of the person's language, which may be
+// shortened to a letter, or by that of English. An n is a no whatever the language.
+func agrees(answer, yes string) bool {
 	answer = strings.ToLower(strings.TrimSpace(answer))
-	return answer == "y" || answer == "yes", nil
+	_, size := utf8.DecodeRuneInString(yes)
+	return answer == yes || answer == "y" || answer == "yes" || answer == yes[:size] && answer != "n"
 }
 
 // readAll reads a file, or standard input for "-", up to a limit.
