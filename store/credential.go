@@ -437,8 +437,8 @@ func (db *DB) Find(ctx context.Context, q issuance.Query) iter.Seq2[issuance.Cre
 			if q.Limit > 0 {
 				n = min(n, left)
 			}
-			where, args := db.clauses(q)
-			found, err := db.find(ctx, credentials(where, n), args...)
+			query, args := db.query(q, n)
+			found, err := db.find(ctx, query, args...)
 			if err != nil {
 				yield(issuance.Credential{}, fmt.Errorf("find credentials: %w", err))
 				return
@@ -457,15 +457,16 @@ func (db *DB) Find(ctx context.Context, q issuance.Query) iter.Seq2[issuance.Cre
 	}
 }
 
-// clauses turns a query into SQL. A page must come from an index that yields it in
-// order, or that finds a handful; columns of others are set aside.
-func (db *DB) clauses(q issuance.Query) (where string, args []any) {
+// query turns a query into SQL for up to n credentials. A page must come from an index
+// that yields it in order, or that finds a handful; columns of others are set aside.
+func (db *DB) query(q issuance.Query, n int) (query string, args []any) {
 	param := func(v any) string {
 		args = append(args, v)
 		return "$" + strconv.Itoa(len(args))
 	}
 	d := db.engine.dialect()
-	parts := []string{"credential_id > " + param(q.After)}
+	after := param(q.After)
+	source, order, parts := anyCredential, "credential_id", []string{"credential_id > " + after}
 	byRecord, byState := q.Record != (issuance.Pseudonym{}), q.State != "" && q.State != issuance.Active
 	if byRecord {
 		parts = append(parts, "record_ref = "+param(q.Record[:]))
@@ -478,7 +479,7 @@ func (db *DB) clauses(q issuance.Query) (where string, args []any) {
 		parts = append(parts, column+" = (SELECT programme_no FROM programme WHERE programme_id = "+param(q.Programme)+")")
 	}
 	if byState {
-		parts = append(parts, "state = "+param(string(q.State))+" AND state <> 'active'") // what the small index holds
+		source, order = d.inState(q.State, param(string(q.State)), after)
 	} else if q.State != "" {
 		parts = append(parts, d.aside("state")+" = "+param(string(q.State)))
 	}
@@ -509,7 +510,7 @@ func (db *DB) clauses(q issuance.Query) (where string, args []any) {
 		parts = append(parts, `EXISTS (SELECT 1 FROM credential_form f JOIN status_list l USING (list_no)
 			WHERE f.credential_no = c.credential_no AND l.uri = `+param(q.List)+`)`)
 	}
-	return strings.Join(parts, " AND "), args
+	return credentials(source, strings.Join(parts, " AND "), order, n), args
 }
 
 // find reads what a query by credentials finds.

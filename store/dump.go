@@ -92,8 +92,9 @@ func (s *Snapshot) describe(ctx context.Context) error {
 	return nil
 }
 
-// CheckPages reads the database and returns what it finds damaged in itself, or "".
-// PostgreSQL looks at each page when it reads it; there the error is that of reading.
+// CheckPages reads the database and returns what it finds damaged in itself, or "": on
+// SQLite pages and indexes, on PostgreSQL the table that stands for an index. PostgreSQL
+// looks at each page when it reads it; there the error is that of reading.
 func (s *Snapshot) CheckPages(ctx context.Context) (string, error) { return s.conn.pages(ctx) }
 
 // Close ends the snapshot.

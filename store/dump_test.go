@@ -114,6 +114,7 @@ func TestLoadAcross(t *testing.T) {
 				again, err := store.Open(t.Context(), location, options)
 				must(t, err)
 				defer again.Close()
+				agrees(t, again)
 				after := take(t, again)
 				for _, table := range before.tables {
 					if table.Name == "meta" || table.Name == "writer" {
@@ -144,6 +145,24 @@ func TestLoadAcross(t *testing.T) {
 			})
 		}
 	}
+}
+
+// agrees fails if a database finds that what it derives is not what it says.
+func agrees(t testing.TB, db *store.DB) {
+	t.Helper()
+	if found := damage(t, db); found != "" {
+		t.Error(found)
+	}
+}
+
+// damage is what a database finds damaged in itself.
+func damage(t testing.TB, db *store.DB) string {
+	t.Helper()
+	s, err := db.Snapshot(t.Context())
+	must(t, err)
+	found, err := s.CheckPages(t.Context())
+	must(t, errors.Join(err, s.Close()))
+	return found
 }
 
 func (d dumped) columns(name string) []string {

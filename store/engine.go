@@ -89,6 +89,9 @@ type dialect struct {
 	records      func([]issuance.Pseudonym) any
 	// aside keeps the database from choosing the index of a column.
 	aside func(column string) string
+	// inState is the source of the credentials in a state other than active, behind an
+	// id, and their order, that of ids; param and after are the parameters with both.
+	inState func(state issuance.State, param, after string) (source, order string)
 	// abandoned is the condition that the writer of a credential is gone; param is
 	// the parameter with our own number.
 	abandoned func(param string) string

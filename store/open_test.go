@@ -63,7 +63,7 @@ func edit(t *testing.T, path string, f func(b []byte) []byte) {
 // next is a migration of a version to come.
 func next(t *testing.T) fs.FS {
 	t.Helper()
-	files := fstest.MapFS{"00004_next.sql": {Data: []byte("-- +goose Up\nCREATE TABLE next (a INTEGER) STRICT;\n")}}
+	files := fstest.MapFS{"00005_next.sql": {Data: []byte("-- +goose Up\nCREATE TABLE next (a INTEGER) STRICT;\n")}}
 	must(t, fs.WalkDir(store.Migrations(), ".", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
@@ -126,7 +126,7 @@ func TestP26(t *testing.T) {
 		}, store.ErrNewer},
 		{"P26 half migrated: version without tables", func(t *testing.T, path string) string {
 			store.SetMigrations(t, next(t))
-			must(t, execute(t, path, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (4, 1)"))
+			must(t, execute(t, path, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (5, 1)"))
 			return path
 		}, store.ErrAltered},
 		{"P26 half migrated: tables without version", func(t *testing.T, path string) string {
@@ -366,14 +366,14 @@ func TestMigrate(t *testing.T) {
 		must(t, err)
 		must(t, db.Close())
 		files := next(t).(fstest.MapFS)
-		files["00005_fifth.sql"] = &fstest.MapFile{Data: []byte("-- +goose Up\nCREATE TABLE fourth (a INTEGER) STRICT;\nINSERT INTO nowhere VALUES (1);\n")}
+		files["00006_later.sql"] = &fstest.MapFile{Data: []byte("-- +goose Up\nCREATE TABLE later (a INTEGER) STRICT;\nINSERT INTO nowhere VALUES (1);\n")}
 		store.SetMigrations(t, files)
 		if err := store.Migrate(t.Context(), path, options); err == nil {
 			t.Fatal("migrated")
 		}
 		_, err = store.Open(t.Context(), path, options)
 		wantRefusal(t, err, store.ErrOlder) // whole steps only
-		files["00005_fifth.sql"] = &fstest.MapFile{Data: []byte("-- +goose Up\nCREATE TABLE fourth (a INTEGER) STRICT;\n")}
+		files["00006_later.sql"] = &fstest.MapFile{Data: []byte("-- +goose Up\nCREATE TABLE later (a INTEGER) STRICT;\n")}
 		store.SetMigrations(t, files)
 		must(t, store.Migrate(t.Context(), path, options))
 		if db, err = store.Open(t.Context(), path, options); err != nil {

@@ -114,6 +114,15 @@ var postgresDialect = dialect{
 		return b
 	},
 	aside: func(column string) string { return column },
+	// As above: the small tables come first, however large the other one is.
+	inState: func(state issuance.State, param, after string) (source, order string) {
+		if state == issuance.Intended {
+			return `credential_intended i CROSS JOIN LATERAL (SELECT * FROM credential
+				WHERE credential_no BETWEEN i.first_no AND i.last_no AND state = ` + param + ` OFFSET 0) c`, "credential_id"
+		}
+		return `(SELECT credential_id AS id FROM credential_not_valid WHERE state = ` + param + ` AND credential_id > ` + after + ` ORDER BY credential_id OFFSET 0) n
+			CROSS JOIN LATERAL (SELECT * FROM credential WHERE credential_id = n.id AND state = ` + param + ` OFFSET 0) c`, "n.id"
+	},
 	abandoned: func(param string) string {
 		return "(writer_no IS NULL OR writer_no <> " + param + " AND writer_no NOT IN (" + livingWriters + "))"
 	},

@@ -78,7 +78,7 @@ func TestP26Postgres(t *testing.T) {
 		name, prepare, undo string
 		want                error
 	}{
-		{"P26 newer", `INSERT INTO goose_db_version (version_id, is_applied) VALUES (4, TRUE)`, `DELETE FROM goose_db_version WHERE version_id = 4`, store.ErrNewer},
+		{"P26 newer", `INSERT INTO goose_db_version (version_id, is_applied) VALUES (5, TRUE)`, `DELETE FROM goose_db_version WHERE version_id = 5`, store.ErrNewer},
 		{"P26 a version left out", `DELETE FROM goose_db_version WHERE version_id = 1`, `INSERT INTO goose_db_version (version_id, is_applied) VALUES (1, TRUE)`, store.ErrAltered},
 		{"P26 half migrated: tables without version", `DELETE FROM goose_db_version WHERE version_id = 3`, `INSERT INTO goose_db_version (version_id, is_applied) VALUES (3, TRUE)`, store.ErrAltered},
 		{"P26 half migrated: version without a table", `ALTER TABLE batch_chunk RENAME TO other`, `ALTER TABLE other RENAME TO batch_chunk`, store.ErrAltered},
@@ -148,8 +148,8 @@ func TestP26Postgres(t *testing.T) {
 	})
 	t.Run("P26 older, and migrated", func(t *testing.T) {
 		files := fstest.MapFS{
-			"00004_next.sql": {Data: []byte("-- +goose Up\nCREATE TABLE next (a bigint);\n")},
-			"schema_4.txt":   {Data: nil},
+			"00005_next.sql": {Data: []byte("-- +goose Up\nCREATE TABLE next (a bigint);\n")},
+			"schema_5.txt":   {Data: nil},
 		}
 		must(t, fs.WalkDir(store.PostgresMigrations(), ".", func(path string, d fs.DirEntry, err error) error {
 			if err != nil || d.IsDir() {
@@ -159,10 +159,10 @@ func TestP26Postgres(t *testing.T) {
 			files[path] = &fstest.MapFile{Data: b}
 			return err
 		}))
-		now, err := fs.ReadFile(files, "schema_3.txt")
+		now, err := fs.ReadFile(files, "schema_4.txt")
 		must(t, err)
 		at := strings.Index(string(now), "table programme\n")
-		files["schema_4.txt"].Data = []byte(string(now)[:at] + "table next\nr p\na bigint\n----\n" + string(now)[at:])
+		files["schema_5.txt"].Data = []byte(string(now)[:at] + "table next\nr p\na bigint\n----\n" + string(now)[at:])
 		store.SetPostgresMigrations(t, files)
 		refuses(t, s.service, store.ErrOlder)
 		if err := store.Migrate(t.Context(), s.service, options); err == nil {

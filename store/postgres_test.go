@@ -185,3 +185,71 @@ func TestPostgresSchema(t *testing.T) {
 		}
 	}
 }
+
+// TestPostgresStates holds the tables that stand for an index on the state to the
+// credentials: they follow them through every state, nobody else writes them, and it is
+// found if somebody did.
+func TestPostgresStates(t *testing.T) {
+	db := createPostgres(t)
+	s := serverOf(t, db)
+	stock(t, db)
+	must(t, chunk(db, 21, 1))
+	must(t, db.Write(t.Context(), func(tx issuance.Tx) error {
+		_, suspended := tx.Change(credID(1), issuance.Suspended, issuance.Investigation, now)
+		_, revoked := tx.Change(credID(2), issuance.Revoked, issuance.Lost, now)
+		return errors.Join(suspended, revoked)
+	}))
+	for _, state := range []issuance.State{issuance.Intended, issuance.Suspended, issuance.Revoked} {
+		if count(t, db, issuance.Query{State: state}) == 0 {
+			t.Errorf("no credential is %s; the test tests little", state)
+		}
+	}
+	agrees(t, db)
+	for _, statement := range []string{
+		`DELETE FROM credential_intended`, `TRUNCATE credential_intended`, `UPDATE credential_intended SET first_no = 1`,
+		`INSERT INTO credential_intended VALUES (99, 98)`,
+		`DELETE FROM credential_not_valid`, `TRUNCATE credential_not_valid`, `UPDATE credential_not_valid SET state = 'revoked'`,
+		`INSERT INTO credential_not_valid VALUES ('revoked', 'x')`,
+	} {
+		for who, location := range map[string]string{"service": s.service, "owner": s.owner} {
+			if err := executeOn(t, location, statement); err == nil {
+				t.Errorf("%s, as the %s: done", statement, who)
+			}
+		}
+	}
+	agrees(t, db)
+	for _, tt := range []struct {
+		table, spoil, mend string
+		missing, more      int
+	}{
+		{"credential_intended", `INSERT INTO credential_intended VALUES (99, 98)`, `DELETE FROM credential_intended WHERE last_no = 99`, 0, 1},
+		{"credential_intended", `DELETE FROM credential_intended WHERE last_no = 21`, `INSERT INTO credential_intended VALUES (21, 21)`, 1, 0},
+		{"credential_not_valid", `UPDATE credential_not_valid SET credential_id = 'x' WHERE state = 'revoked'`, ``, 1, 1},
+	} {
+		triggers := `ALTER TABLE ` + tt.table + ` %s TRIGGER USER;`
+		must(t, executeOn(t, s.owner, fmt.Sprintf(triggers, "DISABLE")+tt.spoil))
+		want := fmt.Sprintf("credential_intended and credential_not_valid leave out %d credentials and have %d rows too many", tt.missing, tt.more)
+		if got := damage(t, db); got != want {
+			t.Errorf("%s: %q, want %q", tt.spoil, got, want)
+		}
+		must(t, executeOn(t, s.owner, tt.mend+";"+fmt.Sprintf(triggers, "ENABLE")))
+	}
+}
+
+// TestPostgresMarksInPlace: no index has an entry for what a mark changes, so that a
+// row of either table is marked as signed in its place.
+func TestPostgresMarksInPlace(t *testing.T) {
+	db := createPostgres(t)
+	fill(t, db, 0)
+	must(t, chunk(db, 1, 20))
+	must(t, executeOn(t, serverOf(t, db).owner, `BEGIN;
+		UPDATE credential_form SET signed = to_be_signed;
+		UPDATE credential SET state = 'active', changed_at = changed_at + 1;
+		DO $$ BEGIN
+			IF pg_stat_get_xact_tuples_hot_updated('credential'::regclass) <> 20 OR pg_stat_get_xact_tuples_hot_updated('credential_form'::regclass) <> 20 THEN
+				RAISE 'in place: % credentials, % forms, want 20', pg_stat_get_xact_tuples_hot_updated('credential'::regclass),
+					pg_stat_get_xact_tuples_hot_updated('credential_form'::regclass);
+			END IF;
+		END $$; COMMIT`))
+	agrees(t, db)
+}

@@ -109,9 +109,8 @@ const (
 	selectCredentials1 = `SELECT c.credential_id, p.programme_id, c.version, c.record_ref, c.state, c.reason, c.issued_at, c.expires_at,
 		c.changed_at, b.batch_id, c.batch_row, c.supersedes, c.idempotency_key, c.many, c.part_of,
 		f.form, l.uri, f.slot_index, f.key_id, f.to_be_signed, f.signed
-		FROM (SELECT * FROM credential c WHERE `
-	selectCredentials2 = ` ORDER BY credential_id LIMIT `
-	selectCredentials3 = `) c
+		FROM (SELECT c.* FROM `
+	selectCredentials2 = `) c
 		JOIN programme p ON p.programme_no = c.programme_no
 		LEFT JOIN batch b ON b.batch_no = c.batch_no
 		JOIN credential_form f ON f.credential_no = c.credential_no
@@ -141,11 +140,14 @@ func hashAt(place string) string {
 		WHERE first_hash <= ` + place + ` ORDER BY first_hash DESC LIMIT 1)`
 }
 
-// credentials selects up to n credentials by these clauses, in the order of their
-// ids. The limit is not a parameter, since SQLite would prepare the statement
-// anew for every value.
-func credentials(where string, n int) string {
-	return selectCredentials1 + where + selectCredentials2 + strconv.Itoa(n) + selectCredentials3
+// credentials selects up to n of the credentials c that source yields, in this order,
+// which is that of their ids. The limit is not a parameter, since SQLite would prepare
+// the statement anew for every value.
+func credentials(source, where, order string, n int) string {
+	return selectCredentials1 + source + " WHERE " + where + " ORDER BY " + order + " LIMIT " + strconv.Itoa(n) + selectCredentials2
 }
 
-var selectCredential = credentials(`credential_id = $1`, 1)
+// anyCredential is the source of all of them.
+const anyCredential = "credential c"
+
+var selectCredential = credentials(anyCredential, `credential_id = $1`, `credential_id`, 1)

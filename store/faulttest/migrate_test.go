@@ -267,6 +267,12 @@ func TestP28(t *testing.T) {
 				if db, err = store.Open(t.Context(), url, store.Options{Instance: instance}); err != nil {
 					t.Fatalf("P28: after a kill at message %d and another migration: %v", n, err)
 				}
+				s, err := db.Snapshot(t.Context())
+				must(t, err)
+				if damage, err := s.CheckPages(t.Context()); err != nil || damage != "" {
+					t.Errorf("P28: after a kill at message %d and another migration: %s, %v", n, damage, err)
+				}
+				must(t, s.Close())
 				must(t, db.Close())
 				m.drop(t, url)
 			})
