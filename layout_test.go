@@ -33,7 +33,7 @@ var layers = []string{
 	"web/scanner/engine web/pocket/engine",
 	// Above this line: no network, no database, no cgo.
 	"qr/image internal/vectors internal/cli internal/sqldb internal/pgtest internal/faultproxy internal/fetch internal/redistest internal/web internal/chrometest internal/oidctest",
-	"registry/csvfile registry/samplecountry registry/sqltable store store/once store/desk store/parties internal/docpdf internal/webpage",
+	"internal/loadtest registry/csvfile registry/samplecountry registry/sqltable store store/once store/desk store/parties internal/docpdf internal/webpage",
 	"web/pocket web/scanner",
 	"keys/keystest registry/registrytest store/storetest backup internal/officetest api/issuer api/verifier web/console work/worktest",
 	"cmd/issuer cmd/verifier bench proof cmd/wallet-cli web/scanner/wasm web/pocket/wasm examples/relying-party examples/login-provider",

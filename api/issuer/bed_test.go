@@ -152,6 +152,7 @@ type bed struct {
 	metrics  []*web.Metrics
 	private  []string
 	dir      string            // of what it has on disk
+	stores   [2]string         // locations of credentials, and of values that work once
 	redis    *redistest.Server // nil without
 
 	limited bool      // by the default rates
@@ -248,6 +249,7 @@ func (b *bed) start(e engine, change ...func(*issuer.Config)) *bed {
 	t.Cleanup(front.Close)
 	b.url = front.URL
 	location, values := e.store(t, dir)
+	b.stores = [2]string{location, values}
 	if e.redis {
 		b.redis = redistest.New(t)
 	}

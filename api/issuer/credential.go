@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -294,6 +295,7 @@ func (e *Endpoints) deliver(ctx context.Context, s *session, f configuration, ho
 	}
 	issued, err := e.issue(ctx, s.grant(), f, record, holders, attemptName(s, f.id, attempt), s.stored.Grant)
 	if err != nil {
+		e.excuse(ctx, s, f.id, err)
 		return nil, err
 	}
 	return e.released(s.stored.Grant, issued)
@@ -358,6 +360,24 @@ func (e *Endpoints) attempt(ctx context.Context, s *session, id string, holders 
 		s.stored.Granted = granted
 	}
 	return 0, unavailable("access token", errors.New("changed all the time"))
+}
+
+// excuse lets an attempt not count that ended because something is out of reach: who is told
+// to come again is not refused for coming (promise P30). The next one goes by the same name, and
+// the ladder knows if this one has brought something after all. It is best effort: where the
+// store is away, too, or another request of the token has come in between, the attempt counts.
+func (e *Endpoints) excuse(ctx context.Context, s *session, id string, err error) {
+	if _, ok := errors.AsType[*unavailableError](err); !ok {
+		return
+	}
+	d := s.stored.Delivered[id]
+	next := s.stored
+	next.Delivered = maps.Clone(s.stored.Delivered)
+	next.Delivered[id] = delivery{Keys: d.Keys, Attempt: d.Attempt - 1}
+	v := s.value
+	if v.Data, err = e.seal(v.Kind, s.token, next); err == nil {
+		_ = e.cfg.Once.Swap(context.WithoutCancel(ctx), e.now(), s.value, v)
+	}
 }
 
 // expiredToken is the answer to a token that ended meanwhile.

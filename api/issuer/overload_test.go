@@ -2,16 +2,15 @@ package issuer_test
 
 import (
 	"context"
-	"io"
-	"math/rand/v2"
 	"net/http"
-	"strings"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/sanad-id/sanad/api/issuer"
+	"github.com/sanad-id/sanad/internal/loadtest"
 	"github.com/sanad-id/sanad/internal/web"
 	"github.com/sanad-id/sanad/issuance"
 )
@@ -42,49 +41,17 @@ func (s stalled) Deliver(ctx context.Context, d issuance.Delivery) (*issuance.Is
 	return s.Office.Deliver(ctx, d)
 }
 
-// refusals counts them by status.
-type refusals [600]atomic.Int64
-
 // patient is the transport of a wallet that comes again when it is told to, with the very
 // same request: who is refused for overload has used nothing up.
-type patient struct {
-	*bed
-	refused *refusals
-}
-
-func (p patient) RoundTrip(r *http.Request) (*http.Response, error) {
-	for {
-		res, err := http.DefaultTransport.RoundTrip(r)
-		if err != nil || res.StatusCode != http.StatusServiceUnavailable && res.StatusCode != http.StatusTooManyRequests {
-			return res, err
-		}
-		b, err := io.ReadAll(res.Body)
-		_ = res.Body.Close()
-		if err != nil {
-			return nil, err
-		}
-		p.isRefusal(answer{res.StatusCode, res.Header, b})
-		p.refused[res.StatusCode].Add(1)
-		select {
-		case <-r.Context().Done():
-			return nil, r.Context().Err()
-		case <-time.After(time.Duration(10+rand.IntN(50)) * time.Millisecond): // a test does not wait the seconds that it is told
-		}
-		r = r.Clone(r.Context())
-		if r.GetBody != nil {
-			if r.Body, err = r.GetBody(); err != nil {
-				return nil, err
-			}
-		}
-	}
+func (b *bed) patient(refused *loadtest.Refusals) http.RoundTripper {
+	return loadtest.Patient{Refused: refused, Check: func(status int, h http.Header, body []byte) { b.isRefusal(answer{status, h, body}) }}
 }
 
 // isRefusal wants an answer to be one to too many requests, and nothing else.
 func (b *bed) isRefusal(a answer) {
 	b.Helper()
-	code := map[int]string{http.StatusServiceUnavailable: `"code":"unavailable"`, http.StatusTooManyRequests: `"code":"too_many_requests"`}[a.status]
-	if code == "" || !strings.Contains(string(a.body), code) || strings.Contains(string(a.body), "credential") || a.header.Get("Retry-After") == "" || a.header.Get("Cache-Control") != "no-store" {
-		b.Errorf("P30: %v %v, want 503 or 429, Retry-After and nothing else", a, a.header)
+	if err := loadtest.CheckRefusal(a.status, a.header, a.body, "credential"); err != nil {
+		b.Errorf("P30: %v", err)
 	}
 }
 
@@ -96,7 +63,7 @@ func TestP30Full(t *testing.T) {
 		s := &stall{finish: make(chan struct{})}
 		const places = 3
 		b := newFullBed(t, e, places, nil, func(c *issuer.Config) { c.Office = stalled{c.Office, s} })
-		var refused refusals
+		var refused loadtest.Refusals
 		goOn := sync.OnceFunc(func() { close(s.finish) })
 		t.Cleanup(goOn) // also if somebody waits who should not
 		all := places * len(b.servers)
@@ -115,7 +82,7 @@ func TestP30Full(t *testing.T) {
 		s.on.Store(true)
 		var wg sync.WaitGroup
 		for n, w := range wallets[:all] {
-			w.client.Transport = patient{b, &refused} // one replica may get more of them than it has places
+			w.client.Transport = b.patient(&refused) // one replica may get more of them than it has places
 			wg.Go(func() { w.check(w.read(w.send(requests[n]), 1), n, 1) })
 		}
 		b.until("all places are taken", func() bool { return s.came.Load() == int64(all) })
@@ -153,7 +120,7 @@ func TestP30Full(t *testing.T) {
 func TestP30Storm(t *testing.T) {
 	everywhere(t, func(t *testing.T, e engine) {
 		b := newFullBed(t, e, 3, &web.Rate{Requests: 300, Per: time.Second, Burst: 5})
-		var refused refusals
+		var refused loadtest.Refusals
 		over, looked := make(chan struct{}), make(chan int)
 		go func() {
 			n := 0
@@ -176,7 +143,7 @@ func TestP30Storm(t *testing.T) {
 		var wg sync.WaitGroup
 		for n := range wallets {
 			w, made := b.wallet(), b.offer(n)
-			w.client.Transport = patient{b, &refused}
+			w.client.Transport = b.patient(&refused)
 			atOnce <- struct{}{}
 			wg.Go(func() {
 				defer func() { <-atOnce }()
@@ -192,7 +159,7 @@ func TestP30Storm(t *testing.T) {
 		close(over)
 		n := <-looked
 		b.onceEach(wallets)
-		full, often := refused[http.StatusServiceUnavailable].Load(), refused[http.StatusTooManyRequests].Load()
+		full, often := refused.Of(http.StatusServiceUnavailable), refused.Of(http.StatusTooManyRequests)
 		if (full == 0 || n == 0) && !testing.Short() { // which has two wallets only, for the race detector
 			t.Errorf("503 %d times, %d looks at the figures; the test tests little", full, n)
 		}
@@ -225,14 +192,7 @@ func (b *bed) until(what string, ok func() bool) {
 // and no slot to be used twice.
 func (b *bed) onceEach(people int) {
 	b.Helper()
-	b.until("nothing is being made", func() bool {
-		for _, c := range b.credentials() {
-			if c.State == issuance.Intended {
-				return false
-			}
-		}
-		return true
-	})
+	b.settled()
 	used, held := map[issuance.Slot]string{}, map[issuance.Pseudonym]int{}
 	for _, c := range b.credentials() {
 		for _, f := range c.Forms {
@@ -253,4 +213,12 @@ func (b *bed) onceEach(people int) {
 	if len(held) != people {
 		b.Errorf("P30 %d people hold a credential, want %d", len(held), people)
 	}
+}
+
+// settled waits until nothing is half made.
+func (b *bed) settled() {
+	b.Helper()
+	b.until("nothing is being made", func() bool {
+		return !slices.ContainsFunc(b.credentials(), func(c issuance.Credential) bool { return c.State == issuance.Intended })
+	})
 }

@@ -173,6 +173,35 @@ func (c *Cluster) Query(t testing.TB, db, statement string, dest ...any) {
 	}
 }
 
+// Lock takes tables away from everybody else, readers too, until release is called or the
+// test ends: whoever asks for them waits, with the connection that it has. Db is a URL of
+// their owner that [New] or [Cluster.New] returned; settings of pools in it are left out.
+func Lock(t testing.TB, db string, tables ...string) (release func()) {
+	t.Helper()
+	u, err := url.Parse(db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := u.Query()
+	q.Del("pool_max_conns")
+	u.RawQuery = q.Encode()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	conn, err := pgx.Connect(ctx, u.String())
+	if err == nil {
+		_, err = conn.Exec(ctx, "BEGIN; LOCK TABLE "+strings.Join(tables, ", ")+" IN ACCESS EXCLUSIVE MODE")
+	}
+	if err != nil {
+		cancel()
+		t.Fatalf("pgtest: lock %v: %v", tables, err)
+	}
+	release = sync.OnceFunc(func() {
+		_ = conn.Close(ctx) // and with it the transaction
+		cancel()
+	})
+	t.Cleanup(release)
+	return release
+}
+
 // admin opens a connection of the superuser to the database of a URL, until done is
 // called: a test may need more of them than a server has.
 func (c *Cluster) admin(t testing.TB, db string) (conn *pgx.Conn, ctx context.Context, done func()) {
