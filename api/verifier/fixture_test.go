@@ -55,6 +55,7 @@ const (
 
 	person  = "Rahima Begum-Canary"
 	apiKey  = "a key of the city library, 0123456789abcdef"
+	bankKey = "a key of a bank, 0123456789abcdef 0123456789"
 	browser = "session cookie digest 1"
 )
 
@@ -254,6 +255,8 @@ type scene struct {
 	keyring verifier.KeyStore
 	usage   verifier.UsageStore
 	tallies verifier.TallyStore
+	once    func(verifier.Once) verifier.Once // what is around the store; nil for nothing
+	places  int                               // for requests of one rate; as a server's if zero
 
 	signature oid4vp.Signature
 	holder    keys.Signer
@@ -273,15 +276,15 @@ type scene struct {
 
 func (s *scene) now() time.Time { return now.Add(time.Duration(s.clock.Load())) }
 
-func newScene(t testing.TB) *scene {
+func newScene(t testing.TB, change ...func(*scene)) *scene {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "once.db")
-	s := newSceneOn(t, path)
+	s := newSceneOn(t, path, change...)
 	s.path = path
 	return s
 }
 
-func newSceneOn(t testing.TB, location string) *scene {
+func newSceneOn(t testing.TB, location string, change ...func(*scene)) *scene {
 	t.Helper()
 	db, err := once.Open(t.Context(), location, once.Options{})
 	if err != nil {
@@ -306,7 +309,10 @@ func newSceneOn(t testing.TB, location string) *scene {
 		Status: &credential.StatusRef{URI: list, Index: 3},
 		Claims: map[string]any{"full_name": h(person), "crop": h(3), "district": h("Jessore"), "phone": h("01711-CANARY"), "office": "Dhaka"},
 	}
-	s.service = s.serve(t, verifier.APIKey{Name: "library", Digest: sha256.Sum256([]byte(apiKey))})
+	for _, f := range change {
+		f(s)
+	}
+	s.service = s.serve(t, verifier.APIKey{Name: "library", Digest: sha256.Sum256([]byte(apiKey))}, verifier.APIKey{Name: "bank", Digest: sha256.Sum256([]byte(bankKey))})
 	s.expect = oid4vp.Expect{
 		Chains:  roots{string(s.signature.X5C[0]): {Key: s.signature.Signer.Key().Public, Subject: "City library", Anchor: "National root", Hosts: []string{"127.0.0.1", "localhost"}}},
 		DevHTTP: true, Plain: true, Unsigned: true,
@@ -320,9 +326,13 @@ func (s *scene) serve(t testing.TB, keys ...verifier.APIKey) *verifier.Service {
 	t.Helper()
 	log := slog.New(slog.NewJSONHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	metrics := web.NewMetrics()
+	var values verifier.Once = s.db
+	if s.once != nil {
+		values = s.once(values)
+	}
 	service, err := verifier.New(verifier.Config{
 		URL: "https://verifier.example", Prefix: oid4vp.X509Hash, Signature: func(time.Time) (oid4vp.Signature, error) { return s.signature, nil },
-		Policies: parsed(t), Once: s.db, COSE: codes{}, Keys: keys, Poster: s.posts, Metrics: metrics, Log: log, Now: s.now, Watch: 5 * time.Millisecond,
+		Policies: parsed(t), Once: values, COSE: codes{}, Keys: keys, Poster: s.posts, Metrics: metrics, Log: log, Now: s.now, Watch: 5 * time.Millisecond,
 		Trust: func() (*trust.Bundle, string) {
 			if s.judging != nil {
 				s.judging()
@@ -337,7 +347,7 @@ func (s *scene) serve(t testing.TB, keys ...verifier.APIKey) *verifier.Service {
 	}
 	generous := web.Rate{Requests: 1 << 20, Per: time.Second, Burst: 1 << 20}
 	s.server, err = web.Listen(t.Context(), web.Config{
-		Addr: "127.0.0.1:0", Private: "127.0.0.1:0", DevHTTP: true, Log: log, Metrics: metrics, Ready: service.Ready(), Degraded: service.Degraded,
+		Addr: "127.0.0.1:0", Private: "127.0.0.1:0", DevHTTP: true, Log: log, Metrics: metrics, Ready: service.Ready(), Degraded: service.Degraded, MaxRequests: s.places,
 		Rates: map[string]web.Rate{web.DefaultRate: generous, "heavy": generous, "light": generous},
 	}, service.Routes())
 	if err != nil {
@@ -550,7 +560,13 @@ func issue(t testing.TB, token sdjwt.Token, s keys.Signer) string {
 // present makes the wallet's answer to a request.
 func (s *scene) present(t testing.TB, r *oid4vp.Request) url.Values {
 	t.Helper()
-	first := issue(t, s.token, s.signer)
+	return s.presentToken(t, r, s.token)
+}
+
+// presentToken is present for a wallet with this card.
+func (s *scene) presentToken(t testing.TB, r *oid4vp.Request, card sdjwt.Token) url.Values {
+	t.Helper()
+	first := issue(t, card, s.signer)
 	if s.oldType {
 		first = ofOldType(t, first, s.signer)
 	}

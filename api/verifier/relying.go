@@ -78,7 +78,7 @@ func (s *Service) create(w http.ResponseWriter, r *http.Request, who *APIKey) er
 	if err != nil {
 		return err
 	}
-	if err := s.store(r.Context(), p, tx, id, request); errors.Is(err, once.ErrFull) {
+	if err := s.store(r.Context(), p, tx, id, request); errors.Is(err, once.ErrFull) || errors.Is(err, errQueue) {
 		return errFull
 	} else if err != nil {
 		return err
@@ -410,20 +410,23 @@ func (s *Service) exchange(w http.ResponseWriter, r *http.Request, who *APIKey) 
 	if tx.ReturnTo == "" || subtle.ConstantTimeCompare(sum[:], tx.Browser) != 1 {
 		return refused
 	}
-	if _, err := s.Once.Exchange(r.Context(), s.Now(), []once.Key{once.KeyOf(once.ResponseCode, tx.Handle, code)}, nil); errors.Is(err, once.ErrNone) {
-		return refused
-	} else if err != nil {
-		return err
-	}
+	// The code is used up last, so that it is not gone for an answer that cannot be given.
 	o, err := s.outcome(r.Context(), tx)
 	if err != nil {
 		return err
 	}
 	if o == nil {
-		return errExpired
+		return refused // it was not answered: there is no code yet
 	}
 	plain, err := s.disclose(o, r.PathValue("id"))
 	if err != nil {
+		return err
+	}
+	_, err = s.Once.Exchange(r.Context(), s.Now(), []once.Key{once.KeyOf(once.ResponseCode, tx.Handle, code)}, nil)
+	switch {
+	case errors.Is(err, once.ErrNone):
+		return refused
+	case err != nil:
 		return err
 	}
 	return web.JSON(w, http.StatusOK, json.RawMessage(plain))

@@ -155,6 +155,7 @@ func New(c Config) (*Service, error) {
 			}
 		}
 	}
+	c.Once = shelf{c.Once}
 	if c.Now == nil {
 		c.Now = time.Now
 	}
@@ -199,7 +200,7 @@ func (s *Service) Routes() []web.Route {
 		r.Private, r.Handler = s.private(), s.authorise(scope, h)
 		return r
 	}
-	return []web.Route{
+	all := []web.Route{
 		relying(parties.Requests, web.Route{Method: http.MethodPost, Pattern: "/requests", Name: "create-request", MaxBody: maxAsk, Media: []string{web.MediaJSON}, FailClosed: true}, s.create),
 		relying(parties.Requests, web.Route{Method: http.MethodGet, Pattern: "/requests/{id}", Name: "request-state"}, s.state),
 		relying(parties.Requests, web.Route{
@@ -230,6 +231,10 @@ func (s *Service) Routes() []web.Route {
 		{Method: http.MethodGet, Pattern: "/.well-known/did.json", Name: "did", Handler: s.document, Cache: web.MaxAge(time.Minute), AnyOrigin: true, Rate: "light"},
 		{Method: http.MethodGet, Pattern: "/openapi.json", Name: "openapi", Handler: OpenAPI.Serve, Cache: web.MaxAge(time.Hour), AnyOrigin: true, Rate: "light"},
 	}
+	for i := range all {
+		all[i].Handler = s.logged(all[i].Handler)
+	}
+	return all
 }
 
 // client is the client identifier of a policy's requests now.

@@ -63,11 +63,18 @@ func newShop(t *testing.T, change ...func(*console.Config)) *shop {
 func newShopFor(t *testing.T, records int64, change ...func(*console.Config)) *shop {
 	t.Helper()
 	s := &shop{office: officetest.New(t, officetest.Options{ListSize: max(1<<12, uint64(records)*4)}), path: filepath.Join(t.TempDir(), "batches")}
+	s.bed = newBed(t, append([]func(*console.Config){s.batches(t, records)}, change...)...)
+	return s
+}
+
+// batches has a console do batches of so many records at most.
+func (s *shop) batches(t *testing.T, records int64) func(c *console.Config) {
+	t.Helper()
 	folder, err := batchwork.OpenFolder(s.path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	set := func(c *console.Config) {
+	return func(c *console.Config) {
 		s.runner, err = batchwork.NewRunner(batchwork.Config{
 			Store: c.Desk, Folder: folder, Worker: "one", Node: "one", Poll: 20 * time.Millisecond, Chunk: 20,
 			Log: slog.New(slog.DiscardHandler), Limits: batchwork.Limits{Bytes: 64 * records, FileRecords: records}, Print: s.print,
@@ -100,8 +107,6 @@ func newShopFor(t *testing.T, records int64, change ...func(*console.Config)) *s
 		c.Manage = console.Manage{Batches: s.runner, Programmes: s.office.Service}
 		c.Paper = testPaper{s.office, testPrinter()}
 	}
-	s.bed = newBed(t, append([]func(*console.Config){set}, change...)...)
-	return s
 }
 
 // start lets the runner run.

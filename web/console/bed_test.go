@@ -69,9 +69,18 @@ func newBed(t *testing.T, change ...func(*console.Config)) *bed {
 	if b.Console, err = console.New(c); err != nil {
 		t.Fatal(err)
 	}
+	b.serve(log, 0)
+	return b
+}
+
+// serve opens a port with so many places for requests of one rate, as many as a server has
+// if it is 0; browsers go there from now on.
+func (b *bed) serve(log *slog.Logger, places int) {
+	t := b.t
+	t.Helper()
 	many := web.Rate{Requests: 1 << 20, Per: time.Second, Burst: 1 << 20}
 	s, err := web.Listen(t.Context(), web.Config{
-		Addr: "127.0.0.1:0", DevHTTP: true, Log: log, Rates: map[string]web.Rate{web.DefaultRate: many, "staff": many, "light": many, "heavy": many},
+		Addr: "127.0.0.1:0", DevHTTP: true, Log: log, Rates: map[string]web.Rate{web.DefaultRate: many, "staff": many, "light": many, "heavy": many}, MaxRequests: places,
 	}, b.Routes())
 	if err != nil {
 		t.Fatal(err)
@@ -86,7 +95,6 @@ func newBed(t *testing.T, change ...func(*console.Config)) *bed {
 		}
 	})
 	b.url = s.URL()
-	return b
 }
 
 func (b *bed) clock() time.Time {

@@ -93,7 +93,13 @@ func newWorkBed(t *testing.T, change ...func(*work.Config)) (*bed, *work.Desk, *
 // newWorkBedAt is newWorkBed with changes to the settings of the console.
 func newWorkBedAt(t *testing.T, set func(*console.Config), change ...func(*work.Config)) (*bed, *work.Desk, *officetest.Office) {
 	t.Helper()
-	o := officetest.New(t, officetest.Options{})
+	return newWorkBedOf(t, register, set, change...)
+}
+
+// newWorkBedOf is newWorkBedAt with this registry.
+func newWorkBedOf(t *testing.T, register string, set func(*console.Config), change ...func(*work.Config)) (*bed, *work.Desk, *officetest.Office) {
+	t.Helper()
+	o := officetest.New(t, officetest.Options{ListSize: 1 << 12})
 	if _, err := o.Service.AddProgramme(t.Context(), []byte(births), "tester"); err != nil {
 		t.Fatal(err)
 	}
