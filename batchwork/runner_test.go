@@ -400,6 +400,33 @@ func manyColumns(n int) string {
 	return s.String()
 }
 
+// TestSweepLostUploads: an upload goes whose job was never stored, after a day, and nothing else.
+func TestSweepLostUploads(t *testing.T) {
+	b := newBed(t, newMemory())
+	r := b.runner("one", func(*batchwork.Config) {})
+	kept := b.upload(table(3, nil))
+	old := time.Now().Add(-25 * time.Hour)
+	lose := func(files ...string) string {
+		j, err := batchwork.New(batchwork.Order{Office: "north", Requester: "op-1", Programme: "farmer-card", Name: "a.csv", Kinds: []issuance.FileKind{issuance.FileCSV}}, time.Now())
+		b.must(err)
+		for _, name := range files {
+			b.must(os.MkdirAll(filepath.Join(b.path, j.ID), 0o700))
+			b.must(os.WriteFile(filepath.Join(b.path, j.ID, name), []byte("id\n"), 0o600))
+		}
+		return j.ID
+	}
+	lost, young, begun := lose("upload.csv"), lose("upload.csv"), lose("upload.csv", "manifest.csv")
+	for _, id := range []string{kept.ID, lost, begun} {
+		b.must(os.Chtimes(filepath.Join(b.path, id), old, old))
+	}
+	b.must(r.Sweep(t.Context()))
+	for id, want := range map[string]bool{kept.ID: true, lost: false, young: true, begun: true} {
+		if _, err := os.Stat(filepath.Join(b.path, id)); (err == nil) != want {
+			t.Errorf("%s is there: %v, want %v", map[string]string{kept.ID: "a job's", lost: "a lost one", young: "a young one", begun: "what a job has made"}[id], err == nil, want)
+		}
+	}
+}
+
 // TestSweepErases: files go when their time is over, and those of a batch at work stay.
 func TestSweepErases(t *testing.T) {
 	b := newBed(t, newMemory())

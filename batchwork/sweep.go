@@ -9,7 +9,7 @@ import (
 )
 
 // Sweep erases the files of jobs that are over, or that nobody has touched, for longer
-// than they are kept.
+// than they are kept, and uploads that came to no job.
 func (r *Runner) Sweep(ctx context.Context) error {
 	jobs, err := r.cfg.Store.Jobs(ctx, Query{Files: true, Before: r.now().Add(-r.cfg.Keep)})
 	if err != nil {
@@ -21,7 +21,35 @@ func (r *Runner) Sweep(ctx context.Context) error {
 		}
 		err = errors.Join(err, r.erase(ctx, j))
 	}
-	return errors.Join(err, r.sweepIncoming())
+	return errors.Join(err, r.sweepIncoming(), r.sweepLost(ctx))
+}
+
+// lostAfter is how long an upload stays that no job has.
+const lostAfter = 24 * time.Hour
+
+// sweepLost removes uploads whose job was never stored: the store was away, or the process
+// ended in between. What a job has made is not touched.
+func (r *Runner) sweepLost(ctx context.Context) error {
+	f := r.cfg.Folder
+	entries, err := os.ReadDir(f.path)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		id := e.Name()
+		if info, err := e.Info(); !ValidID(id) || err != nil || time.Since(info.ModTime()) <= lostAfter {
+			continue
+		}
+		if files, err := os.ReadDir(f.of(id)); err != nil || len(files) != 1 || files[0].Name() != uploadName {
+			continue
+		}
+		if _, err := r.cfg.Store.Job(ctx, id); errors.Is(err, ErrNoJob) {
+			if err := f.Erase(id); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // sweepIncoming removes uploads that were never finished.
@@ -32,7 +60,7 @@ func (r *Runner) sweepIncoming() error {
 		return err
 	}
 	for _, e := range entries {
-		if info, err := e.Info(); err == nil && time.Since(info.ModTime()) > 24*time.Hour {
+		if info, err := e.Info(); err == nil && time.Since(info.ModTime()) > lostAfter {
 			_ = os.Remove(filepath.Join(dir, e.Name()))
 		}
 	}

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/sanad-id/sanad/audit"
+	"github.com/sanad-id/sanad/credential/status"
 	"github.com/sanad-id/sanad/fsck"
 	"github.com/sanad-id/sanad/issuance"
 	"github.com/sanad-id/sanad/keys"
@@ -289,6 +290,24 @@ func (o *Office) PublishFile() []byte {
 	_, err = o.Service.PublishStatus(ctx, issuance.StatusRequest{Lifetime: time.Hour, TTL: time.Minute, Actor: "tester"})
 	o.must(err)
 	return p.Content
+}
+
+// Lists publishes the next token of every list and returns the lists by their URI.
+func (o *Office) Lists() map[string]*status.List {
+	o.Helper()
+	ctx := context.Background()
+	published, err := o.Service.PublishStatus(ctx, issuance.StatusRequest{Lifetime: time.Hour, TTL: time.Minute, Actor: "tester"})
+	o.must(err)
+	lists := map[string]*status.List{}
+	for _, p := range published {
+		if _, isJWT := issuance.IsJWT(p.Name); isJWT {
+			continue // of the same slots
+		}
+		info, err := issuance.OpenList(p.Name, p.Content, []keys.PublicKey{o.Signer(keys.StatusList).Key().Public})
+		o.must(err)
+		lists[p.Name] = info.List
+	}
+	return lists
 }
 
 // root makes the root of the office's bundles.
