@@ -217,9 +217,9 @@ var waysOut = map[string][]string{
 }
 
 // atHome are the packages that may have one beside internal/fetch: those that start
-// databases, proxies and a browser for tests, and are imported by tests only; bench, which
+// databases, proxies and a browser for tests or play clients, and are imported by tests only; bench, which
 // asks servers of its own; and the sample of somebody else's website, which has nothing of ours.
-var atHome = []string{"internal/fetch", "internal/pgtest", "internal/faultproxy", "internal/redistest", "internal/chrometest", "bench", "examples/relying-party"}
+var atHome = []string{"internal/fetch", "internal/pgtest", "internal/faultproxy", "internal/redistest", "internal/chrometest", "internal/loadtest", "bench", "examples/relying-party"}
 
 // TestOneWayOut: who asks other machines goes through internal/fetch, which knows
 // where it must not go (promise P25).

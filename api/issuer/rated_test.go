@@ -55,7 +55,7 @@ func (l *ledger) again(ask func() answer) (a answer, unsure bool) {
 		}
 		unsure = true
 		l.later.Add(1)
-		time.Sleep(loadtest.Pause())
+		time.Sleep(loadtest.Pause(0))
 	}
 	return a, unsure
 }
@@ -63,13 +63,7 @@ func (l *ledger) again(ask func() answer) (a answer, unsure bool) {
 // life is the way of person n: an offer, whose code two redeem at once and a third later,
 // a credential, whose first request breaks off for one in three, and for another one in
 // three the end of the credential.
-func (l *ledger) life(n int) {
-	l.Helper()
-	l.lifeOf(n, l.offer(n))
-}
-
-// lifeOf is life with an offer that was made before.
-func (l *ledger) lifeOf(n int, made *issuer.OfferMade) {
+func (l *ledger) life(n int, made *issuer.OfferMade) {
 	l.Helper()
 	w := l.wallet()
 	w.client.Timeout, w.client.Transport = 5*time.Minute, l.patient(&l.refused)
@@ -256,9 +250,6 @@ func TestP30TwiceRated(t *testing.T) {
 			b := newFullBed(t, e, places, nil)
 			l := newLedger(b)
 			all := places * len(b.servers)
-			rated, first := loadtest.Rated(all, time.Duration(count(250, 10_000))*time.Millisecond, l.life)
-			most := count(60, 20_000)
-			offers := l.offers(first, most)
 			over, published := make(chan struct{}), make(chan int)
 			go func() {
 				for k := 0; ; k++ {
@@ -271,13 +262,20 @@ func TestP30TwiceRated(t *testing.T) {
 					}
 				}
 			}()
-			wait := loadtest.Arrivals{
-				Rate: 2 * rated, For: time.Duration(count(500, 60_000)) * time.Millisecond, Least: 3 * all, Most: most, First: first,
-			}.Start(func(n int) { l.lifeOf(n, offers[n-first]) })
-			for range count(1, 20) {
-				l.exhaust(int64(all))
-			}
-			people := first + wait()
+			offers := map[int]*issuer.OfferMade{}
+			people, rate := loadtest.Storm{
+				Clients: all, Measure: time.Duration(count(250, 2000)) * time.Millisecond, For: time.Duration(count(500, 5000)) * time.Millisecond,
+				Least: 3 * all, Most: count(60, 1000), Rounds: count(1, 10), Exhaust: func() { l.exhaust(int64(all)) },
+				// Offers are made before the store is taken away.
+				Prepare: func(first, end int) { offers = l.offers(first, end) },
+				Deed: func(n int) {
+					if made := offers[n]; made != nil {
+						l.life(n, made)
+					} else {
+						l.life(n, l.offer(n))
+					}
+				},
+			}.Run()
 			close(over)
 			lists := <-published
 			l.hold(people)
@@ -285,23 +283,27 @@ func TestP30TwiceRated(t *testing.T) {
 			if full == 0 && !testing.Short() {
 				t.Error("503 never; the test tests little")
 			}
-			t.Logf("P30 rated %.0f a second, %d wallets at twice that on %d places: 503 %d times at the gate and %d times behind it, %d revoked, lists published %d times meanwhile",
-				rated, people-first, all, full, l.later.Load(), len(l.revoked), lists)
+			t.Logf("P30 %d wallets, in the end %.0f a second, on %d places: 503 %d times at the gate and %d times behind it, %d revoked, lists published %d times meanwhile",
+				people, rate, all, full, l.later.Load(), len(l.revoked), lists)
 		})
 	}
 }
 
-// offers are those for so many persons, made before the store is taken away.
-func (l *ledger) offers(first, n int) []*issuer.OfferMade {
+// offers are those for persons from first to the one before end.
+func (l *ledger) offers(first, end int) map[int]*issuer.OfferMade {
 	l.Helper()
-	all := make([]*issuer.OfferMade, n)
+	all := map[int]*issuer.OfferMade{}
+	var mu sync.Mutex
 	var wg sync.WaitGroup
 	atOnce := make(chan struct{}, 16)
-	for i := range all {
+	for n := first; n < end; n++ {
 		atOnce <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-atOnce }()
-			all[i] = l.offer(first + i)
+			made := l.offer(n)
+			mu.Lock()
+			defer mu.Unlock()
+			all[n] = made
 		})
 	}
 	wg.Wait()

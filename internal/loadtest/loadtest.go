@@ -1,8 +1,7 @@
-// Package loadtest plays overload in tests of HTTP servers (promise P30). [Rated] measures
-// what a machine does while clients wait for each other, [Arrivals] begins deeds at a rate
-// of its own, whatever has become of those before, [Patient] is the transport of a client
-// that comes again when it is told to, with the very same request, and [Exhaust] takes the
-// store away meanwhile.
+// Package loadtest plays overload in tests of HTTP servers (promise P30). A test starts with
+// [Storm], which measures what the machine does and then has twice as much come. [Patient] is
+// the transport of a client that comes again when it is told to, with the very same request,
+// and [Exhaust] takes the store away meanwhile.
 //
 // Nothing here judges by time. It is used from tests only.
 package loadtest
@@ -65,7 +64,7 @@ func (p Patient) RoundTrip(r *http.Request) (*http.Response, error) {
 	if base == nil {
 		base = http.DefaultTransport
 	}
-	for {
+	for tries := 0; ; tries++ {
 		res, err := base.RoundTrip(r)
 		if err != nil || res.StatusCode != http.StatusServiceUnavailable && res.StatusCode != http.StatusTooManyRequests {
 			return res, err
@@ -84,7 +83,7 @@ func (p Patient) RoundTrip(r *http.Request) (*http.Response, error) {
 		select {
 		case <-r.Context().Done():
 			return nil, r.Context().Err()
-		case <-time.After(Pause()):
+		case <-time.After(Pause(tries)):
 		}
 		r = r.Clone(r.Context())
 		if r.GetBody != nil {
@@ -95,21 +94,58 @@ func (p Patient) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 }
 
-// Pause is how long a client of a test waits until it comes again, which is less than the
-// seconds that it is told.
-func Pause() time.Duration { return time.Duration(10+rand.IntN(50)) * time.Millisecond }
+// Pause is how long a client of a test waits until it comes again after so many tries, which
+// is less than the seconds that it is told: a second at most.
+func Pause(tries int) time.Duration {
+	return time.Duration((10+rand.IntN(40))*(1+min(tries/3, 29))) * time.Millisecond
+}
 
-// Rated has clients do one deed after the other for a time, and each of them one at least.
-// It returns how many deeds were done in a second, and how many in all; a deed gets its
-// number, from 0 on.
-func Rated(clients int, d time.Duration, deed func(n int)) (rate float64, done int) {
+// A Storm is rounds of twice the rated load. Fields without "optional" must be set.
+type Storm struct {
+	// Clients measure in each round how much is done: each does one deed after the other for
+	// the time Measure, and one at least.
+	Clients int
+	Measure time.Duration
+	// For is how long twice as many come then, but at least Least and at most Most of them.
+	For         time.Duration
+	Least, Most int
+	// Rounds is how often; optional, once if zero.
+	Rounds int
+	// Prepare is called before they come, with the numbers of the first and of the one after
+	// the last that may come. Optional.
+	Prepare func(first, end int)
+	// Deed is what each does; it gets its number, from 0 on.
+	Deed func(n int)
+	// Exhaust is called while they come, to take something away until some are refused.
+	Exhaust func()
+}
+
+// Run does the rounds, each of which waits until all deeds have ended. It returns how many
+// deeds they were, and at which rate of deeds in a second the last of them came.
+func (s Storm) Run() (deeds int, rate float64) {
+	for range max(s.Rounds, 1) {
+		rated, n := s.rated(deeds)
+		deeds, rate = deeds+n, 2*rated
+		if s.Prepare != nil {
+			s.Prepare(deeds, deeds+s.Most)
+		}
+		wait := s.arrive(deeds, rate)
+		s.Exhaust()
+		deeds += wait()
+	}
+	return deeds, rate
+}
+
+// rated is how many deeds are done in a second while clients wait for their own, and how
+// many these were.
+func (s Storm) rated(first int) (rate float64, done int) {
 	var next atomic.Int64
 	var wg sync.WaitGroup
 	began := time.Now()
-	for range clients {
+	for range s.Clients {
 		wg.Go(func() {
-			for first := true; first || time.Since(began) < d; first = false {
-				deed(int(next.Add(1) - 1))
+			for once := true; once || time.Since(began) < s.Measure && int(next.Load()) < s.Most; once = false {
+				s.Deed(first + int(next.Add(1)-1))
 			}
 		})
 	}
@@ -117,33 +153,23 @@ func Rated(clients int, d time.Duration, deed func(n int)) (rate float64, done i
 	return float64(next.Load()) / time.Since(began).Seconds(), int(next.Load())
 }
 
-// Arrivals are deeds that begin independently of each other, as those of many strangers do.
-type Arrivals struct {
-	// Rate is how many begin in a second on average. It must be set.
-	Rate float64
-	// For is how long they come, but at least Least of them come and at most Most.
-	For         time.Duration
-	Least, Most int
-	// First is the number of the first.
-	First int
-}
-
-// Start begins. The function that it returns waits until all have ended, and returns how
-// many they were.
-func (a Arrivals) Start(deed func(n int)) (wait func() int) {
+// arrive begins deeds at a rate, independently of each other, as those of many strangers
+// come: whatever has become of those before. Wait waits until all have ended, and returns
+// how many they were.
+func (s Storm) arrive(first int, rate float64) (wait func() int) {
 	var wg sync.WaitGroup
 	total := 0
 	came := make(chan struct{})
 	go func() {
 		defer close(came)
 		began, at := time.Now(), time.Duration(0)
-		for total < a.Most && (total < a.Least || at < a.For) {
+		for total < s.Most && (total < s.Least || at < s.For) {
 			// By the clock and not by the one before: who comes late makes nobody later.
 			time.Sleep(time.Until(began.Add(at)))
-			n := a.First + total
+			n := first + total
 			total++
-			wg.Go(func() { deed(n) })
-			at += time.Duration(rand.ExpFloat64() / a.Rate * float64(time.Second))
+			wg.Go(func() { s.Deed(n) })
+			at += time.Duration(rand.ExpFloat64() / rate * float64(time.Second))
 		}
 	}()
 	return func() int {

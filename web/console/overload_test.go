@@ -97,7 +97,7 @@ func (r *rush) again(ask func() answer) (a answer, unsure bool) {
 		}
 		unsure = true
 		r.later.Add(1)
-		time.Sleep(loadtest.Pause())
+		time.Sleep(loadtest.Pause(0))
 	}
 	return a, unsure
 }
@@ -410,8 +410,8 @@ func (r *rush) everyDeedEnded() {
 // the audit log and the store agree, and every acknowledged revocation stands.
 func TestP30Rush(t *testing.T) {
 	const places = 3
-	most := count(14, 2000)
-	r := newRush(t, most+places+count(100, 4000), places)
+	most, rounds := count(14, 200), count(1, 10)
+	r := newRush(t, 3*most*rounds, places)
 	over, ended := make(chan struct{}), make(chan struct{})
 	go func() { // what a server does beside its requests
 		defer close(ended)
@@ -424,15 +424,10 @@ func TestP30Rush(t *testing.T) {
 			}
 		}
 	}()
-	rated, first := loadtest.Rated(places, time.Duration(count(100, 10_000))*time.Millisecond, r.life)
-	wait := loadtest.Arrivals{
-		Rate: 2 * rated, For: time.Duration(count(400, 60_000)) * time.Millisecond, Least: 3 * places, Most: most, First: first,
-	}.Start(r.life)
-	before := r.refused.Of(http.StatusServiceUnavailable)
-	release := loadtest.Exhaust(t, filepath.Join(r.office.Dir, "issuer.db"))
-	loadtest.Until(5*time.Second, func() bool { return r.refused.Of(http.StatusServiceUnavailable) > before+2*places })
-	release()
-	people := first + wait()
+	people, rate := loadtest.Storm{
+		Clients: places, Measure: time.Duration(count(100, 2000)) * time.Millisecond, For: time.Duration(count(400, 5000)) * time.Millisecond,
+		Least: 3 * places, Most: most, Rounds: rounds, Deed: r.life, Exhaust: func() { r.exhaust(2 * places) },
+	}.Run()
 	close(over)
 	<-ended
 	r.settled(people)
@@ -440,6 +435,15 @@ func TestP30Rush(t *testing.T) {
 	if full == 0 {
 		t.Error("503 never; the test tests little")
 	}
-	t.Logf("P30 rated %.0f a second, %d people at twice that on %d places: 503 %d times at the gate and %d times behind it, %d revoked, %d batches",
-		rated, people-first, places, full, r.later.Load(), len(r.revoked), len(r.jobs))
+	t.Logf("P30 %d people, in the end %.0f a second, on %d places: 503 %d times at the gate and %d times behind it, %d revoked, %d batches",
+		people, rate, places, full, r.later.Load(), len(r.revoked), len(r.jobs))
+}
+
+// exhaust takes the issuer's store away until so many were refused, at most for a time that
+// nothing else gives up in.
+func (r *rush) exhaust(refused int64) {
+	r.t.Helper()
+	before := r.refused.Of(http.StatusServiceUnavailable)
+	defer loadtest.Exhaust(r.t, filepath.Join(r.office.Dir, "issuer.db"))()
+	loadtest.Until(5*time.Second, func() bool { return r.refused.Of(http.StatusServiceUnavailable) >= before+refused })
 }
