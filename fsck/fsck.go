@@ -135,7 +135,7 @@ func (c Code) Remedy() string {
 	case FolderMissing, FolderDamaged:
 		return "`issuer status publish --out FOLDER` writes it anew; then find out who else writes there, and look at the disk"
 	case FolderUnknown:
-		return "keep a copy; if a backup was restored, `issuer restore confirm` with it first; else take it away and ask who put it there"
+		return "keep a copy; if a backup was restored or a standby took over, `issuer restore confirm` first; else take it away and ask who put it there"
 	case FolderLate:
 		return "`issuer status publish --out FOLDER` now; then see why whatever publishes there does not"
 	case AuditEntry, AuditHash, Checkpoint:
@@ -145,7 +145,7 @@ func (c Code) Remedy() string {
 	case JournalBehind:
 		return "the next change catches it up; if it stays, look at its disk"
 	case JournalAhead:
-		return "`issuer restore confirm` with the journal, after `issuer restore` of the newest backup"
+		return "`issuer restore confirm` with the journal; of several machines the one whose journal has the most entries"
 	case Desk:
 		return "restore it from a backup, or begin anew: nothing that was issued depends on it"
 	case DeskCredential:

@@ -99,6 +99,10 @@ type logReader struct {
 	// by name of a publication: how many there were, the last one's entry and date
 	numbers map[string]int64
 	digests map[string][32]byte
+	// entries are those of the last publications, and restored that of the last restore,
+	// behind which the number of each may be any that is higher.
+	entries  map[string]int64
+	restored int64
 }
 
 // readLog goes through the audit log of the database.
@@ -107,7 +111,7 @@ func (c *checker) readLog(ctx context.Context, db database) error {
 		return err
 	}
 	l := &c.log
-	l.numbers, l.digests = map[string]int64{}, map[string][32]byte{}
+	l.numbers, l.digests, l.entries, l.restored = map[string]int64{}, map[string][32]byte{}, map[string]int64{}, -1
 	all := sha256.New()
 	l.hashes = all
 	const query = `SELECT first_entry, entry_count, entries FROM audit_block ORDER BY first_entry`
@@ -249,6 +253,8 @@ func (c *checker) entry(line []byte) {
 	switch e.Kind {
 	case "trust.published", "status.published":
 		c.publication(n, &e)
+	case "issuer.restored":
+		l.restored = n
 	default:
 		if kind, ok := strings.CutPrefix(e.Kind, "credential."); ok {
 			c.change(n, kind, &e)
@@ -328,9 +334,10 @@ func (c *checker) publication(n int64, e *entry) {
 		_, _ = fmt.Sscanf(e.Detail, "version %d,", &number)
 	}
 	l := &c.log
-	if l.numbers[name]++; l.numbers[name] != number {
-		c.report(wentBack, "entry %d publishes number %d of %s after %d", n, number, name, l.numbers[name]-1)
+	if before := l.numbers[name]; number != before+1 && !(number > before && l.entries[name] < l.restored) {
+		c.report(wentBack, "entry %d publishes number %d of %s after %d", n, number, name, before)
 	}
+	l.numbers[name], l.entries[name] = number, n
 	b, err := hex.DecodeString(e.Digest)
 	if err != nil || len(b) != 32 {
 		c.report(badLog, "entry %d has no digest", n)

@@ -2,6 +2,7 @@ package proof
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/csv"
 	"encoding/json"
@@ -122,19 +123,32 @@ type job struct {
 // newOffice makes an issuer with one programme.
 func newOffice(t *testing.T, engine string) *office {
 	t.Helper()
+	o := noOffice(t, engine)
+	var where []string
+	if engine == "postgres" {
+		where = o.postgres()
+	}
+	o.begin("https://registry.example.org", where...)
+	return o
+}
+
+// noOffice is a client whose issuer is yet to be made.
+func noOffice(t *testing.T, engine string) *office {
+	t.Helper()
 	root := t.TempDir()
 	o := &office{t: t, engine: engine, root: root, dir: filepath.Join(root, "office"), public: filepath.Join(root, "public"), fetched: map[string]digest{}}
-	args := []string{"init", o.dir, "--name", "Civil Registry", "--country", "XA", "--url", "https://registry.example.org"}
 	o.store = filepath.Join(o.dir, "issuer.db")
-	if engine == "postgres" {
-		args = append(args, o.postgres()...)
-	}
 	if err := os.Mkdir(o.public, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	o.must(run{args: args})
-	o.must(run{args: []string{"programme", "add", "testdata/card.yaml"}})
 	return o
+}
+
+// begin makes the issuer, which keeps its database where init is told to.
+func (o *office) begin(url string, where ...string) {
+	o.t.Helper()
+	o.must(run{args: append([]string{"init", o.dir, "--name", "Civil Registry", "--country", "XA", "--url", url}, where...)})
+	o.must(run{args: []string{"programme", "add", "testdata/card.yaml"}})
 }
 
 // people writes a register of n persons, from number first on.
@@ -174,6 +188,8 @@ type run struct {
 	until func() bool
 	// long is set if it may take hours, bare if it has no directory.
 	long, bare bool
+	// dir is another directory than the office's.
+	dir string
 }
 
 // A result is what came of it.
@@ -192,7 +208,7 @@ func (o *office) run(r run) result {
 	o.t.Helper()
 	line := slices.Concat(r.before, []string{issuerPath}, r.args)
 	if r.args[0] != "init" && !r.bare {
-		line = append(line, "--dir", o.dir)
+		line = append(line, "--dir", cmp.Or(r.dir, o.dir))
 	}
 	limit := 2 * time.Minute
 	if r.long {

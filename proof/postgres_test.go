@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"net/url"
+	"testing"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the checker reads the tables itself
 
@@ -50,4 +52,14 @@ func (d *desk) postgres() {
 		d.t.Fatal(err)
 	}
 	d.store = service
+}
+
+// socket is the Unix socket of a database's server.
+func socket(t *testing.T, db string) string {
+	t.Helper()
+	u, err := url.Parse(db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u.Query().Get("host") + "/.s.PGSQL." + u.Query().Get("port")
 }

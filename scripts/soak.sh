@@ -33,8 +33,8 @@ began=$SECONDS
 commit=$(git rev-parse --short=10 HEAD 2>/dev/null || echo unknown)
 # tree PACKAGE prints a digest of what the numbers of its tests are about: the files
 # of every package of ours that it is built from, and of the programs where its
-# tests start them. Package proof starts issuer for the work of the ladder only, so
-# that pages, servers and paper are no part of what it proves.
+# tests start them. Package proof starts issuer for the work of the ladder, so
+# that pages, servers (but for their publishing beside a fail-over) and paper are no part of what it proves.
 module=$(go list -m)
 tree() {
   local about=("$1") beside='^$'

@@ -100,6 +100,9 @@ type dialect struct {
 	// confirmTimeline writes down that the present timeline is the right one, if
 	// there are such.
 	confirmTimeline string
+	// selectFence is the epoch and why the database is closed for work, as one who only
+	// looks can tell.
+	selectFence string
 }
 
 // alike are new credentials that differ in id, record, row and what stands in their

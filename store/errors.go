@@ -114,7 +114,7 @@ var hints = map[error]string{
 	ErrAltered:       "restore a backup from before the change or the interrupted migration",
 	ErrOtherInstance: "settings and database do not belong together; check both paths",
 	ErrInUse:         "stop the other process, or let it finish",
-	ErrBehindJournal: "if a backup was restored, run issuer restore confirm; otherwise check journal and store in the settings",
+	ErrBehindJournal: "if a backup was restored or a standby took over, run issuer fsck, then issuer restore confirm with the journal; otherwise check journal and store in the settings",
 	ErrBadURL:        "postgres://ROLE@HOST/DATABASE?sslmode=verify-full; for a socket postgres://ROLE@/DATABASE?host=/run/postgresql",
 	ErrInsecure:      "add sslmode=verify-full (and sslrootcert=FILE) to the URL, or use a Unix socket",
 	ErrUnreachable:   "see whether the server runs and whether host and port in the URL are right",

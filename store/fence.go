@@ -25,9 +25,45 @@ func (t *tx) checkFence(h head) error {
 			ErrFenced, h.epoch, was)})
 	}
 	if h.fence != "" && !t.db.confirms {
-		return fmt.Errorf("%w: %s; issuer restore confirm opens it for work again", ErrFenced, fenceReason(h.fence))
+		return fencedFor(h.fence)
 	}
 	return nil
+}
+
+func fencedFor(fence string) error {
+	return fmt.Errorf("%w: %s; issuer restore confirm opens it for work again", ErrFenced, fenceReason(fence))
+}
+
+// CheckFence looks whether the database takes work now: it returns [ErrFenced] if it is
+// closed or in a later epoch than when it was opened, and an error if it cannot be read.
+func (db *DB) CheckFence(ctx context.Context) error {
+	switch epoch, fence, err := db.lookAtFence(ctx); {
+	case err != nil:
+		return err
+	case epoch != db.epoch.Load():
+		return fmt.Errorf("%w: it is in epoch %d, and was in %d when it was opened", ErrFenced, epoch, db.epoch.Load())
+	case fence != "":
+		return fencedFor(fence)
+	}
+	return nil
+}
+
+// FenceStored reports whether the database itself says that it is closed for work, so that
+// every process is kept out, whatever it is told of a standby.
+func (db *DB) FenceStored(ctx context.Context) (stored bool, err error) {
+	err = db.read(ctx, selectFence, nil, func(scan scan) error {
+		var fence string
+		err := scan(new(int64), &fence)
+		stored = fence != ""
+		return err
+	})
+	return stored, err
+}
+
+// lookAtFence reads the epoch and why the database is closed for work.
+func (db *DB) lookAtFence(ctx context.Context) (epoch int64, fence string, err error) {
+	err = db.read(ctx, db.engine.dialect().selectFence, nil, func(scan scan) error { return scan(&epoch, &fence) })
+	return epoch, fence, err
 }
 
 // fenceReason is what fence means, for people.

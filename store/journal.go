@@ -28,6 +28,11 @@ type Journal interface {
 	Leave()
 }
 
+// Attach gives an open database its journal, which must be one of its own log: the next
+// transaction brings it up to date. It is for who has just done again what the journal
+// held; nothing may be written meanwhile.
+func (db *DB) Attach(j Journal) { db.journal = j }
+
 // An outcome is how a transaction ended.
 type outcome int
 

@@ -84,7 +84,12 @@ type block struct {
 
 var _ engine = (*postgresEngine)(nil)
 
-func (e *postgresEngine) dialect() *dialect { return &postgresDialect }
+func (e *postgresEngine) dialect() *dialect {
+	if e.synchronous {
+		return &synchronousDialect
+	}
+	return &postgresDialect
+}
 
 // livingWriters are the numbers of writers that are alive: they hold their lock.
 const livingWriters = `SELECT objid::bigint FROM pg_locks WHERE locktype = 'advisory' AND classid = 1396788804 AND objsubid = 2 AND granted
@@ -127,7 +132,18 @@ var postgresDialect = dialect{
 		return "(writer_no IS NULL OR writer_no <> " + param + " AND writer_no NOT IN (" + livingWriters + "))"
 	},
 	confirmTimeline: `UPDATE meta SET timeline = ` + currentTimeline,
+	// A standby that only reads has no timeline to write on.
+	selectFence: `SELECT epoch, CASE WHEN fence = '' AND timeline <> 0 AND NOT pg_is_in_recovery() AND timeline <> ` + currentTimeline +
+		` THEN '` + FenceFailedOver + `' ELSE fence END FROM meta`,
 }
+
+// synchronousDialect is postgresDialect where a standby that took over is fenced only if it
+// lacks something, which the first transaction finds out.
+var synchronousDialect = func() dialect {
+	d := postgresDialect
+	d.selectFence = selectFence
+	return d
+}()
 
 // parsePostgres reads a URL and refuses one that would send what nobody else
 // should see through a network in plain text.
@@ -155,7 +171,7 @@ func parsePostgres(location string, o Options) (*postgresEngine, error) {
 	if !sqldb.Protected(&config.Config) {
 		return nil, refuse(ErrInsecure, shown, "")
 	}
-	return &postgresEngine{config: config, pools: pools, location: shown, now: o.Now, synchronous: o.SynchronousStandby}, nil
+	return &postgresEngine{config: config, pools: pools, location: shown, now: o.Now, synchronous: o.SynchronousStandby && !o.WhileFenced}, nil
 }
 
 // PostgresRole returns the role that a URL names, or the one that a connection
@@ -370,6 +386,10 @@ func lostConnection(err error) bool {
 		return strings.HasPrefix(code, "08")
 	}
 }
+
+// LostConnection reports whether an error of a database is about the way to its server, or
+// about a server that is shut down or starting up: later the same may succeed.
+func LostConnection(err error) bool { return err != nil && lostConnection(err) }
 
 // busy reports whether the same again may succeed.
 func busy(err error) bool {

@@ -51,6 +51,7 @@ func (e *sqliteEngine) dialect() *dialect { return &sqliteDialect }
 
 // Lists of values come as one JSON text.
 var sqliteDialect = dialect{
+	selectFence: selectFence,
 	// CROSS JOIN keeps SQLite from turning the join around.
 	selectMarked: `SELECT j.key, c.credential_no, c.state,
 		(SELECT count(*) FROM credential_form f WHERE f.credential_no = c.credential_no)

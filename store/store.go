@@ -51,8 +51,8 @@ type Options struct {
 
 	// SynchronousStandby says that on PostgreSQL no commit is reported before a
 	// standby has it. Then a standby that takes over is gone on with, if it has what
-	// this process saw stored. Otherwise a database is fenced that changed its
-	// timeline. Optional; do not set it unless synchronous_standby_names is.
+	// this process saw stored. Otherwise, and for whoever confirms it, a database is
+	// fenced that changed its timeline. Optional; do not set it unless synchronous_standby_names is.
 	SynchronousStandby bool
 
 	// ClockLead is how far an entry of the audit log may lie ahead of the one before;
@@ -208,6 +208,9 @@ func (db *DB) readMeta(ctx context.Context, o Options) error {
 	if !found {
 		return refuse(ErrAltered, db.location, "it does not say whose it is")
 	}
+	if _, db.fence, err = db.lookAtFence(ctx); err != nil {
+		return err
+	}
 	// Whoever only reads takes the newest writer for alive.
 	if err := db.read(ctx, selectLastWriter, nil, func(scan scan) error { return scan(&db.writer) }); err != nil {
 		return err
@@ -255,6 +258,8 @@ func (db *DB) Epoch() int64 { return db.epoch.Load() }
 func (db *DB) LogNo() int64 { return db.logNo }
 
 // Fenced returns why the database was closed for work when it was opened, or "".
+// Of a standby that took over and is said to be synchronous (see
+// [Options.SynchronousStandby]) only one who may write knows.
 func (db *DB) Fenced() string { return db.fence }
 
 // Created returns when the database was made.

@@ -171,6 +171,8 @@ func explainBatch(err error) error {
 		return cli.Hint(err, "begin it with --shared, from a source that can be read in parts")
 	case errors.Is(err, issuance.ErrFolder):
 		return cli.Hint(err, "is another batch writing there?")
+	case errors.Is(err, store.ErrOutcomeUnknown), store.LostConnection(err):
+		return cli.Hint(err, "everything so far is kept; when the database answers again, give the same command again to go on")
 	}
 	return explain(err)
 }

@@ -92,6 +92,7 @@ cannot be, --alone --reason WORD: no-console, no-cards, unreachable or rehearsal
 // confirmView is the result as --json shows it.
 type confirmView struct {
 	Epoch       int64            `json:"epoch"`
+	Fence       string           `json:"fence"` // why it was closed for work
 	LogNo       int64            `json:"log_no"`
 	Entries     int64            `json:"entries"` // of the journal beyond the backup
 	Kinds       map[string]int64 `json:"kinds,omitempty"`
@@ -121,6 +122,9 @@ func (p *program) confirm(cmd *cobra.Command, o confirmOptions) error {
 	}
 	defer a.close()
 	v := confirmView{Epoch: a.store.Epoch(), LogNo: a.store.LogNo(), Checked: o.check}
+	if err := a.closeForAll(cmd, o, &v); err != nil {
+		return err
+	}
 	r := restoring{app: a, o: o, v: &v}
 	defer r.close()
 	if err := r.survey(cmd); err != nil {
@@ -178,12 +182,14 @@ func (p *program) openFenced(cmd *cobra.Command, with confirmOptions) (*app, err
 	}
 	keep(&o, journal)
 	db, err := store.Open(cmd.Context(), location, o)
-	if err != nil {
-		return nil, errors.Join(explainStore(err), closeJournal(journal))
+	switch {
+	case errors.Is(err, store.ErrBehindJournal):
+		err = cli.Hint(err, "the issuer's own journal knows more than the database: --journal %s", cfg.Journal)
+	case err != nil:
+		err = explainStore(err)
 	}
-	if db.Fenced() == "" {
-		return nil, errors.Join(cli.Hint(errors.New("this issuer is not fenced: there is nothing to confirm"),
-			"`issuer fsck` says whether all is in order"), db.Close(), closeJournal(journal))
+	if err != nil {
+		return nil, errors.Join(err, closeJournal(journal))
 	}
 	a, err := p.assemble(cfg, filepath.Dir(path), ks, db)
 	if err != nil {
@@ -191,6 +197,52 @@ func (p *program) openFenced(cmd *cobra.Command, with confirmOptions) (*app, err
 	}
 	a.journal = journal
 	return a, nil
+}
+
+// closeForAll sees to it that nobody works beside the one who confirms. A fence that was
+// stored does. A standby that took over is none to programs that are told it lacks nothing;
+// nor is a database that lacks what the journal holds, since an older one was put in its
+// place past issuer restore. With --check it only says so.
+func (a *app) closeForAll(cmd *cobra.Command, o confirmOptions, v *confirmView) error {
+	v.Fence = a.store.Fenced()
+	if stored, err := a.store.FenceStored(cmd.Context()); stored || err != nil {
+		return err
+	}
+	if v.Fence == "" {
+		behind, err := a.behind(cmd, o.journal)
+		if err != nil {
+			return err
+		}
+		if !behind {
+			return cli.Hint(errors.New("this issuer is not fenced: there is nothing to confirm"), "`issuer fsck` says whether all is in order")
+		}
+		v.Fence = store.FenceRestored
+		if store.IsPostgres(a.cfg.Store) {
+			v.Fence = store.FenceFailedOver
+		}
+	}
+	v.Epoch++ // which closing it raises
+	if o.check {
+		return nil
+	}
+	return a.store.Fence(cmd.Context(), v.Fence)
+}
+
+// behind reports whether the database lacks what the journal in a folder, if one is named,
+// knows to be confirmed.
+func (a *app) behind(cmd *cobra.Command, folder string) (bool, error) {
+	if folder == "" {
+		return false, nil
+	}
+	size, err := a.store.AuditSize(cmd.Context())
+	if err != nil {
+		return false, err
+	}
+	j, err := audit.OpenJournal(folder)
+	if err != nil {
+		return false, err
+	}
+	return j.Size() > size, j.Close()
 }
 
 // sameFolder reports whether two paths lead to one folder.
@@ -256,7 +308,7 @@ func (r *restoring) do(cmd *cobra.Command) (detail string, err error) {
 func (r *restoring) plan() string {
 	var b strings.Builder
 	a := r.app
-	fmt.Fprintf(&b, "issuer %s in epoch %d of audit log %d, closed for work: %s\n", a.cfg.Issuer.ID, r.v.Epoch, r.v.LogNo, a.store.Fenced())
+	fmt.Fprintf(&b, "issuer %s in epoch %d of audit log %d, closed for work: %s\n", a.cfg.Issuer.ID, r.v.Epoch, r.v.LogNo, r.v.Fence)
 	if r.o.withoutJournal {
 		fmt.Fprintf(&b, "without a journal: %d publications are taken over, and whatever else was done since the backup is lost\n", len(r.published))
 		fmt.Fprintln(&b, "who was kept out of the console since the backup is not known; everybody will be suspended")
@@ -464,6 +516,13 @@ func (a *app) finishConfirm(cmd *cobra.Command, o confirmOptions, v *confirmView
 	var err error
 	if v.Batches, err = a.closeBatches(cmd); err != nil {
 		return err
+	}
+	if a.journal == nil && sameFolder(a.cfg.Journal, o.journal) {
+		// It was read to its end, so that the log continues it.
+		if a.journal, err = openJournal(a.cfg, readWrite); err != nil {
+			return err
+		}
+		a.store.Attach(a.journal)
 	}
 	err = a.store.Confirm(cmd.Context(), a.now(), func(tx issuance.Tx) error {
 		if o.withoutJournal {

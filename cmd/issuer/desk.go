@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"os"
 	"sync"
 	"time"
@@ -161,10 +160,7 @@ const (
 // MayAct implements [issuer.Office]: database and journal can be written.
 func (d *desk) MayAct(ctx context.Context) error {
 	return d.with(readWrite, func(a *app) error {
-		if why := a.store.Fenced(); why != "" {
-			return fmt.Errorf("%w: %s", store.ErrFenced, why)
-		}
-		if _, err := a.store.AuditSize(ctx); err != nil {
+		if err := a.store.CheckFence(ctx); err != nil {
 			return err
 		}
 		return d.probe()

@@ -350,6 +350,9 @@ func (p *program) configCommand() *cobra.Command {
 			if slow := tooSlow("serve.publish_every", time.Duration(a.cfg.Serve.PublishEvery)); slow != "" {
 				warnings = append(warnings, slow)
 			}
+			if why := a.store.Fenced(); why != "" {
+				warnings = append(warnings, fmt.Sprintf("this issuer takes no work (%s): `issuer fsck`, then `issuer restore confirm`", why))
+			}
 			if a.cfg.Journal == "" {
 				warnings = append(warnings, "there is no journal: a restored backup will not know what was revoked since (journal: FOLDER)")
 			}

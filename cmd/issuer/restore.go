@@ -109,6 +109,11 @@ func (p *program) restore(cmd *cobra.Command, file string, o restoreOptions) (m 
 	if err == nil {
 		err = t.loadDesk()
 	}
+	if err == nil { // what the service may not make beside its tables
+		all := t.cfg
+		all.Serve.Once = cmp.Or(all.Serve.Once, all.Store)
+		err = prepareOnce(cmd.Context(), all)
+	}
 	bar.done()
 	if err != nil {
 		return m, err
@@ -195,7 +200,29 @@ func (t *restoreTarget) load(instance string, d store.Dump) error {
 		return err
 	}
 	o.Instance = instance
-	return explainStore(store.Load(t.cmd.Context(), location, o, d))
+	err = store.Load(t.cmd.Context(), location, o, d)
+	if e, ok := errors.AsType[*store.StateError](err); ok && e.Err == store.ErrExists && t.brokeOff(location, o) {
+		e.Hint = "a restore of this issuer filled it and nothing has worked with it since; if that restore broke off, its owner runs `" + dropRestored +
+			"`, then give the command again"
+	}
+	return explainStore(err)
+}
+
+// dropRestored takes away what a restore into PostgreSQL has filled.
+const dropRestored = "DROP SCHEMA IF EXISTS sanad, sanad_desk CASCADE"
+
+// brokeOff reports whether the database at a location is one of this issuer that takes no
+// work, as a restore leaves it whose directory is not in its place.
+func (t *restoreTarget) brokeOff(location string, o store.Options) bool {
+	if !store.IsPostgres(location) {
+		return false
+	}
+	o.ReadOnly = true
+	db, err := store.Open(t.cmd.Context(), location, o)
+	if err != nil {
+		return false
+	}
+	return db.Close() == nil && db.Fenced() == store.FenceRestored
 }
 
 // keep puts files into a folder of this name.
@@ -270,7 +297,7 @@ func (t *restoreTarget) loadDesk() (err error) {
 		return t.desk[i], open, err
 	}}, t.p.Now())
 	if errors.Is(err, people.ErrExists) {
-		return cli.Hint(err, "the schema sanad_desk is in use already; restore into another database")
+		return cli.Hint(err, "the schema sanad_desk is in use already; restore into another database or, if it is of a restore that broke off, drop it")
 	}
 	return errors.Join(err, os.RemoveAll(t.spool))
 }

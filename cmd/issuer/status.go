@@ -54,15 +54,15 @@ func (p *program) statusShow() *cobra.Command {
 // state looks at everything and changes nothing.
 func (a *app) state(cmd *cobra.Command) (stateView, error) {
 	v := stateView{Issuer: a.cfg.Issuer.ID, Fenced: a.store.Fenced(), Epoch: a.store.Epoch(), Lists: []listView{}}
+	if a.cfg.Journal != "" {
+		v.Journal = lookAtJournal(a.cfg.Journal) // before the log, which may grow meanwhile
+	}
 	var err error
 	if v.AuditEntries, err = a.store.AuditSize(cmd.Context()); err != nil {
 		return v, err
 	}
 	if v.Audit, err = a.debt(cmd.Context()); err != nil {
 		return v, err
-	}
-	if a.cfg.Journal != "" {
-		v.Journal = lookAtJournal(a.cfg.Journal)
 	}
 	if v.Cards, err = a.cardWarning(cmd.Context()); err != nil {
 		return v, err
@@ -112,6 +112,9 @@ func (v stateView) text(w io.Writer, now time.Time) {
 		fmt.Fprintf(w, "journal    WARNING: nothing can be changed: %s\n", v.Journal.Error)
 	default:
 		fmt.Fprintf(w, "journal    %d entries in %s\n", v.Journal.Entries, v.Journal.Folder)
+		if v.Journal.Entries > v.AuditEntries {
+			fmt.Fprintf(w, "journal    WARNING: the database has lost what it had confirmed: `issuer fsck`\n")
+		}
 	}
 	fmt.Fprintf(w, "witnesses  %s\n", v.Audit)
 	if v.Cards != "" {

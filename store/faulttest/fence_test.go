@@ -21,6 +21,24 @@ func (x *issuer) confirm(url string) {
 	must(x, p.db.Close())
 }
 
+// looksFenced wants those who only look at a database to see that it takes no work: who opens
+// it now, and who has had it open and has not written since.
+func (x *issuer) looksFenced(url string, old *process) {
+	x.Helper()
+	p, err := x.try(x.Context(), url, func(o *store.Options, _ *issuance.Config) { o.ReadOnly = true })
+	must(x, err)
+	if got := p.db.Fenced(); got != store.FenceFailedOver {
+		x.Errorf("DB-05 who only looks: Fenced is %q, want %q", got, store.FenceFailedOver)
+	}
+	if stored, err := p.db.FenceStored(x.Context()); stored || err != nil {
+		x.Errorf("DB-05: FenceStored is %t, %v; a standby does not say by itself that it took over", stored, err)
+	}
+	must(x, p.db.Close())
+	if err := old.db.CheckFence(x.Context()); !errors.Is(err, store.ErrFenced) {
+		x.Errorf("DB-05: CheckFence: %v, want ErrFenced", err)
+	}
+}
+
 // TestDB05 lets a standby take over that lacks the last commits, or that might.
 // Nobody issues anything, neither who had the database open nor who opens it then,
 // until somebody has confirmed it; and who had it open before that never does.
@@ -72,6 +90,9 @@ func TestDB05(t *testing.T) {
 						t.Errorf("DB-05 %s: %v, want ErrFenced", what, err)
 					}
 				}
+			}
+			if !tt.synchronous {
+				x.looksFenced(url, old[0])
 			}
 			for _, p := range old {
 				fenced("who had it open", p)
