@@ -11,6 +11,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -176,6 +177,55 @@ func (o *Office) must(err error) {
 	if err != nil {
 		o.Fatal(err)
 	}
+}
+
+// Copy is a copy of this office, journal included, on a copy of its database: location is
+// where that is, the copy of its file in the new directory if empty. The office must be
+// closed.
+func (o *Office) Copy(t testing.TB, location string) *Office {
+	t.Helper()
+	c := &Office{TB: t, Dir: t.TempDir(), Clock: &Clock{t: o.Clock.Now()}, listSize: o.listSize, roots: o.roots}
+	c.must(copyFolder(o.Dir, c.Dir))
+	var err error
+	c.Keys, err = keys.OpenFile(filepath.Join(c.Dir, "keystore.sanad"), []byte(passphrase))
+	c.must(err)
+	if location == "" {
+		location = filepath.Join(c.Dir, "issuer.db")
+	}
+	s := store.Options{Instance: c.Instance(), Now: c.Clock.Now}
+	if o.Folder != "" {
+		c.Folder = filepath.Join(c.Dir, "journal")
+		c.journal, err = audit.OpenJournal(c.Folder)
+		c.must(err)
+		s.Journal = c.journal
+	}
+	c.DB, err = store.Open(context.Background(), location, s)
+	c.must(err)
+	c.serve()
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// copyFolder copies files with their modes into a folder that is there.
+func copyFolder(from, to string) error {
+	return filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || path == from {
+			return err
+		}
+		there := filepath.Join(to, strings.TrimPrefix(path, from))
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			return os.Mkdir(there, info.Mode().Perm())
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(there, b, info.Mode().Perm())
+	})
 }
 
 func (o *Office) serve() {
@@ -391,7 +441,7 @@ func (o *Office) FsckConfig(snap *store.Snapshot) fsck.Config {
 		o.must(err)
 		vkeys += v + "\n"
 	}
-	c := fsck.Config{Source: snap, Keys: all, Secret: o.Keys.Secret, LogKeys: vkeys, Pages: snap.CheckPages}
+	c := fsck.Config{Source: snap, Keys: all, Secret: o.Keys.Secret, LogKeys: vkeys, Pages: snap.CheckPages, Indexes: snap.CheckIndexes}
 	if o.journal != nil {
 		c.Journal = o.journal
 	}

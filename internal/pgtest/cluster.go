@@ -26,6 +26,10 @@ type Options struct {
 	// does. Optional: a kill of the server, unlike a loss of power, needs no disk.
 	Durable bool
 
+	// Checksums makes the server keep a checksum of every page. Optional; otherwise it is
+	// as the server's programs have it.
+	Checksums bool
+
 	// Settings are further settings of the server, such as max_connections.
 	// Optional.
 	Settings map[string]string
@@ -100,6 +104,12 @@ func newCluster(o Options) (*Cluster, error) {
 	}
 	if out, err := c.as(exec.Command("cp", "-a", fresh.data(), c.data())).CombinedOutput(); err != nil {
 		return nil, errors.Join(fmt.Errorf("copy the data: %w: %s", err, bytes.TrimSpace(out)), c.close())
+	}
+	if o.Checksums {
+		out, err := c.command("pg_checksums", "--enable", "--no-sync", "-D", c.data()).CombinedOutput()
+		if err != nil && !bytes.Contains(out, []byte("already enabled")) {
+			return nil, errors.Join(fmt.Errorf("pg_checksums: %w: %s", err, bytes.TrimSpace(out)), c.close())
+		}
 	}
 	if err := c.launch(); err != nil {
 		return nil, errors.Join(err, c.close())
@@ -297,6 +307,40 @@ func (c *Cluster) Restart(t testing.TB) {
 	if err := c.launch(); err != nil {
 		t.Fatalf("pgtest: restart: %v", err)
 	}
+}
+
+// Damage inverts 64 bytes in the middle of the first page of tables or indexes, as a disk
+// does: in their files, while the server is stopped. The same once more puts them back.
+// The database is that of a URL that [Cluster.New] returned.
+func (c *Cluster) Damage(t testing.TB, db string, relations ...string) {
+	t.Helper()
+	paths := make([]string, len(relations))
+	for i, r := range relations {
+		c.Query(t, db, "SELECT pg_relation_filepath('"+r+"')", &paths[i])
+	}
+	c.Stop(t)
+	for i, path := range paths {
+		if err := invert(filepath.Join(c.data(), path)); err != nil {
+			t.Fatalf("pgtest: damage %s: %v", relations[i], err)
+		}
+	}
+	c.Restart(t)
+}
+
+func invert(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	const middle = 4096 // of a page of 8 KiB
+	b := make([]byte, 64)
+	if _, err = f.ReadAt(b, middle); err == nil {
+		for i := range b {
+			b[i] ^= 0xff
+		}
+		_, err = f.WriteAt(b, middle)
+	}
+	return errors.Join(err, f.Close())
 }
 
 // close ends everything and waits until nothing is left.

@@ -72,6 +72,56 @@ func New(t testing.TB) (owner, service string) {
 	return owner, service
 }
 
+// Copy returns the URLs, for the same two roles, of a copy of a database that [New] made
+// and that nobody has open. It is dropped when the test ends; the roles are those of New.
+func Copy(t testing.TB, owner, service string) (copyOwner, copyService string) {
+	t.Helper()
+	c, err := shared()
+	need(t, err)
+	name := fmt.Sprintf("db_%d", databases.Add(1))
+	renamed := func(location string) (u *url.URL) {
+		if u, err = url.Parse(location); err != nil {
+			t.Fatal(err)
+		}
+		return u
+	}
+	own, serve := renamed(owner), renamed(service)
+	from, role := strings.TrimPrefix(own.Path, "/"), own.Query().Get("user")
+	do := func(statement string) error {
+		return c.do(func(ctx context.Context, conn *pgx.Conn) error {
+			_, err := conn.Exec(ctx, statement)
+			return err
+		})
+	}
+	if err := do("CREATE DATABASE " + name + " OWNER " + role + " TEMPLATE " + from + " STRATEGY file_copy"); err != nil {
+		t.Fatalf("pgtest: copy: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := do("DROP DATABASE " + name + " WITH (FORCE)"); err != nil {
+			t.Errorf("pgtest: drop: %v", err)
+		}
+	})
+	own.Path, serve.Path = "/"+name, "/"+name
+	return own.String(), serve.String()
+}
+
+// Exec runs statements as the superuser in a database that [New] or [Copy] returned.
+func Exec(t testing.TB, db, statements string) {
+	t.Helper()
+	c, err := shared()
+	need(t, err)
+	c.Exec(t, db, statements)
+}
+
+// Setting returns a setting of the server of a database that [New] returned.
+func Setting(t testing.TB, db, name string) (value string) {
+	t.Helper()
+	c, err := shared()
+	need(t, err)
+	c.Query(t, db, "SELECT current_setting('"+name+"')", &value)
+	return value
+}
+
 // need ends the test if there is no cluster.
 func need(t testing.TB, err error) {
 	t.Helper()
