@@ -128,8 +128,20 @@ func (k *checker) pages() error {
 		return nil
 	}
 	said, err := k.Pages(k.ctx)
-	if err == nil && said != "" {
-		k.find(Pages, "", "%.200s", said)
+	for _, s := range said {
+		k.find(Pages, "", "%.200s", s)
+	}
+	return err
+}
+
+func (k *checker) indexes() error {
+	if k.Indexes == nil {
+		return nil
+	}
+	said, err := k.Indexes(k.ctx)
+	for _, s := range said {
+		name, what, _ := strings.Cut(s, ": ")
+		k.find(Index, name, "%.200s", what)
 	}
 	return err
 }

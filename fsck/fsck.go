@@ -34,6 +34,8 @@ type Code string
 const (
 	// Pages: the database itself says that its file is damaged.
 	Pages Code = "pages"
+	// Index: an index of the database does not have what its table has.
+	Index Code = "index"
 	// NotInLog: the log has no entry for the intent of a credential.
 	NotInLog Code = "not_in_log"
 	// NotInStore: the log speaks of a credential that the store does not have.
@@ -101,7 +103,7 @@ const (
 // Codes returns every code.
 func Codes() []Code {
 	return []Code{
-		Pages, NotInLog, NotInStore, Facts, Signed, State, SlotRange, SlotTwice, SlotCounter, SlotValue, KeyMissing, Programme,
+		Pages, Index, NotInLog, NotInStore, Facts, Signed, State, SlotRange, SlotTwice, SlotCounter, SlotValue, KeyMissing, Programme,
 		Batch, Publication, PublicationLog, Unrevoked, Overrevoked, FolderMissing, FolderDamaged, FolderUnknown, FolderLate, AuditEntry,
 		AuditHash, Checkpoint, JournalDiffers, JournalBehind, JournalAhead, Desk, DeskCredential, Chain,
 	}
@@ -111,7 +113,9 @@ func Codes() []Code {
 func (c Code) Remedy() string {
 	switch c {
 	case Pages:
-		return "another disk, restore"
+		return "stop work, keep a copy of the damaged files, then `issuer restore` of the newest backup on another disk, and `issuer restore confirm` with the journal"
+	case Index:
+		return "stop work, `REINDEX INDEX NAME` as the owner of the tables, then `issuer fsck` again; if it comes back, another disk"
 	case NotInLog, Facts, Signed:
 		return "somebody changed the database: restore, and find out who"
 	case NotInStore:
@@ -189,9 +193,14 @@ type Config struct {
 	Journal Journal
 	// Folder is the published folder. Optional.
 	Folder *Folder
-	// Pages reads the database through and returns what it says is damaged, or "".
-	// Optional.
-	Pages func(ctx context.Context) (string, error)
+	// Pages reads the database through and returns what it says is damaged, a text for
+	// each place. Optional.
+	Pages func(ctx context.Context) ([]string, error)
+	// Indexes compares the indexes of the database with its tables and returns what is
+	// wrong, "NAME: WHAT" for each. Optional.
+	Indexes func(ctx context.Context) ([]string, error)
+	// Warnings are what keeps the database from noticing damage. Optional.
+	Warnings []string
 	// Most is how many findings of one code are named; optional, 20 if 0.
 	Most int
 	// Progress is told now and then what is read and how many rows of it were;
@@ -224,6 +233,8 @@ type Report struct {
 	Published   int    `json:"publications"`
 	Journal     int64  `json:"journal_entries"`
 	Files       int    `json:"published_files"`
+	// Warnings say what this check may not have seen, or what else to look at.
+	Warnings []string `json:"warnings,omitempty"`
 	// Findings are empty if all is of one mind. More counts those that were not
 	// named any more, by code.
 	Findings []Finding      `json:"findings"`
@@ -255,15 +266,25 @@ func Check(ctx context.Context, c Config) (Report, error) {
 		batches: map[int64]*batch{}, used: map[keys.ID]int64{}, named: map[string]*publication{}, digests: map[string]bool{},
 		suspended: map[string]string{}, roots: map[int64]root{}, logged: map[string]logged{},
 	}
-	k.report.Findings = []Finding{}
+	k.report.Findings, k.report.Warnings = []Finding{}, c.Warnings
 	if _, err := rand.Read(k.salt[:]); err != nil {
 		return k.report, fmt.Errorf("fsck: %w", err)
 	}
 	for _, step := range []func() error{
-		k.pages, k.readProgrammes, k.readLists, k.readBatches, k.readPublications, k.readCheckpoints, k.readCredentials, k.readLog,
+		k.pages, k.indexes, k.readProgrammes, k.readLists, k.readBatches, k.readPublications, k.readCheckpoints, k.readCredentials, k.readLog,
 		k.readHashes, k.checkSlots, k.checkPublished, k.checkFolder, k.checkRest, k.second,
 	} {
-		if err := step(); err != nil {
+		err := step()
+		if err != nil && ctx.Err() == nil && k.found[Pages]+k.found[Index] > 0 {
+			// What is damaged cannot be compared with anything, which is found already.
+			code := Index
+			if k.found[Pages] > 0 {
+				code = Pages
+			}
+			k.find(code, "", "nothing more could be compared: %v", err)
+			break
+		}
+		if err != nil {
 			return k.report, fmt.Errorf("fsck: %w", err)
 		}
 	}

@@ -11,6 +11,8 @@ type About struct {
 	Engine string
 	// Warnings are what somebody should look after.
 	Warnings []string
+	// Blind are those of them that keep damaged pages from being found, or tell of some.
+	Blind []string
 }
 
 // About returns what the database stands on.
@@ -46,6 +48,35 @@ func (e *postgresEngine) about(ctx context.Context) (About, error) {
 	warn(!fsync || !fullPages, "the server does not survive a loss of power: fsync and full_page_writes must be on")
 	warn(super, "the role %s is a superuser and could undo anything; let store name one that owns nothing", role)
 	warn(owns && !super, "the role %s owns the tables and could undo a revocation; let store name one that owns nothing, and store_owner this one", role)
+	if a.Blind, err = e.blind(ctx); err != nil {
+		return a, err
+	}
+	a.Warnings = append(a.Warnings, a.Blind...)
 	warn(e.synchronous && standbys == "", "store_standby is synchronous, and the server has no synchronous_standby_names: a fail-over would lose what was confirmed")
 	return a, nil
+}
+
+// blind returns why damaged pages may not be found, and how many were.
+func (e *postgresEngine) blind(ctx context.Context) ([]string, error) {
+	var checksums, ignored, zeroed bool
+	var failures int64
+	var last string
+	err := e.read(ctx, `SELECT current_setting('data_checksums') = 'on', current_setting('ignore_checksum_failure') = 'on', current_setting('zero_damaged_pages') = 'on',
+		coalesce(checksum_failures, 0), coalesce(to_char(checksum_last_failure AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI'), '')
+		FROM pg_stat_database WHERE datname = current_database()`, true, nil,
+		func(scan scan) error { return scan(&checksums, &ignored, &zeroed, &failures, &last) })
+	if err != nil {
+		return nil, err
+	}
+	var said []string
+	if !checksums {
+		said = append(said, "the server keeps no checksums of its pages, so that damage on the disk may not be noticed: stop it, `pg_checksums --enable`, start it (docs/operating.md, \"PostgreSQL\")")
+	}
+	if ignored || zeroed {
+		said = append(said, "the server hides damaged pages: ignore_checksum_failure and zero_damaged_pages must be off")
+	}
+	if failures > 0 {
+		said = append(said, fmt.Sprintf("the server has met damaged pages %d times in this database, last on %s UTC: look at the disk, and `issuer fsck`; once all is repaired `SELECT pg_stat_reset()` forgets them", failures, last))
+	}
+	return said, nil
 }

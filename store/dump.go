@@ -58,8 +58,11 @@ type moment interface {
 	columns(ctx context.Context, table string) ([]string, error)
 	// copy writes the rows that a statement returns in the form of package copytext.
 	copy(ctx context.Context, query string, to io.Writer) (int64, error)
-	// pages returns what the database finds damaged in itself, or "".
-	pages(ctx context.Context) (string, error)
+	// pages returns what the database finds damaged in itself.
+	pages(ctx context.Context) ([]string, error)
+	// indexes returns which indexes do not have what their tables have, and why; those of
+	// which pages tells may be left out.
+	indexes(ctx context.Context) ([]string, error)
 	close() error
 }
 
@@ -92,10 +95,13 @@ func (s *Snapshot) describe(ctx context.Context) error {
 	return nil
 }
 
-// CheckPages reads the database and returns what it finds damaged in itself, or "": on
-// SQLite pages and indexes, on PostgreSQL the table that stands for an index. PostgreSQL
-// looks at each page when it reads it; there the error is that of reading.
-func (s *Snapshot) CheckPages(ctx context.Context) (string, error) { return s.conn.pages(ctx) }
+// CheckPages reads the database and returns what it finds damaged in itself, a text for
+// each place.
+func (s *Snapshot) CheckPages(ctx context.Context) ([]string, error) { return s.conn.pages(ctx) }
+
+// CheckIndexes returns the indexes, with their schema, that do not have what their tables
+// have, a text for each. On SQLite CheckPages looks at them, too.
+func (s *Snapshot) CheckIndexes(ctx context.Context) ([]string, error) { return s.conn.indexes(ctx) }
 
 // Close ends the snapshot.
 func (s *Snapshot) Close() error { return s.conn.close() }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 )
@@ -13,15 +14,17 @@ var (
 	ErrNotAFile = errors.New("store: not a file")
 	// ErrUnreadable: the file cannot be opened for reading and writing.
 	ErrUnreadable = errors.New("store: cannot open the database")
-	// ErrEmpty: the file has no content.
-	ErrEmpty = errors.New("store: the database file is empty")
+	// ErrEmpty: the file has no content, or the PostgreSQL database no tables.
+	ErrEmpty = errors.New("store: the database is empty")
 	// ErrNotADatabase: the file is not an SQLite database.
 	ErrNotADatabase = errors.New("store: not an SQLite database")
 	// ErrForeign: an SQLite database of another program.
 	ErrForeign = errors.New("store: a database of another program")
 	// ErrTruncated: the file is shorter than it says.
 	ErrTruncated = errors.New("store: the database file is cut off")
-	// ErrCorrupt: pages of the file are damaged.
+	// ErrCorrupt: pages of the file are damaged, or the PostgreSQL server cannot read
+	// them. It is the error of reading and writing, too, where damage is met in the middle
+	// of work.
 	ErrCorrupt = errors.New("store: the database is damaged")
 	// ErrOlder: made by an older version; [Migrate] brings it up to date.
 	ErrOlder = errors.New("store: the database has an older schema")
@@ -123,7 +126,20 @@ var hints = map[error]string{
 	ErrExists:        "choose another path; nothing is ever overwritten",
 }
 
+// serverHints are those of hints that another thing is to be done about on PostgreSQL.
+var serverHints = map[error]string{
+	ErrMissing: "check the name of the database in the settings; in a new one an issuer is made by issuer init, and an old one comes back by issuer restore",
+	ErrEmpty:   "check the name of the database in the settings; if it is the right one its content is lost: issuer restore of the newest backup",
+	ErrForeign: "check the name of the database in the settings",
+	ErrCorrupt: "stop the server, copy its data directory away for examination, check the disk and restore a backup on another one; issuer fsck says what else is damaged, if it can start",
+	ErrExists:  "choose another database; nothing is ever overwritten",
+}
+
 // refuse returns a StateError with the hint for err.
 func refuse(err error, path, format string, args ...any) error {
-	return &StateError{Err: err, Path: path, Detail: fmt.Sprintf(format, args...), Hint: hints[err]}
+	hint := hints[err]
+	if IsPostgres(path) {
+		hint = cmp.Or(serverHints[err], hint)
+	}
+	return &StateError{Err: err, Path: path, Detail: fmt.Sprintf(format, args...), Hint: hint}
 }

@@ -149,3 +149,28 @@ func FailCheckpoint(db *DB) {
 	close(c.done)
 	db.engine.(*sqliteEngine).aside = c
 }
+
+// IndexPlans returns, by index, how the server would read what CheckIndexes asks it for.
+func IndexPlans(ctx context.Context, s *Snapshot) (map[string]string, error) {
+	m := s.conn.(postgresMoment)
+	all, err := m.everyIndex(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := m.conn.Exec(ctx, onlyIndexes); err != nil {
+		return nil, err
+	}
+	plans := map[string]string{}
+	for _, x := range all {
+		rows, err := m.conn.Query(ctx, "EXPLAIN "+x.inOrder())
+		if err != nil {
+			return nil, err
+		}
+		lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil {
+			return nil, err
+		}
+		plans[x.Name] = strings.Join(lines, "\n")
+	}
+	return plans, nil
+}

@@ -308,8 +308,11 @@ type postgresFault struct {
 }
 
 // Error names the code, and the constraint or what a trigger of ours says.
-func (e *postgresFault) Error() string {
-	s := "store: the database server reports " + e.code
+func (e *postgresFault) Error() string { return "store: " + e.short() }
+
+// short is Error without the name of the package.
+func (e *postgresFault) short() string {
+	s := "the database server reports " + e.code
 	if e.constraint != "" {
 		s += " (" + e.constraint + ")"
 	}
@@ -330,12 +333,15 @@ func postgresError(err error) error {
 		}
 	}
 	if f, ok := errors.AsType[*pgconn.PgError](err); ok {
-		fault := &postgresFault{code: f.Code, constraint: f.ConstraintName}
+		fault := &postgresFault{code: f.Code, constraint: f.ConstraintName, text: aboutBlocks(f)}
 		if strings.HasPrefix(f.Message, "sanad: ") {
 			fault.text = f.Message
 		}
 		if f.Code == "53100" {
 			return fmt.Errorf("%w: %w", ErrNoSpace, fault)
+		}
+		if damaged(fault) {
+			return fmt.Errorf("%w: %w", ErrCorrupt, fault)
 		}
 		return fault
 	}

@@ -74,28 +74,6 @@ func (m postgresMoment) copy(ctx context.Context, query string, to io.Writer) (i
 	return tag.RowsAffected(), nil
 }
 
-// selectAstray counts credentials that the tables which stand for an index on their
-// state do not name, and names of credentials that are in another state.
-const selectAstray = `SELECT
-	(SELECT count(*) FROM credential c WHERE c.state = 'intended'
-		AND NOT EXISTS (SELECT FROM credential_intended i WHERE c.credential_no BETWEEN i.first_no AND i.last_no))
-	+ (SELECT count(*) FROM credential c WHERE (c.state = 'suspended' OR c.state = 'revoked')
-		AND NOT EXISTS (SELECT FROM credential_not_valid n WHERE n.state = c.state AND n.credential_id = c.credential_id)),
-	(SELECT count(*) FROM credential_intended i
-		WHERE NOT EXISTS (SELECT FROM credential c WHERE c.credential_no BETWEEN i.first_no AND i.last_no AND c.state = 'intended'))
-	+ (SELECT count(*) FROM credential_not_valid n
-		WHERE NOT EXISTS (SELECT FROM credential c WHERE c.credential_id = n.credential_id AND c.state = n.state))`
-
-// pages implements moment. Damaged pages show when they are read; what one table says
-// because of another is compared.
-func (m postgresMoment) pages(ctx context.Context) (string, error) {
-	var missing, more int64
-	if _, err := m.row(ctx, selectAstray, nil, &missing, &more); err != nil || missing+more == 0 {
-		return "", err
-	}
-	return fmt.Sprintf("credential_intended and credential_not_valid leave out %d credentials and have %d rows too many", missing, more), nil
-}
-
 func (m postgresMoment) close() error { return hangUp(m.conn) }
 
 // loadPostgres is [Load] for PostgreSQL, as the role that shall own everything.

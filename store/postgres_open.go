@@ -53,6 +53,9 @@ func (e *postgresEngine) translate(err error) error {
 	case "25006":
 		return refuse(ErrStandby, e.location, "")
 	default:
+		if damaged(err) {
+			return refuseDamaged(e.location, err)
+		}
 		if lostConnection(err) {
 			return refuse(ErrUnreachable, e.location, "%v", told)
 		}
@@ -78,7 +81,7 @@ func (e *postgresEngine) check(ctx context.Context, conn *pgx.Conn, readOnly boo
 	case (standby || reads) && !readOnly:
 		return refuse(ErrStandby, e.location, "")
 	case !there && others == 0:
-		return refuse(ErrEmpty, e.location, "")
+		return refuse(ErrEmpty, e.location, "it has no tables")
 	case !there:
 		return refuse(ErrForeign, e.location, "it has tables, and none of an issuer")
 	case !allowed:

@@ -96,6 +96,8 @@ func TestP26Postgres(t *testing.T) {
 			`ALTER TABLE credential ADD CONSTRAINT credential_state_check CHECK (state = 'intended' OR state = 'active' OR state = 'suspended' OR state = 'revoked')`, store.ErrAltered},
 		{"P26 a rule put in", `CREATE RULE silent AS ON UPDATE TO credential DO INSTEAD NOTHING`, `DROP RULE silent ON credential`, store.ErrAltered},
 		{"P26 row security", `ALTER TABLE credential ENABLE ROW LEVEL SECURITY`, `ALTER TABLE credential DISABLE ROW LEVEL SECURITY`, store.ErrAltered},
+		{"P26 nobody's", `CREATE SCHEMA kept; CREATE TABLE kept.meta AS TABLE meta; ALTER TABLE meta DISABLE TRIGGER USER; DELETE FROM meta; ALTER TABLE meta ENABLE TRIGGER USER`,
+			`INSERT INTO meta SELECT * FROM kept.meta; DROP SCHEMA kept CASCADE`, store.ErrAltered},
 		{"P26 a right taken away", `REVOKE SELECT ON meta FROM PUBLIC, ` + role(t, s.service), `GRANT SELECT ON meta TO ` + role(t, s.service), store.ErrDenied},
 		{"P26 only for reading", `ALTER ROLE ` + role(t, s.owner) + ` SET default_transaction_read_only = on`, `SET TRANSACTION READ WRITE; ALTER ROLE ` + role(t, s.owner) + ` RESET default_transaction_read_only`, store.ErrStandby},
 	} {
@@ -174,6 +176,31 @@ func TestP26Postgres(t *testing.T) {
 		must(t, err)
 		must(t, db.Close())
 	})
+}
+
+// TestPostgresIndexes: to compare an index with its table is to read that index and no
+// other, also while there is nothing in it.
+func TestPostgresIndexes(t *testing.T) {
+	db := createPostgres(t)
+	fill(t, db, 20)
+	s, err := db.Snapshot(t.Context())
+	must(t, err)
+	defer s.Close() // only read
+	if found, err := s.CheckIndexes(t.Context()); err != nil || len(found) > 0 {
+		t.Errorf("CheckIndexes: %q, %v", found, err)
+	}
+	plans, err := store.IndexPlans(t.Context(), s)
+	must(t, err)
+	want, err := fs.ReadFile(store.PostgresMigrations(), "schema_1.txt")
+	must(t, err)
+	if n := strings.Count(string(want), "\nindex "); len(plans) < n {
+		t.Errorf("%d indexes, and version 1 had %d", len(plans), n)
+	}
+	for name, plan := range plans {
+		if !strings.Contains(plan, " using "+name+" on ") || strings.Contains(plan, "Sort") {
+			t.Errorf("%s is not read:\n%s", name, plan)
+		}
+	}
 }
 
 // TestPostgresVersionOne brings the schema of version 1 with what it held to this

@@ -43,13 +43,16 @@ func (m sqliteMoment) columns(ctx context.Context, table string) ([]string, erro
 	return names, err
 }
 
-func (m sqliteMoment) pages(ctx context.Context) (string, error) {
+func (m sqliteMoment) pages(ctx context.Context) ([]string, error) {
 	var result string
 	if _, err := m.row(ctx, "PRAGMA integrity_check(1)", nil, &result); err != nil || result == "ok" {
-		return "", err
+		return nil, err
 	}
-	return result, nil
+	return []string{result}, nil
 }
+
+// indexes implements moment: integrity_check has looked at them.
+func (m sqliteMoment) indexes(context.Context) ([]string, error) { return nil, nil }
 
 func (m sqliteMoment) close() error {
 	_, err := m.conn.ExecContext(context.Background(), "ROLLBACK")

@@ -19,6 +19,7 @@ import (
 	"github.com/sanad-id/sanad/internal/cli"
 	"github.com/sanad-id/sanad/issuance"
 	"github.com/sanad-id/sanad/keys"
+	"github.com/sanad-id/sanad/store"
 )
 
 func (p *program) fsckCommand() *cobra.Command {
@@ -86,10 +87,14 @@ func (a *app) fsck(cmd *cobra.Command, o fsckOptions) (r fsck.Report, err error)
 		return r, err
 	}
 	defer func() { err = errors.Join(err, snap.Close()) }()
+	about, err := a.store.About(ctx)
+	if err != nil {
+		return r, err
+	}
 	bar := newByteBar(cmd, "checking")
 	defer bar.done()
 	c.Source, c.Progress = snap, bar.rows
-	c.Pages = func(ctx context.Context) (string, error) { return snap.CheckPages(ctx) }
+	c.Pages, c.Indexes, c.Warnings = snap.CheckPages, snap.CheckIndexes, about.Blind
 	if r, err = fsck.Check(ctx, c); err != nil {
 		return r, err
 	}
@@ -148,16 +153,28 @@ func (a *app) checkDesk(ctx context.Context, r *fsck.Report) error {
 		return nil
 	}
 	n := 0
-	return db.Credentials(ctx, func(item, id string) error {
-		_, err := a.store.Credential(ctx, id)
-		if errors.Is(err, issuance.ErrNoCredential) {
+	var lost error // of the store
+	err = db.Credentials(ctx, func(item, id string) error {
+		_, lost = a.store.Credential(ctx, id)
+		if errors.Is(lost, issuance.ErrNoCredential) {
 			if n++; n <= mostFindings {
 				found(fsck.DeskCredential, item, "names the credential "+id+", which is not in the store")
 			}
-			return nil
+			lost = nil
 		}
-		return err
+		return lost
 	})
+	switch {
+	case err == nil || ctx.Err() != nil:
+		return err
+	case lost == nil:
+		found(fsck.Desk, "", err.Error())
+	case errors.Is(lost, store.ErrCorrupt):
+		found(fsck.Pages, "", lost.Error())
+	default:
+		return lost
+	}
+	return nil
 }
 
 // checkChains looks at the certificates of keys.
@@ -228,6 +245,9 @@ func fsckText(w io.Writer, r fsck.Report, a *app) {
 	if why := a.store.Fenced(); why != "" {
 		fmt.Fprintf(w, "this issuer takes no work (%s): `issuer restore confirm`\n", why)
 	}
+	for _, s := range r.Warnings {
+		fmt.Fprintln(w, "warning: "+s)
+	}
 	if r.Clean() {
 		fmt.Fprintln(w, "all of it agrees")
 		return
@@ -236,7 +256,7 @@ func fsckText(w io.Writer, r fsck.Report, a *app) {
 		any := false
 		for _, f := range r.Findings {
 			if f.Code == code {
-				fmt.Fprintf(w, "%s: %s: %s\n", f.Code, cli.Visible(f.Subject), cli.Visible(f.Detail))
+				fmt.Fprintf(w, "%s: %s: %s\n", f.Code, cli.Visible(cmp.Or(f.Subject, "the database")), cli.Visible(f.Detail))
 				any = true
 			}
 		}

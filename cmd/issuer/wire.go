@@ -149,6 +149,12 @@ func (p *program) office(what access, f func(cmd *cobra.Command, a *app, args []
 	})
 }
 
+// Action is that of [cli.Program], which says besides what a person can do about damaged
+// pages that an action met.
+func (p *program) Action(f func(cmd *cobra.Command, args []string) error) func(*cobra.Command, []string) error {
+	return p.Program.Action(func(cmd *cobra.Command, args []string) error { return explainDamage(f(cmd, args)) })
+}
+
 // assemble joins the parts of an issuer.
 func (p *program) assemble(cfg Config, dir string, ks *keys.File, db *store.DB) (*app, error) {
 	a := &app{cfg: cfg, dir: dir, keys: ks, store: db, actor: account(), now: p.Now, watch: &p.watch}
@@ -256,6 +262,15 @@ func account() string {
 func explainStore(err error) error {
 	if e, ok := errors.AsType[*store.StateError](err); ok && e.Hint != "" {
 		return cli.Hint(err, "%s", e.Hint)
+	}
+	return err
+}
+
+// explainDamage adds what a person can do to an error about pages that were met in the
+// middle of work.
+func explainDamage(err error) error {
+	if _, told := errors.AsType[*store.StateError](err); errors.Is(err, store.ErrCorrupt) && !told {
+		return cli.Hint(err, "stop work and run `issuer fsck`, which says what is damaged and what to do")
 	}
 	return err
 }

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sanad-id/sanad/fsck"
+	"github.com/sanad-id/sanad/internal/pgtest"
+)
+
+// officeOn is newOffice on PostgreSQL.
+func officeOn(t *testing.T, owner, service string) *office {
+	o := &office{T: t, dir: t.TempDir(), now: time.Date(2026, 11, 23, 8, 0, 0, 0, time.UTC)}
+	o.must("init", o.path("office"), "--name", "Registry", "--country", "XA", "--store", service, "--store-owner", owner)
+	o.must("programme", "add", "--dir", o.path("office"), "../../examples/programmes/farmer-card.yaml")
+	return o
+}
+
+// TestDB15Postgres overwrites pages of a server that keeps checksums while it is stopped.
+// What a start reads keeps everybody from starting; the rest is found by fsck, which says
+// what to do and never that all is well; a command that meets it sends to fsck.
+func TestDB15Postgres(t *testing.T) {
+	c := pgtest.Start(t, pgtest.Options{Checksums: true})
+	owner, service := c.New(t)
+	o := officeOn(t, owner, service)
+	dir := o.path("office")
+	id := strings.Fields(o.must(o.issue(farmers(t, 1)[0])...))[0]
+	const (
+		form, index, meta, trigger = "sanad.credential_form", "sanad.credential_credential_id_key", "sanad.meta", "pg_catalog.pg_trigger"
+
+		well = "all of it agrees"
+		met  = "warning: the server has met damaged pages"
+	)
+	says := func(want int, texts []string, args ...string) {
+		t.Helper()
+		status, out := o.run(append(args, "--dir", dir)...)
+		if status != want {
+			t.Fatalf("%v: status %d, want %d: %s", args, status, want, out)
+		}
+		for _, text := range texts {
+			if !strings.Contains(out, text) {
+				t.Errorf("%v does not say %q: %s", args, text, out)
+			}
+		}
+		if want != 0 && strings.Contains(out, well) {
+			t.Errorf("%v says that all is well: %s", args, out)
+		}
+	}
+	whole := []string{well}
+	if _, out := o.run("config", "check", "--dir", dir); strings.Contains(out, "checksums") || strings.Contains(out, met) {
+		t.Errorf("config check on a server with checksums: %s", out)
+	}
+	says(0, whole, "fsck")
+
+	c.Damage(t, owner, form, index)
+	says(exitPartial, []string{
+		"pages: the database: table credential_form: the database server reports XX001: invalid page in block 0", "  what to do: " + fsck.Pages.Remedy(),
+		"index: " + index + ": the database server reports XX001", "  what to do: " + fsck.Index.Remedy(),
+	}, "fsck")
+	says(1, []string{"the database is damaged", "hint: stop work and run `issuer fsck`"}, "revoke", id, "--reason", "lost")
+	says(0, []string{met}, "config", "check")
+
+	c.Damage(t, owner, form, meta, trigger)
+	for _, args := range [][]string{{"fsck"}, {"config", "check"}, {"revoke", id, "--reason", "lost"}} {
+		says(1, []string{"the database is damaged: postgres://", "invalid page in block 0", "hint: stop the server, copy its data directory away"}, args...)
+	}
+	c.Damage(t, owner, meta)
+	says(1, []string{"the database is damaged: postgres://", "hint: stop the server"}, "fsck") // the schema cannot be read
+	c.Damage(t, owner, trigger)
+	says(exitPartial, []string{"index: " + index}, "fsck")
+	c.Exec(t, owner, "REINDEX INDEX "+index)
+	says(0, []string{well, met}, "fsck")
+	o.must("revoke", "--dir", dir, id, "--reason", "lost")
+}
+
+// TestNoChecksums: without checksums damage may not be noticed, of which config check and
+// fsck warn.
+func TestNoChecksums(t *testing.T) {
+	owner, service := pgtest.New(t)
+	o := officeOn(t, owner, service)
+	kept := pgtest.Setting(t, owner, "data_checksums") == "on"
+	for _, args := range [][]string{{"config", "check"}, {"fsck"}, {"fsck", "--json"}} {
+		out := o.must(append(args, "--dir", o.path("office"))...)
+		if warned := strings.Contains(out, "`pg_checksums --enable`"); warned == kept {
+			t.Errorf("the server keeps checksums: %t; %v says: %s", kept, args, out)
+		}
+	}
+}
