@@ -103,6 +103,7 @@ type office struct {
 	root   string // of everything below
 	dir    string // the issuer's
 	store  string // what the checker opens
+	owner  string // the same as the owner of the tables, on PostgreSQL
 	public string // what a web server would serve
 
 	outs    atomic.Int64 // names for what is received

@@ -32,7 +32,7 @@ func openPostgres(ctx context.Context, url string) (database, func(), error) {
 // postgres is how init is told to use a new database.
 func (o *office) postgres() []string {
 	owner, service := pgtest.New(o.t)
-	o.store = service
+	o.store, o.owner = service, owner
 	return []string{"--store", service, "--store-owner", owner}
 }
 
