@@ -134,6 +134,17 @@ func (k *checker) pages() error {
 	return err
 }
 
+func (k *checker) derived() error {
+	if k.Derived == nil {
+		return nil
+	}
+	said, err := k.Derived(k.ctx)
+	for _, s := range said {
+		k.find(Derived, "", "%.200s", s)
+	}
+	return err
+}
+
 func (k *checker) indexes() error {
 	if k.Indexes == nil {
 		return nil

@@ -36,6 +36,9 @@ const (
 	Pages Code = "pages"
 	// Index: an index of the database does not have what its table has.
 	Index Code = "index"
+	// Derived: what PostgreSQL keeps of the states of credentials, in place of an index, is
+	// not what they are.
+	Derived Code = "derived"
 	// NotInLog: the log has no entry for the intent of a credential.
 	NotInLog Code = "not_in_log"
 	// NotInStore: the log speaks of a credential that the store does not have.
@@ -103,7 +106,7 @@ const (
 // Codes returns every code.
 func Codes() []Code {
 	return []Code{
-		Pages, Index, NotInLog, NotInStore, Facts, Signed, State, SlotRange, SlotTwice, SlotCounter, SlotValue, KeyMissing, Programme,
+		Pages, Index, Derived, NotInLog, NotInStore, Facts, Signed, State, SlotRange, SlotTwice, SlotCounter, SlotValue, KeyMissing, Programme,
 		Batch, Publication, PublicationLog, Unrevoked, Overrevoked, FolderMissing, FolderDamaged, FolderUnknown, FolderLate, AuditEntry,
 		AuditHash, Checkpoint, JournalDiffers, JournalBehind, JournalAhead, Desk, DeskCredential, Chain,
 	}
@@ -116,6 +119,8 @@ func (c Code) Remedy() string {
 		return "stop work, keep a copy of the damaged files, then `issuer restore` of the newest backup on another disk, and `issuer restore confirm` with the journal"
 	case Index:
 		return "stop work, `REINDEX INDEX NAME` as the owner of the tables, then `issuer fsck` again; if it comes back, another disk"
+	case Derived:
+		return "somebody changed the database: with `state` or `signed` as for those; alone: `issuer backup`, and `issuer restore` into another database, which derives it anew"
 	case NotInLog, Facts, Signed:
 		return "somebody changed the database: restore, and find out who"
 	case NotInStore:
@@ -199,6 +204,9 @@ type Config struct {
 	// Indexes compares the indexes of the database with its tables and returns what is
 	// wrong, "NAME: WHAT" for each. Optional.
 	Indexes func(ctx context.Context) ([]string, error)
+	// Derived compares what the database derives from the states of credentials with them
+	// and returns what is wrong, a text for each. Optional.
+	Derived func(ctx context.Context) ([]string, error)
 	// Warnings are what keeps the database from noticing damage. Optional.
 	Warnings []string
 	// Most is how many findings of one code are named; optional, 20 if 0.
@@ -271,7 +279,7 @@ func Check(ctx context.Context, c Config) (Report, error) {
 		return k.report, fmt.Errorf("fsck: %w", err)
 	}
 	for _, step := range []func() error{
-		k.pages, k.indexes, k.readProgrammes, k.readLists, k.readBatches, k.readPublications, k.readCheckpoints, k.readCredentials, k.readLog,
+		k.pages, k.indexes, k.derived, k.readProgrammes, k.readLists, k.readBatches, k.readPublications, k.readCheckpoints, k.readCredentials, k.readLog,
 		k.readHashes, k.checkSlots, k.checkPublished, k.checkFolder, k.checkRest, k.second,
 	} {
 		err := step()

@@ -408,6 +408,9 @@ func TestFinds(t *testing.T) {
 				WITH gone AS (DELETE FROM credential WHERE credential_id = '`+f.active.ID+`' RETURNING *) INSERT INTO credential SELECT * FROM gone;
 				UPDATE pg_index SET indisready = TRUE WHERE indexrelid = 'credential_credential_id_key'::regclass`)
 		}, []fsck.Code{fsck.Index}, postgresOnly},
+		{"a run of numbers in which nothing is intended", func(f *fixture) {
+			f.exec("INSERT INTO credential_intended VALUES (1, 1)")
+		}, []fsck.Code{fsck.Derived}, postgresOnly},
 		{"AUD-08 a credential slipped in", func(f *fixture) {
 			f.exec(`INSERT INTO credential SELECT credential_no + 1000, '01JD5000000000000000000000', programme_no, version, zeroblob(32), state,
 				reason, issued_at, expires_at, changed_at, batch_no, batch_row, supersedes, NULL, many, credential_no + 1000, writer_no, part_of
@@ -576,6 +579,11 @@ func TestFinds(t *testing.T) {
 		}, []fsck.Code{fsck.JournalBehind}, shared},
 		{"the journal has confirmed more", func(f *fixture) { f.config = through(asIs, 2) }, []fsck.Code{fsck.JournalAhead}, shared},
 	}
+	// They change a state, which PostgreSQL derives something from, too.
+	moves := map[string]bool{
+		"AUD-08 the revocation of a part was undone": true, "AUD-08 a signed credential looks intended": true, "AUD-08 a revocation was undone": true,
+		"AUD-08 a published revocation was undone": true, "AUD-08 a suspension was undone": true,
+	}
 	missing := map[fsck.Code]bool{}
 	for _, c := range fsck.Codes() {
 		missing[c] = true
@@ -606,7 +614,11 @@ func TestFinds(t *testing.T) {
 					t.Run(tt.name, func(t *testing.T) {
 						f := b.clean(t, own)
 						tt.spoil(f)
-						found(t, f.check(t), tt.want)
+						want := tt.want
+						if engine == "postgres" && moves[tt.name] {
+							want = append(slices.Clone(want), fsck.Derived)
+						}
+						found(t, f.check(t), want)
 					})
 				}
 			}

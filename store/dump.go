@@ -63,6 +63,8 @@ type moment interface {
 	// indexes returns which indexes do not have what their tables have, and why; those of
 	// which pages tells may be left out.
 	indexes(ctx context.Context) ([]string, error)
+	// derived returns what is wrong with what is derived from states.
+	derived(ctx context.Context) ([]string, error)
 	close() error
 }
 
@@ -102,6 +104,10 @@ func (s *Snapshot) CheckPages(ctx context.Context) ([]string, error) { return s.
 // CheckIndexes returns the indexes, with their schema, that do not have what their tables
 // have, a text for each. On SQLite CheckPages looks at them, too.
 func (s *Snapshot) CheckIndexes(ctx context.Context) ([]string, error) { return s.conn.indexes(ctx) }
+
+// CheckDerived compares what the database derives from the states of credentials with
+// them, and returns what is wrong. SQLite has indexes for that.
+func (s *Snapshot) CheckDerived(ctx context.Context) ([]string, error) { return s.conn.derived(ctx) }
 
 // Close ends the snapshot.
 func (s *Snapshot) Close() error { return s.conn.close() }

@@ -54,6 +54,9 @@ func (m sqliteMoment) pages(ctx context.Context) ([]string, error) {
 // indexes implements moment: integrity_check has looked at them.
 func (m sqliteMoment) indexes(context.Context) ([]string, error) { return nil, nil }
 
+// derived implements moment: indexes do what tables do on PostgreSQL.
+func (m sqliteMoment) derived(context.Context) ([]string, error) { return nil, nil }
+
 func (m sqliteMoment) close() error {
 	_, err := m.conn.ExecContext(context.Background(), "ROLLBACK")
 	if err != nil && rolledBack(err) {

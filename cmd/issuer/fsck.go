@@ -94,7 +94,7 @@ func (a *app) fsck(cmd *cobra.Command, o fsckOptions) (r fsck.Report, err error)
 	bar := newByteBar(cmd, "checking")
 	defer bar.done()
 	c.Source, c.Progress = snap, bar.rows
-	c.Pages, c.Indexes, c.Warnings = snap.CheckPages, snap.CheckIndexes, about.Blind
+	c.Pages, c.Indexes, c.Derived, c.Warnings = snap.CheckPages, snap.CheckIndexes, snap.CheckDerived, about.Blind
 	if r, err = fsck.Check(ctx, c); err != nil {
 		return r, err
 	}

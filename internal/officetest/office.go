@@ -441,7 +441,7 @@ func (o *Office) FsckConfig(snap *store.Snapshot) fsck.Config {
 		o.must(err)
 		vkeys += v + "\n"
 	}
-	c := fsck.Config{Source: snap, Keys: all, Secret: o.Keys.Secret, LogKeys: vkeys, Pages: snap.CheckPages, Indexes: snap.CheckIndexes}
+	c := fsck.Config{Source: snap, Keys: all, Secret: o.Keys.Secret, LogKeys: vkeys, Pages: snap.CheckPages, Indexes: snap.CheckIndexes, Derived: snap.CheckDerived}
 	if o.journal != nil {
 		c.Journal = o.journal
 	}
