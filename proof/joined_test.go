@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -170,10 +171,10 @@ func TestJoined(t *testing.T) {
 		if len(where) != n {
 			t.Errorf("%d records are in the manifests, want %d", len(where), n)
 		}
-		for _, p := range parts { // each machine's journal follows with what it changes
-			if ids := manifestIDs(p.folder); len(ids) > 0 { // one that joined late may have issued nothing
-				o.change(run{dir: p.dir}, "revoke", ids[0])
-			}
+		// One that joined late may have issued nothing.
+		ids := slices.Concat(manifestIDs(parts[0].folder), manifestIDs(parts[1].folder))
+		for i, p := range parts { // each machine's journal follows with what it changes
+			o.change(run{dir: p.dir}, "revoke", ids[i])
 			o.publish(run{dir: p.dir}, "status", false)
 			o.export(run{dir: p.dir})
 			o.must(run{args: []string{"fsck"}, dir: p.dir})
