@@ -245,9 +245,9 @@ func TestP27(t *testing.T) {
 		change, night int
 	}{
 		{"SQLite to SQLite", sqlite, sqlite, 20, 200},
-		{"SQLite to PostgreSQL", sqlite, postgres, 2, 50},
-		{"PostgreSQL to SQLite", postgres, sqlite, 2, 50},
-		{"PostgreSQL to PostgreSQL", postgres, postgres, 2, 50},
+		{"SQLite to PostgreSQL", sqlite, postgres, 2, 200},
+		{"PostgreSQL to SQLite", postgres, sqlite, 2, 200},
+		{"PostgreSQL to PostgreSQL", postgres, postgres, 2, 200},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			o := officetest.New(t, officetest.Options{Location: tt.from(t), Journal: true, ListSize: 64})
