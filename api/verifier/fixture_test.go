@@ -198,6 +198,16 @@ ask:
 transaction_data:
   - {type: "urn:xa:payment:1", credentials: [farmer], fields: [amount, payee], required: true}
 `,
+	"pay-either": `
+policy: pay-either
+version: 1
+verifier: {name: {en: City library}}
+purpose: {en: To be paid.}
+retention_days: 0
+query: {credentials: [` + askDiploma + `, ` + askFarmer + `], credential_sets: [{options: [[farmer]]}, {options: [[diploma]], required: false}]}
+transaction_data:
+  - {type: "urn:xa:payment:1", credentials: [diploma, farmer], fields: [amount], required: true}
+`,
 	"host": `
 policy: host
 version: 1

@@ -65,7 +65,7 @@ type Presentation struct {
 	Verdict    verification.Verdict `json:"verdict"`
 	Reasons    []string             `json:"reasons"`
 	// Claims are those that were asked for and are there; none of a credential that is
-	// invalid.
+	// invalid, by itself or as an answer to this query.
 	Claims []ShownClaim `json:"claims"`
 	// Report is that of the rules, with the claims that were asked for only.
 	Report *verification.Report `json:"report,omitempty"`
@@ -80,7 +80,7 @@ type ShownClaim struct {
 // word is the verdict, or "refused".
 func (r *Result) word() string {
 	if r.Refused != "" {
-		return "refused"
+		return wordRefused
 	}
 	return string(r.Verdict)
 }
@@ -171,6 +171,7 @@ func (s *Service) judge(now time.Time, p *Policy, tx *transaction, request *oid4
 	}
 	result.Digest = digest(response.Token)
 	var presented []oid4vp.Presented
+	var texts []string
 	holders := map[string]bool{}
 	for _, q := range request.Query.Credentials {
 		for _, text := range response.Token[q.ID] {
@@ -183,7 +184,7 @@ func (s *Service) judge(now time.Time, p *Policy, tx *transaction, request *oid4
 			}
 			report := c.Check([]byte(text))
 			s.learn(report)
-			one := Presentation{Credential: q.ID, Verdict: report.Verdict, Reasons: texts(report.Reasons()), Claims: []ShownClaim{}, Report: &report}
+			one := Presentation{Credential: q.ID, Verdict: report.Verdict, Reasons: words(report.Reasons()), Claims: []ShownClaim{}, Report: &report}
 			shown := oid4vp.Presented{Query: q.ID, Refused: report.Verdict == verification.Invalid}
 			if f.parsed == nil {
 				f.parsed, err = sdjwt.Parse(text)
@@ -200,7 +201,7 @@ func (s *Service) judge(now time.Time, p *Policy, tx *transaction, request *oid4
 				result.because(result.Verdict, reason)
 			}
 			p.limits(result, &one)
-			presented = append(presented, shown)
+			presented, texts = append(presented, shown), append(texts, text)
 			result.Presentations = append(result.Presentations, one)
 		}
 	}
@@ -211,7 +212,7 @@ func (s *Service) judge(now time.Time, p *Policy, tx *transaction, request *oid4
 		result.because(verification.CheckNeeded, SamePersonNotProven)
 	}
 	if len(request.TransactionData) > 0 {
-		if err := request.Authorised(response.Token); err != nil {
+		if err := request.Authorised(result.counted(texts)); err != nil {
 			result.because(verification.Invalid, TransactionNotAuthorised)
 		} else {
 			result.Transactions = result.Verdict != verification.Invalid
@@ -221,6 +222,18 @@ func (s *Service) judge(now time.Time, p *Policy, tx *transaction, request *oid4
 		result.Token = response.Token
 	}
 	return result, nil
+}
+
+// counted are the presentations that answer their queries, of these in the order of the
+// result: the others are discarded (OpenID4VP 1.0 section 8.6), and authorise nothing.
+func (r *Result) counted(texts []string) oid4vp.VPToken {
+	token := oid4vp.VPToken{}
+	for i, one := range r.Presentations {
+		if one.Verdict != verification.Invalid {
+			token[one.Credential] = append(token[one.Credential], texts[i])
+		}
+	}
+	return token
 }
 
 // known refuses an answer to something else before any signature is looked at.
@@ -271,6 +284,8 @@ func (s *Service) answered(result *Result, request *oid4vp.Request, presented []
 		one.Report.Claims = slices.DeleteFunc(one.Report.Claims, func(c verification.Claim) bool { return !asked[c.Name] })
 		item := answer.Items[i]
 		if item.Short != "" {
+			// Section 8.6: what is not as the query wants it is discarded, however genuine.
+			one.Verdict = verification.Worse(one.Verdict, verification.Invalid)
 			one.Reasons = append(one.Reasons, string(item.Short))
 			result.because(result.Verdict, string(item.Short))
 		}
@@ -287,7 +302,7 @@ func (s *Service) answered(result *Result, request *oid4vp.Request, presented []
 	return nil
 }
 
-func texts(reasons []credential.Reason) []string {
+func words(reasons []credential.Reason) []string {
 	out := make([]string, 0, len(reasons))
 	for _, r := range reasons {
 		if !slices.Contains(out, string(r)) {

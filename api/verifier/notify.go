@@ -54,9 +54,12 @@ func anys(texts []string) []any {
 type hook struct {
 	Handle string `json:"h"` // the jti of what is sent, the same in every try
 	Policy string `json:"p,omitempty"`
-	Until  int64  `json:"u,omitempty"` // when the transaction is forgotten
-	Next   int64  `json:"n,omitempty"` // not before, Unix seconds
-	Tries  int    `json:"t,omitempty"`
+	// Browser says that what came of it is for the browser that comes back with the
+	// response code, and for nobody before.
+	Browser bool  `json:"b,omitempty"`
+	Until   int64 `json:"u,omitempty"` // when the transaction is forgotten
+	Next    int64 `json:"n,omitempty"` // not before, Unix seconds
+	Tries   int   `json:"t,omitempty"`
 	// What follows is set from the first try on: since when it is due, what is said, and
 	// how the last try went.
 	Since   int64  `json:"s,omitempty"`
@@ -66,6 +69,12 @@ type hook struct {
 	// Alarm is that of an alarm, as JSON.
 	Alarm string `json:"a,omitempty"`
 }
+
+// Words for what came of a request that are no verdicts; also those of [State].
+const (
+	wordAnswered = "answered"
+	wordRefused  = "refused"
+)
 
 const (
 	hookQueues = 16
@@ -136,7 +145,7 @@ func queueOf(handle string) int { return int(handle[0]) % hookQueues }
 
 // enqueue notes that a webhook will be due when a transaction has an outcome.
 func (s *Service) enqueue(ctx context.Context, tx *transaction) error {
-	return s.add(ctx, hook{Handle: tx.Handle, Policy: tx.Policy, Until: tx.Until})
+	return s.add(ctx, hook{Handle: tx.Handle, Policy: tx.Policy, Browser: tx.ReturnTo != "", Until: tx.Until})
 }
 
 // add puts a webhook into its queue. Where there is no room for it the oldest of those
@@ -281,6 +290,9 @@ func (s *Service) deliverOne(ctx context.Context, h hook) (arrived bool, err err
 			return true, err
 		}
 		leased.Verdict, leased.Reasons = o.Verdict, joined(o.Reasons)
+		if h.Browser && o.Verdict != wordRefused {
+			leased.Verdict, leased.Reasons = wordAnswered, "" // HAIP section 5.1
+		}
 	}
 	if h.Since == 0 {
 		leased.Since = now.Unix()

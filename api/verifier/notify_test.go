@@ -2,11 +2,13 @@ package verifier_test
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/sanad-id/sanad/api/verifier"
+	"github.com/sanad-id/sanad/oid4vp"
 	"github.com/sanad-id/sanad/store/once"
 )
 
@@ -94,6 +96,46 @@ func TestWebhookGivenUp(t *testing.T) {
 	}
 	if all, _ := s.webhooks(t); len(all) != 0 {
 		t.Errorf("dropped, and still there: %+v", all)
+	}
+}
+
+// TestWebhookBeforeTheBrowser: in the flow on one device nobody learns what came of it
+// before the browser has come back (HAIP section 5.1, corpus VP-03): who was sent a request
+// of somebody else's would have answered for that one's browser.
+func TestWebhookBeforeTheBrowser(t *testing.T) {
+	for _, tt := range []struct {
+		name, returnTo string
+		answer         func(s *scene, r *oid4vp.Request) url.Values
+		verdict        string
+	}{
+		{"a good answer", "https://library.example/done", func(s *scene, r *oid4vp.Request) url.Values { return s.present(t, r) }, "answered"},
+		{"one that is not valid", "https://library.example/done", func(s *scene, r *oid4vp.Request) url.Values {
+			s.token.Expires = now.Add(-time.Second)
+			return s.present(t, r)
+		}, "answered"},
+		{"a refusal", "https://library.example/done", func(_ *scene, r *oid4vp.Request) url.Values {
+			return r.Refuse(&oid4vp.Error{Code: oid4vp.AccessDenied})
+		}, "refused"},
+		{"a good answer on another device", "", func(s *scene, r *oid4vp.Request) url.Values { return s.present(t, r) }, "valid"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newScene(t)
+			body := object{"policy": "card"}
+			if tt.returnTo != "" {
+				body["return_to"], body["browser"] = tt.returnTo, browser
+			}
+			r := s.open(t, s.create(t, body).Link)
+			s.post(t, r, tt.answer(s, r))
+			s.deliver(t, 1, time.Second)
+			sent := s.posts.all()
+			if len(sent) != 1 {
+				t.Fatalf("%d messages", len(sent))
+			}
+			v := s.statement(t, sent[0], "sanad-webhook+jwt")
+			if verdict, _ := v.Get("verdict").Text(); verdict != tt.verdict || v.Get("reasons").Len() > 0 {
+				t.Errorf("the message says %s, %d reasons, want %s", verdict, v.Get("reasons").Len(), tt.verdict)
+			}
+		})
 	}
 }
 

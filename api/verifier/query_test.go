@@ -104,6 +104,46 @@ func TestWholeQueries(t *testing.T) {
 	}
 }
 
+// TestDiscarded: what is genuine and not what the query wants is discarded (OpenID4VP 1.0
+// section 8.6), although the rest of the answer is enough: nothing of it is handed on, and
+// it authorises nothing.
+func TestDiscarded(t *testing.T) {
+	for _, tt := range []struct {
+		name, policy string
+		choices      []oid4vp.Choice
+		verdict      verification.Verdict
+		discarded    int // which one
+		short        string
+	}{
+		{"VP-10 another type, where nothing need be", "optional", []oid4vp.Choice{show("farmer", "full_name"), show("diploma", "district")}, verification.Valid, 0, "wrong_type"},
+		{"VP-12 another type that signs for the payment", "pay-either", []oid4vp.Choice{show("diploma", "district"), show("farmer", "full_name")}, verification.Invalid, 0, "wrong_type"},
+		{"nothing discarded", "pay-either", []oid4vp.Choice{show("farmer", "full_name")}, verification.Valid, -1, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newScene(t)
+			s.choices = func([]oid4vp.Choice) []oid4vp.Choice { return tt.choices }
+			body := object{"policy": tt.policy}
+			if tt.policy == "pay-either" {
+				body["transaction_data"] = []object{{"type": "urn:xa:payment:1", "fields": object{"amount": "1"}}}
+			}
+			c := s.create(t, body)
+			g := s.respond(t, c.Link)
+			_, result := s.state(t, c.ID)
+			if result == nil || result.Verdict != tt.verdict {
+				t.Fatalf("%+v after %d %s, want %s", result, g.status, g.body, tt.verdict)
+			}
+			if tt.policy == "pay-either" && result.Transactions != (tt.verdict == verification.Valid) {
+				t.Errorf("the payment is authorised: %t", result.Transactions)
+			}
+			for i, p := range result.Presentations {
+				if discarded := i == tt.discarded; discarded != (p.Verdict == verification.Invalid) || discarded == (len(p.Claims) > 0) || discarded != slices.Contains(p.Reasons, tt.short) {
+					t.Errorf("%s is %s %q with the claims %v", p.Credential, p.Verdict, p.Reasons, p.Claims)
+				}
+			}
+		})
+	}
+}
+
 // TestHostClient: a verifier that is known by the name of its host (OpenID4VP 1.0 section
 // 5.9.3, x509_san_dns).
 func TestHostClient(t *testing.T) {

@@ -317,9 +317,9 @@ func (s *Service) look(ctx context.Context, tx *transaction, id string) (*State,
 	case o == nil:
 		return &State{Status: "waiting"}, nil
 	}
-	st := &State{Status: "answered"}
-	if o.Verdict == "refused" {
-		st.Status = "refused"
+	st := &State{Status: wordAnswered}
+	if o.Verdict == wordRefused {
+		st.Status = wordRefused
 	}
 	if tx.ReturnTo == "" {
 		st.Result, err = s.disclose(o, id)
@@ -472,7 +472,7 @@ func (s *Service) verify(w http.ResponseWriter, r *http.Request, who *APIKey) er
 	}
 	sum := sha256.Sum256(proof)
 	text, err := s.sign("sanad-receipt+jwt", map[string]any{
-		"iss": s.URL, "iat": now.Unix(), "digest": strict.Base64URL(sum[:]), "verdict": string(report.Verdict), "reasons": anys(texts(report.Reasons())),
+		"iss": s.URL, "iat": now.Unix(), "digest": strict.Base64URL(sum[:]), "verdict": string(report.Verdict), "reasons": anys(words(report.Reasons())),
 	}, now)
 	if err != nil {
 		return err
