@@ -41,7 +41,7 @@ func TestFlow(t *testing.T) {
 			s.request.Client.ID = oid4vp.ClientID{Prefix: oid4vp.RedirectURI, Name: response}
 			s.want.Unsigned = true
 		},
-		"no proof by the holder": func(_ *testing.T, s *scene) { s.request.Query.Credentials[0].Unbound = true },
+		"no proof asked for": func(_ *testing.T, s *scene) { s.request.Query.Credentials[0].Unbound = true },
 		"transaction data": func(t *testing.T, s *scene) {
 			d, err := oid4vp.NewTransactionData("urn:example:loan", []string{"card"}, map[string]any{"book": "17"})
 			if err != nil {
@@ -110,9 +110,9 @@ func (s *scene) judge(t *testing.T, token oid4vp.VPToken) {
 	var presented []oid4vp.Presented
 	for id, list := range token {
 		for _, p := range list {
-			want := sdjwt.Expect{Keys: trusted{s.issuer.Key().Public}, Now: now, Binding: sdjwt.BindingRefused}
-			if !s.request.Query.Credentials[0].Unbound {
-				want.Binding, want.Audience, want.Nonce, want.MaxAge = sdjwt.BindingRequired, s.request.Client.ID.String(), s.request.Nonce, time.Minute
+			// Also where it need not be (HAIP section 6.1.1.1).
+			want := sdjwt.Expect{
+				Keys: trusted{s.issuer.Key().Public}, Now: now, Binding: sdjwt.BindingRequired, Audience: s.request.Client.ID.String(), Nonce: s.request.Nonce, MaxAge: time.Minute,
 			}
 			v, err := sdjwt.Verify(p, want)
 			if err != nil {

@@ -41,7 +41,8 @@ type Candidate struct {
 	// Claims are the claims asked for, in the order of the query: of the claim set if
 	// there are any.
 	Claims []FoundClaim
-	// Bind says that the holder must prove its key. Otherwise no proof is wanted.
+	// Bind says that the holder proves its key: wherever the credential has one, also if
+	// the verifier does not ask for it (HAIP section 6.1.1.1).
 	Bind bool
 }
 
@@ -109,7 +110,7 @@ func (held *Credential) candidates(c *CredentialQuery, at int) []Candidate {
 			found[i].Paths, found[i].Values = append(found[i].Paths, p.path), append(found[i].Values, p.value)
 		}
 	}
-	candidate := Candidate{Credential: at, ClaimSet: -1, Bind: !c.Unbound}
+	candidate := Candidate{Credential: at, ClaimSet: -1, Bind: held.Holder}
 	if c.ClaimSets == nil {
 		candidate.Claims = found
 		if slices.ContainsFunc(found, FoundClaim.missing) {
