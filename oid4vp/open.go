@@ -127,6 +127,9 @@ func (i *Invocation) openSigned(ctx context.Context, object string, want Expect)
 	}
 	r, err := readRequest(v, want.DevHTTP)
 	if err != nil {
+		if e, ok := errors.AsType[*Error](err); ok {
+			e.Request = i.refusable(v, vouched, want)
+		}
 		return nil, err
 	}
 	r.Client.Vouched = vouched
@@ -144,6 +147,28 @@ func (i *Invocation) openSigned(ctx context.Context, object string, want Expect)
 		return nil, err
 	}
 	return r, nil
+}
+
+// refusable is as much of a request that cannot be read as it takes to refuse it (section
+// 8.5): who made it, which is established, and where that client receives responses. It is
+// nil if the request does not say, or says another's.
+func (i *Invocation) refusable(v strict.Value, vouched Vouched, want Expect) *Request {
+	r := &Request{Client: Client{ID: i.ClientID, Vouched: vouched}}
+	mode, _ := v.Get(pResponseMode).Text()
+	r.ResponseMode = ResponseMode(mode)
+	r.ResponseURI, _ = v.Get(pResponseURI).Text()
+	r.State, _ = v.Get(pState).Text()
+	nonce, _ := v.Get(pWalletNonce).Text()
+	_, err := readURI(pResponseURI, r.ResponseURI, want.DevHTTP)
+	switch {
+	case err != nil || r.ResponseMode != DirectPost && r.ResponseMode != DirectPostJWT:
+	case v.Get(pState).Kind() != strict.None && !isSecret(r.State):
+	case want.WalletNonce != "" && nonce != want.WalletNonce: // perhaps an old one
+	case r.checkAddresses(i.RequestURI, want) != nil:
+	default:
+		return r
+	}
+	return nil
 }
 
 // establish checks the signature by the rules of the client's prefix (section
@@ -324,8 +349,11 @@ func (r *Request) checkWallet(want Expect) error {
 	if r.Metadata == nil || r.Metadata.Formats == nil {
 		return malformed("client_metadata: no %s", mFormats) // sections 5.1 and 5.9.3
 	}
-	if r.ResponseMode == DirectPostJWT && len(r.Metadata.Keys) == 0 {
-		return refuse(InvalidRequest, ErrEncryption, "client_metadata: no key to encrypt the response for") // section 8.3
+	if r.ResponseMode == DirectPostJWT {
+		// Section 8.3. Said before anybody is asked: what cannot be sent must not count as shown.
+		if _, err := r.Metadata.encryption(); err != nil {
+			return err
+		}
 	}
 	if r.Scope != "" {
 		q, ok := want.Scopes[r.Scope]

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -261,6 +262,9 @@ var openRows = []struct {
 
 	{"HAIP-5.1", "a response in the clear", func(_ *testing.T, f *forger) { f.payload["response_mode"] = "direct_post" }, oid4vp.InvalidRequest, oid4vp.ErrEncryption},
 	{"8.3", "no key to encrypt for", func(_ *testing.T, f *forger) { delete(f.sub("client_metadata"), "jwks") }, oid4vp.InvalidRequest, oid4vp.ErrEncryption},
+	{"8.3", "no encryption that is supported", func(_ *testing.T, f *forger) {
+		f.sub("client_metadata")["encrypted_response_enc_values_supported"] = []any{"A128CBC-HS256"}
+	}, oid4vp.InvalidRequest, oid4vp.ErrEncryption},
 	{"8.3", "a key without alg", func(_ *testing.T, f *forger) { delete(f.jwk(), "alg") }, oid4vp.InvalidRequest, oid4vp.ErrEncryption},
 	{"8.3", "a key for something else", func(_ *testing.T, f *forger) { f.jwk()["use"] = "sig" }, oid4vp.InvalidRequest, oid4vp.ErrEncryption},
 	{"8.3", "a key for another alg", func(_ *testing.T, f *forger) { f.jwk()["alg"] = "ECDH-ES+A128KW" }, oid4vp.InvalidRequest, oid4vp.ErrEncryption},
@@ -368,7 +372,16 @@ func TestOpenRefuses(t *testing.T) {
 			r, err := f.open(t)
 			var e *oid4vp.Error
 			if !errors.As(err, &e) || e.Code != tt.code || !errors.Is(err, tt.want) || r != nil {
-				t.Errorf("Open: %v, want %s and %v", err, tt.code, tt.want)
+				t.Fatalf("Open: %v, want %s and %v", err, tt.code, tt.want)
+			}
+			// Sections 5.1, 8.2 and 8.5: an error is returned, and to nobody but the client.
+			must := tt.id == "VP-12" || tt.id == "8.5" || tt.name == "redirect_uri beside response_uri"
+			unsure := tt.code != oid4vp.InvalidClient && slices.ContainsFunc([]error{
+				oid4vp.ErrURI, oid4vp.ErrClient, oid4vp.ErrSignature, oid4vp.ErrAudience, oid4vp.ErrTime, oid4vp.ErrNonce,
+			}, func(reason error) bool { return errors.Is(err, reason) })
+			state, _ := f.payload["state"].(string)
+			if e.Request == nil && must || e.Request != nil && (unsure || e.Request.ResponseURI != response || e.Request.State != state) {
+				t.Errorf("the verifier would be told with %v", e.Request)
 			}
 		})
 	}

@@ -91,9 +91,22 @@ func (r *Request) Respond(t VPToken) (url.Values, error) {
 	return form, nil
 }
 
-// encrypt encrypts a response for the first key, with A256GCM if that will do (HAIP
-// section 5).
+// encrypt encrypts a response for the first key.
 func (m *ClientMetadata) encrypt(payload []byte) (string, error) {
+	enc, err := m.encryption()
+	if err != nil {
+		return "", err
+	}
+	jwe, err := jose.Encrypt(payload, m.Keys[0], enc)
+	if err != nil {
+		return "", fmt.Errorf("oid4vp: encrypt response: %w", err)
+	}
+	return jwe, nil
+}
+
+// encryption is how a response is encrypted: with A256GCM if that will do (HAIP section
+// 5). The error is [ErrEncryption].
+func (m *ClientMetadata) encryption() (jose.Encryption, error) {
 	if m == nil || len(m.Keys) == 0 {
 		return "", refuse(InvalidRequest, ErrEncryption, "client_metadata: no key to encrypt the response for")
 	}
@@ -103,11 +116,7 @@ func (m *ClientMetadata) encrypt(payload []byte) (string, error) {
 	}
 	for _, enc := range []jose.Encryption{jose.A256GCM, jose.A128GCM} {
 		if slices.Contains(offered, enc) {
-			jwe, err := jose.Encrypt(payload, m.Keys[0], enc)
-			if err != nil {
-				return "", fmt.Errorf("oid4vp: encrypt response: %w", err)
-			}
-			return jwe, nil
+			return enc, nil
 		}
 	}
 	return "", refuse(InvalidRequest, ErrEncryption, "client_metadata: no encryption that is supported here")
