@@ -5,6 +5,8 @@ package wallet
 import (
 	"context"
 	"errors"
+	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -45,6 +47,9 @@ type shown struct {
 	of   oid4vp.Credential
 }
 
+// text is the credential as its issuer gave it out.
+func (s *shown) text() string { return s.held.Copies[s.copy].Credential }
+
 // An Ask is one credential that is asked for.
 type Ask struct {
 	// Query is what the verifier calls it.
@@ -67,6 +72,9 @@ type Option struct {
 	// take; they are left out unless the person chooses them.
 	Claims   []AskedClaim `json:"claims"`
 	Optional []AskedClaim `json:"optional,omitempty"`
+	// Beside are claims that the verifier gets with Claims although it did not ask for them:
+	// those that the issuer lets nobody leave out.
+	Beside []AskedClaim `json:"beside,omitempty"`
 	// Fresh counts the copies that were never shown.
 	Fresh int `json:"fresh_copies"`
 
@@ -109,7 +117,7 @@ func (a *Agent) Inquire(ctx context.Context, link string) (*Inquiry, error) {
 		return nil, asRequest(err, ForgedRequest)
 	}
 	q := &Inquiry{Verifier: a.verifier(r), request: r}
-	if q.Verifier.Vouched == ByNobody && r.Client.ID.Prefix == oid4vp.X509SANDNS {
+	if nameless(q.Verifier, r) {
 		return nil, refuse(UnknownVerifier, "no authority vouches for the name %s", r.Client.ID.Name)
 	}
 	if err := a.registered(r); err != nil {
@@ -119,6 +127,12 @@ func (a *Agent) Inquire(ctx context.Context, link string) (*Inquiry, error) {
 		q.Purpose, q.Kept, q.Verifier.Said = r.Policy.Purpose, &r.Policy.Retention, r.Policy.Name
 	}
 	return q, a.match(q)
+}
+
+// nameless reports whether a request is made in a name that nobody vouches for: everybody
+// can put any name into a certificate.
+func nameless(who Party, r *oid4vp.Request) bool {
+	return who.Vouched == ByNobody && r.Client.ID.Prefix == oid4vp.X509SANDNS
 }
 
 // requestObject fetches the request, with a nonce of the wallet if the verifier takes
@@ -211,13 +225,17 @@ func (a *Agent) match(q *Inquiry) error {
 	q.match = q.request.Query.Match(of)
 	q.Possible = q.match.Possible()
 	for i := range q.match.Queries {
-		q.Asks = append(q.Asks, q.ask(&q.match.Queries[i]))
+		ask, err := q.ask(&q.match.Queries[i])
+		if err != nil {
+			return err
+		}
+		q.Asks = append(q.Asks, ask)
 	}
 	return nil
 }
 
 // ask is one credential query for the person.
-func (q *Inquiry) ask(m *oid4vp.QueryMatch) Ask {
+func (q *Inquiry) ask(m *oid4vp.QueryMatch) (Ask, error) {
 	ask := Ask{Query: m.Query.ID, Types: m.Query.Types, Optional: len(q.match.Sets) > 0, Options: []Option{}}
 	for _, s := range q.match.Sets {
 		if !s.Set.Optional && slices.ContainsFunc(s.Set.Options, func(ids []string) bool { return slices.Contains(ids, ask.Query) }) {
@@ -243,8 +261,16 @@ func (q *Inquiry) ask(m *oid4vp.QueryMatch) Ask {
 		// The set with the fewest claims is what the verifier needs; what others have
 		// beyond it, it can do without.
 		slices.SortStableFunc(o.candidates, func(a, b oid4vp.Candidate) int { return len(a.Claims) - len(b.Claims) })
-		labels := q.held[o.candidates[0].Credential].held.Labels
+		held := &q.held[o.candidates[0].Credential]
+		labels := held.held.Labels
 		o.Claims = asked(o.candidates[0], labels)
+		paths, err := beside(held, o.candidates[0])
+		if err != nil {
+			return ask, err
+		}
+		for _, p := range paths {
+			o.Beside = append(o.Beside, AskedClaim{p.Text(), labels[p.Text()]})
+		}
 		for _, c := range o.candidates[1:] {
 			for _, claim := range asked(c, labels) {
 				same := func(other AskedClaim) bool { return other.Path == claim.Path }
@@ -254,7 +280,62 @@ func (q *Inquiry) ask(m *oid4vp.QueryMatch) Ask {
 			}
 		}
 	}
-	return ask
+	return ask, nil
+}
+
+// aboutItself are the claims that say something about a credential and nothing about the
+// holder (SD-JWT VC section 3.2.2.2).
+var aboutItself = []string{"iss", "iat", "nbf", "exp", "cnf", "vct", "vct#integrity", "status"}
+
+// beside are the claims that a presentation of this candidate shows although they are not
+// among those that were asked for, each with all that is inside of it.
+func beside(s *shown, c oid4vp.Candidate) ([]sdjwt.Path, error) {
+	asked := c.Disclose()
+	text, err := sdjwt.Present(s.text(), asked...)
+	if err != nil {
+		return nil, err
+	}
+	p, err := sdjwt.Parse(text)
+	if err != nil {
+		return nil, err
+	}
+	var found []sdjwt.Path
+	var walk func(at sdjwt.Path, seen, whole any)
+	walk = func(at sdjwt.Path, seen, whole any) {
+		if slices.ContainsFunc(asked, func(a sdjwt.Path) bool { return len(a) <= len(at) && slices.Equal(a, at[:len(a)]) }) {
+			return
+		}
+		inside := map[any]bool{} // what was asked for of it
+		for _, a := range asked {
+			if len(a) > len(at) && slices.Equal(a[:len(at)], at) {
+				inside[a[len(at)]] = true
+			}
+		}
+		object, isObject := seen.(map[string]any)
+		list, _ := seen.([]any)
+		all, _ := whole.([]any)
+		switch {
+		case len(inside) == 0 && reflect.DeepEqual(seen, whole):
+			found = append(found, at)
+		case isObject:
+			full, _ := whole.(map[string]any)
+			for _, name := range slices.Sorted(maps.Keys(object)) {
+				walk(append(slices.Clip(at), name), object[name], full[name])
+			}
+		case len(list) == len(all):
+			for i := range list {
+				walk(append(slices.Clip(at), i), list[i], all[i])
+			}
+		case len(list) > len(inside): // where elements stand is not known once some are hidden
+			found = append(found, at)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.Claims)) {
+		if !slices.Contains(aboutItself, name) {
+			walk(sdjwt.Path{name}, p.Claims[name], s.of.Claims[name])
+		}
+	}
+	return found, nil
 }
 
 // asked are the claims of a candidate.
@@ -462,6 +543,10 @@ func (a *Agent) show(q *Inquiry, c oid4vp.Choice, data []oid4vp.TransactionData)
 	if err != nil {
 		return "", err
 	}
+	also, err := beside(&s, c.Candidate)
+	if err != nil {
+		return "", err
+	}
 	s.held.Copies[s.copy].Shown++
 	if err := a.cfg.Wallet.Put(s.held); err != nil {
 		return "", err
@@ -473,6 +558,9 @@ func (a *Agent) show(q *Inquiry, c oid4vp.Choice, data []oid4vp.TransactionData)
 	for _, f := range c.Claims {
 		e.Claims = append(e.Claims, oid4vp.PathText(f.Query.Path))
 	}
+	for _, p := range also {
+		e.Claims = append(e.Claims, p.Text())
+	}
 	if q.Kept != nil {
 		days := int(*q.Kept / (24 * time.Hour))
 		e.Kept = &days
@@ -480,7 +568,7 @@ func (a *Agent) show(q *Inquiry, c oid4vp.Choice, data []oid4vp.TransactionData)
 	if err := a.cfg.Wallet.Note(e); err != nil {
 		return "", err
 	}
-	text, err := sdjwt.Present(s.held.Copies[s.copy].Credential, c.Disclose()...)
+	text, err := sdjwt.Present(s.text(), c.Disclose()...)
 	if err != nil || !c.Bind {
 		return text, err
 	}
@@ -490,12 +578,46 @@ func (a *Agent) show(q *Inquiry, c oid4vp.Choice, data []oid4vp.TransactionData)
 // Decline tells the verifier that it gets nothing: the same words whether the person
 // did not want to or the wallet has nothing (OpenID4VP section 15.4.1, corpus VP-16).
 func (a *Agent) Decline(ctx context.Context, q *Inquiry) (next string, err error) {
-	if err := a.cfg.Wallet.Note(Entry{At: a.cfg.Now().UTC(), Deed: Refused, Party: q.Verifier.ID, Anchor: q.Verifier.Anchor, Purpose: a.cfg.Language.Pick(q.Purpose)}); err != nil {
+	e := Entry{Party: q.Verifier.ID, Anchor: q.Verifier.Anchor, Purpose: a.cfg.Language.Pick(q.Purpose)}
+	return a.turnDown(ctx, q.request, &oid4vp.Error{Code: oid4vp.AccessDenied}, e)
+}
+
+// A Complaint is what the wallet has against a request of a verifier that is established,
+// such as transaction data that it does not know: the verifier can be told (OpenID4VP
+// section 8.5). It has nothing to do with what the wallet holds.
+type Complaint struct {
+	Verifier Party
+
+	refusal *oid4vp.Error
+}
+
+// Complaint is what to tell the verifier about an error of [Agent.Inquire]; nil if it is
+// not known whom to tell, or there is nothing to tell.
+func (a *Agent) Complaint(err error) *Complaint {
+	e, ok := errors.AsType[*oid4vp.Error](err)
+	if !ok || e.Request == nil {
+		return nil
+	}
+	who := a.verifier(e.Request)
+	if nameless(who, e.Request) {
+		return nil
+	}
+	return &Complaint{who, e}
+}
+
+// Complain tells the verifier, once the person agrees.
+func (a *Agent) Complain(ctx context.Context, c *Complaint) (next string, err error) {
+	return a.turnDown(ctx, c.refusal.Request, c.refusal, Entry{Party: c.Verifier.ID, Anchor: c.Verifier.Anchor})
+}
+
+// turnDown refuses a request, and writes the log first.
+func (a *Agent) turnDown(ctx context.Context, r *oid4vp.Request, why *oid4vp.Error, e Entry) (next string, err error) {
+	e.At, e.Deed = a.cfg.Now().UTC(), Refused
+	if err := a.cfg.Wallet.Note(e); err != nil {
 		return "", err
 	}
-	form := q.request.Refuse(&oid4vp.Error{Code: oid4vp.AccessDenied})
 	answer, err := a.send(ctx, Request{
-		Address: q.request.ResponseURI, Type: oid4vp.FormMediaType, Accept: oid4vp.ReplyMediaType, Body: []byte(form.Encode()), MaxBytes: oid4vp.MaxReply,
+		Address: r.ResponseURI, Type: oid4vp.FormMediaType, Accept: oid4vp.ReplyMediaType, Body: []byte(r.Refuse(why).Encode()), MaxBytes: oid4vp.MaxReply,
 	})
 	if err != nil {
 		return "", err

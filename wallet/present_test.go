@@ -11,6 +11,7 @@ import (
 
 	"github.com/sanad-id/sanad/credential/sdjwt"
 	"github.com/sanad-id/sanad/internal/i18n"
+	"github.com/sanad-id/sanad/internal/jose"
 	"github.com/sanad-id/sanad/keys"
 	"github.com/sanad-id/sanad/keys/chain"
 	"github.com/sanad-id/sanad/keys/keystest"
@@ -291,6 +292,158 @@ func TestDecline(t *testing.T) {
 	}
 	if heard[0] != heard[1] {
 		t.Errorf("VP-16 the verifier hears %q and %q", heard[0], heard[1])
+	}
+}
+
+// TestProvesUnasked: a credential with a key of its holder is never shown without proof of
+// it, also to a verifier that does not ask for one (HAIP section 6.1.1.1).
+func TestProvesUnasked(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.request.Query.Credentials[0].Unbound = true
+	a, _ := w.holding()
+	if err := w.present(a); err != nil {
+		t.Fatal(err)
+	}
+	w.verified()
+}
+
+// TestBeside: the person is told what the verifier gets although it did not ask for it,
+// and the log has it.
+func TestBeside(t *testing.T) {
+	t.Parallel()
+	h := func(v any) any { return sdjwt.Hidden{Value: v} }
+	claims := map[string]any{
+		"name": h("Amina Juma"), "class": "B", "office": "Jessore", "number": h("L-17"),
+		"address": map[string]any{"country": "XA", "street": h("Station Road"), "region": h("North")},
+		"home":    h(map[string]any{"country": "XA", "town": h("Uhuru"), "zone": "7"}),
+		"tags":    []any{"a", h("b")}, "marks": []any{h("x"), h("y")}, "plain": []any{"p", "q"},
+		"degrees": []any{map[string]any{"type": h("MSc"), "year": int64(2020)}, map[string]any{"type": h("BSc"), "year": int64(2017)}},
+		"whole":   map[string]any{"of": "it", "and": map[string]any{"more": true}},
+	}
+	always := []string{"address.country", "degrees[0].year", "degrees[1].year", "office", "plain", "tags", "whole"}
+	for _, tt := range []struct {
+		asked []sdjwt.Path
+		more  []string // than always
+		less  []string
+	}{
+		{[]sdjwt.Path{{"name"}}, []string{"class"}, nil},
+		{[]sdjwt.Path{{"class"}, {"address", "street"}}, nil, nil},
+		{[]sdjwt.Path{{"class"}, {"address"}}, nil, []string{"address.country"}},
+		{[]sdjwt.Path{{"class"}, {"home", "town"}}, []string{"home.country", "home.zone"}, nil},
+		{[]sdjwt.Path{{"class"}, {"home"}}, nil, nil},
+		{[]sdjwt.Path{{"class"}, {"marks", 1}}, nil, nil},
+		{[]sdjwt.Path{{"class"}, {"tags", nil}}, nil, []string{"tags"}},
+		{[]sdjwt.Path{{"class"}, {"plain", 0}}, []string{"plain[1]"}, []string{"plain"}},
+		{[]sdjwt.Path{{"class"}, {"degrees", nil, "type"}}, nil, nil},
+		{[]sdjwt.Path{{"class"}, {"whole", "of"}}, []string{"whole.and"}, []string{"whole"}},
+	} {
+		w := newWorld(t)
+		w.document = `{"vct":"` + typeURL + `","claims":[{"path":["office"],"display":[{"locale":"fr","label":"Bureau"}]}]}`
+		usual := w.token
+		w.token = func(i int, holder keys.PublicKey) sdjwt.Token {
+			token := usual(i, holder)
+			token.Claims = claims
+			return token
+		}
+		c := &w.request.Query.Credentials[0]
+		c.Claims, c.ClaimSets = nil, nil
+		for _, p := range tt.asked {
+			c.Claims = append(c.Claims, oid4vp.ClaimQuery{Path: p})
+		}
+		a, kept := w.holding()
+		w.now = w.now.Add(time.Second)
+		q, err := a.Inquire(t.Context(), w.requestLink())
+		if err != nil || len(q.Asks[0].Options) != 1 {
+			t.Fatalf("%v: %+v, %v", tt.asked, q, err)
+		}
+		var got, asked []string
+		for _, b := range q.Asks[0].Options[0].Beside {
+			got = append(got, b.Path)
+			if b.Path == "office" && b.Labels["fr"] != "Bureau" {
+				t.Errorf("the labels of office are %v", b.Labels)
+			}
+		}
+		want := slices.DeleteFunc(append(slices.Clone(always), tt.more...), func(s string) bool { return slices.Contains(tt.less, s) })
+		slices.Sort(want)
+		if slices.Sort(got); !slices.Equal(got, want) {
+			t.Errorf("beside %v: %q, want %q", tt.asked, got, want)
+		}
+		if err := w.present(a); err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range tt.asked {
+			asked = append(asked, p.Text())
+		}
+		want = append(want, asked...)
+		slices.Sort(want)
+		log, err := kept.Log()
+		if err != nil || !slices.Equal(slices.Sorted(slices.Values(log[len(log)-1].Claims)), want) {
+			t.Errorf("beside %v: the log says %q, %v, want %q", tt.asked, log[len(log)-1].Claims, err, want)
+		}
+	}
+}
+
+// TestComplaint: a request that the wallet cannot serve is refused, and the verifier told
+// once the person agrees (OpenID4VP sections 5.1, 8.2 and 8.5); nobody is told who is not
+// established.
+func TestComplaint(t *testing.T) {
+	data := func(w *world) {
+		d, err := oid4vp.NewTransactionData("urn:payment", []string{"card"}, map[string]any{"amount": "1"})
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		w.request.TransactionData = []oid4vp.TransactionData{d}
+	}
+	for _, tt := range []struct {
+		name  string
+		spoil func(*world)
+		want  wallet.Refusal
+		code  oid4vp.Code // "" if nobody is told
+	}{
+		{"VP-12 transaction data that it does not know", data, wallet.BadMessage, oid4vp.InvalidTransactionData},
+		{"no encryption that it can do", func(w *world) { w.request.Metadata.Encryptions = []jose.Encryption{"A128CBC-HS256"} }, wallet.PlainAnswer, oid4vp.InvalidRequest},
+		{"somebody else's address", func(w *world) { data(w); w.request.ResponseURI = "https://evil.example/response/7" }, wallet.OtherAddress, ""},
+		{"a name that nobody vouches for", func(w *world) {
+			data(w)
+			signer := keystest.Signer(w.t, keys.Request, keys.ES256, "thief")
+			root, rootKey := keystest.Signer(w.t, keys.CertificateRoot, keys.ES256, "other root"), newWorldWithRoot(w.t)[0]
+			leaf, err := chain.Issue(rand.Reader, rootKey, root, chain.Subject{Name: chain.Name{Organization: "Thief"}, Address: "https://" + library, Key: signer.Key().Public}, now.AddDate(0, -1, 0), now.AddDate(1, 0, 0))
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			w.signature = oid4vp.Signature{Signer: signer, X5C: [][]byte{leaf}}
+			w.request.Client.ID = oid4vp.ClientID{Prefix: oid4vp.X509SANDNS, Name: library}
+		}, wallet.BadMessage, ""},
+		{"changed on the way", func(w *world) { data(w); w.object = func(s string) string { return s[:len(s)-6] + "AAAAAA" } }, wallet.ForgedRequest, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			a, kept := w.holding()
+			w.now = w.now.Add(time.Second)
+			tt.spoil(w)
+			_, err := a.Inquire(t.Context(), w.requestLink())
+			if reasonOf(err) != tt.want {
+				t.Fatalf("Inquire: %v, want %s", err, tt.want)
+			}
+			c := a.Complaint(err)
+			if w.response != nil || (c != nil) != (tt.code != "") {
+				t.Fatalf("complaint %+v; before the person was asked the verifier has %+v", c, w.response)
+			}
+			if c == nil {
+				return
+			}
+			if next, err := a.Complain(t.Context(), c); err != nil || next != w.next || c.Verifier.Vouched != wallet.ByCertificate {
+				t.Fatalf("Complain: %q, %v, of %+v", next, err, c.Verifier)
+			}
+			if w.response.Refusal == nil || w.response.Refusal.Code != tt.code {
+				t.Errorf("the verifier hears %+v, want %s", w.response.Refusal, tt.code)
+			}
+			if log, err := kept.Log(); err != nil || log[len(log)-1].Deed != wallet.Refused || log[len(log)-1].Party != c.Verifier.ID {
+				t.Errorf("log: %+v, %v", log, err)
+			}
+		})
 	}
 }
 

@@ -48,7 +48,7 @@ func (p *program) present(cmd *cobra.Command, w *wallet.Wallet, arg string, with
 	}
 	q, err := a.Inquire(cmd.Context(), request)
 	if err != nil {
-		return err
+		return p.complain(cmd, a, err, words)
 	}
 	choices, chooseErr := choose(q, with)
 	showInquiry(cmd.ErrOrStderr(), q, choices, words)
@@ -70,9 +70,8 @@ func (p *program) present(cmd *cobra.Command, w *wallet.Wallet, arg string, with
 		if !q.Possible && !yes {
 			return chooseErr
 		}
-		if _, err := a.Decline(cmd.Context(), q); err != nil {
-			cli.Say(cmd, "wallet-cli: note: the verifier was not told: %s", cli.VisibleLines(err.Error()))
-		}
+		next, err := a.Decline(cmd.Context(), q)
+		told(cmd, next, err, words)
 		if !q.Possible {
 			return chooseErr
 		}
@@ -86,9 +85,42 @@ func (p *program) present(cmd *cobra.Command, w *wallet.Wallet, arg string, with
 	return p.Print(cmd, map[string]any{"presented": choices, "verifier": q.Verifier, "redirect_uri": next}, func(out io.Writer) {
 		fmt.Fprintln(out, words.Text("wallet.done.shown", nil))
 		if next != "" {
-			fmt.Fprintln(out, words.Text("wallet.done.go_on", map[string]string{"address": cli.Visible(next)}))
+			fmt.Fprintln(out, goOn(next, words))
 		}
 	})
+}
+
+// complain tells a verifier why its request is refused, if the person agrees, and returns
+// the refusal. In a script it takes what presenting takes.
+func (p *program) complain(cmd *cobra.Command, a *wallet.Agent, refusal error, words i18n.Language) error {
+	c := a.Complaint(refusal)
+	if c == nil || p.yes && c.Verifier.Vouched == wallet.ByNobody && !p.unknown || !p.yes && !cli.IsTerminal(cmd.InOrStdin()) {
+		return refusal
+	}
+	fact(cmd.ErrOrStderr(), words, "who", party(c.Verifier, words)...)
+	yes, err := p.agreed(cmd, words.Text("wallet.ask.complain", nil))
+	if err != nil || !yes {
+		return errors.Join(err, refusal)
+	}
+	next, err := a.Complain(cmd.Context(), c)
+	told(cmd, next, err, words)
+	return refusal
+}
+
+// told says what came of telling a verifier that it gets nothing: where the person goes on,
+// or that it was not told.
+func told(cmd *cobra.Command, next string, err error, words i18n.Language) {
+	switch {
+	case err != nil:
+		cli.Say(cmd, "wallet-cli: note: the verifier was not told: %s", cli.VisibleLines(err.Error()))
+	case next != "":
+		cli.Say(cmd, "%s", goOn(next, words))
+	}
+}
+
+// goOn says where the verifier sends the person.
+func goOn(address string, words i18n.Language) string {
+	return words.Text("wallet.done.go_on", map[string]string{"address": cli.Visible(address)})
 }
 
 // choose is the least that answers, and what the person named beside it.
@@ -169,6 +201,9 @@ func showInquiry(out io.Writer, q *wallet.Inquiry, choices []wallet.Choice, word
 				mark = words.Text("wallet.said.chosen", nil)
 			}
 			lines = append(lines, fmt.Sprintf("- %s (%s)", name(words, c.Labels, c.Path), mark))
+		}
+		for _, c := range o.Beside {
+			lines = append(lines, fmt.Sprintf("- %s (%s)", name(words, c.Labels, c.Path), words.Text("wallet.said.beside", nil)))
 		}
 		if o.Fresh == 0 {
 			lines = append(lines, words.Text("wallet.said.shown_before", nil))

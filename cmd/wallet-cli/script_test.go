@@ -188,6 +188,20 @@ func TestAlternativesOnTheScreen(t *testing.T) {
 	}
 }
 
+// TestBesideOnTheScreen: what is shown without having been asked for is among what is shown.
+func TestBesideOnTheScreen(t *testing.T) {
+	q := &wallet.Inquiry{Verifier: wallet.Party{ID: "x", Vouched: wallet.ByNobody}, Possible: true, Asks: []wallet.Ask{{Query: "card", Options: []wallet.Option{{
+		Credential: "1", Type: "urn:xa:card", Fresh: 1, Claims: []wallet.AskedClaim{{Path: "name"}},
+		Beside: []wallet.AskedClaim{{Path: "office", Labels: map[string]string{"fr": "Bureau"}}},
+	}}}}}
+	for language, want := range map[string]string{"en": "- Bureau (not asked for, always shown with it)", "fr": "- Bureau (non demandé, toujours montré avec)"} {
+		var out bytes.Buffer
+		if showInquiry(&out, q, []wallet.Choice{{Query: "card", Credential: "1"}}, i18n.For(language)); !strings.Contains(out.String(), want) {
+			t.Errorf("%s: want %q in\n%s", language, want, out.String())
+		}
+	}
+}
+
 // TestEveryRefusalHasAdvice: no refusal leaves a person without a next step, and there
 // is no advice for one that is gone.
 func TestEveryRefusalHasAdvice(t *testing.T) {
