@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sanad-id/sanad/internal/i18n"
 	"github.com/sanad-id/sanad/trust"
 )
 
@@ -64,9 +65,14 @@ func TestConfirm(t *testing.T) {
 		name, fingerprint, answer string
 		terminal, ok              bool
 		err                       error
+		language, says            string
 	}{
 		{name: "yes", answer: "y\n", terminal: true, ok: true},
 		{name: "Yes", answer: " Yes \n", terminal: true, ok: true},
+		{name: "in Swahili", answer: "ndiyo\n", terminal: true, ok: true, language: "sw", says: "makundi yote sita yanafanana? [ndiyo/HAPANA]"},
+		{name: "in Bengali, shortened", answer: "হ\n", terminal: true, ok: true, language: "bn", says: "[হ্যাঁ/না]"},
+		{name: "no in Portuguese", answer: "não\n", terminal: true, language: "pt", says: "[sim/NÃO]"},
+		{name: "an n in Swahili", answer: "n\n", terminal: true, language: "sw"},
 		{name: "no", answer: "n\n", terminal: true},
 		{name: "return", answer: "\n", terminal: true},
 		{name: "end of input", answer: "", terminal: true},
@@ -80,13 +86,16 @@ func TestConfirm(t *testing.T) {
 			var stderr bytes.Buffer
 			cmd.SetIn(strings.NewReader(tt.answer))
 			cmd.SetErr(&stderr)
-			ok, err := confirm(&cmd, b, tt.fingerprint, tt.terminal)
+			ok, err := confirm(&cmd, b, tt.fingerprint, tt.terminal, i18n.For(tt.language))
 			if ok != tt.ok || (err == nil) != tt.ok || tt.err != nil && !errors.Is(err, tt.err) {
 				t.Errorf("confirm: %v, %v, want %v, %v", ok, err, tt.ok, tt.err)
 			}
 			asked := strings.Contains(stderr.String(), b.Fingerprint())
 			if asked != (tt.terminal && tt.fingerprint == "") {
 				t.Errorf("asked: %v\n%s", asked, &stderr)
+			}
+			if !strings.Contains(stderr.String(), tt.says) {
+				t.Errorf("asked %q, want %q", &stderr, tt.says)
 			}
 		})
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -58,9 +57,13 @@ func (p *program) trustImport(cmd *cobra.Command, name, fingerprint string) erro
 	if err != nil {
 		return cli.Hint(err, "if you accept to compare the fingerprint anew, remove the folder %s and import again", dir)
 	}
+	words, err := p.language()
+	if err != nil {
+		return p.Misused(err)
+	}
 	var unasked error
 	after, b, err := trust.Accept(before, file, func(b *trust.Bundle) bool {
-		ok, err := confirm(cmd, b, fingerprint, cli.IsTerminal(cmd.InOrStdin()))
+		ok, err := confirm(cmd, b, fingerprint, cli.IsTerminal(cmd.InOrStdin()), words)
 		unasked = err
 		return ok
 	})
@@ -100,7 +103,7 @@ func (p *program) trustImport(cmd *cobra.Command, name, fingerprint string) erro
 
 // confirm asks whether the fingerprint is the published one, unless that was
 // given on the command line.
-func confirm(cmd *cobra.Command, b *trust.Bundle, fingerprint string, terminal bool) (bool, error) {
+func confirm(cmd *cobra.Command, b *trust.Bundle, fingerprint string, terminal bool, words i18n.Language) (bool, error) {
 	if fingerprint != "" {
 		if trust.Pinned(fingerprint)(b) {
 			return true, nil
@@ -111,18 +114,15 @@ func confirm(cmd *cobra.Command, b *trust.Bundle, fingerprint string, terminal b
 	if !terminal {
 		return false, cli.Hint(errNoFingerprint, "compare the fingerprint with the published one and give it: --fingerprint %q", b.Fingerprint())
 	}
-	cli.Say(cmd, "This verifier trusts nobody yet. The bundle says it is from:")
+	cli.Say(cmd, "%s", words.Text("wallet.trust.first", nil))
 	for _, i := range b.Issuers[:min(len(b.Issuers), 5)] {
-		cli.Say(cmd, "  %s", cli.Visible(i.Names["en"]))
+		cli.Say(cmd, "  %s", cli.Visible(words.Pick(i.Names)))
 	}
 	if more := len(b.Issuers) - 5; more > 0 {
-		cli.Say(cmd, "  and %d more", more)
+		cli.Say(cmd, "  %s", words.Text("wallet.trust.more", map[string]string{"count": words.Number(more)}))
 	}
-	cli.Say(cmd, "Compare its fingerprint with the one on the poster or in the official gazette:\n\n    %s\n", b.Fingerprint())
-	fmt.Fprint(cmd.ErrOrStderr(), "Are all six groups the same? [y/N] ")
-	answer, _ := bufio.NewReader(io.LimitReader(cmd.InOrStdin(), 100)).ReadString('\n')
-	switch strings.ToLower(strings.TrimSpace(answer)) {
-	case "y", "yes":
+	cli.Say(cmd, "%s\n\n    %s\n", words.Text("wallet.trust.compare", nil), b.Fingerprint())
+	if cli.Agreed(cmd, words.Text("wallet.trust.same", nil), words.Text("wallet.ask.yes", nil), words.Text("wallet.ask.no", nil)) {
 		return true, nil
 	}
 	return false, errors.New("not confirmed, nothing was imported")

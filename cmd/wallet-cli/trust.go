@@ -45,17 +45,21 @@ func (p *program) trustImport(cmd *cobra.Command, file, fingerprint string) erro
 	if err != nil {
 		return err
 	}
+	words, err := p.language()
+	if err != nil {
+		return err
+	}
 	var unasked error
 	after, bundle, err := trust.Accept(before, b, func(bundle *trust.Bundle) bool {
 		if fingerprint != "" {
 			return trust.Pinned(fingerprint)(bundle)
 		}
-		cli.Say(cmd, "Compare the fingerprint of this bundle with the one on the poster or in the official gazette:\n\n    %s", bundle.Fingerprint())
+		cli.Say(cmd, "%s\n\n    %s", words.Text("wallet.trust.compare", nil), bundle.Fingerprint())
 		if !cli.IsTerminal(cmd.InOrStdin()) {
 			unasked = p.Misused(cli.Hint(errors.New("there is no terminal to confirm the fingerprint on"), "compare it and give it: --fingerprint %q", bundle.Fingerprint()))
 			return false
 		}
-		yes, err := p.agreed(cmd, "Are all six groups the same?")
+		yes, err := p.agreed(cmd, words.Text("wallet.trust.same", nil))
 		unasked = err
 		return yes
 	})
@@ -91,7 +95,11 @@ func (p *program) trustRoot(cmd *cobra.Command, file string) error {
 		names = append(names, r.Subject.CommonName)
 		cli.Say(cmd, "%s, until %s\n    SHA-256 %s", cli.Visible(r.Subject.String()), r.NotAfter.Format(time.DateOnly), chain.Hash(r.Raw))
 	}
-	yes, err := p.agreed(cmd, "Trust it to say who issuers and verifiers are?")
+	words, err := p.language()
+	if err != nil {
+		return err
+	}
+	yes, err := p.agreed(cmd, words.Text("wallet.trust.root", nil))
 	if err != nil {
 		return err
 	}

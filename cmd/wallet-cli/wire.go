@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -10,9 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -176,18 +173,8 @@ func (p *program) agreed(cmd *cobra.Command, question string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	yes := words.Text("wallet.ask.yes", nil)
-	fmt.Fprintf(cmd.ErrOrStderr(), "\n%s [%s/%s] ", question, yes, strings.ToUpper(words.Text("wallet.ask.no", nil)))
-	answer, _ := bufio.NewReader(io.LimitReader(cmd.InOrStdin(), 100)).ReadString('\n')
-	return agrees(answer, yes), nil
-}
-
-// agrees reports whether an answer is yes, by the word of the person's language, which may be
-// shortened to a letter, or by that of English. An n is a no whatever the language.
-func agrees(answer, yes string) bool {
-	answer = strings.ToLower(strings.TrimSpace(answer))
-	_, size := utf8.DecodeRuneInString(yes)
-	return answer == yes || answer == "y" || answer == "yes" || answer == yes[:size] && answer != "n"
+	fmt.Fprintln(cmd.ErrOrStderr())
+	return cli.Agreed(cmd, question, words.Text("wallet.ask.yes", nil), words.Text("wallet.ask.no", nil)), nil
 }
 
 // readAll reads a file, or standard input for "-", up to a limit.

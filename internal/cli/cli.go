@@ -8,6 +8,7 @@
 package cli
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -16,7 +17,9 @@ import (
 	"io"
 	"os"
 	"runtime/debug"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -160,6 +163,22 @@ func PrintJSON(w io.Writer, v any) error {
 func IsTerminal(stream any) bool {
 	f, ok := stream.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// Agreed asks a question on standard error and reports whether the answer is yes: by the
+// word for it in the person's language, which may be shortened to a letter, or by that of
+// English. Whoever says nothing has not agreed.
+func Agreed(cmd *cobra.Command, question, yes, no string) bool {
+	fmt.Fprintf(cmd.ErrOrStderr(), "%s [%s/%s] ", question, yes, strings.ToUpper(no))
+	answer, _ := bufio.NewReader(io.LimitReader(cmd.InOrStdin(), 100)).ReadString('\n')
+	return agrees(answer, yes)
+}
+
+// agrees reports whether an answer is yes. An n is a no whatever the language.
+func agrees(answer, yes string) bool {
+	answer = strings.ToLower(strings.TrimSpace(answer))
+	_, size := utf8.DecodeRuneInString(yes)
+	return answer == yes || answer == "y" || answer == "yes" || answer == yes[:size] && answer != "n"
 }
 
 // Width is how many columns text may take.

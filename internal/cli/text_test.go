@@ -1,9 +1,12 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
 	"strings"
 	"testing"
+
+	"github.com/spf13/cobra"
 
 	"github.com/sanad-id/sanad/internal/visible"
 )
@@ -42,5 +45,26 @@ func TestWrap(t *testing.T) {
 	}
 	if n := Columns("a\u0301\u2068世"); n != 3 {
 		t.Errorf("columns: %d, want 3", n)
+	}
+}
+
+// TestAgreed: yes is the word of the person's language or of English, whole or as a letter;
+// everything else is a no.
+func TestAgreed(t *testing.T) {
+	for _, tt := range []struct {
+		yes, answer string
+		want        bool
+	}{
+		{"yes", "y\n", true}, {"yes", " YES \n", true}, {"yes", "n\n", false}, {"yes", "\n", false}, {"yes", "", false}, {"yes", "yesno\n", false},
+		{"ndiyo", "ndiyo\n", true}, {"ndiyo", "n\n", false}, {"ndiyo", "y\n", true}, {"ndiyo", "hapana\n", false},
+		{"oui", "o\n", true}, {"oui", "non\n", false}, {"হ্যাঁ", "হ\n", true}, {"نعم", "نعم\n", true}, {"نعم", "لا\n", false},
+	} {
+		var cmd cobra.Command
+		var asked bytes.Buffer
+		cmd.SetIn(strings.NewReader(tt.answer))
+		cmd.SetErr(&asked)
+		if got := Agreed(&cmd, "Really?", tt.yes, "no"); got != tt.want || asked.String() != "Really? ["+tt.yes+"/NO] " {
+			t.Errorf("%q where yes is %q: %t, asked %q", tt.answer, tt.yes, got, &asked)
+		}
 	}
 }
