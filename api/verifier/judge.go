@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/sanad-id/sanad/credential"
@@ -275,13 +276,6 @@ func (s *Service) answered(result *Result, request *oid4vp.Request, presented []
 	}
 	for i := range result.Presentations {
 		one := &result.Presentations[i]
-		asked := map[string]bool{}
-		for _, c := range request.Query.Credential(one.Credential).Claims {
-			if name, ok := c.Path[0].(string); ok {
-				asked[name] = true
-			}
-		}
-		one.Report.Claims = slices.DeleteFunc(one.Report.Claims, func(c verification.Claim) bool { return !asked[c.Name] })
 		item := answer.Items[i]
 		if item.Short != "" {
 			// Section 8.6: what is not as the query wants it is discarded, however genuine.
@@ -293,13 +287,81 @@ func (s *Service) answered(result *Result, request *oid4vp.Request, presented []
 			one.Report.Claims = []verification.Claim{}
 			continue
 		}
+		var asked []sdjwt.Path
 		for _, c := range item.Claims {
 			for j, path := range c.Paths {
-				one.Claims = append(one.Claims, ShownClaim{path, c.Values[j]})
+				one.Claims, asked = append(one.Claims, ShownClaim{path, c.Values[j]}), append(asked, path)
 			}
 		}
+		one.Report.Claims = askedOf(one.Report.Claims, asked)
 	}
 	return nil
+}
+
+// askedOf are the claims of a report as far as they were asked for, at these paths. The name
+// of a claim is that of the credential, or of a field of its type such as address.district.
+func askedOf(claims []verification.Claim, asked []sdjwt.Path) []verification.Claim {
+	out := []verification.Claim{}
+	for _, c := range claims {
+		var inside []sdjwt.Path
+		for _, path := range asked {
+			for _, at := range [][]string{{c.Name}, strings.Split(c.Name, ".")} {
+				if rest, ok := within(path, at); ok {
+					inside = append(inside, rest)
+					break
+				}
+			}
+		}
+		if len(inside) > 0 {
+			c.Value = only(c.Value, inside)
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// within is what of a path leads on from these names: nothing if it ends there, or before.
+func within(path sdjwt.Path, names []string) (rest sdjwt.Path, ok bool) {
+	for i := range min(len(path), len(names)) {
+		if path[i] != names[i] {
+			return nil, false
+		}
+	}
+	return path[min(len(path), len(names)):], true
+}
+
+// only is a value with nothing in it but what these paths lead to.
+func only(value any, paths []sdjwt.Path) any {
+	if slices.ContainsFunc(paths, func(p sdjwt.Path) bool { return len(p) == 0 }) {
+		return value
+	}
+	on := func(step any) (inside []sdjwt.Path) {
+		for _, p := range paths {
+			if p[0] == step {
+				inside = append(inside, p[1:])
+			}
+		}
+		return inside
+	}
+	switch value := value.(type) {
+	case map[string]any:
+		out := map[string]any{}
+		for name, v := range value {
+			if inside := on(name); inside != nil {
+				out[name] = only(v, inside)
+			}
+		}
+		return out
+	case []any:
+		out := []any{}
+		for i, v := range value {
+			if inside := on(i); inside != nil {
+				out = append(out, only(v, inside))
+			}
+		}
+		return out
+	}
+	return value
 }
 
 func words(reasons []credential.Reason) []string {

@@ -1,12 +1,15 @@
 package verifier_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/sanad-id/sanad/credential"
+	"github.com/sanad-id/sanad/credential/sdjwt"
 	"github.com/sanad-id/sanad/oid4vp"
 	"github.com/sanad-id/sanad/verification"
 )
@@ -24,9 +27,11 @@ var queries = map[string]string{
 	"optional": `{credentials: [` + askDiploma + `, ` + askFarmer + `], credential_sets: [{options: [[farmer]]}, {options: [[diploma]], required: false}]}`,
 	"claims": `{credentials: [{` + farmerCard + `, claims: [{id: a, path: [age]}, {id: b, path: [district]}, {id: c, path: [full_name]}],
   claim_sets: [[a], [b], [b, c]]}]}`,
-	"all-claims": `{credentials: [{` + farmerCard + `, claims: [{id: b, path: [district]}, {id: c, path: [full_name]}], claim_sets: [[b, c]]}]}`,
-	"values":     `{credentials: [{` + farmerCard + `, claims: [{path: [crop], values: [3, 9]}]}]}`,
-	"several":    `{credentials: [{id: diploma, format: dc+sd-jwt, multiple: true, meta: {vct_values: ["urn:xa:diploma:1"]}, claims: [{path: [subject]}]}]}`,
+	"all-claims":   `{credentials: [{` + farmerCard + `, claims: [{id: b, path: [district]}, {id: c, path: [full_name]}], claim_sets: [[b, c]]}]}`,
+	"values":       `{credentials: [{` + farmerCard + `, claims: [{path: [crop], values: [3, 9]}]}]}`,
+	"several":      `{credentials: [{id: diploma, format: dc+sd-jwt, multiple: true, meta: {vct_values: ["urn:xa:diploma:1"]}, claims: [{path: [subject]}]}]}`,
+	"nested":       `{credentials: [{` + farmerCard + `, claims: [{path: [home, district]}, {path: [home, roads, 1]}]}]}`,
+	"nested-whole": `{credentials: [{` + farmerCard + `, claims: [{path: [home]}]}]}`,
 	"authority": `{credentials: [{` + farmerCard + `, claims: [{path: [full_name]}],
   trusted_authorities: [{type: openid_federation, values: ["https://federation.example"]}]}]}`,
 }
@@ -141,6 +146,45 @@ func TestDiscarded(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestReportOfNested: the report has of an object what was asked for, whether or not the
+// type has a field of that name, and nothing of what stands beside it.
+func TestReportOfNested(t *testing.T) {
+	for _, tt := range []struct {
+		policy, want string
+		field        string // of the type
+	}{
+		{"nested", `{"home":{"district":"Jessore","roads":["b"]}}`, ""},
+		{"nested", `{"home":{"roads":["b"]},"home.district":"Jessore"}`, "home.district"},
+		{"nested-whole", `{"home":{"country":"XA","district":"Jessore","roads":["a","b"]}}`, ""},
+		{"nested-whole", `{"home":{"country":"XA","roads":["a","b"]},"home.district":"Jessore"}`, "home.district"},
+	} {
+		s := newScene(t)
+		if tt.field != "" {
+			s.content.Types[0].Fields = append(s.content.Types[0].Fields, credential.TypeField{Key: 9, Name: tt.field, Labels: map[string]string{"en": "District"}, Kind: "text"})
+		}
+		s.reload(t)
+		s.token.Claims["home"] = map[string]any{"country": "XA", "district": sdjwt.Hidden{Value: "Jessore"}, "roads": []any{"a", "b"}}
+		c := s.create(t, object{"policy": tt.policy})
+		g := s.respond(t, c.Link)
+		got := decode[struct {
+			Result struct {
+				Verdict       verification.Verdict
+				Presentations []struct {
+					Report struct {
+						Claims map[string]any
+					}
+				}
+			}
+		}](t, s.relying(t, "GET", "/requests/"+c.ID, nil).body).Result
+		if got.Verdict != verification.Valid || len(got.Presentations) != 1 {
+			t.Fatalf("%+v after %d %s", got, g.status, g.body)
+		}
+		if b, err := json.Marshal(got.Presentations[0].Report.Claims); err != nil || string(b) != tt.want {
+			t.Errorf("%s with the field %q: the report has %s, %v, want %s", tt.policy, tt.field, b, err, tt.want)
+		}
 	}
 }
 
