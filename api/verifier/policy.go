@@ -253,6 +253,11 @@ func (f *policyFile) policy() (*Policy, error) {
 			return nil, err
 		}
 	}
+	// What is not readable to a wallet is not sent: with the longest client identifier that
+	// there is, so that no request fails for the policy's sake.
+	if _, err := p.info().Info(oid4vp.ClientID{Prefix: oid4vp.PreRegistered, Name: strings.Repeat("x", 2048)}); err != nil {
+		return nil, fmt.Errorf("verifier.name and purpose are more than a request can hold: %w", err)
+	}
 	if err := f.query(p); err != nil {
 		return nil, err
 	}
@@ -332,6 +337,11 @@ func (f *policyFile) query(p *Policy) error {
 	for _, c := range p.Query.Credentials {
 		if len(c.Types) == 0 {
 			return fmt.Errorf("%s: a policy must name the types that it asks for", c.ID)
+		}
+		// Only the key identifiers of certificates are compared with what is shown (HAIP
+		// section 5): by other kinds alone no answer would ever do.
+		if len(c.Authorities) > 0 && !slices.ContainsFunc(c.Authorities, func(a oid4vp.Authority) bool { return a.Type == oid4vp.AKI }) {
+			return fmt.Errorf("%s: trusted_authorities of the type %s cannot be checked here, only aki", c.ID, c.Authorities[0].Type)
 		}
 	}
 	return nil

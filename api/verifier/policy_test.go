@@ -71,6 +71,8 @@ func TestParsePolicyRefuses(t *testing.T) {
 		{"an empty step", "claims: [full_name,", "claims: [a..b,", "claim"},
 		{"an unknown key of a claim", "claims: [full_name,", "claims: [{path: [a], more: 1},", "claim"},
 		{"an odd id", "id: farmer", "id: a farmer", "query"},
+		{"texts that no request can hold", "bn: ", manyTexts(20) + "bn: ", "hold"},
+		{"an authority that nobody here can check", "ask:\n  - id: farmer\n    types: [\"urn:xa:farmer:1\"]\n    claims: [full_name, {path: [crop], values: [3, 4]}]", `query: {credentials: [{` + farmerCard + `, trusted_authorities: [{type: etsi_tl, values: ["https://lotl.example"]}]}]}`, "etsi_tl"},
 		{"a webhook without TLS", "webhook: https:", "webhook: http:", "webhook"},
 		{"a webhook with a user", "webhook: https://library", "webhook: https://a:b@library", "webhook"},
 		{"a page without TLS", `["https://library.example/done"`, `["http://library.example/done"`, "return_to"},
@@ -114,7 +116,15 @@ func TestReadPolicies(t *testing.T) {
 	}
 }
 
-// FuzzParsePolicy: whatever is taken can be asked for.
+// manyTexts are texts in n languages, each as long as one may be.
+func manyTexts(n int) string {
+	var s strings.Builder
+	for i := range n {
+		fmt.Fprintf(&s, "x-%d: %s, ", i, strings.Repeat("x", 1000))
+	}
+	return s.String()
+}
+
 // manyMembers are n members of a mapping.
 func manyMembers(n int) string {
 	var s strings.Builder
@@ -124,6 +134,7 @@ func manyMembers(n int) string {
 	return s.String()
 }
 
+// FuzzParsePolicy: whatever is taken can be asked for.
 func FuzzParsePolicy(f *testing.F) {
 	for _, text := range policies {
 		f.Add([]byte(text))

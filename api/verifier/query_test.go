@@ -33,7 +33,7 @@ var queries = map[string]string{
 	"nested":       `{credentials: [{` + farmerCard + `, claims: [{path: [home, district]}, {path: [home, roads, 1]}]}]}`,
 	"nested-whole": `{credentials: [{` + farmerCard + `, claims: [{path: [home]}]}]}`,
 	"authority": `{credentials: [{` + farmerCard + `, claims: [{path: [full_name]}],
-  trusted_authorities: [{type: openid_federation, values: ["https://federation.example"]}]}]}`,
+  trusted_authorities: [{type: aki, values: ["s9tIpPmhxdiuNkHMEWNpYim8S8Y"]}]}]}`,
 }
 
 // whole is the policy of a query.
