@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sanad-id/sanad/credential"
 	"github.com/sanad-id/sanad/internal/jose"
 	"github.com/sanad-id/sanad/internal/strict"
 )
@@ -348,6 +349,9 @@ func (r *Request) checkWallet(want Expect) error {
 	}
 	if r.Metadata == nil || r.Metadata.Formats == nil {
 		return malformed("client_metadata: no %s", mFormats) // sections 5.1 and 5.9.3
+	}
+	if _, ok := r.Metadata.Formats[credential.FormatSDJWT]; !ok {
+		return refuse(FormatsNotSupported, ErrNotSupported, "client_metadata: no format that is supported here") // section 8.5
 	}
 	if r.ResponseMode == DirectPostJWT {
 		// Section 8.3. Said before anybody is asked: what cannot be sent must not count as shown.

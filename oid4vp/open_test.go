@@ -281,6 +281,9 @@ var openRows = []struct {
 	{"5.1", "client_metadata a list", func(_ *testing.T, f *forger) { f.payload["client_metadata"] = []any{} }, oid4vp.InvalidRequest, oid4vp.ErrMalformed},
 	{"11.1", "no formats", func(_ *testing.T, f *forger) { delete(f.sub("client_metadata"), "vp_formats_supported") }, oid4vp.InvalidRequest, oid4vp.ErrMalformed},
 	{"11.1", "formats empty", func(_ *testing.T, f *forger) { f.sub("client_metadata")["vp_formats_supported"] = map[string]any{} }, oid4vp.InvalidRequest, oid4vp.ErrMalformed},
+	{"8.5", "formats without ours", func(_ *testing.T, f *forger) {
+		f.sub("client_metadata")["vp_formats_supported"] = map[string]any{"mso_mdoc": map[string]any{}}
+	}, oid4vp.FormatsNotSupported, oid4vp.ErrNotSupported},
 	{"B.3.4", "algorithms empty", func(_ *testing.T, f *forger) {
 		f.sub("client_metadata", "vp_formats_supported", "dc+sd-jwt")["kb-jwt_alg_values"] = []any{}
 	}, oid4vp.InvalidRequest, oid4vp.ErrMalformed},

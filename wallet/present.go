@@ -182,8 +182,8 @@ func asRequest(err error, otherwise Refusal) error {
 	switch {
 	case ok && e.Code == oid4vp.InvalidTransactionData, errors.Is(err, oid4vp.ErrTransactionData):
 		return because(BadMessage, err)
-	case errors.Is(err, oid4vp.ErrNotSupported):
-		return because(otherwise, err)
+	case errors.Is(err, oid4vp.ErrNotSupported) && otherwise == ForgedRequest:
+		return because(BadMessage, err) // what this wallet cannot do is no forgery
 	case ok:
 		return because(otherwise, err)
 	}
@@ -217,7 +217,7 @@ func (a *Agent) match(q *Inquiry) error {
 			continue
 		}
 		c, err := oid4vp.HeldSDJWT(p)
-		if err != nil {
+		if err != nil || !takes(q.request.Metadata, p) {
 			continue
 		}
 		q.held, of = append(q.held, shown{h, i, c}), append(of, c)
@@ -232,6 +232,16 @@ func (a *Agent) match(q *Inquiry) error {
 		q.Asks = append(q.Asks, ask)
 	}
 	return nil
+}
+
+// takes reports whether the verifier can check the signatures of a credential and of its
+// holder (OpenID4VP section B.3.4): what it would have to refuse is not disclosed to it.
+func takes(m *oid4vp.ClientMetadata, p *sdjwt.Parsed) bool {
+	holder := ""
+	if p.Credential.Holder != nil {
+		holder = string(p.Credential.Holder.Algorithm())
+	}
+	return m.Formats[credential.FormatSDJWT].Takes(p.Algorithm, holder)
 }
 
 // ask is one credential query for the person.

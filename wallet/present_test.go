@@ -3,12 +3,15 @@ package wallet_test
 import (
 	"crypto/rand"
 	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
 	"maps"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/sanad-id/sanad/credential"
 	"github.com/sanad-id/sanad/credential/sdjwt"
 	"github.com/sanad-id/sanad/internal/i18n"
 	"github.com/sanad-id/sanad/internal/jose"
@@ -308,6 +311,52 @@ func TestProvesUnasked(t *testing.T) {
 	w.verified()
 }
 
+// TestNotTaken: what a verifier says it cannot check is not disclosed to it (OpenID4VP
+// section B.3.4).
+func TestNotTaken(t *testing.T) {
+	for _, tt := range []struct {
+		support oid4vp.FormatSupport
+		want    bool
+	}{
+		{oid4vp.FormatSupport{}, true}, {oid4vp.FormatSupport{Issuer: []string{"ES384", "ES256"}, Holder: []string{"ES256"}}, true},
+		{oid4vp.FormatSupport{Issuer: []string{"ES384"}}, false}, {oid4vp.FormatSupport{Holder: []string{"Ed25519"}}, false},
+	} {
+		w := newWorld(t)
+		w.request.Metadata.Formats = map[credential.Format]oid4vp.FormatSupport{credential.FormatSDJWT: tt.support}
+		a, _ := w.holding()
+		q, err := a.Inquire(t.Context(), w.requestLink())
+		if err != nil || q.Possible != tt.want {
+			t.Fatalf("%+v: %+v, %v", tt.support, q, err)
+		}
+		if _, err := q.Least(); !tt.want && reasonOf(err) != wallet.NothingToShow {
+			t.Errorf("%+v: %v", tt.support, err)
+		}
+	}
+}
+
+// payload changes what stands in the request object, which is signed again.
+func (w *world) payload(change func(map[string]any)) {
+	w.object = func(object string) string {
+		b, err := base64.RawURLEncoding.DecodeString(strings.Split(object, ".")[1])
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		var m map[string]any
+		if err := json.Unmarshal(b, &m); err != nil {
+			w.t.Fatal(err)
+		}
+		change(m)
+		if b, err = json.Marshal(m); err != nil {
+			w.t.Fatal(err)
+		}
+		token, err := jose.Sign(rand.Reader, w.signature.Signer, jose.Header{Type: oid4vp.RequestType, X5C: w.signature.X5C}, b)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		return string(token)
+	}
+}
+
 // TestBeside: the person is told what the verifier gets although it did not ask for it,
 // and the log has it.
 func TestBeside(t *testing.T) {
@@ -402,6 +451,7 @@ func TestComplaint(t *testing.T) {
 		code  oid4vp.Code // "" if nobody is told
 	}{
 		{"VP-12 transaction data that it does not know", data, wallet.BadMessage, oid4vp.InvalidTransactionData},
+		{"VP-04 redirect_uri beside response_uri", func(w *world) { w.payload(func(m map[string]any) { m["redirect_uri"] = reply }) }, wallet.BadMessage, oid4vp.InvalidRequest},
 		{"no encryption that it can do", func(w *world) { w.request.Metadata.Encryptions = []jose.Encryption{"A128CBC-HS256"} }, wallet.PlainAnswer, oid4vp.InvalidRequest},
 		{"somebody else's address", func(w *world) { data(w); w.request.ResponseURI = "https://evil.example/response/7" }, wallet.OtherAddress, ""},
 		{"a name that nobody vouches for", func(w *world) {
@@ -536,6 +586,10 @@ func TestInquireRefuses(t *testing.T) {
 			}
 			w.object = func(string) string { return token }
 		}, wallet.OtherWallet},
+		{"a way of answering that it does not know", func(w *world) { w.payload(func(m map[string]any) { m["response_mode"] = "fragment" }) }, wallet.BadMessage},
+		{"formats that it does not have", func(w *world) {
+			w.request.Metadata.Formats = map[credential.Format]oid4vp.FormatSupport{oid4vp.FormatMDoc: {}}
+		}, wallet.BadMessage},
 		{"not a request", func(w *world) { w.object = func(string) string { return "x" } }, wallet.BadMessage},
 		{"a request of another media type", func(w *world) {
 			w.spoil["/request/7"] = func(a *wallet.Answer) { a.Type = "text/html" }
