@@ -362,8 +362,19 @@ func ParseReply(b []byte, plain bool) (Reply, error) {
 	if strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		return Reply{}, refuse(InvalidRequest, ErrURI, "redirect_uri: characters that no address has")
 	}
+	if len(s) <= maxURI && isAppURI(base) {
+		return Reply{s}, nil
+	}
 	if _, err := readURI(pRedirectURI, base, plain); err != nil {
 		return Reply{}, err
 	}
 	return Reply{s}, nil
+}
+
+// isAppURI reports whether an address is one of an app: its scheme is a domain name in
+// reverse (RFC 8252 section 7.1). Section 8.2 allows every absolute URI; those of other
+// schemes may lead anywhere.
+func isAppURI(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && strings.Contains(u.Scheme, ".") && isHost(u.Scheme)
 }

@@ -244,7 +244,14 @@ func TestReply(t *testing.T) {
 	if got, err := oid4vp.ParseReply([]byte(`{"redirect_uri":"http://localhost:8080/done","x":1}`), true); err != nil || got.RedirectURI == "" {
 		t.Errorf("loopback: %v", err)
 	}
+	// The verifier may be an app.
+	if got, err := oid4vp.ParseReply([]byte(`{"redirect_uri":"com.example.shop:/done?response_code=1#2"}`), false); err != nil || got.RedirectURI != "com.example.shop:/done?response_code=1#2" {
+		t.Errorf("an app: %+v, %v", got, err)
+	}
 	for _, tt := range []struct{ id, name, in string }{
+		{"VP-07", "a scheme that is no domain name", `{"redirect_uri":"intent:/done"}`},
+		{"VP-07", "an app with a line break", `{"redirect_uri":"com.example.shop:/a\nb"}`},
+		{"VP-07", "an app, long", `{"redirect_uri":"com.example.shop:/` + strings.Repeat("a", 3<<10) + `"}`},
 		{"VP-07", "no JSON", `<html>`},
 		{"VP-07", "a list", `[]`},
 		{"VP-07", "a number", `{"redirect_uri":7}`},
