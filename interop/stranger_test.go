@@ -562,6 +562,16 @@ func TestWalletAtTheirVerifier(t *testing.T) {
 		})
 	}
 
+	t.Run("told why: transaction data (VP-12)", func(t *testing.T) {
+		data := base64.RawURLEncoding.EncodeToString([]byte(`{"type":"payment","credential_ids":["licence"]}`))
+		s.spoil(t, map[string]any{"request": map[string]any{"transaction_data": []string{data}}})
+		a := s.request(nil)
+		h.in(t).refused("bad_message", "present", "--yes", a.Link)
+		if got := s.outcome(a); got.Refused != "invalid_transaction_data" {
+			t.Errorf("the verifier got %+v, want why it is refused", got)
+		}
+	})
+
 	old := s.request(map[string]any{"post": true}) // its object is for no wallet nonce
 	answered := s.request(nil)
 	h.run(0, "present", "--yes", answered.Link)
