@@ -172,8 +172,7 @@ func (s *Service) judge(now time.Time, p *Policy, tx *transaction, request *oid4
 	}
 	result.Digest = digest(response.Token)
 	var presented []oid4vp.Presented
-	var texts []string
-	holders := map[string]bool{}
+	var texts, holders []string // of what is presented; "" without a holder
 	for _, q := range request.Query.Credentials {
 		for _, text := range response.Token[q.ID] {
 			f := &shownFormat{
@@ -194,9 +193,11 @@ func (s *Service) judge(now time.Time, p *Policy, tx *transaction, request *oid4
 				shown.Credential, err = oid4vp.ShownSDJWT(f.parsed)
 			}
 			shown.Refused = shown.Refused || err != nil
+			holder := ""
 			if f.holder != nil {
-				holders[f.holder.JWKThumbprint()] = true
+				holder = f.holder.JWKThumbprint()
 			}
+			holders = append(holders, holder)
 			result.Verdict = verification.Worse(result.Verdict, report.Verdict)
 			for _, reason := range one.Reasons {
 				result.because(result.Verdict, reason)
@@ -209,7 +210,7 @@ func (s *Service) judge(now time.Time, p *Policy, tx *transaction, request *oid4
 	if err := s.answered(result, request, presented); err != nil {
 		return nil, err
 	}
-	if len(holders) > 1 && !p.SeveralPeople {
+	if result.people(holders) > 1 && !p.SeveralPeople {
 		result.because(verification.CheckNeeded, SamePersonNotProven)
 	}
 	if len(request.TransactionData) > 0 {
@@ -235,6 +236,18 @@ func (r *Result) counted(texts []string) oid4vp.VPToken {
 		}
 	}
 	return token
+}
+
+// people are how many holders those presentations have that are not discarded; holders are
+// theirs in the order of the result.
+func (r *Result) people(holders []string) int {
+	all := map[string]bool{}
+	for i, one := range r.Presentations {
+		if one.Verdict != verification.Invalid && holders[i] != "" {
+			all[holders[i]] = true
+		}
+	}
+	return len(all)
 }
 
 // known refuses an answer to something else before any signature is looked at.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sanad-id/sanad/credential"
 	"github.com/sanad-id/sanad/credential/sdjwt"
+	"github.com/sanad-id/sanad/keys"
 	"github.com/sanad-id/sanad/oid4vp"
 	"github.com/sanad-id/sanad/verification"
 )
@@ -113,6 +114,8 @@ func TestWholeQueries(t *testing.T) {
 // section 8.6), although the rest of the answer is enough: nothing of it is handed on, and
 // it authorises nothing.
 func TestDiscarded(t *testing.T) {
+	other := show("diploma")
+	other.Credential = 1
 	for _, tt := range []struct {
 		name, policy string
 		choices      []oid4vp.Choice
@@ -122,10 +125,12 @@ func TestDiscarded(t *testing.T) {
 	}{
 		{"VP-10 another type, where nothing need be", "optional", []oid4vp.Choice{show("farmer", "full_name"), show("diploma", "district")}, verification.Valid, 0, "wrong_type"},
 		{"VP-12 another type that signs for the payment", "pay-either", []oid4vp.Choice{show("diploma", "district"), show("farmer", "full_name")}, verification.Invalid, 0, "wrong_type"},
+		{"VP-15 another person's, without what is asked for", "optional", []oid4vp.Choice{show("farmer", "full_name"), other}, verification.Valid, 0, "missing_claim"},
 		{"nothing discarded", "pay-either", []oid4vp.Choice{show("farmer", "full_name")}, verification.Valid, -1, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newScene(t)
+			s.alsoDiploma(t, newSigner(t, keys.Holder))
 			s.choices = func([]oid4vp.Choice) []oid4vp.Choice { return tt.choices }
 			body := object{"policy": tt.policy}
 			if tt.policy == "pay-either" {
