@@ -80,6 +80,7 @@ func TestStartsOnWhatItKnowsPostgres(t *testing.T) {
 	emptyOwner, empty := pgtest.New(t)
 	foreignOwner, foreign := pgtest.New(t)
 	asOwner(t, foreignOwner, `CREATE TABLE public.credential (a int)`)
+	latinOwner, latin := pgtest.NewEncoded(t, "LATIN1")
 	missing, err := url.Parse(o.store)
 	if err != nil {
 		t.Fatal(err)
@@ -104,6 +105,7 @@ func TestStartsOnWhatItKnowsPostgres(t *testing.T) {
 		{name: "no server", location: away.String(), want: "the database server cannot be reached", hint: "see whether the server runs"},
 		{name: "an empty database", location: empty, owner: emptyOwner, want: "the database is empty", hint: "issuer restore"},
 		{name: "a database of something else", location: foreign, owner: foreignOwner, want: "a database of another program", hint: "check the name of the database"},
+		{name: "a database that is not in UTF-8", location: latin, owner: latinOwner, want: "does not keep text in UTF-8", hint: "ENCODING 'UTF8'"},
 		{name: "the database of another issuer", location: other.store, owner: other.owner, want: "belongs to another issuer", hint: "check both paths"},
 		{name: "no rights", prepare: `REVOKE SELECT ON meta FROM ` + service, undo: `GRANT SELECT ON meta TO ` + service, want: denied, hint: "issuer migrate"},
 		{name: "a newer database", prepare: `INSERT INTO goose_db_version (version_id, is_applied) SELECT max(version_id) + 1, TRUE FROM goose_db_version`,

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+
+	"github.com/sanad-id/sanad/internal/sqldb"
 )
 
 // States of a database that [Open] refuses. Each comes in a [StateError].
@@ -50,6 +52,8 @@ var (
 	ErrDenied = errors.New("store: the database server denies it")
 	// ErrStandby: the server only reads, as a standby does.
 	ErrStandby = errors.New("store: the database server only reads")
+	// ErrEncoding: the PostgreSQL database keeps text in another encoding than UTF-8.
+	ErrEncoding = errors.New("store: the database does not keep text in UTF-8")
 	// ErrExists: [Create] found something at the path.
 	ErrExists = errors.New("store: there is something already")
 )
@@ -123,6 +127,7 @@ var hints = map[error]string{
 	ErrUnreachable:   "see whether the server runs and whether host and port in the URL are right",
 	ErrDenied:        "check the role in the URL and its password file; rights come from issuer migrate, run with store_owner in the settings",
 	ErrStandby:       "name the primary in the URL, or all servers with target_session_attrs=read-write",
+	ErrEncoding:      sqldb.EncodingHint,
 	ErrExists:        "choose another path; nothing is ever overwritten",
 }
 

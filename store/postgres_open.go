@@ -13,6 +13,8 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
+
+	"github.com/sanad-id/sanad/internal/sqldb"
 )
 
 // postgresSteps are the migrations of PostgreSQL in their order, with the schema
@@ -68,16 +70,19 @@ func (e *postgresEngine) check(ctx context.Context, conn *pgx.Conn, readOnly boo
 	var version int
 	var standby, reads, there, allowed bool
 	var others int
-	err := conn.QueryRow(ctx, `SELECT current_setting('server_version_num')::int, pg_is_in_recovery(), current_setting('transaction_read_only') = 'on',
+	var encoding string
+	err := conn.QueryRow(ctx, `SELECT current_setting('server_version_num')::int, current_setting('server_encoding'), pg_is_in_recovery(), current_setting('transaction_read_only') = 'on',
 		to_regnamespace($1) IS NOT NULL, coalesce(has_schema_privilege(to_regnamespace($1)::oid, 'USAGE'), FALSE),
 		(SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
 		 AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\_%')`, schemaName).
-		Scan(&version, &standby, &reads, &there, &allowed, &others)
+		Scan(&version, &encoding, &standby, &reads, &there, &allowed, &others)
 	switch {
 	case err != nil:
 		return e.translate(err)
 	case version < oldestServer:
 		return refuse(ErrOlder, e.location, "the server has version %d, this program needs %d or newer", version/10000, oldestServer/10000)
+	case encoding != sqldb.Encoding:
+		return refuse(ErrEncoding, e.location, "but in %s", encoding)
 	case (standby || reads) && !readOnly:
 		return refuse(ErrStandby, e.location, "")
 	case !there && others == 0:

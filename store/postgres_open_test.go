@@ -13,6 +13,7 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"github.com/sanad-id/sanad/internal/pgtest"
 	"github.com/sanad-id/sanad/issuance"
 	"github.com/sanad-id/sanad/store"
 )
@@ -176,6 +177,41 @@ func TestP26Postgres(t *testing.T) {
 		must(t, err)
 		must(t, db.Close())
 	})
+}
+
+// TestEncodingPostgres: nothing is made in a database, or worked on, that does not keep
+// text in UTF-8, and who tries is told what to do.
+func TestEncodingPostgres(t *testing.T) {
+	for _, encoding := range []string{"SQL_ASCII", "LATIN1"} {
+		t.Run(encoding, func(t *testing.T) {
+			owner, service := pgtest.NewEncoded(t, encoding)
+			_, err := store.Create(t.Context(), owner, options)
+			wantRefusal(t, err, store.ErrEncoding)
+			if e, ok := errors.AsType[*store.StateError](err); !ok || !strings.Contains(e.Detail, encoding) || !strings.Contains(e.Hint, "ENCODING 'UTF8'") {
+				t.Errorf("Create does not say %s and what to do: %#v", encoding, err)
+			}
+			_, err = store.Open(t.Context(), service, options)
+			wantRefusal(t, err, store.ErrEncoding)
+			wantRefusal(t, store.Migrate(t.Context(), owner, options), store.ErrEncoding)
+			if err := executeOn(t, owner, `CREATE SCHEMA sanad`); err != nil {
+				t.Errorf("something was made: %v", err)
+			}
+		})
+	}
+}
+
+// TestNoCollation: no index and no order of ours depends on the collation of the database,
+// which an update of the operating system may change: what is in an index has one of its own.
+func TestNoCollation(t *testing.T) {
+	s := newServer(t)
+	createOn(t, s)
+	must(t, executeOn(t, s.owner, `DO $$ DECLARE found text; BEGIN
+		SELECT string_agg(x.indexrelid::regclass::text, ', ') INTO found FROM pg_index x JOIN pg_class c ON c.oid = x.indrelid, unnest(x.indcollation) AS k (collation_id)
+			WHERE c.relnamespace = 'sanad'::regnamespace AND k.collation_id = 'pg_catalog."default"'::regcollation;
+		IF found <> '' THEN RAISE EXCEPTION 'indexes with the collation of the database: %', found; END IF;
+		ASSERT (SELECT count(*) > 5 FROM pg_index x, unnest(x.indcollation) AS k (collation_id) WHERE k.collation_id = 'pg_catalog."C"'::regcollation
+			AND x.indrelid IN (SELECT oid FROM pg_class WHERE relnamespace = 'sanad'::regnamespace)), 'no index of text';
+	END $$`))
 }
 
 // TestPostgresIndexes: to compare an index with its table is to read that index and no

@@ -1,6 +1,10 @@
 package main
 
 import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -72,6 +76,34 @@ func TestDB15Postgres(t *testing.T) {
 	c.Exec(t, owner, "REINDEX INDEX "+index)
 	says(0, []string{well, met}, "fsck")
 	o.must("revoke", "--dir", dir, id, "--reason", "lost")
+}
+
+// TestEncoding: init makes nothing in a database that does not keep text in UTF-8, and
+// config check names one; both say what to do.
+func TestEncoding(t *testing.T) {
+	owner, service := pgtest.New(t)
+	o := officeOn(t, owner, service)
+	otherOwner, other := pgtest.NewEncoded(t, "SQL_ASCII")
+	settings := filepath.Join(o.path("office"), settingsName)
+	b, err := os.ReadFile(settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(settings, bytes.ReplaceAll(bytes.ReplaceAll(b, []byte(service), []byte(other)), []byte(owner), []byte(otherOwner)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{
+		{"init", o.path("second"), "--name", "Civil Registry", "--country", "XA", "--store", other},
+		{"config", "check", "--dir", o.path("office")}, {"migrate", "--dir", o.path("office")},
+	} {
+		status, out := o.run(args...)
+		if status != 1 || !strings.Contains(out, "does not keep text in UTF-8") || !strings.Contains(out, "in SQL_ASCII") || !strings.Contains(out, "hint: make a database with CREATE DATABASE") {
+			t.Errorf("%v: %s", args, out)
+		}
+	}
+	if _, err := os.Stat(o.path("second")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("init has left something: %v", err)
+	}
 }
 
 // TestNoChecksums: without checksums damage may not be noticed, of which config check and

@@ -58,9 +58,21 @@ var shared = sync.OnceValues(func() (*Cluster, error) {
 // ends.
 func New(t testing.TB) (owner, service string) {
 	t.Helper()
+	return newIn(t, "")
+}
+
+// NewEncoded is [New] with text in another encoding than UTF-8, such as LATIN1.
+func NewEncoded(t testing.TB, encoding string) (owner, service string) {
+	t.Helper()
+	return newIn(t, " ENCODING '"+encoding+"' LOCALE_PROVIDER libc LOCALE 'C'")
+}
+
+// newIn is New with these options of the database.
+func newIn(t testing.TB, options string) (owner, service string) {
+	t.Helper()
 	c, err := shared()
 	need(t, err)
-	owner, service, err = c.create()
+	owner, service, err = c.create(options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +148,7 @@ func need(t testing.TB, err error) {
 // New is the function New for this cluster. The database goes with the cluster.
 func (c *Cluster) New(t testing.TB) (owner, service string) {
 	t.Helper()
-	owner, service, err := c.create()
+	owner, service, err := c.create("")
 	if err != nil {
 		t.Fatalf("pgtest: %v", err)
 	}
@@ -147,7 +159,8 @@ func (c *Cluster) New(t testing.TB) (owner, service string) {
 // has those of its primary.
 var databases atomic.Int64
 
-func (c *Cluster) create() (owner, service string, err error) {
+// create makes roles and a database with these options beside the usual ones.
+func (c *Cluster) create(options string) (owner, service string, err error) {
 	n := databases.Add(1)
 	db, own, serve := fmt.Sprintf("db_%d", n), fmt.Sprintf("owner_%d", n), fmt.Sprintf("service_%d", n)
 	err = c.do(func(ctx context.Context, conn *pgx.Conn) error {
@@ -156,7 +169,7 @@ func (c *Cluster) create() (owner, service string, err error) {
 			"CREATE ROLE " + serve + " LOGIN",
 			// Of the two strategies this is the faster one for a server that does
 			// not wait for the disk.
-			"CREATE DATABASE " + db + " OWNER " + own + " TEMPLATE template0 STRATEGY file_copy",
+			"CREATE DATABASE " + db + " OWNER " + own + " TEMPLATE template0 STRATEGY file_copy" + options,
 		} {
 			if _, err := conn.Exec(ctx, s); err != nil {
 				return fmt.Errorf("%s: %w", s, err)

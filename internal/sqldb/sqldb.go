@@ -169,6 +169,27 @@ func OpenServer(location, password string, parameters map[string]string, conns, 
 	return pool, nil
 }
 
+// ErrEncoding: the database keeps text in another encoding than UTF-8, so that names in
+// most scripts could not be stored, or nobody would notice that they are damaged.
+var ErrEncoding = errors.New("the database does not keep text in UTF-8")
+
+// EncodingHint says what to do about [ErrEncoding].
+const EncodingHint = "make a database with CREATE DATABASE name OWNER owner ENCODING 'UTF8' TEMPLATE template0 and name that in the settings; " +
+	"what is in this one goes there by pg_dump --encoding=UTF8 and psql, while nobody uses it"
+
+// Encoding is how a server calls the one encoding that will do. Nothing relies on the
+// collation of a database: columns that are sorted or indexed have one of their own.
+const Encoding = "UTF8"
+
+// CheckEncoding returns [ErrEncoding], with what to do, unless a database has the right
+// encoding, which is the server's setting server_encoding.
+func CheckEncoding(found string) error {
+	if found == Encoding {
+		return nil
+	}
+	return fmt.Errorf("%w but in %s; %s", ErrEncoding, found, EncodingHint)
+}
+
 // Collided reports whether another transaction was faster and this one may be repeated.
 func Collided(err error) bool {
 	f, ok := errors.AsType[*pgconn.PgError](err)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -16,6 +17,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/sanad-id/sanad/internal/pgtest"
+	"github.com/sanad-id/sanad/internal/sqldb"
 	"github.com/sanad-id/sanad/staff"
 	"github.com/sanad-id/sanad/store/desk"
 )
@@ -555,6 +557,17 @@ func TestService(t *testing.T) {
 		if err := db.Direct(t.Context(), statement); !errors.Is(err, desk.ErrDirect) {
 			t.Errorf("the service may: %s", statement)
 		}
+	}
+}
+
+// TestEncoding: nothing is made in a database that could not store every name.
+func TestEncoding(t *testing.T) {
+	owner, service := pgtest.NewEncoded(t, "LATIN1")
+	if err := desk.Prepare(t.Context(), owner, desk.Options{}); !errors.Is(err, sqldb.ErrEncoding) || !strings.Contains(err.Error(), "ENCODING 'UTF8'") {
+		t.Errorf("Prepare in LATIN1: %v", err)
+	}
+	if _, err := desk.Open(t.Context(), service, desk.Options{}); !errors.Is(err, sqldb.ErrEncoding) {
+		t.Errorf("Open in LATIN1: %v", err)
 	}
 }
 

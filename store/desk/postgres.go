@@ -41,9 +41,13 @@ func postgresVersion(t tx) (version int, may bool, err error) {
 		return 0, false, err
 	}
 	var there, create, ours bool
-	_, err = t.one(`SELECT to_regclass($1 || '.meta') IS NOT NULL, has_database_privilege(current_database(), 'CREATE'),
+	var encoding string
+	_, err = t.one(`SELECT current_setting('server_encoding'), to_regclass($1 || '.meta') IS NOT NULL, has_database_privilege(current_database(), 'CREATE'),
 		coalesce((SELECT nspowner = (SELECT oid FROM pg_roles WHERE rolname = current_user) FROM pg_namespace WHERE nspname = $1), false)`,
-		[]any{schemaName}, &there, &create, &ours)
+		[]any{schemaName}, &encoding, &there, &create, &ours)
+	if err == nil {
+		err = sqldb.CheckEncoding(encoding)
+	}
 	if err != nil || !there {
 		return 0, create, err
 	}

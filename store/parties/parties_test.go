@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/sanad-id/sanad/internal/pgtest"
+	"github.com/sanad-id/sanad/internal/sqldb"
 	"github.com/sanad-id/sanad/store/parties"
 )
 
@@ -54,6 +55,14 @@ func must(t *testing.T, err error) {
 
 func key(party, secret string, scopes ...parties.Scope) parties.Key {
 	return parties.Key{Party: party, Digest: sha256.Sum256([]byte(secret)), Scopes: scopes, Created: now}
+}
+
+// TestEncoding: nothing is made in a database that could not store every name.
+func TestEncoding(t *testing.T) {
+	owner, _ := pgtest.NewEncoded(t, "LATIN1")
+	if _, err := parties.Open(t.Context(), owner, parties.Options{}); !errors.Is(err, sqldb.ErrEncoding) || !strings.Contains(err.Error(), "ENCODING 'UTF8'") {
+		t.Errorf("Open in LATIN1: %v", err)
+	}
 }
 
 // TestCopy: a copy that is made while others write is one moment of the database, whole or

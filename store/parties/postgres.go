@@ -39,7 +39,11 @@ func postgresThere(t tx) (bool, error) {
 	if _, err := t.exec(`SELECT pg_advisory_xact_lock($1::int, 0)`, lockClass); err != nil {
 		return false, err
 	}
+	var encoding string
 	var there bool
-	_, err := t.one(`SELECT to_regclass($1 || '.meta') IS NOT NULL`, []any{schemaName}, &there)
+	_, err := t.one(`SELECT current_setting('server_encoding'), to_regclass($1 || '.meta') IS NOT NULL`, []any{schemaName}, &encoding, &there)
+	if err == nil {
+		err = sqldb.CheckEncoding(encoding)
+	}
 	return there, err
 }
