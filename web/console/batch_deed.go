@@ -11,10 +11,14 @@ import (
 	"github.com/sanad-id/sanad/staff"
 )
 
-// move does a deed to a job.
+// move does a deed to a job, if it is still where it was when the right to the deed was
+// looked at.
 func (c *Console) move(r *request, j batchwork.Job, action staff.Action, d batchwork.Deed, operator string) error {
 	err := c.act(r, deed{Action: action, Subject: j.ID}, func(ctx context.Context) error {
 		_, err := batchwork.Change(ctx, c.cfg.Manage.Batches.Store(), j.ID, func(now batchwork.Job) (batchwork.Job, error) {
+			if c.stateOf(now) != c.stateOf(j) {
+				return now, batchwork.ErrState
+			}
 			return now.Do(d, operator, c.now())
 		})
 		return err
@@ -65,6 +69,9 @@ func (c *Console) proposeBatch(w http.ResponseWriter, r *request) error {
 			next.Proposal = p.ID
 			return next, err
 		})
+		if errors.Is(err, batchwork.ErrState) || errors.Is(err, batchwork.ErrTerms) || errors.Is(err, batchwork.ErrMoved) {
+			err = errors.Join(err, c.cfg.Desk.CloseProposal(ctx, p.ID, r.Operator, c.now())) // somebody else was faster, and nobody is asked twice
+		}
 		return err
 	})
 	if err != nil {
