@@ -113,6 +113,7 @@ const (
 	Moved          Why = "moved"            // the programme was changed since the dry run
 	SourceChanged  Why = "source_changed"   // the source says something else by now
 	FilesGone      Why = "files_gone"       // the folder is not as the batch left it
+	GivenUp        Why = "given_up"         // a restore or a fail-over has closed it
 	NoKey          Why = "no_key"           // no key may sign now
 	NoWitness      Why = "no_witness"       // the audit log has been without a witness for too long
 	Contradicted   Why = "contradicted"     // a witness has seen another audit log
@@ -125,7 +126,7 @@ const (
 // Whys is every reason but the empty one.
 func Whys() []Why {
 	return []Why{
-		Unreadable, NoIDColumn, NoColumns, TooManyRecords, TooManyColumns, NothingToDo, NoProgramme, Moved, SourceChanged, FilesGone, NoKey,
+		Unreadable, NoIDColumn, NoColumns, TooManyRecords, TooManyColumns, NothingToDo, NoProgramme, Moved, SourceChanged, FilesGone, GivenUp, NoKey,
 		NoWitness, Contradicted, ClockAhead, ClockBack, Unprintable, Away,
 	}
 }

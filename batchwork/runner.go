@@ -431,6 +431,7 @@ var reasons = []struct {
 	{issuance.ErrNoProgramme, NoProgramme, true},
 	{issuance.ErrMoved, Moved, true},
 	{issuance.ErrSourceChanged, SourceChanged, true},
+	{issuance.ErrGivenUp, GivenUp, true},
 	{issuance.ErrOtherBatch, FilesGone, true},
 	{issuance.ErrTooMany, TooManyRecords, true},
 	{issuance.ErrNotShared, Unreadable, true},

@@ -364,6 +364,41 @@ func TestIssuesWhatWasApprovedOnly(t *testing.T) {
 	}
 }
 
+// closing gives a batch up, as `issuer restore confirm` does, once it has stopped.
+type closing struct {
+	batchwork.Issuer
+	*bed
+}
+
+// RunBatch implements [batchwork.Issuer].
+func (c closing) RunBatch(ctx context.Context, r issuance.BatchRequest) (issuance.Result, error) {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	r.Progress = func(p issuance.Progress) {
+		if p.Done > 0 {
+			stop()
+		}
+	}
+	result, err := c.Issuer.RunBatch(ctx, r)
+	if err != nil || result.Outcome != issuance.Stopped {
+		return result, err
+	}
+	closed := result.Batch
+	closed.GiveUp(closed.Issued, c.office.Clock.Now())
+	return result, c.office.DB.Write(context.WithoutCancel(ctx), func(tx issuance.Tx) error { return tx.SaveBatch(closed) })
+}
+
+// TestGivenUpBatch: a job whose batch was closed before its end has not finished.
+func TestGivenUpBatch(t *testing.T) {
+	b := newBed(t, newMemory())
+	b.issuer = func(s batchwork.Issuer) batchwork.Issuer { return closing{s, b} }
+	j := b.approved(600)
+	b.start(b.runner("one"))
+	if j = b.awaitState(j.ID, batchwork.Failed); j.Why != batchwork.GivenUp || j.Done.Good == 0 || j.Done.Good == 600 {
+		t.Errorf("failed with %q, want %q: %+v", j.Why, batchwork.GivenUp, j.Done)
+	}
+}
+
 // TestUnusableFiles: a file that no batch can be made of is refused with a reason.
 func TestUnusableFiles(t *testing.T) {
 	tests := []struct {

@@ -19,6 +19,8 @@ var (
 	ErrSourceChanged = errors.New("issuance: the source has changed since the batch began")
 	// ErrNotShared: the batch cannot be shared between processes, or is not.
 	ErrNotShared = errors.New("issuance: not a batch that processes can share")
+	// ErrGivenUp: the batch was closed before its end; see [Batch.GiveUp].
+	ErrGivenUp = errors.New("issuance: the batch was given up before its end")
 	// ErrFolder: the folder is in use, or not as the batch left it.
 	ErrFolder = errors.New("issuance: the folder cannot be used")
 )

@@ -58,6 +58,8 @@ func (b *batchRun) open(ctx context.Context) error {
 	}
 	b.batch, err = b.s.cfg.Store.Batch(ctx, terms.Batch)
 	switch {
+	case err == nil && b.batch.GivenUp():
+		return b.givenUp(ctx)
 	case err == nil && b.batch.Shared != "":
 		return fmt.Errorf("%w: several processes share it", ErrOtherBatch)
 	case errors.Is(err, ErrNoBatch) && b.folder.empty():
@@ -77,6 +79,20 @@ func (b *batchRun) open(ctx context.Context) error {
 		return b.folder.clean()
 	}
 	return b.resume(ctx)
+}
+
+// givenUp hands out what an earlier run had signed and marked and left in the spool of the
+// folder, and refuses to go on.
+func (b *batchRun) givenUp(ctx context.Context) error {
+	b.result.Batch = b.batch
+	err := b.folder.salvage(b.s.cfg.Workers, func(id string) (bool, error) {
+		c, err := b.s.cfg.Store.Credential(ctx, id)
+		if errors.Is(err, ErrNoCredential) {
+			return false, nil
+		}
+		return c.State != Intended && c.Reason != Leftover, err
+	})
+	return errors.Join(fmt.Errorf("%w: %s, with %d credentials", ErrGivenUp, b.batch.ID, b.batch.Issued), err)
 }
 
 // sameTerms refuses to go on with a batch on other terms.

@@ -208,6 +208,57 @@ func (f *folder) recover(marked func(chunk int64) bool, length int64, workers in
 	return f.flush(released)
 }
 
+// salvage releases the chunks in the spool whose credentials were released, and leaves the
+// others where they are.
+func (f *folder) salvage(workers int, released func(credential string) (bool, error)) error {
+	numbers, err := f.spools()
+	if err != nil || len(numbers) == 0 {
+		return err
+	}
+	if err := f.openManifest(); err != nil {
+		return err
+	}
+	var spools []*spool
+	for _, n := range numbers {
+		s, err := f.readSpool(n)
+		if err != nil {
+			return err
+		}
+		ok, err := released(s.credential()) // a chunk is marked as a whole
+		if err != nil {
+			return err
+		}
+		if ok {
+			spools = append(spools, s)
+		}
+	}
+	return f.releaseAll(spools, workers)
+}
+
+// releaseAll releases chunks in the order of their rows in the manifest.
+func (f *folder) releaseAll(spools []*spool, workers int) error {
+	slices.SortFunc(spools, func(a, b *spool) int { return cmp.Compare(a.offset, b.offset) })
+	var released []releasedChunk
+	for _, s := range spools {
+		r, err := f.release(s, workers, func() {})
+		if err != nil {
+			return err
+		}
+		released = append(released, r)
+	}
+	return f.flush(released)
+}
+
+// credential is the first credential of the chunk, "" if it has none.
+func (s *spool) credential() string {
+	for row := range bytes.Lines(s.rows) {
+		if cells := bytes.Split(row, []byte(",")); len(cells) > 1 && ValidID(string(cells[1])) {
+			return string(cells[1])
+		}
+	}
+	return ""
+}
+
 // markedSpools returns the spools of marked chunks, in the order of their rows in
 // the manifest, and removes the others.
 func (f *folder) markedSpools(marked func(chunk int64) bool) ([]*spool, error) {

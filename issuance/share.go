@@ -140,6 +140,8 @@ func (b *batchRun) openShared(ctx context.Context) error {
 		return fmt.Errorf("%w: this issuer has no batch %s", ErrOtherBatch, id)
 	case err != nil:
 		return fmt.Errorf("read batch %s: %w", id, err)
+	case b.batch.GivenUp():
+		return b.givenUp(ctx)
 	case b.batch.Shared == "":
 		return fmt.Errorf("%w: batch %s belongs to one process", ErrNotShared, id)
 	case b.batch.Shared != b.r.sharedTerms():

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"math"
 	"time"
 
 	"github.com/sanad-id/sanad/audit"
@@ -263,6 +264,23 @@ type Batch struct {
 	// Manifest is the length of the manifest after those chunks, in bytes.
 	Manifest int64
 }
+
+// manifestUnknown is the Manifest of a batch that was given up: how far its folders are
+// nobody knows.
+const manifestUnknown = math.MaxInt64
+
+// GiveUp closes a batch that is under way, after a restore or when a standby took over: what
+// stands in its folders may be more than the store knows. Issued is how many of its
+// credentials the store has, which stay what they are. A new batch over the same source
+// skips their records.
+func (b *Batch) GiveUp(issued int64, at time.Time) {
+	b.State, b.Manifest, b.Changed = BatchFinished, manifestUnknown, at
+	b.Issued = max(b.Issued, issued)
+	b.Rows = max(b.Rows, b.Issued+b.Failed+b.Skipped)
+}
+
+// GivenUp reports whether the batch was closed by [Batch.GiveUp].
+func (b *Batch) GivenUp() bool { return b.State == BatchFinished && b.Manifest == manifestUnknown }
 
 // A Publication is the newest signed artefact of its name: the trust bundle or
 // one status list token. It contains no personal data.

@@ -254,12 +254,17 @@ func epochOf(t *testing.T, r result) int64 {
 }
 
 // goOn works on after it: with the same server, the same command for a batch or, if that was
-// given up, another one for the rest of its records.
+// given up, which the same command says, another one for the rest of its records.
 func (f *failOver) goOn(givenUp bool) (violations int) {
 	f.t.Helper()
 	f.must(run{args: []string{"fsck"}})
 	f.server.until(true)
-	f.batch(run{}, f.job)
+	if !givenUp || f.ended {
+		f.batch(run{mayFail: givenUp}, f.job) // the old primary may not have told that it had ended
+	} else if got := f.batch(run{mayFail: true}, f.job); got.code != 1 || !strings.Contains(got.stderr, "the batch was given up before its end") ||
+		!strings.Contains(got.stderr, "stays valid") || !strings.Contains(got.stderr, "with a new --out") {
+		f.t.Errorf("the same command for a batch that was given up: %s", got)
+	}
 	done := manifestIDs(f.job.folder)
 	if givenUp {
 		again := &job{source: f.job.source, folder: f.job.folder + "-rest", form: "text"}

@@ -537,8 +537,7 @@ func (a *app) closeBatches(cmd *cobra.Command) ([]string, error) {
 				issued++
 			}
 		}
-		b.Issued, b.State, b.Changed = max(b.Issued, issued), issuance.BatchFinished, a.now()
-		b.Rows = max(b.Rows, b.Issued+b.Failed+b.Skipped)
+		b.GiveUp(issued, a.now())
 		if err := a.store.Write(cmd.Context(), func(tx issuance.Tx) error { return tx.SaveBatch(b) }); err != nil {
 			return open, err
 		}

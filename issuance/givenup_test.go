@@ -1,0 +1,121 @@
+package issuance_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/sanad-id/sanad/issuance"
+)
+
+// copyDead copies a folder as a process leaves it that dies behind its first mark: the
+// chunk is in the spool and nowhere else.
+func copyDead(t *testing.T, folder, to string) {
+	t.Helper()
+	spools, err := os.ReadDir(filepath.Join(folder, ".spool"))
+	if err == nil && len(spools) == 0 {
+		err = errors.New("there is no spool")
+	}
+	if err == nil {
+		err = os.MkdirAll(filepath.Join(to, ".spool"), 0o700)
+	}
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	first := slices.MinFunc(spools, func(a, b os.DirEntry) int { return len(a.Name()) - len(b.Name()) })
+	for _, name := range []string{"batch.json", "manifest.csv", filepath.Join(".spool", first.Name())} {
+		b, err := os.ReadFile(filepath.Join(folder, name))
+		if err == nil {
+			err = os.WriteFile(filepath.Join(to, name), b, 0o600)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// giveUp closes a batch as `issuer restore confirm` does.
+func (b *bed) giveUp(id string) (issued int64) {
+	b.Helper()
+	batch, err := b.store.Batch(b.Context(), id)
+	if err != nil || batch.State != issuance.BatchRunning {
+		b.Fatalf("the batch is %s, %v", batch.State, err)
+	}
+	issued = int64(len(b.all(issuance.Query{Batch: id, State: issuance.Active})))
+	batch.GiveUp(issued, b.clock.Now())
+	if err := b.store.Write(b.Context(), func(tx issuance.Tx) error { return tx.SaveBatch(batch) }); err != nil {
+		b.Fatal(err)
+	}
+	return issued
+}
+
+// TestGivenUp: the folder of a batch that was given up gets what was marked and not handed
+// out before its process died, and nobody is told that the batch has finished: not in this
+// folder, not by joining it, not if the source is another one by now. A new batch issues for
+// the rest.
+func TestGivenUp(t *testing.T) {
+	for name, order := range map[string]func(src people, folder string) issuance.BatchRequest{
+		"alone": func(src people, folder string) issuance.BatchRequest {
+			r := request(src, folder)
+			r.Chunk = 10
+			return r
+		},
+		"shared": func(src people, folder string) issuance.BatchRequest { return shared(src, folder, "") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			const n = 200
+			eachStore(t, func(t *testing.T, store issuance.Store) {
+				folder, dead := t.TempDir(), t.TempDir()
+				ctx, stop := context.WithCancel(t.Context())
+				var once sync.Once
+				b := newBed(t, store, withQueue(store), func(c *issuance.Config) {
+					c.Crash = func(p issuance.Point) {
+						if p == issuance.PointMarked {
+							once.Do(func() { copyDead(t, folder, dead); stop() })
+						}
+					}
+				})
+				if result, err := b.service.RunBatch(ctx, order(people{n: n}, folder)); err != nil || result.Outcome != issuance.Stopped {
+					t.Fatalf("the run before: %+v, %v", result, err)
+				}
+				id := runningBatch(t, folder)
+				issued := b.giveUp(id)
+				asks := map[string]issuance.BatchRequest{
+					"the same command": order(people{n: n}, dead), "once more": order(people{n: n}, dead), "another source": order(people{n: n, print: "another"}, folder),
+				}
+				if name == "shared" {
+					asks["joining"] = shared(people{n: n}, t.TempDir(), id)
+				}
+				for what, r := range asks {
+					if result, err := b.service.RunBatch(t.Context(), r); !errors.Is(err, issuance.ErrGivenUp) || result.Already || result.Batch.Issued != issued {
+						t.Errorf("%s: %+v, %v; want ErrGivenUp and %d issued", what, result, err, issued)
+					}
+				}
+				saved := readCodesManifest(t, dead)
+				for record, o := range saved {
+					c, err := store.Credential(t.Context(), o.id)
+					if err != nil || c.State != issuance.Active || c.Batch != id {
+						t.Errorf("record %s has %q in the manifest: %+v, %v", record, o.id, c.State, err)
+					}
+					for _, file := range o.files {
+						if _, err := os.Stat(filepath.Join(dead, file)); err != nil {
+							t.Error(err)
+						}
+					}
+				}
+				if want := order(people{}, "").Chunk; len(saved) != want {
+					t.Errorf("%d records are in the manifest, want those of the chunk that was marked, %d", len(saved), want)
+				}
+				result, err := b.service.RunBatch(t.Context(), request(people{n: n}, t.TempDir()))
+				if err != nil || result.Outcome != issuance.Complete || result.Batch.Issued != n-issued || result.Batch.Skipped != issued {
+					t.Errorf("a new batch: %+v, %v; want %d issued", result, err, n-issued)
+				}
+			})
+		})
+	}
+}
