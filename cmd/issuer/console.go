@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sanad-id/sanad/api/issuer"
+	"github.com/sanad-id/sanad/batchwork"
 	"github.com/sanad-id/sanad/internal/cli"
 	"github.com/sanad-id/sanad/issuance"
 	"github.com/sanad-id/sanad/programme"
@@ -46,11 +47,14 @@ func (c *ConsoleConfig) check(need func(ok bool, format string, args ...any)) {
 
 // openPeople opens what the console keeps.
 func openPeople(ctx context.Context, cfg Config) (*people.DB, error) {
-	password, err := cfg.passwordFor(cfg.Console.Desk)
-	if err != nil {
+	return openPeopleWith(ctx, cfg, people.Options{})
+}
+
+func openPeopleWith(ctx context.Context, cfg Config, o people.Options) (_ *people.DB, err error) {
+	if o.Password, err = cfg.passwordFor(cfg.Console.Desk); err != nil {
 		return nil, err
 	}
-	return people.Open(ctx, cfg.Console.Desk, people.Options{Password: password})
+	return people.Open(ctx, cfg.Console.Desk, o)
 }
 
 // preparePeople makes its tables, where the owner of the database has to.
@@ -79,8 +83,23 @@ func (p *program) openConsole(cmd *cobra.Command, cfg Config, d *desk, offers *i
 	if !s.Enabled {
 		return nil, nil
 	}
-	db, err := openPeople(cmd.Context(), cfg)
+	m := &managers{p: p, cmd: cmd, d: d}
+	folder, err := batchwork.OpenFolder(s.Batches)
 	if err != nil {
+		return nil, err
+	}
+	// What keeps a server from starting keeps the console from being served, if its
+	// database comes back later.
+	db, err := openPeopleWith(cmd.Context(), cfg, people.Options{Late: true, Check: func(ctx context.Context, db *people.DB) error {
+		if err := p.lookAtPeople(ctx, cmd, db, devHTTP); err != nil {
+			return err
+		}
+		return m.sameFolder(ctx, db, folder)
+	}})
+	switch {
+	case db != nil && outOfReach(err):
+		cli.Say(cmd, "note: the database of the console is out of reach; the console answers when it is back: %v", err)
+	case err != nil:
 		return nil, err
 	}
 	defer func() {
@@ -88,9 +107,6 @@ func (p *program) openConsole(cmd *cobra.Command, cfg Config, d *desk, offers *i
 			err = errors.Join(err, db.Close())
 		}
 	}()
-	if err := p.lookAtPeople(cmd, db, devHTTP); err != nil {
-		return nil, err
-	}
 	c := console.Config{
 		Origin: consoleOrigin(cfg), Names: cfg.Issuer.Names, Desk: db, Audit: d, Help: s.Help, Log: log, Now: p.Now, Pocket: pocketURL(cfg),
 		Limits: console.Limits{Idle: time.Duration(s.Idle), IdleShort: time.Duration(s.IdleShort), Absolute: time.Duration(s.Absolute)},
@@ -107,8 +123,8 @@ func (p *program) openConsole(cmd *cobra.Command, cfg Config, d *desk, offers *i
 	for _, r := range s.DeviceBound {
 		c.DeviceBound = append(c.DeviceBound, staff.Role(r))
 	}
-	m := &managers{p: p, cmd: cmd, d: d, people: db, paper: paper}
-	if c.Manage, err = m.open(log); err != nil {
+	m.people, m.paper = db, paper
+	if c.Manage, err = m.open(folder, log); err != nil {
 		return nil, err
 	}
 	var office *workOffice
@@ -153,8 +169,8 @@ var errLeftOver = errors.New("there is an administrator, and still an open link 
 
 // lookAtPeople refuses to serve for real with a link left over that makes whoever finds
 // it an administrator, and says when nobody can sign in.
-func (p *program) lookAtPeople(cmd *cobra.Command, db *people.DB, devHTTP bool) error {
-	standings, links, err := db.People(cmd.Context(), p.Now())
+func (p *program) lookAtPeople(ctx context.Context, cmd *cobra.Command, db *people.DB, devHTTP bool) error {
+	standings, links, err := db.People(ctx, p.Now())
 	if err != nil {
 		return err
 	}

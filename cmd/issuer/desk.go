@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sanad-id/sanad/internal/sqldb"
 	"github.com/sanad-id/sanad/issuance"
 	"github.com/sanad-id/sanad/keys"
 	"github.com/sanad-id/sanad/programme"
@@ -33,7 +34,7 @@ type desk struct {
 	gone  bool // app is given up when the last user leaves
 	timer *time.Timer
 
-	opening attempts
+	opening sqldb.Attempts
 	probing chan struct{} // of size 1; guards probed
 	probed  time.Time
 
@@ -78,7 +79,7 @@ func (d *desk) enter() (*app, error) {
 		return a, nil
 	}
 	var a *app
-	err := d.opening.try(func() (err error) {
+	err := d.opening.Try(func() (err error) {
 		if a = d.current(); a != nil {
 			return nil
 		}

@@ -43,16 +43,9 @@ type managers struct {
 }
 
 // open makes what those pages rest on. Batches run when the runner does.
-func (m *managers) open(log *slog.Logger) (console.Manage, error) {
+func (m *managers) open(folder *batchwork.Folder, log *slog.Logger) (console.Manage, error) {
 	cfg := m.d.cfg
 	m.log = log
-	folder, err := batchwork.OpenFolder(cfg.Console.Batches)
-	if err != nil {
-		return console.Manage{}, err
-	}
-	if err := m.sameFolder(folder); err != nil {
-		return console.Manage{}, err
-	}
 	runner, err := batchwork.NewRunner(batchwork.Config{
 		Store: m.people, Folder: folder, Worker: rand.Text(), Node: node(), Issuer: m.issuer, Open: m.table, Share: m.share, Draw: draw, Sync: syncFolder, Print: m.paper.batch,
 		Revoker: m.revoker, Registry: m.registry, Shared: store.IsPostgres(cfg.Store), Keep: time.Duration(cfg.Console.KeepBatches), Chunk: chunk, Log: log, Now: m.p.Now,
@@ -68,27 +61,26 @@ var errOtherFolder = errors.New("console.batches is not the folder that the othe
 
 // sameFolder refuses to begin where several servers share a database and not the folder
 // of batches: each would miss what the others make.
-func (m *managers) sameFolder(folder *batchwork.Folder) error {
+func (m *managers) sameFolder(ctx context.Context, db *people.DB, folder *batchwork.Folder) error {
 	if !store.IsPostgres(m.d.cfg.Console.Desk) {
 		return nil
 	}
-	ctx := m.cmd.Context()
 	id, err := folder.Identity()
 	if err != nil {
 		return err
 	}
-	known, err := m.people.BatchFolder(ctx, id, m.p.newBatches)
+	known, err := db.BatchFolder(ctx, id, m.p.newBatches)
 	if err != nil || known == id {
 		return err
 	}
-	with, err := m.people.Jobs(ctx, batchwork.Query{Files: true, Limit: 1})
+	with, err := db.Jobs(ctx, batchwork.Query{Files: true, Limit: 1})
 	if err != nil {
 		return err
 	}
 	if len(with) > 0 {
 		return cli.Hint(errOtherFolder, "mount the same folder on every server; if it is lost for good, `issuer serve --new-batches-folder` takes the present one")
 	}
-	_, err = m.people.BatchFolder(ctx, id, true) // there is nothing to be missed
+	_, err = db.BatchFolder(ctx, id, true) // there is nothing to be missed
 	return err
 }
 

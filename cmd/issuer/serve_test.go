@@ -116,6 +116,13 @@ func TestP29EveryRead(t *testing.T) {
 		c := pgtest.Start(t, pgtest.Options{})
 		owner, service := c.New(t)
 		b := newReadsBed(t, "--store", service, "--store-owner", owner)
+		settings := filepath.Join(b.dir, settingsName)
+		text, err := os.ReadFile(settings)
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, settings, string(text)+"console: {enabled: true}\n")
+		b.console = true
 		b.readsOutlive(func() { c.Stop(t) }, func() { c.Restart(t) })
 	})
 }
@@ -123,8 +130,9 @@ func TestP29EveryRead(t *testing.T) {
 // A readsBed is an office with something of everything that is public.
 type readsBed struct {
 	*staffBed
-	paths []string // of reads
-	at    string   // where it serves
+	paths   []string // of reads
+	at      string   // where it serves
+	console bool     // in the same database
 }
 
 func newReadsBed(t *testing.T, more ...string) *readsBed {
@@ -243,6 +251,17 @@ func (b *readsBed) wants(when string, offer, ready int) {
 	}
 	if status, _, body := b.ask(http.MethodGet, "/healthz", ""); status != http.StatusOK {
 		b.t.Errorf("P29 %s: /healthz: %d %s", when, status, body)
+	}
+	if !b.console {
+		return
+	}
+	want := http.StatusServiceUnavailable
+	if ready == http.StatusOK {
+		want = http.StatusNotFound
+	}
+	status, header, body := b.ask(http.MethodGet, "/console/invitation/"+strings.Repeat("A", 43), "")
+	if status != want || (header.Get("Retry-After") != "") != (want == http.StatusServiceUnavailable) {
+		b.t.Errorf("P29 %s: an invitation to the console: %d %v %.200s, want %d", when, status, header, body, want)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sanad-id/sanad/internal/sqldb"
 	"github.com/sanad-id/sanad/store"
 	"github.com/sanad-id/sanad/store/once"
 )
@@ -19,28 +20,7 @@ type values struct {
 	db     *once.DB
 	closed bool
 
-	opening attempts
-}
-
-// attempts share one outcome among all who waited for it.
-type attempts struct {
-	mu    sync.Mutex
-	ended time.Time
-	err   error
-}
-
-// try runs f, unless a try that failed has ended since the caller came: one that waits for
-// a server which does not answer is not repeated for each of those behind it.
-func (a *attempts) try(f func() error) error {
-	came := time.Now()
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.err != nil && a.ended.After(came) {
-		return a.err
-	}
-	a.err = f()
-	a.ended = time.Now()
-	return a.err
+	opening sqldb.Attempts
 }
 
 // outOfReach reports whether a database server does not answer now.
@@ -72,7 +52,7 @@ func (v *values) open(ctx context.Context) (*once.DB, error) {
 	if db, err := v.current(); db != nil || err != nil {
 		return db, err
 	}
-	err := v.opening.try(func() error {
+	err := v.opening.Try(func() error {
 		if db, err := v.current(); db != nil || err != nil {
 			return err
 		}

@@ -208,6 +208,27 @@ func Duplicate(err error) bool {
 // ErrUnreachable: the database server does not answer.
 var ErrUnreachable = errors.New("the database server cannot be reached")
 
+// Attempts to reach a server share one outcome among all who waited for it.
+type Attempts struct {
+	mu    sync.Mutex
+	ended time.Time
+	err   error
+}
+
+// Try runs f, unless a try that failed has ended since the caller came: one that waits for
+// a server which does not answer is not repeated for each of those behind it.
+func (a *Attempts) Try(f func() error) error {
+	came := time.Now()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.err != nil && a.ended.After(came) {
+		return a.err
+	}
+	a.err = f()
+	a.ended = time.Now()
+	return a.err
+}
+
 // Lost reports whether an error of PostgreSQL is about the connection and not about a
 // statement.
 func Lost(err error) bool {

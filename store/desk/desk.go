@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/sanad-id/sanad/internal/sqldb"
@@ -45,6 +46,12 @@ type Options struct {
 	Password string
 	// ServiceRole gets the rights that a service needs from [Prepare]. Optional.
 	ServiceRole string
+	// Late lets [Open] return a DB beside the error that a PostgreSQL server is out of
+	// reach. Optional.
+	Late bool
+	// Check is asked once the tables are as they should be, before anybody else gets at
+	// them; its error is that of Open. Optional.
+	Check func(ctx context.Context, db *DB) error
 }
 
 // A DB is the database. Its methods may be called from any number of goroutines, and
@@ -53,36 +60,77 @@ type DB struct {
 	readers, writers *sql.DB
 	postgres         bool
 	secret           []byte
+	// late is nil, or opens the database: nobody gets at it before.
+	late *late
 	// watch is told each statement that reads, in tests.
 	watch func(query string, args []any)
 }
 
-// Open opens the database at location: the path of a file, which it makes if there is
-// none, or the URL of a PostgreSQL database. It brings the tables up to date if it may.
-func Open(ctx context.Context, location string, o Options) (*DB, error) {
-	db, err := open(ctx, location, o)
-	if err != nil {
-		return nil, fmt.Errorf("desk: %w", err)
-	}
-	return db, nil
+// A late is the way to a database that was out of reach when it was opened.
+type late struct {
+	attempts sqldb.Attempts
+	done     atomic.Bool
+	open     func(ctx context.Context) error
 }
 
-func open(ctx context.Context, location string, o Options) (db *DB, err error) {
+// Open opens the database at location: the path of a file, which it makes if there is
+// none, or the URL of a PostgreSQL database. It brings the tables up to date if it may.
+//
+// If [Options].Late is set and the server is out of reach, the DB that it returns beside the
+// error is opened by the first call that finds the server again; calls before fail with
+// [sqldb.ErrUnreachable], or with what is then found to be wrong.
+func Open(ctx context.Context, location string, o Options) (db *DB, err error) {
 	if isPostgres(location) {
 		db, err = openPostgres(location, o)
 	} else {
 		db, err = openSQLite(ctx, location)
 	}
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("desk: %w", err)
 	}
-	if err := db.migrate(ctx, o, false); err != nil {
+	err = db.ready(ctx, o)
+	if o.Late && errors.Is(err, sqldb.ErrUnreachable) {
+		db.late = &late{open: func(ctx context.Context) error { return db.ready(ctx, o) }}
+		return db, err
+	}
+	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	if err := db.readers.QueryRowContext(ctx, `SELECT secret FROM meta`).Scan(&db.secret); err != nil {
-		return nil, errors.Join(sqldb.Plain(err), db.Close())
-	}
 	return db, nil
+}
+
+// ready brings the tables up to date, reads the secret and has all of it checked.
+func (db *DB) ready(ctx context.Context, o Options) error {
+	within := &DB{readers: db.readers, writers: db.writers, postgres: db.postgres} // it is not late
+	if err := within.migrate(ctx, o, false); err != nil {
+		return fmt.Errorf("desk: %w", err)
+	}
+	if err := within.readers.QueryRowContext(ctx, `SELECT secret FROM meta`).Scan(&db.secret); err != nil {
+		return fmt.Errorf("desk: %w", sqldb.Plain(err))
+	}
+	if o.Check == nil {
+		return nil
+	}
+	return o.Check(ctx, within)
+}
+
+// reach opens a database that was out of reach, if it is not open yet.
+func (db *DB) reach(ctx context.Context) error {
+	if db.late == nil || db.late.done.Load() {
+		return nil
+	}
+	return db.late.attempts.Try(func() error {
+		if db.late.done.Load() {
+			return nil
+		}
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience) // whoever waits for it
+		defer cancel()
+		if err := db.late.open(ctx); err != nil {
+			return err
+		}
+		db.late.done.Store(true)
+		return nil
+	})
 }
 
 // Prepare makes or migrates the schema on PostgreSQL as its owner and grants the
@@ -250,6 +298,9 @@ func (t tx) each(query string, args []any, f func(scan func(...any) error) error
 
 // read runs f on what is committed. Each statement sees the newest.
 func (db *DB) read(ctx context.Context, f func(tx) error) error {
+	if err := db.reach(ctx); err != nil {
+		return err
+	}
 	return sqldb.Plain(f(tx{ctx, db.readers, db.watch}))
 }
 
@@ -260,6 +311,9 @@ func (db *DB) write(ctx context.Context, f func(tx) error) error {
 }
 
 func (db *DB) transact(ctx context.Context, level sql.IsolationLevel, f func(tx) error) error {
+	if err := db.reach(ctx); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for again := 0; ; again++ {

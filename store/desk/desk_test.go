@@ -560,6 +560,54 @@ func TestService(t *testing.T) {
 	}
 }
 
+// TestLate: a database whose server is out of reach when it is opened is opened by whoever
+// needs it when the server is back, once, and not before what has to be checked is right.
+func TestLate(t *testing.T) {
+	c := pgtest.Start(t, pgtest.Options{})
+	owner, _ := c.New(t)
+	checks, wrong := 0, errors.New("not as it should be")
+	options := desk.Options{Late: true, Check: func(ctx context.Context, db *desk.DB) error {
+		if checks++; checks == 1 {
+			return wrong
+		}
+		_, err := db.Offices(ctx)
+		return err
+	}}
+	c.Stop(t)
+	if _, err := desk.Open(t.Context(), owner, desk.Options{}); !errors.Is(err, sqldb.ErrUnreachable) {
+		t.Errorf("Open without the server: %v", err)
+	}
+	db, err := desk.Open(t.Context(), owner, options)
+	if db == nil || !errors.Is(err, sqldb.ErrUnreachable) {
+		t.Fatalf("Open without the server, late: %v, %v", db, err)
+	}
+	defer db.Close() // only tried
+	save := func() error { return db.SaveOffice(t.Context(), staff.Office{ID: "north", Name: "North"}) }
+	if err := save(); !errors.Is(err, sqldb.ErrUnreachable) {
+		t.Errorf("a change without the server: %v", err)
+	}
+	c.Restart(t)
+	if err := save(); !errors.Is(err, wrong) {
+		t.Errorf("a change while something is wrong: %v", err)
+	}
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			if _, err := db.Offices(t.Context()); err != nil {
+				t.Errorf("a look when all is right: %v", err)
+			}
+		})
+	}
+	wg.Wait()
+	must(t, save())
+	if checks != 2 {
+		t.Errorf("it was checked %d times, want twice", checks)
+	}
+	if other, err := desk.Open(t.Context(), owner, desk.Options{Late: true, Check: func(context.Context, *desk.DB) error { return wrong }}); other != nil || !errors.Is(err, wrong) {
+		t.Errorf("Open with something wrong: %v, %v", other, err)
+	}
+}
+
 // TestEncoding: nothing is made in a database that could not store every name.
 func TestEncoding(t *testing.T) {
 	owner, service := pgtest.NewEncoded(t, "LATIN1")
