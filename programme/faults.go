@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/sanad-id/sanad/internal/strictyaml"
 )
 
 // A Fault is one thing that is wrong with a programme file.
@@ -59,48 +61,8 @@ func (f Faults) sorted() Faults {
 	return f
 }
 
-// nearest returns the candidate that text is most likely a slip of, or "".
-func nearest(text string, candidates []string) string {
-	best, bestDistance := "", 3
-	for _, c := range candidates {
-		if len(c) > 64 || len(text) > 64 {
-			continue
-		}
-		if d := distance(strings.ToLower(text), strings.ToLower(c)); d < bestDistance && d < len(c) {
-			best, bestDistance = c, d
-		}
-	}
-	return best
-}
-
-// distance is the number of letters to add, remove or change to get from a to b.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := diagonal
-			if a[i] != b[j] {
-				change++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(change, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
-}
-
 // meant is a hint such as `; did you mean "farmerID"?`.
-func meant(text string, candidates []string) string {
-	if n := nearest(text, candidates); n != "" && n != text {
-		return fmt.Sprintf("; did you mean %q?", n)
-	}
-	return ""
-}
+func meant(text string, candidates []string) string { return strictyaml.Meant(text, candidates) }
 
 // clip shortens text of the file for a message.
 func clip(s string) string {

@@ -48,7 +48,7 @@ func TestParsePolicyRefuses(t *testing.T) {
 		{"many members", "version: 3", "version: 3\nx: {" + manyMembers(257) + "}", "more than 256 members"},
 		{"a key twice", "version: 3", "version: 3\nversion: 4", "already defined"},
 		{"a type that no wallet reads", "urn:xa:farmer:1", strings.Repeat("x", 5000), "ask"},
-		{"a second document", "webhook:", "---\nwebhook:", "second document"},
+		{"a second document", "webhook:", "---\nwebhook:", "more than one document"},
 		{"no name", "policy: card", "", "name"},
 		{"an odd name", "policy: card", "policy: ../card", "name"},
 		{"no version", "version: 3", "", "version"},

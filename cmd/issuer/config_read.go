@@ -20,6 +20,7 @@ import (
 	"github.com/sanad-id/sanad/internal/cli"
 	"github.com/sanad-id/sanad/internal/docpdf"
 	"github.com/sanad-id/sanad/internal/fetch"
+	"github.com/sanad-id/sanad/internal/strictyaml"
 	"github.com/sanad-id/sanad/oid4vci"
 	"github.com/sanad-id/sanad/registry/sqltable"
 	"github.com/sanad-id/sanad/store"
@@ -86,6 +87,9 @@ var (
 // standbySynchronous is the one value of store_standby.
 const standbySynchronous = "synchronous"
 
+// maxSettings is the largest settings file, in bytes.
+const maxSettings = 1 << 20
+
 // readConfig reads and checks the settings file.
 func readConfig(path string) (Config, error) {
 	f, err := os.Open(path)
@@ -97,15 +101,16 @@ func readConfig(path string) (Config, error) {
 		return Config{}, err
 	}
 	defer f.Close()
-	dec := yaml.NewDecoder(io.LimitReader(f, 1<<20))
-	dec.KnownFields(true)
-	var c Config
-	if err := dec.Decode(&c); err != nil {
-		return Config{}, fmt.Errorf("read %s: %w", path, err)
+	text, err := io.ReadAll(io.LimitReader(f, maxSettings+1))
+	if err == nil && len(text) > maxSettings {
+		err = fmt.Errorf("more than %d bytes", maxSettings)
 	}
-	// Decode reads one document and would silently ignore the rest.
-	if err := dec.Decode(new(any)); !errors.Is(err, io.EOF) {
-		return Config{}, fmt.Errorf("read %s: more than one document", path)
+	var c Config
+	if err == nil {
+		err = strictyaml.Decode(text, strictyaml.MaxSettings, &c)
+	}
+	if err != nil {
+		return Config{}, cli.Hint(fmt.Errorf("read %s: %w", path, err), "cmd/issuer/issuer.example.yaml of the sources explains every key")
 	}
 	c.defaults()
 	dir := filepath.Dir(path)

@@ -108,11 +108,13 @@ func TestEverySettingIsExplained(t *testing.T) {
 func TestReadConfigRefuses(t *testing.T) {
 	const good = "issuer: {id: xa-civil, names: {en: Civil}, country: XA, url: 'https://x.example'}\nstore: a.db\nkeystore: k\n"
 	tests := []struct{ name, text, want string }{
-		{"unknown key", good + "colour: blue\n", "colour"},
+		{"unknown key", good + "colour: blue\n", "line 4: there is no member \"colour\" here; there are audit, console, "},
+		{"a slip in a section", good + "serve:\n  publised: public\n", "line 5: there is no member \"publised\" here; did you mean \"published\"?"},
 		{"ST-11 small lists", good + "list_size: 8\n", "list_size"}, // a list is as large as is good for those in it
 		{"key given twice", good + "store: b.db\n", "already defined"},
 		{"second document", good + "---\nstore: b.db\n", "more than one document"},
-		{"empty file", "", "EOF"},
+		{"empty file", "", "the file is empty"},
+		{"too large", good + strings.Repeat("#", 1<<20), "more than 1048576 bytes"},
 		{"no store", strings.Replace(good, "store: a.db\n", "", 1), "store must name"},
 		{"issuer id with a blank", strings.Replace(good, "xa-civil", "xa civil", 1), "issuer.id"},
 		{"country in small letters", strings.Replace(good, "country: XA", "country: xa", 1), "issuer.country"},

@@ -14,11 +14,11 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"go.yaml.in/yaml/v3"
 
 	"github.com/sanad-id/sanad/api/verifier"
 	"github.com/sanad-id/sanad/internal/cli"
 	"github.com/sanad-id/sanad/internal/fetch"
+	"github.com/sanad-id/sanad/internal/strictyaml"
 	"github.com/sanad-id/sanad/internal/webpage"
 	"github.com/sanad-id/sanad/oid4vp"
 	"github.com/sanad-id/sanad/store/once"
@@ -160,6 +160,9 @@ const maxSources = 16
 
 const settingsName = "verifier.yaml"
 
+// maxSettings is the largest settings file, in bytes.
+const maxSettings = 1 << 20
+
 func readConfig(path string) (Config, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
@@ -169,14 +172,16 @@ func readConfig(path string) (Config, error) {
 		return Config{}, err
 	}
 	defer f.Close()
-	dec := yaml.NewDecoder(io.LimitReader(f, 1<<20))
-	dec.KnownFields(true)
-	var c Config
-	if err := dec.Decode(&c); err != nil {
-		return Config{}, fmt.Errorf("read %s: %w", path, err)
+	text, err := io.ReadAll(io.LimitReader(f, maxSettings+1))
+	if err == nil && len(text) > maxSettings {
+		err = fmt.Errorf("more than %d bytes", maxSettings)
 	}
-	if err := dec.Decode(new(any)); !errors.Is(err, io.EOF) {
-		return Config{}, fmt.Errorf("read %s: more than one document", path)
+	var c Config
+	if err == nil {
+		err = strictyaml.Decode(text, strictyaml.MaxSettings, &c)
+	}
+	if err != nil {
+		return Config{}, cli.Hint(fmt.Errorf("read %s: %w", path, err), "cmd/verifier/verifier.example.yaml of the sources explains every key")
 	}
 	dir := filepath.Dir(path)
 	paths := []*string{&c.TLSCert, &c.TLSKey, &c.Policies, &c.Trust, &c.Keystore, &c.KeyPassphraseFile, &c.Chains, &c.OncePasswordFile, &c.PartiesPasswordFile, &c.RedisPasswordFile}

@@ -104,7 +104,7 @@ func TestSettingsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, tt := range []struct{ name, old, new, want string }{
-		{"an unknown key", "name: City", "nom: x\nname: City", "nom"},
+		{"an unknown key", "name: City", "nom: x\nname: City", "there is no member \"nom\" here; did you mean \"name\"?"},
 		{"no url", "url: https://verifier.library.example", "", "url is not set"},
 		{"no policies", "policies: policies", "", "policies is not set"},
 		{"no trust", "trust: trust", "", "trust is not set"},

@@ -5,14 +5,11 @@ import (
 	"embed"
 	"errors"
 	"fmt"
-	"io"
 	"regexp"
 	"slices"
 	"strings"
 	"sync"
 	"unicode/utf8"
-
-	"go.yaml.in/yaml/v3"
 
 	"github.com/sanad-id/sanad/internal/strictyaml"
 )
@@ -163,18 +160,9 @@ func ParseLayout(b []byte) (*Layout, error) {
 		// An anchor repeats what stands elsewhere, and can do so a million times.
 		return nil, fmt.Errorf("%w: anchors and aliases (& and *) are not used in layouts", ErrLayout)
 	}
-	if err := strictyaml.Check(b); err != nil {
-		return nil, fmt.Errorf("%w: %s", ErrLayout, strings.TrimPrefix(err.Error(), "yaml: "))
-	}
-	dec := yaml.NewDecoder(bytes.NewReader(b))
-	dec.KnownFields(true)
 	var l Layout
-	if err := dec.Decode(&l); err != nil {
-		return nil, fmt.Errorf("%w: %s", ErrLayout, strings.TrimPrefix(err.Error(), "yaml: "))
-	}
-	var more any
-	if err := dec.Decode(&more); !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("%w: more than one document", ErrLayout)
+	if err := strictyaml.Decode(b, strictyaml.MaxMembers, &l); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrLayout, err)
 	}
 	if err := l.check(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrLayout, err)
