@@ -101,6 +101,50 @@ func (p *part) work(deaths []run) {
 	}
 }
 
+// TestJoinedTakesOver is P01 for a machine that shares a batch with one that dies and stays
+// away: in the same run it clears away what that had begun, and issues for those records.
+func TestJoinedTakesOver(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t, "postgres")
+	const n = 200
+	source := o.people("people.csv", 1, n)
+	second := filepath.Join(o.root, "second machine")
+	if out, err := exec.Command("cp", "-a", o.dir, second).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	stays := o.join(o.dir, "part-1", source, "")
+	id := stays.begin(run{point: string(issuance.PointIntended), nth: 1})
+	dies := o.join(second, "part-2", source, id)
+	waits := filepath.Join(o.root, "waits")
+	ended := make(chan result, 1)
+	go func() {
+		ended <- o.run(run{args: stays.args, env: []string{"SANAD_PROOF_WAIT=" + string(issuance.PointMarked) + ":" + waits}})
+	}()
+	for end := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
+		if _, err := os.Stat(waits); err == nil {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("the first machine marks nothing")
+		}
+	}
+	if got := o.run(run{args: dies.args, dir: second, point: string(issuance.PointIntended), nth: 1}); !got.killed {
+		t.Errorf("the second machine did not die: %s", got)
+	}
+	if err := os.Remove(waits); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-ended; got.code != 0 || !strings.Contains(got.stdout, `"outcome": "complete"`) {
+		t.Errorf("the first machine, which was not started again: %s", got)
+	}
+	if got := len(issuedIn(t, stays.folder)); got != n {
+		t.Errorf("%d records are in the manifest of who stayed, want %d", got, n)
+	}
+	o.must(run{args: []string{"fsck"}})
+	o.export(run{})
+	proved(t, "P01-shared", "postgres", fmt.Sprintf("records=%d taken over=1", n), o.check(true, true))
+}
+
 // issuedIn are the records of a manifest that were issued for, with their credentials.
 func issuedIn(t *testing.T, folder string) map[string]string {
 	t.Helper()
