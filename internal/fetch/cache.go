@@ -83,9 +83,9 @@ func (c *Client) get(ctx context.Context, r Request) (Answer, error) {
 	return a, nil
 }
 
-// age is for how long an answer is fresh (RFC 9111 section 5.2.2), at most MaxAge, and
-// whether it may be kept at all. Without a word of the server it is asked again each
-// time, with the tag that it gave.
+// age is for how long an answer is fresh (RFC 9111 section 5.2.2) beyond the time that it lay in
+// caches on the way (section 5.1), at most MaxAge, and whether it may be kept at all. Without
+// a word of the server it is asked again each time, with the tag that it gave.
 func (c *Client) age(h http.Header) (age time.Duration, keep bool) {
 	if c.cfg.MaxAge <= 0 {
 		return 0, false
@@ -102,10 +102,17 @@ func (c *Client) age(h http.Header) (age time.Duration, keep bool) {
 			if err != nil {
 				return 0, true
 			}
-			age = min(time.Duration(n)*time.Second, c.cfg.MaxAge)
+			age = time.Duration(n) * time.Second
 		}
 	}
-	return age, true
+	if lay := h.Get("Age"); lay != "" {
+		n, err := strconv.ParseUint(lay, 10, 31)
+		if err != nil {
+			return 0, true
+		}
+		age = max(0, age-time.Duration(n)*time.Second)
+	}
+	return min(age, c.cfg.MaxAge), true
 }
 
 func (c *cache) find(key string, now time.Time) (kept, bool) {

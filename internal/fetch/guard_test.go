@@ -478,12 +478,15 @@ func TestNoCookies(t *testing.T) {
 // TestCache: NET-08 of the corpus.
 func TestCache(t *testing.T) {
 	var asked, confirmed atomic.Int32
-	control, status := "max-age=60", http.StatusOK
+	control, lay, status := "max-age=60", "", http.StatusOK
 	body := "1"
 	url := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		asked.Add(1)
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Cache-Control", control)
+		if lay != "" {
+			w.Header().Set("Age", lay)
+		}
 		w.Header().Set("ETag", `"`+body+`"`)
 		if r.Header.Get("If-None-Match") == `"`+body+`"` && status == http.StatusOK {
 			confirmed.Add(1)
@@ -536,8 +539,19 @@ func TestCache(t *testing.T) {
 		check(control, "/a", body+"/a", 1, 0)
 		check(control+" again", "/a", body+"/a", 1, 1)
 	}
+	control = "max-age=7200"
+	for _, lay = range []string{"7200", "9000", "x"} {
+		now, body = now.Add(3*time.Hour), body+"x"
+		check("NET-08 as old as it may be, Age "+lay, "/a", body+"/a", 1, 0)
+		check("NET-08 as old as it may be, Age "+lay+", again", "/a", body+"/a", 1, 1)
+	}
+	now, lay, body = now.Add(3*time.Hour), "7190", body+"x"
+	check("some seconds are left", "/a", body+"/a", 1, 0)
+	check("some seconds are left, again", "/a", body+"/a", 0, 0)
+	now = now.Add(11 * time.Second)
+	check("NET-08 none is left", "/a", body+"/a", 1, 1)
 	// What was asked for as one media type does not answer for another.
-	control = "max-age=60"
+	control, lay = "max-age=60", ""
 	check("as JSON", "/c", body+"/c", 1, 0)
 	if _, err := c.Get(t.Context(), url+"/c", "application/jwt"); !errors.Is(err, fetch.ErrType) {
 		t.Errorf("as JWT: %v, want ErrType", err)
