@@ -353,14 +353,17 @@ func TestPushedRequestRefuses(t *testing.T) {
 }
 
 func TestRedirectURI(t *testing.T) {
-	allowed := []string{"https://wallet.example/cb", "com.example.wallet:/cb", "http://127.0.0.1:8080/cb"}
-	for _, uri := range allowed {
+	allowed := []string{"https://wallet.example/cb", "com.example.wallet:/cb", "http://127.0.0.1:8080/cb", "http://[::1]/cb"}
+	// RFC 8252 section 7.3: the port of an app on this machine is any.
+	for _, uri := range append(allowed, "http://127.0.0.1:40123/cb", "http://127.0.0.1/cb", "http://[::1]:40123/cb", "http://[::1]:1/cb") {
 		if err := oid4vci.CheckRedirectURI(uri, allowed); err != nil {
 			t.Errorf("%s: %v", uri, err)
 		}
 	}
 	for _, uri := range []string{"https://wallet.example/cb/x", "https://wallet.example/CB", "https://wallet.example/cb?x=1", "https://wallet.example:443/cb",
-		"https://wallet.example/cb/../evil", "https://Wallet.example/cb", ""} {
+		"https://wallet.example/cb/../evil", "https://Wallet.example/cb", "", "http://127.0.0.1:8080/cb/x", "http://127.0.0.1:8080/cb?x=1", "http://127.0.0.2:8080/cb",
+		"http://localhost:8080/cb", "https://127.0.0.1:8080/cb", "http://127.0.0.1:/cb", "http://127.0.0.1:08080/cb", "http://u@127.0.0.1:8080/cb", "http://127.0.0.1:1@evil.example/cb",
+		"http://127.0.0.1:99999/cb", "http://evil.example:8080/cb"} {
 		if err := oid4vci.CheckRedirectURI(uri, allowed); !errors.Is(err, oid4vci.ErrURL) {
 			t.Errorf("OA-01 %s: %v, want %v", uri, err, oid4vci.ErrURL)
 		}

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -91,13 +92,14 @@ func (r Reader) url(o *object, name string) string {
 // CheckRedirectURI checks where a browser may be sent with an authorization code: an
 // https address, one of this machine (RFC 8252 section 7.3), or a scheme of an app that
 // has a dot in it (section 7.1), without user info or fragment. If allowed is not nil,
-// it must be one of these, character by character (RFC 9700 section 2.1).
+// it must be one of these, character by character but for the port of an address of this
+// machine, which an app gets anew each time (RFC 9700 section 2.1, RFC 8252 section 7.3).
 func CheckRedirectURI(uri string, allowed []string) error {
 	bad := func(reason error, why string) error { return refuse(InvalidRequest, reason, "redirect_uri %s", why) }
 	if len(uri) > maxURL {
 		return bad(ErrTooLarge, "is too long")
 	}
-	if allowed != nil && !slices.Contains(allowed, uri) {
+	if allowed != nil && !slices.ContainsFunc(allowed, func(a string) bool { return withoutPort(a) == withoutPort(uri) }) {
 		return bad(ErrURL, "is not one of this client")
 	}
 	if uri == "" || !printable(uri) || strings.ContainsAny(uri, `\"<>#`) {
@@ -116,6 +118,30 @@ func CheckRedirectURI(uri string, allowed []string) error {
 		return nil
 	}
 	return bad(ErrURL, "is neither https nor an app's own")
+}
+
+// withoutPort is an http address of this machine without its port; any other address is
+// left as it is.
+func withoutPort(uri string) string {
+	rest, ok := strings.CutPrefix(uri, "http://")
+	if !ok {
+		return uri
+	}
+	u, err := url.Parse(uri)
+	if err != nil || !isPort(u.Port()) || !loopback(u.Hostname()) {
+		return uri
+	}
+	after, ok := strings.CutPrefix(rest, u.Host)
+	if !ok {
+		return uri // with user info
+	}
+	return "http://" + strings.TrimSuffix(u.Host, ":"+u.Port()) + after
+}
+
+// isPort reports whether s is a port as apps write it.
+func isPort(s string) bool {
+	n, err := strconv.ParseUint(s, 10, 16)
+	return err == nil && n > 0 && s[0] != '0'
 }
 
 // redirect adds parameters to an address that was checked.

@@ -67,7 +67,8 @@ type Signing struct {
 // A Client is a wallet that may use the authorization code flow.
 type Client struct {
 	ID string
-	// RedirectURIs are compared character by character.
+	// RedirectURIs are compared character by character, but for the port of an address of the
+	// wallet's own machine.
 	RedirectURIs []string
 }
 

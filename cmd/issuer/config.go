@@ -220,7 +220,8 @@ type ServeConfig struct {
 	EncryptionRequired bool `yaml:"encryption_required,omitempty"`
 
 	// Clients are the wallets that may have holders sign in, by client id, with the
-	// addresses that the browser may go back to. Optional.
+	// addresses that the browser may go back to, character by character but for the port of
+	// http on this machine, which such a wallet gets anew each time. Optional.
 	Clients map[string][]string `yaml:"clients,omitempty"`
 
 	// AnyClient lets every wallet do so, with any address. Optional; for pilots.
