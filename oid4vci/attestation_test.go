@@ -232,10 +232,11 @@ func TestProofsAccepted(t *testing.T) {
 			}
 		}, []string{"copy 1", "copy 2"}},
 		{"attested with others", func(c *proofCase) { c.attested("copy 1", "copy 2") }, []string{"copy 1", "copy 2"}},
-		{"attested, named by a kid", func(c *proofCase) {
+		{"attested, named by a kid; who signed comes first", func(c *proofCase) {
 			c.attested("copy 2", "copy 1")
 			c.header.Key, c.header.KeyID = nil, "0"
-		}, []string{"copy 2", "copy 1"}},
+		}, []string{"copy 1", "copy 2"}},
+		{"attested with more keys than the batch has proofs", func(c *proofCase) { c.attested("b", "c", "d", "copy 1") }, []string{"copy 1", "b", "c", "d"}},
 		{"by a certificate", func(c *proofCase) { c.header.Key, c.header.X5C = nil, [][]byte{certificate(c.t, c.signer)} }, []string{"copy 1"}},
 		{"a kid that names a key", func(c *proofCase) {
 			c.header.Key, c.header.KeyID = nil, "did:example:1#k"
@@ -378,7 +379,13 @@ func TestProofsRefused(t *testing.T) {
 		{"SIG-05 attestation of a private key", func(c *proofCase) {
 			c.attested("copy 1").attestation["attested_keys"].([]any)[0].(map[string]any)["d"] = "AAAA"
 		}, oid4vci.ErrPrivateKey},
-		{"VCI-20 attestation of more keys than the batch", func(c *proofCase) { c.attested("copy 1", "b", "c", "d") }, oid4vci.ErrTooLarge},
+		{"VCI-20 attestations of more keys than any request may have", func(c *proofCase) {
+			list := c.attested("copy 1").attestation["attested_keys"].([]any)
+			for len(list) <= oid4vci.MaxBatch {
+				list = append(list, list[0])
+			}
+			c.attestation["attested_keys"] = list
+		}, oid4vci.ErrTooLarge},
 		{"JWS-08 a proof in place of the attestation", func(c *proofCase) {
 			c.attested("copy 1")
 			c.header.KeyAttestation = signed(c.t, c.attester, jose.Header{Type: oid4vci.ProofTyp}, c.attestation)

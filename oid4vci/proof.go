@@ -24,7 +24,8 @@ type ProofExpect struct {
 	Issuer string
 	// Types are the proof types of the configuration, from the metadata.
 	Types map[ProofType]ProofSupport
-	// BatchSize is the most keys of one request; 0 or 1 allows one.
+	// BatchSize is the most proofs of one request, as the metadata say it; 0 or 1 allows
+	// one. An attestation may name more keys.
 	BatchSize int
 	// Now is the moment to judge at, and MaxAge how long ago a proof may have been made.
 	Now    time.Time
@@ -52,8 +53,9 @@ func (e ProofExpect) check() error {
 
 // Proven is what proofs of keys prove.
 type Proven struct {
-	// Keys are the holder's keys, each once: as many credentials are to be made, in this
-	// order. With attestations these are all that were attested.
+	// Keys are the holder's keys, each once: credentials are to be made in this order, for
+	// as many of them as the issuer decides (section 14.6). With attestations these are all
+	// that were attested, those that signed a proof themselves first.
 	Keys []keys.PublicKey
 	// Nonces are the nonces in proofs and attestations, each once. All of them must be
 	// ours and unused; if one is not, the answer is [WrongNonce].
@@ -100,8 +102,16 @@ func CheckProofs(p Proofs, want ProofExpect) (*Proven, error) {
 			return nil, err
 		}
 	}
-	if len(c.proven.Keys) > most {
-		return nil, refuse(InvalidProof, ErrTooLarge, "%d keys, at most %d", len(c.proven.Keys), most)
+	for _, k := range c.signed {
+		c.key(k)
+	}
+	for _, a := range c.proven.Attestations {
+		for _, k := range a.Keys {
+			c.key(k)
+		}
+	}
+	if len(c.proven.Keys) > MaxBatch {
+		return nil, refuse(InvalidProof, ErrTooLarge, "%d keys, at most %d", len(c.proven.Keys), MaxBatch)
 	}
 	return &c.proven, nil
 }
@@ -162,13 +172,7 @@ func (c *proofChecker) jwt(text string) error {
 		return refuse(InvalidProof, ErrRepeated, "two key proofs by one key")
 	}
 	c.signed = append(c.signed, key)
-	if err := c.says(t); err != nil {
-		return err
-	}
-	if attested == nil {
-		c.key(key)
-	}
-	return nil
+	return c.says(t)
 }
 
 // attestation checks a key attestation, once: alone (appendix F.3), or in the header
@@ -187,9 +191,6 @@ func (c *proofChecker) attestation(text string, inProof bool) error {
 	c.attestations[text] = a
 	c.proven.Attestations = append(c.proven.Attestations, a)
 	c.nonce(a.Nonce)
-	for _, k := range a.Keys {
-		c.key(k)
-	}
 	return nil
 }
 

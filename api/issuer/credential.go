@@ -231,7 +231,7 @@ func (e *Endpoints) credentialOf(w http.ResponseWriter, r *http.Request, s *sess
 	if !ok {
 		return oid4vci.NewError(oid4vci.UnknownCredentialConfiguration, oid4vci.ErrUnsupported, "no such credential any more")
 	}
-	holders, err := e.holders(r.Context(), s, f, request.Proofs)
+	holders, err := e.holders(r.Context(), s, c, f, request.Proofs)
 	if err != nil {
 		return err
 	}
@@ -251,10 +251,12 @@ func answer(w http.ResponseWriter, response *oid4vci.CredentialResponse, to *oid
 	return nil
 }
 
-// holders checks the proofs of the holder's keys. Their nonces are yet to be used up.
-func (e *Endpoints) holders(ctx context.Context, s *session, f configuration, proofs oid4vci.Proofs) ([]keys.PublicKey, error) {
+// holders checks the proofs of the holder's keys and returns those that get a copy: the
+// metadata say one batch size for all credentials, so for one with fewer copies a wallet brings
+// more keys than it gets copies for (section 14.6). Their nonces are yet to be used up.
+func (e *Endpoints) holders(ctx context.Context, s *session, c *catalogue, f configuration, proofs oid4vci.Proofs) ([]keys.PublicKey, error) {
 	proven, err := oid4vci.CheckProofs(proofs, oid4vci.ProofExpect{
-		Issuer: e.cfg.Issuer, Types: e.proofTypes(), BatchSize: f.form.Copies, Now: e.now(), MaxAge: proofAge, NeedNonce: true,
+		Issuer: e.cfg.Issuer, Types: e.proofTypes(), BatchSize: c.batch, Now: e.now(), MaxAge: proofAge, NeedNonce: true,
 		ClientID: s.grant().Client, Attesters: e.cfg.KeyAttesters,
 	})
 	if err != nil {
@@ -276,7 +278,7 @@ func (e *Endpoints) holders(ctx context.Context, s *session, f configuration, pr
 		values = append(values, v)
 	}
 	s.unused = append(s.unused, use{values, oid4vci.WrongNonce()})
-	return proven.Keys, nil
+	return proven.Keys[:min(len(proven.Keys), f.form.Copies)], nil
 }
 
 // deliver issues, or says when to come again because the registry is out of reach.
