@@ -475,12 +475,9 @@ func (e *Endpoints) redeemCode(ctx context.Context, t *oid4vci.TokenRequest, q *
 	if err := oid4vci.CheckVerifier(a.Challenge, t.Verifier); err != nil {
 		return nil, err
 	}
-	allowed, details, err := a.Allowed.narrow(t.Scopes, t.Details, e.cfg.Issuer)
+	allowed, details, err := e.atToken(ctx, &a.Allowed, t, a.Details)
 	if err != nil {
 		return nil, err
-	}
-	if details == nil && len(t.Scopes) == 0 {
-		details = a.Details
 	}
 	g := grant{Allowed: allowed, Client: q.id, Key: q.key(), Instance: q.instance(), Details: details}
 	response, err := e.begin(ctx, v.Key(), g, oid4vci.Secret(a.Grant))

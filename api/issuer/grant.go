@@ -20,6 +20,9 @@ type allowance struct {
 	Configurations []string
 	Supersede      bool   `json:",omitempty"` // the phone was lost
 	Actor          string // who allowed it: an operator, or loginActor
+	// Scopes are those of them that were asked for by scope, which token responses name (RFC
+	// 6749 section 5.1).
+	Scopes []string `json:",omitempty"`
 }
 
 // loginActor stands in the audit log for holders who signed in by themselves.
@@ -72,14 +75,20 @@ func copyOf(g grant, v once.Value) *grantCopy {
 	return &grantCopy{g, sum[:]}
 }
 
+// identified is what grants a configuration by an identifier.
+func identified(id string) oid4vci.AuthorizationDetail {
+	return oid4vci.AuthorizationDetail{Configuration: id, Identifiers: []string{id + ".1"}}
+}
+
 // narrow returns the part of an allowance that is asked for, with the authorization
-// details to answer with, if any were in the request.
+// details to answer with, if any were in the request: then also for what was asked for by
+// scope, since wallets ask by identifier only once there are details (section 8.2).
 func (a *allowance) narrow(scopes []string, details []oid4vci.AuthorizationDetail, issuer string) (allowance, []oid4vci.AuthorizationDetail, error) {
 	if len(scopes) == 0 && len(details) == 0 {
 		return *a, nil, nil
 	}
 	n := *a
-	n.Configurations = nil
+	n.Configurations, n.Scopes = nil, nil
 	add := func(id string) bool {
 		if !slices.Contains(a.Configurations, id) {
 			return false
@@ -94,15 +103,55 @@ func (a *allowance) narrow(scopes []string, details []oid4vci.AuthorizationDetai
 		if len(d.Locations) > 0 && !slices.Contains(d.Locations, issuer) || !add(d.Configuration) {
 			return n, nil, oid4vci.NewError(oid4vci.InvalidAuthorizationDetails, oid4vci.ErrConflict, "a credential that is not allowed")
 		}
-		answer = append(answer, oid4vci.AuthorizationDetail{Configuration: d.Configuration, Identifiers: []string{d.Configuration + ".1"}})
+		answer = append(answer, identified(d.Configuration))
 	}
 	for _, s := range scopes {
-		add(s) // section 5.1.2: unknown scopes are passed over
+		if !add(s) {
+			continue // section 5.1.2: unknown scopes are passed over
+		}
+		n.Scopes = append(n.Scopes, s)
+		if len(details) > 0 && !slices.ContainsFunc(answer, ofConfiguration(s)) {
+			answer = append(answer, identified(s))
+		}
 	}
 	if len(n.Configurations) == 0 {
 		return n, nil, oid4vci.NewError(oid4vci.InvalidScope, oid4vci.ErrConflict, "no credential that is allowed")
 	}
 	return n, answer, nil
+}
+
+// ofConfiguration tells details of a configuration.
+func ofConfiguration(id string) func(oid4vci.AuthorizationDetail) bool {
+	return func(d oid4vci.AuthorizationDetail) bool { return d.Configuration == id }
+}
+
+// atToken is narrow for a token request, with the details of the authorization request if
+// there was one. Scopes that are no credential's are passed over, so that with nothing else
+// all is granted that was allowed; and details that were used in either request are answered
+// (section 6.2).
+func (e *Endpoints) atToken(ctx context.Context, a *allowance, t *oid4vci.TokenRequest, before []oid4vci.AuthorizationDetail) (allowance, []oid4vci.AuthorizationDetail, error) {
+	scopes := t.Scopes
+	if len(scopes) > 0 {
+		c, err := e.catalogue(ctx)
+		if err != nil {
+			return allowance{}, nil, err
+		}
+		known := c.ids()
+		scopes = slices.DeleteFunc(slices.Clone(scopes), func(s string) bool { return !slices.Contains(known, s) })
+	}
+	n, details, err := a.narrow(scopes, t.Details, e.cfg.Issuer)
+	if len(t.Scopes) > 0 && len(n.Scopes) == 0 {
+		n.Scopes = n.Configurations
+	}
+	if err != nil || details != nil {
+		return n, details, err
+	}
+	for _, d := range before {
+		if slices.Contains(n.Configurations, d.Configuration) {
+			details = append(details, d)
+		}
+	}
+	return n, details, nil
 }
 
 // A requester is who sends a request to the authorization server.
@@ -323,7 +372,7 @@ func (e *Endpoints) redeemPreAuthorized(ctx context.Context, t *oid4vci.TokenReq
 			return nil, oid4vci.WrongGrant()
 		}
 	}
-	allowed, details, err := code.Allowed.narrow(t.Scopes, t.Details, e.cfg.Issuer)
+	allowed, details, err := e.atToken(ctx, &code.Allowed, t, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -355,7 +404,7 @@ func (e *Endpoints) tokens(ctx context.Context, taken once.Key, g grant, grantID
 	if err != nil {
 		return nil, err
 	}
-	response := &oid4vci.TokenResponse{AccessToken: access, Type: oid4vci.DPoPToken, Lifetime: e.cfg.Lifetimes.Access, Details: g.Details}
+	response := &oid4vci.TokenResponse{AccessToken: access, Type: oid4vci.DPoPToken, Lifetime: e.cfg.Lifetimes.Access, Scopes: g.Allowed.Scopes, Details: g.Details}
 	if g.Key == "" {
 		response.Type, response.Lifetime = oid4vci.BearerToken, min(e.cfg.Lifetimes.Access, maxBearer)
 	}
@@ -398,6 +447,9 @@ func (e *Endpoints) refresh(ctx context.Context, t *oid4vci.TokenRequest, q *req
 	response, err := e.tokens(ctx, v.Key(), *g, oid4vci.Secret(stored.Grant), granted)
 	if err != nil {
 		return nil, e.replayed(ctx, err, string(t.RefreshToken))
+	}
+	if len(t.Scopes) > 0 { // the grant stays what it is, whatever is asked for
+		response.Scopes = g.Allowed.Configurations
 	}
 	return response, nil
 }
