@@ -142,13 +142,13 @@ const (
 // Status is the HTTP status with which the server says so.
 func (e *Error) Status(at Server) int {
 	switch e.Code {
-	case InvalidClient, InvalidClientAttestation, UseFreshAttestation, UseAttestationChallenge, InvalidToken:
+	case InvalidClient, InvalidClientAttestation, InvalidToken:
 		return 401
-	case InvalidDPoPProof, UseDPoPNonce:
+	case InvalidDPoPProof, UseDPoPNonce, UseFreshAttestation, UseAttestationChallenge:
 		if at == ResourceServer {
-			return 401 // RFC 9449 sections 7.1 and 9
+			return 401 // RFC 9449 sections 7.1 and 9, client attestation section 7.4
 		}
-		return 400 // RFC 9449 sections 5 and 8
+		return 400 // RFC 9449 sections 5 and 8, client attestation section 7.4 with RFC 6749 section 5.2
 	case InsufficientScope:
 		return 403
 	case ServerError:
@@ -175,13 +175,17 @@ func (e *Error) JSON() []byte {
 
 // Challenge is the value of WWW-Authenticate that goes with a status of 401 or 403
 // at a resource server (RFC 6750 section 3, RFC 9449 section 7.1). The algorithms are
-// those of DPoP proofs.
+// those of DPoP proofs. A request without any token is told no error (RFC 6750 section 3.1).
 func (e *Error) Challenge(algorithms []keys.Algorithm) string {
 	names := make([]string, len(algorithms))
 	for i, a := range algorithms {
 		names[i] = string(a)
 	}
-	s := `DPoP algs="` + strings.Join(names, " ") + `", error="` + string(e.Code) + `"`
+	s := `DPoP algs="` + strings.Join(names, " ") + `"`
+	if e.Code == InvalidToken && errors.Is(e.reason, ErrMissing) {
+		return s
+	}
+	s += `, error="` + string(e.Code) + `"`
 	if e.Description != "" {
 		s += `, error_description="` + e.Description + `"`
 	}

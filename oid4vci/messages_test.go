@@ -691,7 +691,7 @@ func TestErrors(t *testing.T) {
 		oid4vci.InvalidRequest: {400, 400}, oid4vci.InvalidGrant: {400, 400}, oid4vci.InvalidClient: {401, 401}, oid4vci.UseDPoPNonce: {400, 401},
 		oid4vci.InvalidDPoPProof: {400, 401}, oid4vci.InvalidToken: {401, 401}, oid4vci.InsufficientScope: {403, 403}, oid4vci.InvalidProof: {400, 400},
 		oid4vci.InvalidNonce: {400, 400}, oid4vci.InvalidTransactionID: {400, 400}, oid4vci.ServerError: {500, 500}, oid4vci.TemporarilyUnavailable: {503, 503},
-		oid4vci.UseAttestationChallenge: {401, 401},
+		oid4vci.UseAttestationChallenge: {400, 401}, oid4vci.UseFreshAttestation: {400, 401},
 	} {
 		e := oid4vci.NewError(code, nil, "")
 		if got := [2]int{e.Status(oid4vci.AuthorizationServer), e.Status(oid4vci.ResourceServer)}; got != want {

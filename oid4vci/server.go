@@ -55,8 +55,9 @@ func (m ServerMetadata) JSON() ([]byte, error) {
 	putList(out, "scopes_supported", m.Scopes)
 	putList(out, "authorization_details_types_supported", m.DetailTypes)
 	// RFC 8414 section 2: required, and left out where there is no authorization endpoint.
+	// Without modes a reader takes it that fragment is one of them.
 	if m.AuthorizationEndpoint != "" {
-		out["response_types_supported"] = []any{"code"}
+		out["response_types_supported"], out["response_modes_supported"] = []any{"code"}, []any{"query"}
 	}
 	out["require_pushed_authorization_requests"] = m.RequirePAR
 	out["authorization_response_iss_parameter_supported"] = m.IssParameter

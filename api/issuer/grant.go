@@ -276,9 +276,12 @@ func (e *Endpoints) giveChallenge(ctx context.Context, w http.ResponseWriter) er
 	return nil
 }
 
-// challenge answers with a challenge for client attestations (section 6.1 there). Anybody
-// may ask: nothing is stored.
+// challenge answers with a challenge for client attestations (section 6.1 there), and since
+// draft-11 with a nonce for DPoP, too. Anybody may ask: nothing is stored.
 func (e *Endpoints) challenge(w http.ResponseWriter, r *http.Request) error {
+	if err := e.giveNonce(r.Context(), w); err != nil {
+		return err
+	}
 	n, err := e.newNonce(r.Context(), attestationChallenge)
 	if err != nil {
 		return err
@@ -341,6 +344,7 @@ func (e *Endpoints) token(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	e.cfg.Count("token")
+	w.Header().Set("Pragma", "no-cache") // RFC 6749 section 5.1, beside the no-store of every answer
 	web.Write(w, http.StatusOK, oid4vci.JSONType, b)
 	return nil
 }

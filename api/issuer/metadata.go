@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -332,17 +333,20 @@ func (e *Endpoints) serveMetadata(w http.ResponseWriter, r *http.Request) error 
 	return c.metadata.answer(w, r)
 }
 
-// wants reports whether a media type stands in an Accept header by its name. Weights
-// are not looked at: who names it can read it.
+// wants reports whether a media type stands in an Accept header by its name. Who names it
+// can read it, whatever its weight, unless that is 0 (RFC 9110 section 12.4.2).
 func wants(accept []string, media string) bool {
 	for _, part := range strings.Split(strings.Join(accept, ","), ",") {
-		name, _, _ := strings.Cut(part, ";")
+		name, weight, _ := strings.Cut(part, ";")
 		if strings.EqualFold(strings.TrimSpace(name), media) {
-			return true
+			return !noWeight.MatchString(weight)
 		}
 	}
 	return false
 }
+
+// noWeight is the weight of what is not acceptable.
+var noWeight = regexp.MustCompile(`(?i)^\s*q=0(\.0{0,3})?\s*$`)
 
 func (e *Endpoints) serveServerMetadata(w http.ResponseWriter, r *http.Request) error {
 	c, err := e.catalogue(r.Context())

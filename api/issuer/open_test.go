@@ -130,6 +130,9 @@ func TestChallenge(t *testing.T) {
 				if err != nil || a.header.Get("Cache-Control") != "no-store" {
 					t.Fatalf("challenge: %v, %v", a, err)
 				}
+				if a.header.Get(oid4vci.DPoPNonceHeader) == "" {
+					t.Error("a challenge without a nonce for DPoP (client attestation draft-11 section 6.3)")
+				}
 				return c
 			}
 			// redeem asks for tokens with a proof of possession that has this challenge.
@@ -165,7 +168,7 @@ func TestChallenge(t *testing.T) {
 					continue
 				}
 				another := a.header.Get(oid4vci.ClientAttestationChallengeHeader)
-				if a.status != http.StatusUnauthorized || a.code() != oid4vci.UseAttestationChallenge || another == "" {
+				if a.status != http.StatusBadRequest || a.code() != oid4vci.UseAttestationChallenge || another == "" {
 					t.Errorf("%s: %v", name, a)
 				} else if a := redeemed(another); a.status != http.StatusOK {
 					t.Errorf("with the challenge of the refusal: %v", a)

@@ -100,6 +100,16 @@ func TestTokenRefuses(t *testing.T) {
 			}
 		})
 	}
+	// RFC 6749 section 5.2: what cannot be read is refused in the same words.
+	for name, body := range map[string]string{"no form": "grant_type=%zz", "too many parameters": strings.Repeat("a&", 64)} {
+		for _, path := range []string{"/oauth/token", "/oauth/par"} {
+			p := formPost(path, nil)
+			p.body = []byte(body)
+			if a := w.send(p); a.status != 400 || a.code() != oid4vci.InvalidRequest || a.header.Get("Content-Type") != oid4vci.JSONType || !strings.HasPrefix(string(a.body), `{"error":"invalid_request"`) {
+				t.Errorf("%s at %s: %v", name, path, a)
+			}
+		}
+	}
 	if a := w.get("/oauth/token?" + redeem(o, made.TxCode).Encode()); a.status != http.StatusMethodNotAllowed && a.status != http.StatusBadRequest {
 		t.Errorf("OA-12 by GET: %v", a)
 	}
@@ -193,8 +203,10 @@ func TestCredentialRefuses(t *testing.T) {
 			if a.status != tt.then || a.code() != tt.want {
 				t.Errorf("%v, want %d %s", a, tt.then, tt.want)
 			}
-			if a.status == 401 && !strings.HasPrefix(a.header.Get("WWW-Authenticate"), "DPoP ") {
-				t.Errorf("WWW-Authenticate %q", a.header.Get("WWW-Authenticate"))
+			challenge := a.header.Get("WWW-Authenticate")
+			// RFC 6750 section 3.1: who brought nothing is told no error.
+			if a.status == 401 && (!strings.HasPrefix(challenge, "DPoP ") || strings.Contains(challenge, "error=") != (tt.name != "no token")) {
+				t.Errorf("WWW-Authenticate %q", challenge)
 			}
 		})
 	}

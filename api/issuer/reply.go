@@ -95,6 +95,10 @@ func (e *Endpoints) oauth(at oid4vci.Server, h web.Handler) web.Handler {
 		if errors.Is(err, web.ErrRepeated) {
 			return &refusal{oid4vci.NewError(oid4vci.InvalidRequest, oid4vci.ErrRepeated, "a parameter occurs twice"), at}
 		}
+		// RFC 6749 section 5.2: also a request that cannot be read is refused with an error code.
+		if p, ok := errors.AsType[*web.Problem](err); ok && p.Status == http.StatusBadRequest {
+			return &refusal{oid4vci.NewError(oid4vci.InvalidRequest, oid4vci.ErrMalformed, p.Detail), at}
+		}
 		return err
 	}
 }

@@ -245,7 +245,7 @@ func (s *site) headers(w http.ResponseWriter, r *http.Request, route *Route, id 
 	}
 	if origin := route.admits(r.Header.Get("Origin")); origin != "" {
 		h.Set("Access-Control-Allow-Origin", origin)
-		h.Set("Access-Control-Expose-Headers", "DPoP-Nonce, Retry-After, WWW-Authenticate, "+requestIDHeader)
+		h.Set("Access-Control-Expose-Headers", "DPoP-Nonce, OAuth-Client-Attestation-Challenge, Retry-After, WWW-Authenticate, "+requestIDHeader)
 		h.Set("Cross-Origin-Resource-Policy", "cross-origin")
 	}
 }

@@ -1,0 +1,84 @@
+package issuer_test
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/sanad-id/sanad/oid4vci"
+)
+
+// TestWalletInBrowser: a wallet that is a website may send what the standards have it send,
+// and read what it needs for its next request (Fetch standard, CORS protocol).
+func TestWalletInBrowser(t *testing.T) {
+	b := &bed{TB: t, clock: &clock{}, registry: &register{}, logs: &lockedBuffer{}, events: map[string]int{}}
+	b.start(engines[0], everything(b))
+	w := b.wallet()
+	has := func(list, name string) bool {
+		return slices.ContainsFunc(strings.Split(list, ","), func(s string) bool { return strings.EqualFold(strings.TrimSpace(s), name) })
+	}
+	for _, path := range []string{"/oauth/par", "/oauth/token", "/oauth/challenge", "/oid4vci/nonce", "/oid4vci/credential", "/oid4vci/deferred", "/oid4vci/notification"} {
+		ask, err := http.NewRequest(http.MethodOptions, b.url+path, nil)
+		b.must(err)
+		ask.Header.Set("Origin", "https://wallet.example")
+		ask.Header.Set("Access-Control-Request-Method", http.MethodPost)
+		allowed := w.do(ask).header
+		for _, name := range []string{"Authorization", "Content-Type", oid4vci.DPoPHeader, oid4vci.ClientAttestationHeader, oid4vci.ClientAttestationPoPHeader} {
+			if !has(allowed.Get("Access-Control-Allow-Headers"), name) {
+				t.Errorf("%s: a script may not send %s", path, name)
+			}
+		}
+		p := formPost(path, nil)
+		p.header.Set("Origin", "https://wallet.example")
+		if strings.Contains(path, "credential") || strings.Contains(path, "deferred") || strings.Contains(path, "notification") {
+			p.media, p.body = oid4vci.JSONType, []byte("{}")
+		}
+		answered := w.send(p).header
+		if answered.Get("Access-Control-Allow-Origin") != "*" {
+			t.Errorf("%s: a script may not read the answer", path)
+		}
+		for _, name := range []string{oid4vci.DPoPNonceHeader, oid4vci.ClientAttestationChallengeHeader, "WWW-Authenticate"} {
+			if answered.Get(name) != "" && !has(answered.Get("Access-Control-Expose-Headers"), name) {
+				t.Errorf("%s: a script may not read %s", path, name)
+			}
+		}
+		if strings.HasPrefix(path, "/oauth/p") && answered.Get(oid4vci.ClientAttestationChallengeHeader) == "" {
+			t.Errorf("%s: no challenge, so nothing was tested", path)
+		}
+	}
+}
+
+// TestServerMetadataTells: what is not served is not left to defaults that name it (RFC 8414
+// section 2).
+func TestServerMetadataTells(t *testing.T) {
+	b := newBed(t, engines[0])
+	a := b.wallet().get("/.well-known/oauth-authorization-server")
+	if !strings.Contains(string(a.body), `"response_modes_supported":["query"]`) {
+		t.Errorf("response modes are not told: %s", a.body)
+	}
+}
+
+// TestTokensAreNotKept: RFC 6749 section 5.1, of every cache on the way.
+func TestTokensAreNotKept(t *testing.T) {
+	b := newBed(t, engines[0])
+	w := b.wallet()
+	a := w.send(formPost("/oauth/token", redeem(w.accept(b.offer(1).Link), "")))
+	if a.status != http.StatusOK || a.header.Get("Cache-Control") != "no-store" || a.header.Get("Pragma") != "no-cache" {
+		t.Errorf("%v with Cache-Control %q, Pragma %q", a, a.header.Get("Cache-Control"), a.header.Get("Pragma"))
+	}
+}
+
+// TestMetadataAsAsked: who refuses signed metadata gets the others (RFC 9110 section 12.4.2).
+func TestMetadataAsAsked(t *testing.T) {
+	b := newBed(t, engines[0])
+	w := b.wallet()
+	for accept, want := range map[string]string{
+		"": oid4vci.JSONType, "*/*": oid4vci.JSONType, oid4vci.JSONType: oid4vci.JSONType, oid4vci.JWTType: oid4vci.JWTType,
+		"application/json, application/jwt;q=0": oid4vci.JSONType, "application/jwt; q=0.000": oid4vci.JSONType, "application/jwt;q=0.1": oid4vci.JWTType,
+	} {
+		if a := w.get("/.well-known/openid-credential-issuer", "Accept", accept); a.status != http.StatusOK || a.header.Get("Content-Type") != want {
+			t.Errorf("Accept %q: %d %s, want %s", accept, a.status, a.header.Get("Content-Type"), want)
+		}
+	}
+}
