@@ -152,6 +152,9 @@ type Config struct {
 	// Metadata signs metadata; optional, there are no signed ones if nil. It returns
 	// the zero Signing while there is no key for it.
 	Metadata func(ctx context.Context) (Signing, error)
+	// SigningAlgorithm is that of the key that signs credentials now, for the metadata.
+	// Optional: they do not say it; nor while it is "" or cannot be told.
+	SigningAlgorithm func(ctx context.Context) (keys.Algorithm, error)
 	// Keys are the documents about the issuer's keys by path, such as /jwks.json. They must
 	// not need the office. If some cannot be made the others come with the error; nil means
 	// that the keys cannot be read.

@@ -138,7 +138,7 @@ func (e *Endpoints) makeCatalogue(ctx context.Context, all []*programme.Programm
 			c.types[f.VCT] = Document{web.MediaJSON, b}
 		}
 	}
-	m := e.issuerMetadata(c)
+	m := e.issuerMetadata(c, e.signing(ctx))
 	b, err := m.JSON()
 	if err != nil {
 		return nil, err
@@ -183,7 +183,22 @@ func (e *Endpoints) sign(ctx context.Context, c *catalogue, m oid4vci.IssuerMeta
 	return err
 }
 
-func (e *Endpoints) issuerMetadata(c *catalogue) oid4vci.IssuerMetadata {
+// signing are the algorithms that credentials are signed with, as far as that can be told.
+func (e *Endpoints) signing(ctx context.Context) []string {
+	if e.cfg.SigningAlgorithm == nil {
+		return nil
+	}
+	a, err := e.cfg.SigningAlgorithm(ctx)
+	if err != nil {
+		e.cfg.Log.WarnContext(ctx, "metadata do not say how credentials are signed", "err", err)
+	}
+	if err != nil || a == "" {
+		return nil
+	}
+	return []string{string(a)}
+}
+
+func (e *Endpoints) issuerMetadata(c *catalogue, signing []string) oid4vci.IssuerMetadata {
 	m := oid4vci.IssuerMetadata{
 		Issuer: e.cfg.Issuer, CredentialEndpoint: e.url(pathCredential), NonceEndpoint: e.url(pathNonce),
 		DeferredEndpoint: e.url(pathDeferred), NotificationEndpoint: e.url(pathNotification),
@@ -208,19 +223,11 @@ func (e *Endpoints) issuerMetadata(c *catalogue) oid4vci.IssuerMetadata {
 			format = oid4vci.CWTFormat
 		}
 		m.Configurations = append(m.Configurations, oid4vci.Configuration{
-			ID: f.id, Format: format, Type: f.form.VCT, Scope: f.id, SigningAlgorithms: names(algorithms),
+			ID: f.id, Format: format, Type: f.form.VCT, Scope: f.id, SigningAlgorithms: signing,
 			Bindings: []string{oid4vci.JWKBinding}, Proofs: e.proofTypes(), Display: e.credentialDisplay(c, f.programme), Claims: claims(f),
 		})
 	}
 	return m
-}
-
-func names[T ~string](list []T) []string {
-	out := make([]string, len(list))
-	for i, v := range list {
-		out[i] = string(v)
-	}
-	return out
 }
 
 // proofTypes are the ways to prove keys.

@@ -249,6 +249,7 @@ func (p *program) endpointsConfig(cfg Config, ks *keys.File, office issuer.Offic
 		Metadata: func(ctx context.Context) (issuer.Signing, error) {
 			return metadataSigner(ctx, ks, chain.Folder(filepath.Join(filepath.Dir(p.settings()), chainsName)), p.Now())
 		},
+		SigningAlgorithm: func(ctx context.Context) (keys.Algorithm, error) { return signingAlgorithm(ctx, ks, p.Now()) },
 		Picture: func(prog *programme.Programme) (issuer.Document, error) {
 			return readPicture(logoPath(filepath.Dir(p.settings()), prog))
 		},
@@ -324,6 +325,19 @@ func metadataSigner(ctx context.Context, ks *keys.File, folder chain.Folder, now
 	}
 	signer, err := ks.Signer(ctx, k.ID())
 	return issuer.Signing{Signer: signer, Chain: chainOf(ks, folder, k.ID(), now)}, err
+}
+
+// signingAlgorithm is that of the key that signs credentials now, "" while there is none.
+func signingAlgorithm(ctx context.Context, ks *keys.File, now time.Time) (keys.Algorithm, error) {
+	all, err := ks.Keys(ctx)
+	if err != nil {
+		return "", err
+	}
+	k, err := keys.SigningKey(all, keys.Credential, now)
+	if errors.Is(err, keys.ErrNoKey) {
+		return "", nil
+	}
+	return k.Public.Algorithm(), err
 }
 
 // keyDocuments are the documents about the issuer's keys, from their whole history. With an

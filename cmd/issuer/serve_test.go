@@ -23,6 +23,31 @@ import (
 	"github.com/sanad-id/sanad/keys"
 )
 
+// TestSigningAlgorithm: the metadata name the algorithm of the key that signs, not of one that
+// is planned.
+func TestSigningAlgorithm(t *testing.T) {
+	ks, err := keyCost.CreateFile(filepath.Join(t.TempDir(), "keystore"), []byte("a passphrase for tests"), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	check := func(when string, want keys.Algorithm) {
+		t.Helper()
+		if got, err := signingAlgorithm(t.Context(), ks, now); got != want || err != nil {
+			t.Errorf("%s: %q, %v, want %q", when, got, err, want)
+		}
+	}
+	check("no key", "")
+	if _, err := keys.Bootstrap(t.Context(), ks, keys.Spec{Purpose: keys.Credential, Algorithm: keys.ES384, Created: now, SignUntil: now.Add(time.Hour)}); err != nil {
+		t.Fatal(err)
+	}
+	check("one key", keys.ES384)
+	if _, err := ks.Generate(t.Context(), keys.Spec{Purpose: keys.Credential, Algorithm: keys.ES256, Created: now}); err != nil {
+		t.Fatal(err)
+	}
+	check("another is planned", keys.ES384)
+}
+
 // TestKeyDocuments: a document that cannot be made, such as one of more keys than readers of
 // did.json take, leaves the others there.
 func TestKeyDocuments(t *testing.T) {
