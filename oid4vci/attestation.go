@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/sanad-id/sanad/credential"
 	"github.com/sanad-id/sanad/internal/jose"
 	"github.com/sanad-id/sanad/internal/strict"
 	"github.com/sanad-id/sanad/keys"
@@ -52,8 +53,9 @@ type ClientAttestation struct {
 	Issuer string
 	// WalletName and WalletLink are for people (OpenID4VCI appendix E). Optional.
 	WalletName, WalletLink string
-	// Status is the claim status; its Kind is strict.None if there is none.
-	Status strict.Value
+	// Status is where a status list says whether the attestation still holds, which is
+	// the caller's to ask; nil if it names none.
+	Status *credential.StatusRef
 	// Challenge is the server's challenge in the proof, "" if there is none.
 	Challenge string
 	// Replay is what the caller must remember until Until. It is zero in combined mode,
@@ -140,7 +142,7 @@ func checkAttestation(headers []string, want AttestationExpect) (*ClientAttestat
 	a := &ClientAttestation{
 		ClientID: t.claims.mustText("sub", maxURL), Issuer: t.claims.text("iss", maxURL),
 		WalletName: t.claims.text("wallet_name", maxText), WalletLink: t.claims.text("wallet_link", maxURL),
-		Status: t.claims.v.Get("status"),
+		Status: t.status(),
 	}
 	if a.Key, err = t.confirmation(); err != nil {
 		return nil, err
@@ -200,6 +202,8 @@ type AttestationToken struct {
 	IssuedAt, Expires time.Time
 	WalletName        string
 	WalletLink        string
+	// Status is where it can be revoked. Optional.
+	Status *credential.StatusRef
 }
 
 // MakeClientAttestation makes a client attestation. Chain is the provider's
@@ -214,6 +218,7 @@ func MakeClientAttestation(rnd io.Reader, s keys.Signer, chain [][]byte, a Attes
 	put(claims, "iss", a.Issuer)
 	put(claims, "wallet_name", a.WalletName)
 	put(claims, "wallet_link", a.WalletLink)
+	putStatus(claims, a.Status)
 	return sign(rnd, s, jose.Header{Type: ClientAttestationTyp, X5C: chain}, claims)
 }
 
@@ -249,8 +254,9 @@ type KeyAttestation struct {
 	Nonce string
 	// Issuer is who attests, "" if that is not said.
 	Issuer string
-	// Status is the claim status; its Kind is strict.None if there is none.
-	Status strict.Value
+	// Status is where a status list says whether the attestation still holds, which is
+	// the caller's to ask; nil if it names none.
+	Status *credential.StatusRef
 }
 
 // checkKeyAttestation checks a key attestation, for keys that sign themselves (jwt) or
@@ -266,7 +272,7 @@ func checkKeyAttestation(text string, inProof bool, want ProofExpect, support Pr
 	a := &KeyAttestation{
 		KeyStorage: t.claims.texts("key_storage", maxEntries, maxName), UserAuthentication: t.claims.texts("user_authentication", maxEntries, maxName),
 		Certification: t.claims.text("certification", maxURL), Nonce: t.claims.text("nonce", maxJTI),
-		Issuer: t.claims.text("iss", maxURL), Status: t.claims.v.Get("status"),
+		Issuer: t.claims.text("iss", maxURL), Status: t.status(),
 	}
 	list := t.claims.list("attested_keys", MaxBatch)
 	t.claims.need("attested_keys", list != nil)
@@ -311,6 +317,8 @@ type KeyAttestationToken struct {
 	// Nonce is that of the credential issuer. Optional.
 	Nonce             string
 	IssuedAt, Expires time.Time
+	// Status is where it can be revoked. Optional.
+	Status *credential.StatusRef
 }
 
 // MakeKeyAttestation makes a key attestation. Chain is the signer's certificates
@@ -331,5 +339,34 @@ func MakeKeyAttestation(rnd io.Reader, s keys.Signer, chain [][]byte, a KeyAttes
 	put(claims, "nonce", a.Nonce)
 	putList(claims, "key_storage", a.KeyStorage)
 	putList(claims, "user_authentication", a.UserAuthentication)
+	putStatus(claims, a.Status)
 	return sign(rnd, s, jose.Header{Type: KeyAttestationTyp, X5C: chain}, claims)
+}
+
+// status reads the claim status of an attestation: its place in a Token Status List (section
+// 6.2 of that), nil without the claim. Of another mechanism nobody here could say whether the
+// attestation still holds, so it is refused (corpus ST-08).
+func (t *token) status() *credential.StatusRef {
+	in, ok := t.claims.at("status")
+	if !ok {
+		return nil
+	}
+	list, ok := in.at("status_list")
+	if !ok {
+		t.claims.fail(ErrUnsupported, "%s with a status that is in no status list", t.claims.name)
+	}
+	index, whole := list.v.Get("idx").Int()
+	ref := &credential.StatusRef{URI: list.mustText("uri", maxURL), Index: uint64(max(0, index))}
+	if !whole || index < 0 {
+		list.fail(ErrMalformed, "idx in status_list is no index")
+	}
+	in.join(list)
+	t.claims.join(in)
+	return ref
+}
+
+func putStatus(m map[string]any, ref *credential.StatusRef) {
+	if ref != nil {
+		m["status"] = map[string]any{"status_list": map[string]any{"idx": int64(ref.Index), "uri": ref.URI}}
+	}
 }

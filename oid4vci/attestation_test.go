@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sanad-id/sanad/credential"
 	"github.com/sanad-id/sanad/internal/jose"
 	"github.com/sanad-id/sanad/internal/strict"
 	"github.com/sanad-id/sanad/keys"
@@ -26,13 +27,18 @@ type attestationCase struct {
 	want                        oid4vci.AttestationExpect
 }
 
+// inList is a claim status.
+func inList(index int, uri string) map[string]any {
+	return map[string]any{"status_list": map[string]any{"idx": index, "uri": uri}}
+}
+
 func alone(s string) []string { return []string{s} }
 
 func goodAttestation(t testing.TB) *attestationCase {
 	provider, instance := holder(t, "provider"), holder(t, "instance")
 	a, err := oid4vci.MakeClientAttestation(rand.Reader, provider, nil, oid4vci.AttestationToken{
 		Issuer: "https://provider.example", ClientID: client, Key: instance.Key().Public, IssuedAt: now.Add(-time.Hour), Expires: now.Add(time.Hour),
-		WalletName: "A wallet", WalletLink: "https://provider.example/wallet"})
+		WalletName: "A wallet", WalletLink: "https://provider.example/wallet", Status: &credential.StatusRef{URI: "https://provider.example/list", Index: 7}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +72,7 @@ func TestClientAttestation(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got.ClientID != client || !got.Key.Equal(c.instance.Key().Public) || got.Challenge != "challenge-1" || got.WalletName != "A wallet" ||
-		got.Issuer != "https://provider.example" || got.Replay == [32]byte{} || !got.Until.Equal(now.Add(time.Minute)) {
+		*got.Status != (credential.StatusRef{URI: "https://provider.example/list", Index: 7}) || got.Issuer != "https://provider.example" || got.Replay == [32]byte{} || !got.Until.Equal(now.Add(time.Minute)) {
 		t.Errorf("got %+v", got)
 	}
 	// Combined mode: the DPoP proof is the proof of possession (draft-10 section 7.3).
@@ -108,6 +114,13 @@ func TestClientAttestationRefuses(t *testing.T) {
 		{"JWS-01 alg none", func(c *attestationCase) {
 			c.attestationText = raw(c.t, c.provider, `{"typ":"oauth-client-attestation+jwt","alg":"none"}`, `{"sub":"x"}`)
 		}, oid4vci.InvalidClient, oid4vci.ErrAlgorithm},
+		{"ST-08 a status of another mechanism", func(c *attestationCase) { c.claims["status"] = map[string]any{"bits": map[string]any{}} }, oid4vci.InvalidClient, oid4vci.ErrUnsupported},
+		{"ST-08 a status without a mechanism", func(c *attestationCase) { c.claims["status"] = map[string]any{} }, oid4vci.InvalidClient, oid4vci.ErrUnsupported},
+		{"a status that is a text", func(c *attestationCase) { c.claims["status"] = "valid" }, oid4vci.InvalidClient, oid4vci.ErrMalformed},
+		{"ST-02 a place before the list", func(c *attestationCase) { c.claims["status"] = inList(-1, "https://provider.example/list") }, oid4vci.InvalidClient, oid4vci.ErrMalformed},
+		{"a place in no list", func(c *attestationCase) {
+			delete(c.claims["status"].(map[string]any)["status_list"].(map[string]any), "uri")
+		}, oid4vci.InvalidClient, oid4vci.ErrMissing},
 		{"OA-10 no proof", func(c *attestationCase) { c.proofs = func(string) []string { return nil } }, oid4vci.InvalidClient, oid4vci.ErrMissing},
 		{"OA-10 two proofs", func(c *attestationCase) { c.proofs = func(p string) []string { return []string{p, p} } }, oid4vci.InvalidClient, oid4vci.ErrRepeated},
 		{"OA-10 proof by another key", func(c *attestationCase) { c.instance = holder(c.t, "other") }, oid4vci.InvalidClient, oid4vci.ErrSignature},
@@ -376,6 +389,12 @@ func TestProofsRefused(t *testing.T) {
 			list := c.attested("copy 1").attestation["attested_keys"].([]any)
 			c.attestation["attested_keys"] = append(list, list[0])
 		}, oid4vci.ErrRepeated},
+		{"ST-08 attestation with a status of another mechanism", func(c *proofCase) {
+			c.attested("copy 1").attestation["status"] = map[string]any{"bits": map[string]any{}}
+		}, oid4vci.ErrUnsupported},
+		{"ST-02 attestation with a place before the list", func(c *proofCase) {
+			c.attested("copy 1").attestation["status"] = inList(-1, "https://attester.example/list")
+		}, oid4vci.ErrMalformed},
 		{"SIG-05 attestation of a private key", func(c *proofCase) {
 			c.attested("copy 1").attestation["attested_keys"].([]any)[0].(map[string]any)["d"] = "AAAA"
 		}, oid4vci.ErrPrivateKey},

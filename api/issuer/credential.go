@@ -262,6 +262,11 @@ func (e *Endpoints) holders(ctx context.Context, s *session, c *catalogue, f con
 	if err != nil {
 		return nil, err
 	}
+	for _, a := range proven.Attestations {
+		if err := e.stands(ctx, e.cfg.KeyStatus, a.Status, oid4vci.InvalidProof); err != nil {
+			return nil, err
+		}
+	}
 	var values []once.Value
 	for _, n := range proven.Nonces {
 		until, ok, err := e.checkNonce(ctx, holderNonce, n)

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/sanad-id/sanad/credential"
 	"github.com/sanad-id/sanad/internal/web"
 	"github.com/sanad-id/sanad/oid4vci"
 	"github.com/sanad-id/sanad/store/once"
@@ -200,6 +201,9 @@ func (e *Endpoints) requester(r *http.Request, path, clientID string) (*requeste
 	if err != nil {
 		return nil, err
 	}
+	if err := e.stands(r.Context(), a.Status, q.attestation.Status, oid4vci.InvalidClient); err != nil {
+		return nil, err
+	}
 	q.id = q.attestation.ClientID
 	if q.attestation.Replay == [sha256.Size]byte{} {
 		return q, nil // the DPoP proof was both
@@ -218,6 +222,22 @@ func (e *Endpoints) requester(r *http.Request, path, clientID string) (*requeste
 		return nil, err
 	}
 	return q, e.useUp(r.Context(), proof)
+}
+
+// stands asks whether an attestation still holds, if it says where that stands. While nobody
+// can tell it is not taken (promise P13).
+func (e *Endpoints) stands(ctx context.Context, ask AttestationStatus, at *credential.StatusRef, code oid4vci.Code) error {
+	switch {
+	case at == nil:
+		return nil
+	case ask == nil:
+		return oid4vci.NewError(code, oid4vci.ErrUnsupported, "attestations with a status are not taken here")
+	}
+	err := ask(ctx, *at)
+	if _, ok := errors.AsType[*credential.RejectedError](err); ok {
+		return oid4vci.NewError(code, oid4vci.ErrAttestation, "the attestation does not hold any more")
+	}
+	return unavailable("status list of attestations", err)
 }
 
 // proof checks the DPoP proof of a request, and that it is new.

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sanad-id/sanad/credential"
 	"github.com/sanad-id/sanad/internal/jose"
 	"github.com/sanad-id/sanad/internal/published"
 	"github.com/sanad-id/sanad/issuance"
@@ -72,6 +73,11 @@ type Client struct {
 	RedirectURIs []string
 }
 
+// An AttestationStatus asks the status list in which an attestation has its place. The error
+// is a [*credential.RejectedError] if the attestation does not hold any more; any other says
+// that this cannot be told now.
+type AttestationStatus func(ctx context.Context, at credential.StatusRef) error
+
 // Attestation says whether wallets must be attested.
 type Attestation struct {
 	// Required refuses wallets without.
@@ -79,6 +85,9 @@ type Attestation struct {
 	// Attesters finds the keys of wallet providers; attestations are not looked at if it
 	// is nil.
 	Attesters oid4vci.TrustedKeys
+	// Status asks the lists of wallet providers. Optional: attestations that name one are
+	// refused.
+	Status AttestationStatus
 	// NeedChallenge also refuses proofs of possession without a challenge of ours, which
 	// the challenge endpoint gives. Otherwise one may be left out; each proof works once
 	// in any case. Optional.
@@ -176,6 +185,8 @@ type Config struct {
 	// KeyAttesters finds the keys of those who may attest wallet keys. Optional: proofs of
 	// type attestation are refused.
 	KeyAttesters oid4vci.TrustedKeys
+	// KeyStatus asks the lists of those. Optional: attestations that name one are refused.
+	KeyStatus AttestationStatus
 	// Bearer lets wallets without DPoP redeem pre-authorized codes, for tokens that live
 	// at most five minutes. Optional; for pilots.
 	Bearer bool

@@ -243,6 +243,11 @@ type ServeConfig struct {
 	// wallets keep their keys. Optional.
 	KeyAttesters string `yaml:"key_attesters,omitempty"`
 
+	// AttestationHosts are names or addresses inside of the office's own network at which
+	// status lists of attestations may be asked; all others must be public. An attestation
+	// that names a list is taken only while the list says that it holds. Optional.
+	AttestationHosts []string `yaml:"attestation_hosts,omitempty"`
+
 	// Login is the provider at which holders sign in. Optional; they have claim codes
 	// only.
 	Login LoginConfig `yaml:"login,omitempty"`

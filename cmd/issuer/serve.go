@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -11,7 +10,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -26,7 +24,6 @@ import (
 	"github.com/sanad-id/sanad/internal/web"
 	"github.com/sanad-id/sanad/keys"
 	"github.com/sanad-id/sanad/keys/chain"
-	"github.com/sanad-id/sanad/oid4vci"
 	"github.com/sanad-id/sanad/programme"
 	"github.com/sanad-id/sanad/store/once"
 	"github.com/sanad-id/sanad/web/console"
@@ -261,8 +258,13 @@ func (p *program) endpointsConfig(cfg Config, ks *keys.File, office issuer.Offic
 	for id, addresses := range s.Clients {
 		c.Clients = append(c.Clients, issuer.Client{ID: id, RedirectURIs: addresses})
 	}
-	if c.Attestation.Attesters, err = attesters(s.WalletProviders, p.Now); err != nil {
+	lists := statusFetch(s.AttestationHosts, p.Now)
+	providers, err := readAttesters(s.WalletProviders, lists, p.Now)
+	if err != nil {
 		return c, fmt.Errorf("serve.wallet_providers: %w", err)
+	}
+	if providers != nil {
+		c.Attestation.Attesters, c.Attestation.Status = providers.trusted, providers.status
 	}
 	c.Attestation.Required, c.Attestation.NeedChallenge = s.AttestationRequired, s.AttestationChallenge
 	if c.Logo, err = readPicture(cfg.Issuer.Logo); err != nil {
@@ -271,8 +273,12 @@ func (p *program) endpointsConfig(cfg Config, ks *keys.File, office issuer.Offic
 	if c.Login, err = upstream(cfg); err != nil {
 		return c, err
 	}
-	if c.KeyAttesters, err = attesters(s.KeyAttesters, p.Now); err != nil {
+	makers, err := readAttesters(s.KeyAttesters, lists, p.Now)
+	if err != nil {
 		return c, fmt.Errorf("serve.key_attesters: %w", err)
+	}
+	if makers != nil {
+		c.KeyAttesters, c.KeyStatus = makers.trusted, makers.status
 	}
 	return c, nil
 }
@@ -398,8 +404,8 @@ func readPicture(path string) (issuer.Document, error) {
 	return issuer.Picture(b)
 }
 
-// attesters trusts keys whose certificate leads to one of the roots in a file.
-func attesters(path string, now func() time.Time) (oid4vci.TrustedKeys, error) {
+// readAttesters reads the roots of attesters from a file; nil if there is none.
+func readAttesters(path string, f *fetch.Client, now func() time.Time) (*attesters, error) {
 	if path == "" {
 		return nil, nil
 	}
@@ -411,18 +417,5 @@ func attesters(path string, now func() time.Time) (oid4vci.TrustedKeys, error) {
 	if err != nil {
 		return nil, err
 	}
-	return func(hint oid4vci.SignerHint) ([]keys.PublicKey, error) {
-		return chainKey(hint.X5C, roots, now())
-	}, nil
-}
-
-func chainKey(x5c [][]byte, roots []*x509.Certificate, now time.Time) ([]keys.PublicKey, error) {
-	if len(x5c) == 0 {
-		return nil, nil
-	}
-	leaf, err := chain.Verify(slices.Clone(x5c), roots, now, chain.Want{Purpose: keys.Credential})
-	if err != nil {
-		return nil, nil //nolint:nilerr // a chain that is not good makes nobody trusted
-	}
-	return []keys.PublicKey{leaf.Key}, nil
+	return &attesters{roots, f, now}, nil
 }
