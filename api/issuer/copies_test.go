@@ -3,6 +3,7 @@ package issuer_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sanad-id/sanad/api/issuer"
 	"github.com/sanad-id/sanad/oid4vci"
@@ -29,4 +30,21 @@ func TestFewerCopies(t *testing.T) {
 	if a := w.send(w.ask(r)); a.code() != oid4vci.InvalidProof {
 		t.Errorf("VCI-20 more proofs than the metadata say: %v", a)
 	}
+}
+
+// TestDeferredFewerCopies: what was put off is made by the newest version of its programme
+// (section 9.2), also if that has fewer copies than keys were brought for.
+func TestDeferredFewerCopies(t *testing.T) {
+	b := newBed(t, engines[0])
+	w := b.wallet()
+	w.signIn(b.offer(1))
+	b.registry.down.Store(true)
+	first := w.fetch(5)
+	_, err := b.offices[0].service.AddProgramme(t.Context(), []byte(strings.NewReplacer("version: 1", "version: 2", ", copies: 8", ", copies: 2").Replace(licence)), "tester")
+	b.must(err)
+	b.registry.down.Store(false)
+	b.clock.add(time.Minute) // and the catalogue is made anew
+	media, body, err := oid4vci.DeferredRequest{TransactionID: first.TransactionID}.Encode(nil)
+	b.must(err)
+	w.check(w.read(w.send(post{path: "/oid4vci/deferred", media: media, body: body, token: w.token.AccessToken}), 5), 1, 2)
 }

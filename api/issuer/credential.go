@@ -283,7 +283,7 @@ func (e *Endpoints) holders(ctx context.Context, s *session, c *catalogue, f con
 		values = append(values, v)
 	}
 	s.unused = append(s.unused, use{values, oid4vci.WrongNonce()})
-	return proven.Keys[:min(len(proven.Keys), f.form.Copies)], nil
+	return f.copied(proven.Keys), nil
 }
 
 // deliver issues, or says when to come again because the registry is out of reach.

@@ -111,6 +111,7 @@ func (e *Endpoints) resume(ctx context.Context, s *session, id oid4vci.Secret) (
 	if err != nil {
 		return nil, err
 	}
+	holders = f.copied(holders)
 	d.Busy = e.now().Add(lease)
 	held := v
 	if held.Data, err = e.seal(v.Kind, string(id), d); err != nil {

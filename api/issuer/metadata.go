@@ -16,6 +16,7 @@ import (
 
 	"github.com/sanad-id/sanad/internal/jose"
 	"github.com/sanad-id/sanad/internal/web"
+	"github.com/sanad-id/sanad/keys"
 	"github.com/sanad-id/sanad/oid4vci"
 	"github.com/sanad-id/sanad/programme"
 )
@@ -31,6 +32,11 @@ type configuration struct {
 	id        string
 	programme *programme.Programme
 	form      programme.Form
+}
+
+// copied are those of some keys that get a copy.
+func (f configuration) copied(holders []keys.PublicKey) []keys.PublicKey {
+	return holders[:min(len(holders), f.form.Copies)]
 }
 
 // A catalogue is what is known of the programmes, and what follows from it.
