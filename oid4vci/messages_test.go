@@ -166,6 +166,8 @@ func TestIssuerMetadataRefuses(t *testing.T) {
 		{"a binding without proof types", `"proof_types_supported"`, `"x"`, oid4vci.ErrMissing},
 		{"a proof type without algorithms", `"proof_signing_alg_values_supported":["ES256"]`, `"x":1`, oid4vci.ErrMissing},
 		{"two descriptions of one claim", `["given_name"]`, `["parents2",0]`, oid4vci.ErrRepeated},
+		{"one element and all of them", `["given_name"]`, `["parents2",null]`, oid4vci.ErrConflict},
+		{"an array that is an object, too", `["given_name"]`, `["parents2","mother"]`, oid4vci.ErrConflict},
 		{"a path with a negative index", `["parents2",0]`, `["parents2",-1]`, oid4vci.ErrMalformed},
 		{"an empty path", `["parents2",0]`, `[]`, oid4vci.ErrMalformed},
 		{"a logo without address", `"uri":`, `"x":`, oid4vci.ErrMissing},
@@ -340,6 +342,8 @@ func TestPushedRequestRefuses(t *testing.T) {
 		{"details without configuration", set("authorization_details", `[{"type":"openid_credential"}]`), oid4vci.InvalidAuthorizationDetails, oid4vci.ErrMissing},
 		{"a detail that is a text", set("authorization_details", `["x"]`), oid4vci.InvalidAuthorizationDetails, oid4vci.ErrMalformed},
 		{"details of 32 KiB", set("authorization_details", longText(32<<10)), oid4vci.InvalidRequest, oid4vci.ErrTooLarge},
+		{"two requests that contradict each other", set("authorization_details", `[{"type":"openid_credential","credential_configuration_id":"a","claims":[{"path":["x",null,"y"]},{"path":["x",0]}]}]`),
+			oid4vci.InvalidAuthorizationDetails, oid4vci.ErrConflict},
 		{"two requests for one claim", set("authorization_details", `[{"type":"openid_credential","credential_configuration_id":"a","claims":[{"path":["x"]},{"path":["x"]}]}]`),
 			oid4vci.InvalidAuthorizationDetails, oid4vci.ErrRepeated},
 	} {

@@ -554,11 +554,11 @@ func readImage(in *object, name string) *Image {
 	return i
 }
 
-// readClaims reads claims descriptions (appendix B.2), refusing two for one claim
-// (appendix B.3).
+// readClaims reads claims descriptions (appendix B.2), refusing two for one claim and those
+// that contradict each other (appendix B.3).
 func readClaims(in *object) []Claim {
 	var list []Claim
-	seen := map[string]bool{}
+	seen, steps := map[string]bool{}, map[string]string{}
 	for _, v := range in.list("claims", maxClaims) {
 		o := in.element(v, "claims")
 		c := Claim{Path: readPath(o)}
@@ -569,10 +569,27 @@ func readClaims(in *object) []Claim {
 			o.fail(ErrRepeated, "two descriptions of one claim")
 		}
 		seen[key] = true
+		if !agrees(steps, c.Path) {
+			o.fail(ErrConflict, "claim descriptions that contradict each other")
+		}
 		in.join(o)
 		list = append(list, c)
 	}
 	return list
+}
+
+// agrees notes the kind of each step of a path, and reports whether the paths before had steps
+// of the same kinds from the same places: what is an object for one is no array for another,
+// and elements are addressed all together or one by one.
+func agrees(steps map[string]string, path []any) bool {
+	for i, step := range path {
+		from, kind := fmt.Sprintf("%q", path[:i]), fmt.Sprintf("%T", step)
+		if was, ok := steps[from]; ok && was != kind {
+			return false
+		}
+		steps[from] = kind
+	}
+	return true
 }
 
 // readPath reads a claims path pointer (appendix C).
