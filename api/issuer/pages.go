@@ -130,6 +130,9 @@ func writePage(w http.ResponseWriter, status int, v pageView) error {
 	}
 	w.Header().Set("Content-Security-Policy", pagePolicy)
 	w.Header().Set("Content-Language", v.Language.String())
+	// With no-referrer browsers would hide the origin of the form from us (Fetch standard), and
+	// those that send no Sec-Fetch-Site could not sign in.
+	w.Header().Set("Referrer-Policy", "same-origin")
 	web.Write(w, status, "text/html; charset=utf-8", b.Bytes())
 	return nil
 }

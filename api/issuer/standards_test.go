@@ -2,6 +2,7 @@ package issuer_test
 
 import (
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -79,6 +80,29 @@ func TestMetadataAsAsked(t *testing.T) {
 	} {
 		if a := w.get("/.well-known/openid-credential-issuer", "Accept", accept); a.status != http.StatusOK || a.header.Get("Content-Type") != want {
 			t.Errorf("Accept %q: %d %s, want %s", accept, a.status, a.header.Get("Content-Type"), want)
+		}
+	}
+}
+
+// TestOldBrowsers: a browser from before Sec-Fetch-Site says only from which website a form
+// comes. That is enough to sign in, and the page lets it say so (Fetch standard, "append a
+// request Origin header": under no-referrer the origin is null).
+func TestOldBrowsers(t *testing.T) {
+	b := newBed(t, engines[0])
+	z, made := b.claim(1)
+	policy := z.get(z.page).header.Get("Referrer-Policy")
+	origin := map[string]string{"same-origin": b.url}[policy]
+	if origin == "" {
+		origin = "null"
+	}
+	code, err := z.code(z.submit(z.page, url.Values{"code": {made.ClaimCode}}, "Sec-Fetch-Site", "", "Origin", origin))
+	if code == "" || err != nil {
+		t.Errorf("under the policy %q: %v", policy, err)
+	}
+	z, made = b.claim(2)
+	for _, origin := range []string{"null", "https://evil.example"} {
+		if a := z.submit(z.page, url.Values{"code": {made.ClaimCode}}, "Sec-Fetch-Site", "", "Origin", origin); a.status != http.StatusForbidden {
+			t.Errorf("a form of %s: %v", origin, a)
 		}
 	}
 }
