@@ -54,10 +54,7 @@ func TestJourney(t *testing.T) {
 		t.Fatal(err)
 	}
 	settings = bytes.Replace(settings, []byte("sources: {}"), []byte("sources:\n  people: {csv: ../records.csv}"), 1)
-	settings = bytes.Replace(settings, []byte("any_client: false"), []byte("any_client: true"), 1)
-	if !bytes.Contains(settings, []byte("any_client: true")) {
-		settings = append(settings, "\nserve: {any_client: true}\n"...)
-	}
+	settings = append(settings, "\nserve: {clients: {sanad-wallet-cli: [\"http://127.0.0.1/back\"]}}\n"...)
 	if err := os.WriteFile(filepath.Join(office, "issuer.yaml"), settings, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -135,7 +132,7 @@ func TestJourney(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	write("any_client: true", "any_client: true, tx_code: {length: 8, input_mode: text}")
+	write("serve: {", "serve: {tx_code: {length: 8, input_mode: text}, ")
 	o = offer("--tx-code")
 	if len(o.TxCode) != 8 || strings.ContainsAny(o.TxCode, "01258BILOSUZ") {
 		t.Errorf("the code is %q", o.TxCode)
