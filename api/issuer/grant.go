@@ -40,6 +40,9 @@ type grant struct {
 	// Brought are the credentials that it brought, by configuration. Once one has ended,
 	// by a revocation or because a new phone took its place, the grant brings no more.
 	Brought map[string]string `json:",omitempty"`
+	// Renewable is until when its refresh tokens work; zero, of a version before, is as long as
+	// it is stored.
+	Renewable time.Time `json:",omitzero"`
 }
 
 // granted is what tokens of the grant allow, in the words of oid4vci.
@@ -413,6 +416,7 @@ func (e *Endpoints) begin(ctx context.Context, code once.Key, g grant, grantID o
 			return nil, err
 		}
 	}
+	g.Renewable = e.now().Add(max(0, e.cfg.Lifetimes.Refresh))
 	until := e.now().Add(max(e.cfg.Lifetimes.Refresh, e.cfg.Lifetimes.Access, e.cfg.Lifetimes.Deferred))
 	granted, err := e.value(ctx, once.Grant, string(grantID), until, g)
 	if err != nil {
@@ -442,7 +446,11 @@ func (e *Endpoints) tokens(ctx context.Context, taken once.Key, g grant, grantID
 		if response.RefreshToken, err = e.secret(); err != nil {
 			return nil, err
 		}
-		if v, err = e.value(ctx, once.RefreshToken, string(response.RefreshToken), granted.Expires, stored); err != nil {
+		end := granted.Expires
+		if !g.Renewable.IsZero() {
+			end = g.Renewable
+		}
+		if v, err = e.value(ctx, once.RefreshToken, string(response.RefreshToken), end, stored); err != nil {
 			return nil, err
 		}
 		more = append(more, v)

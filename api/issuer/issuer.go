@@ -105,8 +105,8 @@ type Lifetimes struct {
 	Access, Refresh time.Duration
 	// Nonce is for c_nonce and the nonces of DPoP: 5 minutes.
 	Nonce time.Duration
-	// Deferred is how long a registry that is out of reach is waited for: 7 days.
-	// Interval is what wallets are asked to wait between two questions: 60 seconds.
+	// Deferred is how long a registry that is out of reach is waited for: 7 days, and no
+	// longer than the wallet has tokens to ask with. Interval is what wallets are asked to wait between two questions: 60 seconds.
 	Deferred, Interval time.Duration
 }
 

@@ -411,6 +411,26 @@ func TestRefreshReplay(t *testing.T) {
 	})
 }
 
+// TestGrantLifetime: a wallet renews its tokens for as long as the settings say, from when it
+// redeemed its code, whatever else takes longer.
+func TestGrantLifetime(t *testing.T) {
+	const life = 2 * time.Hour // less than a registry is waited for
+	b := newBed(t, engines[0], func(c *issuer.Config) { c.Lifetimes.Refresh = life })
+	w := b.wallet()
+	w.signIn(b.offer(1))
+	for _, after := range []time.Duration{time.Hour, 50 * time.Minute} {
+		b.clock.add(after)
+		w.nonce = ""
+		w.refresh()
+		w.fetch(1)
+	}
+	b.clock.add(11 * time.Minute)
+	w.nonce = ""
+	if a := w.send(formPost("/oauth/token", url.Values{"grant_type": {"refresh_token"}, "refresh_token": {string(w.token.RefreshToken)}})); a.code() != oid4vci.InvalidGrant {
+		t.Errorf("after %v: %v", life, a)
+	}
+}
+
 // TestGrantEndsMeanwhile: a token knows its grant, and yet the grant is asked about whenever
 // the token is shown, before anything is used up.
 func TestGrantEndsMeanwhile(t *testing.T) {
