@@ -1,12 +1,14 @@
 package issuer_test
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/sanad-id/sanad/api/issuer"
 	"github.com/sanad-id/sanad/oid4vci"
 )
 
@@ -105,4 +107,47 @@ func TestOldBrowsers(t *testing.T) {
 			t.Errorf("a form of %s: %v", origin, a)
 		}
 	}
+}
+
+// TestIssuerWithPath: an issuer whose identifier has a path is found where its wallets look
+// (OpenID4VCI section 12.2.2, RFC 8414 section 3.1, did:web), and serves both flows below it.
+func TestIssuerWithPath(t *testing.T) {
+	b := newBed(t, engines[0], func(c *issuer.Config) {
+		c.Issuer += "/office"
+		keys := c.Keys
+		c.Keys = func(ctx context.Context) (map[string]issuer.Document, error) {
+			all, err := keys(ctx)
+			all[issuer.PathDID], all[issuer.PathIssuerKeys] = all[issuer.PathJWKS], all[issuer.PathJWKS]
+			return all, err
+		}
+	})
+	host := b.url
+	b.url += "/office"
+	w := b.wallet()
+	reader := oid4vci.Reader{LoopbackHTTP: true}
+	for _, name := range []string{oid4vci.IssuerWellKnown, oid4vci.ServerWellKnown} {
+		at, err := oid4vci.WellKnown(b.url, name)
+		b.must(err)
+		a := w.get(at)
+		if name == oid4vci.IssuerWellKnown {
+			_, err = reader.IssuerMetadata(a.body, b.url)
+		} else {
+			_, err = reader.ServerMetadata(a.body, b.url)
+		}
+		if err != nil {
+			t.Errorf("%s: %v, %v", at, a, err)
+		}
+	}
+	for _, at := range []string{host + "/.well-known/jwt-vc-issuer/office", b.url + "/did.json", b.url + "/jwks.json", b.url + "/type/urn:xa:licence:1"} {
+		if a := w.get(at); a.status != http.StatusOK {
+			t.Errorf("%s: %v", at, a)
+		}
+	}
+	w.signIn(b.offer(1))
+	w.check(w.fetch(2), 1, 2)
+	z, made := b.claim(2)
+	code, err := z.code(z.submit(z.page, url.Values{"code": {made.ClaimCode}}))
+	b.must(err)
+	z.tokens(z.send(formPost("/oauth/token", z.tokenForm(code))))
+	z.check(z.fetch(1), 2, 1)
 }
