@@ -139,6 +139,8 @@ const (
 	AccessDenied            Code = "access_denied"
 	ServerError             Code = "server_error"
 	TemporarilyUnavailable  Code = "temporarily_unavailable"
+	// RFC 8707 section 2.
+	InvalidTarget Code = "invalid_target"
 	// RFC 9396 section 14.6.
 	InvalidAuthorizationDetails Code = "invalid_authorization_details"
 	// RFC 6750 section 3.1.

@@ -103,7 +103,7 @@ func (e *Endpoints) checkPushed(ctx context.Context, r *oid4vci.AuthorizationReq
 		r.DPoPKey = q.key()
 	}
 	if r.Resource != "" && r.Resource != e.cfg.Issuer {
-		return nil, oid4vci.NewError(oid4vci.InvalidRequest, oid4vci.ErrIssuer, "resource is not this issuer")
+		return nil, oid4vci.NewError(oid4vci.InvalidTarget, oid4vci.ErrIssuer, "resource is not this issuer")
 	}
 	c, err := e.catalogue(ctx)
 	if err != nil {

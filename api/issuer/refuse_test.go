@@ -312,6 +312,11 @@ func TestAuthorizationRefuses(t *testing.T) {
 			t.Errorf("OA-01 %s: %v", uri, a)
 		}
 	}
+	for resource, want := range map[string]oid4vci.Code{b.url: "", b.url + "/": oid4vci.InvalidTarget, "https://other.example": oid4vci.InvalidTarget} {
+		if _, a := b.wallet().push(func(r *oid4vci.AuthorizationRequest) { r.Resource = resource }); a.code() != want {
+			t.Errorf("resource %s: %v, want %q", resource, a, want) // RFC 8707 section 2
+		}
+	}
 	if _, a := b.wallet().push(func(r *oid4vci.AuthorizationRequest) { r.ClientID = "other.example" }); a.code() != oid4vci.InvalidClient {
 		t.Errorf("a client that nobody knows: %v", a)
 	}
