@@ -65,7 +65,7 @@ func ParsePurpose(name string) (Purpose, error) {
 	if p := Purpose(name); p.years() > 0 {
 		return p, nil
 	}
-	return "", fmt.Errorf("keys: unknown purpose %q, want one of %v", cut(name), Purposes())
+	return "", fmt.Errorf("keys: unknown purpose %q", cut(name))
 }
 
 // years is how long keys for p sign by default, 0 if there is no such purpose.

@@ -162,6 +162,9 @@ func (r Reader) OfferLink(link string) (*OfferLink, error) {
 	begin, query, ok := strings.Cut(link, "?")
 	scheme, _, _ := strings.Cut(strings.ToLower(begin), "://")
 	known := scheme+"://" == OfferScheme || scheme+"://" == HAIPOfferScheme
+	if !strings.Contains(begin, "://") {
+		return nil, refuse(InvalidRequest, ErrMalformed, "no link to a credential offer")
+	}
 	if !known {
 		if _, err := r.address(begin); err != nil {
 			return nil, refuse(InvalidRequest, ErrURL, "no link to a credential offer")

@@ -338,7 +338,7 @@ func (p *program) certifyRequest(cmd *cobra.Command, o certifyOptions) error {
 	}
 	view := map[string]any{"key": s.Key.ID().String(), "organization": s.Name.Organization, "url": s.Address, "out": o.out}
 	return p.Print(cmd, view, func(w io.Writer) {
-		fmt.Fprintf(w, "made %s for key %s of %q at %s\nnext: they run `issuer keys import-chain` with it and with %s\n",
+		fmt.Fprintf(w, "made %s for key %s of %q at %s\nnext: they run `issuer keys import-chain` (a verifier: `verifier keys import-chain`) with it and with %s\n",
 			o.out, s.Key.ID(), s.Name.Organization, s.Address, filepath.Join(o.root, caFile))
 	})
 }

@@ -84,6 +84,10 @@ func (p *program) keysList() *cobra.Command {
 	}
 }
 
+// officePurposes are those of the keys that an issuer replaces. Keys of other purposes live
+// elsewhere: with witnesses, wallets and verifiers, and off the machine.
+var officePurposes = []keys.Purpose{keys.Credential, keys.StatusList, keys.Metadata, keys.TrustBundle, keys.Audit, keys.Backup}
+
 func (p *program) keysRotate() *cobra.Command {
 	var purpose, algorithm string
 	var emergency bool
@@ -94,9 +98,10 @@ verifiers (keys.publish_before in the settings), lets the new key sign and retir
 the next step if its time has come, and otherwise says when that is.`,
 		Example: "  issuer keys rotate --dir office\n  issuer trust export --dir office --out office.trust\n  issuer keys rotate --dir office      # a week later",
 		RunE: p.Action(func(cmd *cobra.Command, _ []string) error {
-			pp, err := keys.ParsePurpose(purpose)
-			if err != nil {
-				return err
+			pp := keys.Purpose(purpose)
+			if !slices.Contains(officePurposes, pp) {
+				return p.Misused(cli.Hint(fmt.Errorf("--purpose %q is not what an office signs", purpose),
+					"credential, status_list, metadata, trust_bundle, audit or backup"))
 			}
 			app, err := p.open(cmd, readWrite)
 			if err != nil {

@@ -43,6 +43,9 @@ page of this issuer, with --login the holder signs in at the provider of the set
 			"  issuer offer --dir office --programme farmer-card --record F0700000042 --claim-code --qr offer.png\n" +
 			"  issuer offer --dir office --programme farmer-card --record F0700000042 --tx-code --supersede   # the phone was lost",
 		RunE: p.office(readOnly, func(cmd *cobra.Command, a *app, _ []string) error {
+			if ext := strings.ToLower(filepath.Ext(picture)); picture != "" && ext != ".png" && ext != ".svg" {
+				return p.Misused(cli.Hint(fmt.Errorf("--qr %q is neither .png nor .svg", picture), "for example --qr offer.png"))
+			}
 			if txCode {
 				rule := a.cfg.Serve.TxCode.rule()
 				r.TxCode = &rule
@@ -79,6 +82,9 @@ func (p *program) offer(cmd *cobra.Command, a *app, r issuer.OfferRequest) (*iss
 		return nil, err
 	}
 	src, err := a.source(cmd.Context(), a.cfg.Serve.Sources[r.Programme], prog)
+	if errors.Is(err, errWhichSource) {
+		return nil, cli.Hint(err, "`issuer serve` looks records up in sources of the settings: list one under sources, and with several say under serve.sources which one %s has", r.Programme)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -42,7 +42,7 @@ func readPassphrase(cmd *cobra.Command, file, question string) ([]byte, error) {
 	case errors.Is(err, keys.ErrFileMode):
 		return nil, cli.Hint(fmt.Errorf("passphrase file: %w", err), "chmod 600 %s", file)
 	case err != nil:
-		return nil, cli.Hint(fmt.Errorf("passphrase file: %w", err), "key_passphrase_file in the settings names it; without that key the passphrase is asked for")
+		return nil, cli.Hint(fmt.Errorf("passphrase file: %w", err), "key_passphrase_file in the settings or a flag names it; without either the passphrase is asked for")
 	}
 	return pass, nil
 }
@@ -50,7 +50,7 @@ func readPassphrase(cmd *cobra.Command, file, question string) ([]byte, error) {
 func askPassphrase(cmd *cobra.Command, question string) ([]byte, error) {
 	f, ok := cmd.InOrStdin().(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) {
-		return nil, cli.Hint(errors.New("no passphrase and no terminal to ask for it"), "put it into a file (chmod 600) and name that with key_passphrase_file in the settings")
+		return nil, cli.Hint(errors.New("no passphrase and no terminal to ask for it"), "put it into a file (chmod 600) and name that, with key_passphrase_file in the settings or the flag that --help shows")
 	}
 	fmt.Fprintf(cmd.ErrOrStderr(), "%s: ", question)
 	pass, err := term.ReadPassword(int(f.Fd()))

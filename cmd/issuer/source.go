@@ -30,11 +30,13 @@ func (a *app) source(ctx context.Context, name string, p *programme.Programme) (
 	return src, err
 }
 
+var errWhichSource = errors.New("which source?")
+
 // openSource opens a source. It is an [io.Closer] if it has connections.
 func openSource(ctx context.Context, known map[string]SourceConfig, name string, p *programme.Programme) (registry.Source, error) {
 	if name == "" {
 		if len(known) != 1 {
-			return nil, cli.Hint(errors.New("which source?"), "name one of the settings or the path of a CSV file with --source")
+			return nil, cli.Hint(errWhichSource, "name one of the settings or the path of a CSV file with --source")
 		}
 		for only := range known {
 			name = only

@@ -214,8 +214,8 @@ func (p *program) exported(cmd *cobra.Command, b *trust.Bundle, content []byte, 
 	view := bundleView(b)
 	view.File, view.Bytes = out, len(content)
 	return p.Print(cmd, view, func(w io.Writer) {
-		fmt.Fprintf(w, "%s: version %d, %d bytes, %d types, %d status lists\nroot fingerprint  %s\n",
-			out, b.Version, len(content), len(b.Types), len(b.Status), b.Fingerprint())
+		fmt.Fprintf(w, "%s: version %d, %d bytes, %s, %s\nroot fingerprint  %s\n",
+			out, b.Version, len(content), cli.Count(len(b.Types), "type"), cli.Count(len(b.Status), "status list"), b.Fingerprint())
 	})
 }
 
@@ -391,6 +391,9 @@ passphrase of FILE.sanad is read from FILE.passphrase beside it, or asked for.`,
 
 // openRootKey opens a root key file and returns its signer.
 func openRootKey(cmd *cobra.Command, path string) (keys.Signer, error) {
+	if _, err := os.Stat(path); err != nil {
+		return nil, cli.Hint(fmt.Errorf("root key: %w", err), "init put the root keys into roots/; --root-key names one where it is kept now")
+	}
 	passFile := strings.TrimSuffix(path, ".sanad") + ".passphrase"
 	if _, err := os.Stat(passFile); err != nil {
 		passFile = ""

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -286,6 +287,9 @@ signature to ` + audit.CheckpointFile + ` there. The office takes that in with `
 			}
 			defer w.Close()
 			c, err := w.CosignDir(args[0])
+			if errors.Is(err, fs.ErrNotExist) {
+				return cli.Hint(err, "the folder is one that `issuer audit export` made")
+			}
 			if err != nil {
 				return cli.Hint(err, "keep this copy: if the office's key has signed it, it is proof of what happened")
 			}

@@ -211,6 +211,16 @@ func readConfig(path string) (Config, error) {
 // publisher takes are within the 15 minutes in which a stolen key must be known.
 const defaultTrustEvery = 10 * time.Minute
 
+// checkURL refuses an address that a verifier cannot have towards wallets.
+func checkURL(address string) error {
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" || u.User != nil || u.Path != "" || u.RawQuery != "" || u.Fragment != "" ||
+		u.Scheme != "https" && (u.Scheme != "http" || !webpage.Loopback(u.Hostname())) {
+		return fmt.Errorf("url %q must be an https address without a path (http only on this machine, for development)", address)
+	}
+	return nil
+}
+
 func (c *Config) check() error {
 	for name, v := range map[string]string{
 		"name": c.Name, "url": c.URL, "listen": c.Listen, "policies": c.Policies, "trust": c.Trust, "keystore": c.Keystore,
@@ -219,6 +229,9 @@ func (c *Config) check() error {
 		if v == "" {
 			return fmt.Errorf("%s is not set", name)
 		}
+	}
+	if err := checkURL(c.URL); err != nil {
+		return err
 	}
 	switch {
 	case c.Prefix != string(oid4vp.X509Hash) && c.Prefix != string(oid4vp.X509SANDNS) && c.Prefix != string(oid4vp.DecentralizedIdentifier) &&

@@ -253,7 +253,7 @@ func (p *program) apiKeyRevoke() *cobra.Command {
 						return err
 					}
 				}
-				return p.Print(cmd, map[string]int{"revoked": len(args)}, func(w io.Writer) { fmt.Fprintf(w, "revoked %s\n", count(len(args), "key")) })
+				return p.Print(cmd, map[string]int{"revoked": len(args)}, func(w io.Writer) { fmt.Fprintf(w, "revoked %s\n", cli.Count(len(args), "key")) })
 			})
 		}),
 	}

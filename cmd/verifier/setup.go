@@ -72,6 +72,9 @@ func (p *program) initDir(cmd *cobra.Command, dir string, o initOptions) (err er
 		Name: o.name, URL: strings.TrimSuffix(o.url, "/"), Prefix: string(oid4vp.X509Hash), Listen: "127.0.0.1:8443", Private: "127.0.0.1:9465",
 		Policies: "policies", Trust: "trust", Keystore: "keystore.sanad", KeyPassphraseFile: "secrets/passphrase", Chains: "chains", Once: o.once, Parties: "parties.db",
 	}
+	if err := checkURL(cfg.URL); err != nil {
+		return cli.Hint(err, "give the address with --url as https://HOST")
+	}
 	if _, err := subjectOf(cfg, o.country, keys.Key{}); err != nil {
 		return cli.Hint(err, "give the address with --url as https://HOST")
 	}

@@ -94,7 +94,7 @@ func (p *program) trustImport(cmd *cobra.Command, name, fingerprint string) erro
 		word = "was already in use"
 	}
 	_, err = fmt.Fprintf(cmd.OutOrStdout(), "Trust bundle %d of %s %s: %s, %s, %s.\n", b.Version, b.AsOf.Format(time.DateOnly), word,
-		count(len(b.Issuers), "issuer"), count(len(b.Types), "type"), count(len(b.Status), "status list"))
+		cli.Count(len(b.Issuers), "issuer"), cli.Count(len(b.Types), "type"), cli.Count(len(b.Status), "status list"))
 	if err == nil && !before.Trusted() {
 		cli.Say(cmd, "Next: verifier check FILE")
 	}
@@ -364,14 +364,7 @@ func (v bundleView) text(out io.Writer, b *trust.Bundle, w i18n.Language) {
 // span is a length of time in whole days, or hours below two.
 func span(d time.Duration) string {
 	if d < 48*time.Hour {
-		return count(max(0, int(d/time.Hour)), "hour")
+		return cli.Count(max(0, int(d/time.Hour)), "hour")
 	}
-	return count(int(d/(24*time.Hour)), "day")
-}
-
-func count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
+	return cli.Count(int(d/(24*time.Hour)), "day")
 }

@@ -206,13 +206,13 @@ func (p *program) webhooksCommand() *cobra.Command {
 				view.Webhooks = []verifier.Webhook{}
 			}
 			return p.Print(cmd, view, func(w io.Writer) {
-				fmt.Fprintf(w, "%s without an outcome yet\n", count(pending, "request"))
+				fmt.Fprintf(w, "%s without an outcome yet\n", cli.Count(pending, "request"))
 				for _, h := range all {
 					what := h.Policy
 					if what == "" {
 						what = "alarm"
 					}
-					fmt.Fprintf(w, "%s  %s  %s  %s, last: %s, since %s\n", h.ID, cli.Pad(h.State, 8), cli.Visible(what), count(h.Tries, "failure"), h.Last, h.Since.Format(time.RFC3339))
+					fmt.Fprintf(w, "%s  %s  %s  %s, last: %s, since %s\n", h.ID, cli.Pad(h.State, 8), cli.Visible(what), cli.Count(h.Tries, "failure"), h.Last, h.Since.Format(time.RFC3339))
 				}
 			})
 		}),
@@ -231,7 +231,7 @@ func (p *program) webhooksCommand() *cobra.Command {
 						return cli.Hint(err, "`verifier webhooks list` shows their ids")
 					}
 				}
-				return p.Print(cmd, map[string]int{done: len(args)}, func(w io.Writer) { fmt.Fprintf(w, "%s %s\n", done, count(len(args), "webhook")) })
+				return p.Print(cmd, map[string]int{done: len(args)}, func(w io.Writer) { fmt.Fprintf(w, "%s %s\n", done, cli.Count(len(args), "webhook")) })
 			}),
 		}
 	}

@@ -73,7 +73,7 @@ func (p *program) trustImport(cmd *cobra.Command, file, fingerprint string) erro
 		return err
 	}
 	return p.Print(cmd, map[string]any{"bundle_version": bundle.Version, "fingerprint": bundle.Fingerprint(), "as_of": bundle.AsOf.Format(time.RFC3339)}, func(out io.Writer) {
-		fmt.Fprintf(out, "Trust bundle %d of %s in use: %d issuers.\n", bundle.Version, bundle.AsOf.Format(time.DateOnly), len(bundle.Issuers))
+		fmt.Fprintf(out, "Trust bundle %d of %s in use: %s.\n", bundle.Version, bundle.AsOf.Format(time.DateOnly), cli.Count(len(bundle.Issuers), "issuer"))
 	})
 }
 
@@ -111,5 +111,5 @@ func (p *program) trustRoot(cmd *cobra.Command, file string) error {
 			return err
 		}
 	}
-	return p.Print(cmd, map[string]any{"roots": names}, func(out io.Writer) { fmt.Fprintf(out, "%d roots trusted.\n", len(roots)) })
+	return p.Print(cmd, map[string]any{"roots": names}, func(out io.Writer) { fmt.Fprintf(out, "%s trusted.\n", cli.Count(len(roots), "root")) })
 }

@@ -48,7 +48,7 @@ func (p *Program) Run(ctx context.Context, root *cobra.Command, args []string, s
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return 0
 	}
@@ -58,6 +58,8 @@ func (p *Program) Run(ctx context.Context, root *cobra.Command, args []string, s
 	fmt.Fprintf(stderr, "%s: error: %s\n", p.Name, VisibleLines(err.Error()))
 	if h, ok := errors.AsType[*hintError](err); ok {
 		fmt.Fprintf(stderr, "%s: hint: %s\n", p.Name, Visible(h.hint))
+	} else if !p.began {
+		fmt.Fprintf(stderr, "%s: hint: `%s --help` shows how it is used\n", p.Name, cmd.CommandPath())
 	}
 	if !p.began {
 		return 2

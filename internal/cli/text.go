@@ -18,6 +18,14 @@ func CleanTo(s string, most int) (shown string, changed bool) { return visible.C
 // Visible is [visible.Text].
 func Visible(s string) string { return visible.Text(s) }
 
+// Count is a number with the word for what is counted, which takes an s.
+func Count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
 // VisibleLines is Visible for a text of several lines.
 func VisibleLines(s string) string {
 	lines := strings.Split(s, "\n")

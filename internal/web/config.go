@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"syscall"
 	"time"
 )
 
@@ -81,7 +82,7 @@ func (c *Config) check() error {
 	case c.TLSCert != "" && c.DevHTTP:
 		return errors.New("web: a certificate and the switch for plain http exclude each other")
 	case c.TLSCert == "" && !c.DevHTTP:
-		return errors.New("web: no TLS certificate is set, and plain http is not switched on")
+		return errors.New("web: no TLS certificate is set (tls_cert and tls_key in the settings), and plain http is not switched on (--dev-http, for this machine only)")
 	case c.Drain < 0 || c.Grace < 0 || c.MaxConns < 0 || c.MaxRequests < 0:
 		return errors.New("web: a negative limit")
 	}
@@ -144,6 +145,9 @@ func listen(ctx context.Context, addr string, tls bool) (net.Listener, error) {
 		}
 	}
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("web: %w; end the program that listens there, or choose another address", err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("web: %w", err)
 	}
