@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/sanad-id/sanad/batchwork"
 	"github.com/sanad-id/sanad/internal/web"
@@ -122,7 +123,22 @@ func (c *Console) faultPage(w http.ResponseWriter, r *request, status int, key s
 	if r.route.JSON {
 		return web.JSON(w, status, map[string]string{"code": key, "text": r.Lang.Text(key, nil)})
 	}
-	return c.render(w, r, status, "fault", struct{ Key, Request string }{key, web.RequestID(r.Context())})
+	return c.render(w, r, status, "fault", struct{ Key, Request, Back string }{key, web.RequestID(r.Context()), c.back(r, status)})
+}
+
+// back is the page of the record or item that stands otherwise now than the form did which
+// was sent; empty for other faults.
+func (c *Console) back(r *request, status int) string {
+	if status != http.StatusConflict {
+		return ""
+	}
+	if ref := r.PathValue("ref"); ref != "" {
+		return Base + "/records/" + ref
+	}
+	if id := r.PathValue("id"); strings.HasPrefix(r.route.Pattern, Base+"/items/") {
+		return Base + "/items/" + id
+	}
+	return ""
 }
 
 // toSignIn leads to the sign-in page and from there back.

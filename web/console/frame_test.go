@@ -173,3 +173,18 @@ func TestFaultsArePages(t *testing.T) {
 		t.Errorf("a static file while the sessions are away: %d", a.status)
 	}
 }
+
+// TestOfficeOfItsName is about an issuer that is one office: its name stands in the
+// heading once.
+func TestOfficeOfItsName(t *testing.T) {
+	b := newBed(t)
+	for name, want := range map[string]int{"Civil Registry of Kestara": 0, "Head office": 1} {
+		if err := b.desk.SaveOffice(t.Context(), staff.Office{ID: "main", Name: name}); err != nil {
+			t.Fatal(err)
+		}
+		page := b.as("main", staff.Clerk).get("/")
+		if got := strings.Count(page.body, `<span class="office">`); got != want {
+			t.Errorf("%s: the heading names the office %d times beside the issuer, want %d", name, got, want)
+		}
+	}
+}

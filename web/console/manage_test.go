@@ -313,7 +313,7 @@ func TestOverview(t *testing.T) {
 	}
 	head, admin := m.s.as("north", staff.Head), m.s.as("north", staff.Administrator)
 	page := head.get("/overview")
-	for _, want := range []string{"1,234", "<svg", "Farmer card", "<table", `<rect`} {
+	for _, want := range []string{"1,234", "<svg", "Farmer card", "<table", `<rect`, `<p class="ends soft"><span>`} {
 		if !strings.Contains(page.body, want) {
 			t.Errorf("the overview lacks %q", want)
 		}

@@ -223,7 +223,10 @@ func TestWorkDay(t *testing.T) {
 		t.Error("the item is not in the queue")
 	}
 	page = wantStatus(t, approver.get(item), 200)
-	wantStatus(t, approver.post(item+"/approve", "shown", base64.RawURLEncoding.EncodeToString(make([]byte, 32))), 409)
+	changed := wantStatus(t, approver.post(item+"/approve", "shown", base64.RawURLEncoding.EncodeToString(make([]byte, 32))), 409)
+	if !strings.Contains(changed.body, `href="`+item+`">Look at it again`) {
+		t.Errorf("who is told to look again is not led there:\n%s", changed.body)
+	}
 	wantStatus(t, approver.post(item+"/approve", "shown", field(t, page.body, "shown")), 303)
 	page = wantStatus(t, clerk.get(item), 200)
 	if !strings.Contains(page.body, "signed, to be printed") {
