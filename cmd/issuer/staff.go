@@ -97,6 +97,9 @@ Roles are clerk, approver, head, auditor and administrator. Administrators and a
 				}
 				secret, link := staff.NewInvitation(kind, p.Now())
 				err = a.deed(ctx, staff.ChangePerson, op.ID, func() error { return db.Invite(ctx, op, link) })
+				if errors.Is(err, staff.ErrNoOffice) {
+					return cli.Hint(err, "--office names one by its id; `issuer staff office %s --name NAME` makes it", office)
+				}
 				if err != nil {
 					return err
 				}
@@ -145,6 +148,7 @@ func (p *program) printLink(cmd *cobra.Command, cfg Config, op staff.Operator, s
 func (p *program) staffList() *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "List people, offices and roles", Args: cobra.NoArgs,
+		Example: "  issuer staff list --dir office",
 		RunE: p.Action(func(cmd *cobra.Command, _ []string) error {
 			cfg, err := readConfig(p.settings())
 			if err != nil {
@@ -196,6 +200,7 @@ func texts[T ~string](all []T) []string {
 func (p *program) staffStanding(use, short string, to staff.Standing) *cobra.Command {
 	return &cobra.Command{
 		Use: use + " ID", Short: short, Args: cobra.ExactArgs(1),
+		Example: "  issuer staff list --dir office   # shows the ids\n  issuer staff " + use + " --dir office op-6n42t75q6ngxupvw",
 		RunE: p.Action(func(cmd *cobra.Command, args []string) error {
 			return p.withPeople(cmd, func(_ Config, a *app, db *people.DB) error {
 				op, err := db.Operator(cmd.Context(), args[0])
@@ -219,6 +224,7 @@ func (p *program) staffRecover() *cobra.Command {
 		Use: "recover ID", Short: "Make a link for somebody who lost every passkey", Args: cobra.ExactArgs(1),
 		Long: `For the day on which there are not two supervisors who could do it in the console: with two others who can sign in it is refused.
 The link works once, for one day, and removes all older passkeys of the person.`,
+		Example: "  issuer staff list --dir office   # shows the ids\n  issuer staff recover --dir office op-6n42t75q6ngxupvw",
 		RunE: p.Action(func(cmd *cobra.Command, args []string) error {
 			return p.withPeople(cmd, func(cfg Config, a *app, db *people.DB) error {
 				ctx := cmd.Context()
