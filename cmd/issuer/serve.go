@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net/netip"
 	"net/url"
@@ -25,6 +26,7 @@ import (
 	"github.com/sanad-id/sanad/keys"
 	"github.com/sanad-id/sanad/keys/chain"
 	"github.com/sanad-id/sanad/programme"
+	"github.com/sanad-id/sanad/store"
 	"github.com/sanad-id/sanad/store/once"
 	"github.com/sanad-id/sanad/web/console"
 )
@@ -66,6 +68,9 @@ With --dev-http it serves without TLS, on an address of this machine only; issue
 func (p *program) serve(cmd *cobra.Command, cfg Config, ks *keys.File, devHTTP bool) error {
 	ctx := cmd.Context()
 	log := slog.New(slog.NewJSONHandler(cmd.ErrOrStderr(), nil))
+	if _, err := os.Stat(cfg.Store); !store.IsPostgres(cfg.Store) && errors.Is(err, fs.ErrNotExist) {
+		cli.Say(cmd, "note: there is no database at %s; what is public is served, everything else is answered 503 until it is there. Look at the disk, and at store in the settings; an old one comes back from a backup", cfg.Store)
+	}
 	values, err := openOnce(ctx, cfg)
 	switch {
 	case outOfReach(err):
