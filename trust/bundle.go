@@ -156,14 +156,15 @@ func (v Verifier) Allows(typeID, path string) bool {
 	})
 }
 
-// A Bundle is a trust bundle whose signatures were verified. It must not be
-// changed. All its methods are safe for concurrent use.
+// A Bundle is a trust bundle whose signatures were verified, or what a [Voucher] says. It
+// must not be changed. All its methods are safe for concurrent use.
 type Bundle struct {
 	Content
 	// Root is the newest root.
 	Root Root
 
 	fingerprint string
+	vouchedBy   string
 	hash        [32]byte
 	rootHashes  [][32]byte // by version, from 1 on
 	issuers     map[string]*Issuer

@@ -272,6 +272,9 @@ func (j *judgement) report() Report {
 			verdict = Worse(verdict, VerdictFor(c.Reason))
 		}
 	}
+	if j.unlisted() {
+		verdict = Worse(verdict, Undetermined)
+	}
 	if verdict == Valid && !j.complete() {
 		verdict = Undetermined
 	}
@@ -281,6 +284,17 @@ func (j *judgement) report() Report {
 		j.r.Seen = time.Time{}
 	}
 	return j.r
+}
+
+// unlisted reports whether a list is missing or old that was to be had by asking. An office
+// that publishes bundles says for how long its lists do, also where there is no network; of
+// an issuer that is vouched for otherwise nobody has said that one may do without.
+func (j *judgement) unlisted() bool {
+	if j.Trust == nil || j.Trust.VouchedBy() == "" {
+		return false
+	}
+	reason := j.r.Check(CheckStatus).Reason
+	return reason == credential.StatusUnavailable || reason == credential.StatusOld
 }
 
 // complete reports whether everything was looked at that valid stands for. The

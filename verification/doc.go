@@ -50,6 +50,9 @@
 //   - What was accepted before on the same day, where entitlements count once, needs a
 //     check: the person decides, not the program.
 //
+//   - What a [trust.Voucher] says is judged like a bundle. Its status list was to be had by
+//     asking, so that one which is missing or old leaves the verdict undetermined.
+//
 //   - A copy that is made out to somebody is judged like paper, for that one alone.
 //
 // Left to others: signatures and encodings (credential/cwt and credential/sdjwt behind [Format]), who

@@ -103,6 +103,9 @@ func Warnings() []Warning {
 type Basis struct {
 	// BundleVersion is 0 without a bundle.
 	BundleVersion uint64
+	// VouchedBy is who vouches for the issuer in place of a bundle, such as a root of
+	// certificates; "" if nobody does.
+	VouchedBy string
 	// KeysAsOf is the date of the bundle, StatusAsOf that of the status list that
 	// was used; zero where there is none.
 	KeysAsOf, StatusAsOf time.Time
@@ -224,6 +227,7 @@ func (r Report) Fields() any {
 		StatusAsOf    *string `json:"status_as_of"`
 		StatusAge     *int64  `json:"status_age_s"`
 		Policy        string  `json:"policy"`
+		VouchedBy     string  `json:"vouched_by,omitempty"`
 	}
 	type binding struct {
 		Holder Binding `json:"holder"`
@@ -255,6 +259,7 @@ func (r Report) Fields() any {
 		Checks: []check{},
 		Basis: basis{
 			BundleVersion: r.Basis.BundleVersion, KeysAsOf: date(r.Basis.KeysAsOf), StatusAsOf: date(r.Basis.StatusAsOf), Policy: r.Basis.Policy,
+			VouchedBy: r.Basis.VouchedBy,
 		},
 		Binding:     binding{Holder: r.Holder, Mode: r.Mode, For: r.For, Until: moment(r.Until)},
 		PersonCheck: r.PersonCheck,

@@ -57,7 +57,7 @@ func (j *judgement) bundle() {
 		}
 		return
 	}
-	j.r.Basis.BundleVersion, j.r.Basis.KeysAsOf = b.Version, b.AsOf
+	j.r.Basis.BundleVersion, j.r.Basis.KeysAsOf, j.r.Basis.VouchedBy = b.Version, b.AsOf, b.VouchedBy()
 	c := Check{ID: CheckTrust, Result: Pass, AsOf: b.AsOf}
 	switch {
 	case !j.now.Before(b.Root.Expires):
@@ -103,12 +103,19 @@ func (j *judgement) authority() {
 	j.r.Basis.Policy = j.typ.Policy
 	switch {
 	case !j.ruled:
-		j.set(Check{ID: CheckType, Result: Unknown, Reason: credential.UnknownType, Detail: "the trust bundle has no rules for this type", AsOf: asOf})
+		j.set(Check{ID: CheckType, Result: Unknown, Reason: credential.UnknownType, Detail: noRules(j.Trust), AsOf: asOf})
 	case !key.MaySign(id):
 		j.set(Check{ID: CheckType, Result: Fail, Reason: credential.NotAuthorised, Detail: "this key may not sign this type", AsOf: asOf})
 	default:
 		j.set(Check{ID: CheckType, Result: Pass, AsOf: asOf})
 	}
+}
+
+func noRules(b *trust.Bundle) string {
+	if b.VouchedBy() != "" {
+		return "not a type that issuers under this root are taken for"
+	}
+	return "the trust bundle has no rules for this type"
 }
 
 // typeID is the type, also of a credential that states none.
@@ -222,6 +229,10 @@ func (j *judgement) status() {
 		return
 	}
 	list, info, ok := j.Trust.StatusList(ref.URI)
+	if !ok && j.Trust.VouchedBy() != "" {
+		j.set(Check{ID: CheckStatus, Result: Missing, Reason: credential.StatusUnavailable, Detail: "the issuer's list was asked for and is not at hand"})
+		return
+	}
 	if !ok {
 		j.set(Check{ID: CheckStatus, Result: Missing, Reason: credential.StatusUnavailable, Detail: "the trust bundle does not have this list"})
 		return

@@ -124,7 +124,7 @@ func (s *Service) Answering(ctx context.Context, response string, form url.Value
 		if err != nil {
 			return err
 		}
-		result, err := s.judge(s.Now(), p, tx, request, read)
+		result, err := s.judge(context.Background(), s.Now(), p, tx, request, read)
 		if err != nil {
 			return err
 		}

@@ -105,7 +105,7 @@ func newCountry(t testing.TB) *country {
 	c.content = trust.Content{
 		Roots: chain, Version: 1, AsOf: asOf, RefreshBy: asOf.AddDate(0, 0, 10), OldAfter: asOf.AddDate(0, 0, 60), Jurisdiction: "XA",
 		Issuers: []trust.Issuer{
-			{ID: ministry, Names: english("Ministry of Agriculture"), Country: "XA", Keys: []trust.IssuerKey{key(c.issuer, farmer)}},
+			{ID: ministry, URL: "https://agri.xa", Names: english("Ministry of Agriculture"), Country: "XA", Keys: []trust.IssuerKey{key(c.issuer, farmer)}},
 			{ID: school, Names: english("High School"), Country: "XA", Keys: []trust.IssuerKey{key(c.teacher, diploma)}},
 		},
 		Types: []credential.Type{
@@ -265,6 +265,8 @@ type scene struct {
 	keyring verifier.KeyStore
 	usage   verifier.UsageStore
 	tallies verifier.TallyStore
+	roots   []verifier.IssuerRoot             // issuers by certificate
+	lists   verifier.ListSource               // of these
 	once    func(verifier.Once) verifier.Once // what is around the store; nil for nothing
 	places  int                               // for requests of one rate; as a server's if zero
 
@@ -350,7 +352,7 @@ func (s *scene) serve(t testing.TB, keys ...verifier.APIKey) *verifier.Service {
 			return s.bundle.Load(), s.problem
 		}, Alarm: s.alarmTo, Release: "v1.2.3",
 		Updates: func() []verifier.Source { return s.sources }, KeyStore: s.keyring, Usage: s.usage,
-		Tallies: s.tallies, TallyOrigins: []string{"https://scanner.example"},
+		IssuerRoots: s.roots, Lists: s.lists, Tallies: s.tallies, TallyOrigins: []string{"https://scanner.example"},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -1,6 +1,7 @@
 package verifier
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"slices"
@@ -161,7 +162,7 @@ func (f *shownFormat) Verify(message []byte, issuers verification.IssuerKeys) (*
 
 // judge makes the result of an answer. An error means that it was no answer to this
 // request, which goes on.
-func (s *Service) judge(now time.Time, p *Policy, tx *transaction, request *oid4vp.Request, response *oid4vp.Response) (*Result, error) {
+func (s *Service) judge(ctx context.Context, now time.Time, p *Policy, tx *transaction, request *oid4vp.Request, response *oid4vp.Response) (*Result, error) {
 	result := &Result{Verdict: verification.Valid, Reasons: []string{}, Presentations: []Presentation{}, Received: now.UTC().Format(time.RFC3339)}
 	if response.Refusal != nil {
 		result.Verdict, result.Refused = verification.Undetermined, response.Refusal.Code
@@ -178,7 +179,7 @@ func (s *Service) judge(now time.Time, p *Policy, tx *transaction, request *oid4
 			f := &shownFormat{
 				audience: tx.Client, nonce: request.Nonce, now: now, unbound: q.Unbound, oldType: s.OldType, maxAge: now.Sub(request.IssuedAt) + oid4vp.Leeway,
 			}
-			c, err := s.checker(now, f)
+			c, err := s.checker(ctx, now, f, []byte(text))
 			if err != nil {
 				return nil, err
 			}

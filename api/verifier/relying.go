@@ -459,11 +459,12 @@ func (s *Service) verify(w http.ResponseWriter, r *http.Request, who *APIKey) er
 		return err
 	}
 	now := s.Now()
-	c, err := s.checker(now, copies{s.OldType, func() time.Time { return now }})
+	in := ReadProof(proof)
+	c, err := s.checker(r.Context(), now, copies{s.OldType, func() time.Time { return now }}, in.Data)
 	if err != nil {
 		return err
 	}
-	report := ReadProof(proof).Judge(c)
+	report := in.Judge(c)
 	s.learn(report)
 	s.verdicts.Add(string(report.Verdict))
 	s.ledger.count(who.Name, parties.KindProof, "", string(report.Verdict))

@@ -59,6 +59,11 @@ type Config struct {
 	Trust func() (bundle *trust.Bundle, problem string)
 	// COSE reads codes for POST /verify.
 	COSE verification.Format
+	// IssuerRoots are the authorities whose certificates are believed about issuers of
+	// SD-JWT VCs that the bundle does not name, and Lists asks for their status lists.
+	// Optional; Lists must be set if there are roots.
+	IssuerRoots []IssuerRoot
+	Lists       ListSource
 	// OldType also takes SD-JWT VCs of drafts before November 2024 (typ vc+sd-jwt). Optional.
 	OldType bool
 	// Keys are those of relying parties. Optional: without them their routes are on
@@ -147,6 +152,9 @@ func New(c Config) (*Service, error) {
 	}
 	if c.Alarm != "" && (checkAddress(c.Alarm) != nil || c.Poster == nil) {
 		return nil, errors.New("verifier: Config.Alarm is not an address https://HOST/PATH, or Config.Poster is not set")
+	}
+	if err := checkRoots(c.IssuerRoots, c.Lists); err != nil {
+		return nil, fmt.Errorf("verifier: %w", err)
 	}
 	for _, k := range c.Keys {
 		for _, id := range k.Policies {
@@ -280,19 +288,34 @@ func signs(sig oid4vp.Signature, client oid4vp.ClientID) oid4vp.Signature {
 	return sig
 }
 
-// checker judges by what is known now; format reads what wallets show.
-func (s *Service) checker(now time.Time, format verification.Format) (*verification.Checker, error) {
+// checker judges what was presented by what is known now: the bundle, or else certificates.
+// Format reads what wallets show.
+func (s *Service) checker(ctx context.Context, now time.Time, format verification.Format, presented []byte) (*verification.Checker, error) {
 	bundle, problem := s.Trust()
 	s.mu.Lock()
 	newest := s.newest
 	s.mu.Unlock()
+	if bundle != nil {
+		newest = latest(newest, bundle.AsOf) // also where the bundle is not what is judged by
+	}
+	if c := s.certified(latest(now, newest), bundle, presented); c != nil {
+		if introduced, settled, err := c.introduce(ctx, format); err != nil {
+			format = explained{format, err}
+		} else {
+			bundle, format = introduced, settled
+		}
+	}
 	return verification.New(verification.Config{
 		COSE: s.COSE, SDJWT: format, Trust: bundle, TrustProblem: problem, Now: func() time.Time { return now }, NewestSeen: newest,
 	})
 }
 
-// learn notes the newest date that was verified, against a clock that is set back.
+// learn notes the newest date that was verified, against a clock that is set back. An issuer
+// that only certificates vouch for does not set the clock by which all others are judged.
 func (s *Service) learn(r verification.Report) {
+	if r.Basis.VouchedBy != "" {
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if r.Seen.After(s.newest) {

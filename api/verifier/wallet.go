@@ -131,7 +131,7 @@ func (s *Service) respondTo(w http.ResponseWriter, r *http.Request, secret strin
 	if err != nil {
 		return false, toWallet(err)
 	}
-	result, err := s.judge(now, p, tx, request, response)
+	result, err := s.judge(r.Context(), now, p, tx, request, response)
 	if err != nil {
 		return false, toWallet(err)
 	}

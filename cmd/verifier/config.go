@@ -71,6 +71,11 @@ type Config struct {
 	// stolen key is known within 15 (promise P19).
 	TrustEvery time.Duration `yaml:"trust_every,omitempty"`
 
+	// IssuerRoots are authorities whose certificates are believed about issuers of SD-JWT VCs
+	// that the trust bundle does not name: their x5c is looked at, and their status list is
+	// asked for. Optional; none, and who is not in the bundle is not known.
+	IssuerRoots []IssuerRootConfig `yaml:"issuer_roots,omitempty"`
+
 	// Alarm is an https address that gets a signed message before the bundle, lists, keys or
 	// the certificate age. Optional; the log and the figures say it anyway.
 	Alarm string `yaml:"alarm,omitempty"`
@@ -129,8 +134,8 @@ type Config struct {
 	// Optional; none.
 	Proxies []string `yaml:"proxies,omitempty"`
 
-	// LocalHosts are hosts inside of the network that webhooks may go to and trust bundles
-	// come from. Optional; none.
+	// LocalHosts are hosts inside of the network that webhooks may go to and trust bundles and
+	// status lists come from. Optional; none.
 	LocalHosts []string `yaml:"local_hosts,omitempty"`
 }
 
@@ -151,6 +156,31 @@ type APIKeyConfig struct {
 	// Expires is when it ends. Optional; never.
 	Expires time.Time `yaml:"expires,omitempty"`
 }
+
+// IssuerRootConfig is one authority.
+type IssuerRootConfig struct {
+	// File has the certificate of its root, or of several (PEM). It is read once.
+	File string `yaml:"file"`
+
+	// Types are the credential types, by vct, that its issuers are taken for.
+	Types []string `yaml:"types"`
+
+	// Name is what reports call it. Optional; the name in its first certificate.
+	Name string `yaml:"name,omitempty"`
+
+	// StatusFresh is how old a status list of its issuers may be, 1m to 8760h. Optional; 24h.
+	StatusFresh time.Duration `yaml:"status_fresh,omitempty"`
+}
+
+// defaultStatusFresh and maxStatusFresh are how old a status list may be of an issuer that is
+// known by a certificate.
+const (
+	defaultStatusFresh = 24 * time.Hour
+	maxStatusFresh     = 365 * 24 * time.Hour
+)
+
+// maxIssuerRoots is the most authorities.
+const maxIssuerRoots = 64
 
 // maxOnceMegabytes is the most for requests and results in memory.
 const maxOnceMegabytes = 64 << 10
@@ -185,6 +215,9 @@ func readConfig(path string) (Config, error) {
 	}
 	dir := filepath.Dir(path)
 	paths := []*string{&c.TLSCert, &c.TLSKey, &c.Policies, &c.Trust, &c.Keystore, &c.KeyPassphraseFile, &c.Chains, &c.OncePasswordFile, &c.PartiesPasswordFile, &c.RedisPasswordFile}
+	for i := range c.IssuerRoots {
+		paths = append(paths, &c.IssuerRoots[i].File)
+	}
 	for _, database := range []*string{&c.Once, &c.Parties} {
 		if !strings.Contains(*database, "://") && (database != &c.Once || c.Once != once.Memory) {
 			paths = append(paths, database)
@@ -197,6 +230,11 @@ func readConfig(path string) (Config, error) {
 	}
 	if c.Prefix == "" {
 		c.Prefix = string(oid4vp.X509Hash)
+	}
+	for i := range c.IssuerRoots {
+		if c.IssuerRoots[i].StatusFresh == 0 {
+			c.IssuerRoots[i].StatusFresh = defaultStatusFresh
+		}
 	}
 	if c.TrustEvery == 0 {
 		c.TrustEvery = defaultTrustEvery
@@ -267,6 +305,9 @@ func (c *Config) check() error {
 			return fmt.Errorf("trust_sources: %w", err)
 		}
 	}
+	if err := c.checkIssuerRoots(); err != nil {
+		return fmt.Errorf("issuer_roots: %w", err)
+	}
 	if c.Alarm != "" {
 		if err := fetch.CheckURL(c.Alarm, c.LocalHosts); err != nil {
 			return fmt.Errorf("alarm: %w", err)
@@ -277,6 +318,23 @@ func (c *Config) check() error {
 	}
 	_, err := c.keys()
 	return err
+}
+
+func (c *Config) checkIssuerRoots() error {
+	if len(c.IssuerRoots) > maxIssuerRoots {
+		return fmt.Errorf("more than %d", maxIssuerRoots)
+	}
+	for _, r := range c.IssuerRoots {
+		switch {
+		case r.File == "":
+			return errors.New("file is not set")
+		case len(r.Types) == 0 || slices.Contains(r.Types, ""):
+			return fmt.Errorf("%s: types must name the credential types that its issuers are taken for", r.File)
+		case r.StatusFresh < time.Minute || r.StatusFresh > maxStatusFresh:
+			return fmt.Errorf("%s: status_fresh must be 1m to %s", r.File, maxStatusFresh)
+		}
+	}
+	return nil
 }
 
 func (c *Config) networks() ([]netip.Prefix, error) {
@@ -352,7 +410,7 @@ func (p *program) configCommand() *cobra.Command {
 				Policies []string `json:"policies"`
 				Notes    []string `json:"notes,omitempty"`
 				Problems []string `json:"problems"`
-			}{d.policyNames(), d.notes(), d.problems(p.Now())}
+			}{d.policyNames(), d.notes(p.Now()), d.problems(p.Now())}
 			if err := p.Print(cmd, view, func(w io.Writer) {
 				fmt.Fprintf(w, "%s is right; policies: %s\n", p.settings, strings.Join(view.Policies, ", "))
 				for _, note := range view.Notes {

@@ -79,6 +79,7 @@ func TestEverySettingIsExplained(t *testing.T) {
 	}
 	show(reflect.TypeFor[Config](), example)
 	show(reflect.TypeFor[APIKeyConfig](), example["api_keys"].([]any)[0].(map[string]any))
+	show(reflect.TypeFor[IssuerRootConfig](), example["issuer_roots"].([]any)[0].(map[string]any))
 	file, err := parser.ParseFile(token.NewFileSet(), "config.go", nil, parser.ParseComments)
 	if err != nil {
 		t.Fatal(err)
@@ -115,6 +116,11 @@ func TestSettingsRefused(t *testing.T) {
 		{"a network that is none", "10.20.0.0/16", "10.20.0.0", "proxies"},
 		{"a source without TLS", "https://mirror.example/office.trust", "http://mirror.example/office.trust", "trust_sources"},
 		{"sources asked without a pause", "trust_every: 10m", "trust_every: 1s", "trust_every"},
+		{"a root for every type", `types: ["urn:xb:diploma:1"]`, "types: []", "issuer_roots"},
+		{"a root for a type without a name", `types: ["urn:xb:diploma:1"]`, `types: [""]`, "issuer_roots"},
+		{"a root without a file", "file: roots/universities.pem", `file: ""`, "issuer_roots"},
+		{"lists of any age", "status_fresh: 24h", "status_fresh: 87600h", "issuer_roots"},
+		{"lists that are never fresh", "status_fresh: 24h", "status_fresh: -1h", "issuer_roots"},
 		{"an alarm without TLS", "https://monitor", "http://monitor", "alarm"},
 		{"a scope that there is not", "scopes: [requests", "scopes: [everything", "scope"},
 		{"tallies for ever", "tally_days: 31", "tally_days: 3100", "tally_days"},

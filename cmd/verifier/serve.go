@@ -69,7 +69,7 @@ func (p *program) serve(cmd *cobra.Command, cfg Config, devHTTP bool) error {
 		return err
 	}
 	defer d.close()
-	for _, problem := range append(d.notes(), d.problems(p.Now())...) {
+	for _, problem := range append(d.notes(p.Now()), d.problems(p.Now())...) {
 		cli.Say(cmd, "verifier: note: %s", cli.Visible(problem))
 	}
 	metrics := web.NewMetrics()
@@ -151,6 +151,10 @@ func (p *program) openDesk(ctx context.Context, cfg Config) (*desk, error) {
 	if err != nil {
 		return nil, err
 	}
+	roots, err := issuerRoots(cfg)
+	if err != nil {
+		return nil, err
+	}
 	db, err := openOnce(ctx, cfg)
 	if err != nil {
 		return nil, err
@@ -162,6 +166,7 @@ func (p *program) openDesk(ctx context.Context, cfg Config) (*desk, error) {
 		URL: cfg.URL, Prefix: oid4vp.Prefix(cfg.Prefix), Policies: policies, Once: db, COSE: codes{}, OldType: cfg.OldType, Keys: apiKeys, Trust: d.trust.current,
 		Signature: signature(ks, chain.Folder(cfg.Chains), cfg), Poster: poster{fetch.New(fetch.Config{LocalHosts: cfg.LocalHosts})}, Now: p.Now,
 		Updates: func() []verifier.Source { return verifier.ReadUpdates(cfg.Trust, cfg.TrustSources) }, Release: cli.Version(), Alarm: cfg.Alarm,
+		IssuerRoots: roots, Lists: newListSource(cfg, p.Now),
 	}
 	if d.parties, err = openParties(ctx, cfg); err != nil || d.parties == nil {
 		if err != nil {
@@ -223,9 +228,10 @@ func (p *program) openOnce(cmd *cobra.Command) (*once.DB, error) {
 func (d *desk) policyNames() []string { return slices.Sorted(maps.Keys(d.config.Policies)) }
 
 // notes are what an operator should know of settings that are right.
-func (d *desk) notes() []string {
+func (d *desk) notes(now time.Time) []string {
+	ended := endedRoots(d.config.IssuerRoots, now)
 	if d.cfg.Once != once.Memory {
-		return nil
+		return ended
 	}
 	what := "requests and results"
 	for _, p := range d.config.Policies {
@@ -233,7 +239,7 @@ func (d *desk) notes() []string {
 			what = "requests, results and webhooks"
 		}
 	}
-	return []string{"once is memory: " + what + " are lost when this server ends, and no second server may work beside it"}
+	return append(ended, "once is memory: "+what+" are lost when this server ends, and no second server may work beside it")
 }
 
 // problems are what keeps the server from working although its settings are right.

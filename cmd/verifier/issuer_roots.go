@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/sanad-id/sanad/api/verifier"
+	"github.com/sanad-id/sanad/credential/status"
+	"github.com/sanad-id/sanad/internal/cli"
+	"github.com/sanad-id/sanad/internal/fetch"
+	"github.com/sanad-id/sanad/keys/chain"
+)
+
+// issuerRoots reads the authorities of the settings.
+func issuerRoots(cfg Config) ([]verifier.IssuerRoot, error) {
+	var all []verifier.IssuerRoot
+	for _, c := range cfg.IssuerRoots {
+		b, err := os.ReadFile(c.File)
+		if err != nil {
+			return nil, cli.Hint(fmt.Errorf("issuer_roots: %w", err), "file names the certificate of the root, in PEM; the authority publishes it")
+		}
+		certificates, err := chain.ParseRoots(b)
+		if err != nil {
+			return nil, fmt.Errorf("issuer_roots: %s: %w", c.File, err)
+		}
+		r := verifier.IssuerRoot{Name: c.Name, Certificates: certificates, Types: c.Types, StatusFresh: c.StatusFresh}
+		if r.Name == "" {
+			r.Name = certificates[0].Subject.String()
+		}
+		all = append(all, r)
+	}
+	return all, nil
+}
+
+// endedRoots are notes on roots that are not valid now: their issuers are not known.
+func endedRoots(roots []verifier.IssuerRoot, now time.Time) []string {
+	var all []string
+	for _, r := range roots {
+		for _, c := range r.Certificates {
+			if now.Before(c.NotBefore) || now.After(c.NotAfter) {
+				all = append(all, fmt.Sprintf("issuer_roots: the root %q is valid from %s to %s only", r.Name, c.NotBefore.Format(time.DateOnly), c.NotAfter.Format(time.DateOnly)))
+			}
+		}
+	}
+	return slices.Compact(all)
+}
+
+// A listSource asks for status lists through the one way out.
+type listSource struct{ client *fetch.Client }
+
+const (
+	// listTimeout is how long a wallet waits for the list of somebody else's server.
+	listTimeout = 5 * time.Second
+	// listAge is how long an answer may be used again, if its server allows it.
+	listAge = time.Minute
+	// maxListToken is the most bytes of an answer.
+	maxListToken = 4 << 20
+)
+
+func newListSource(cfg Config, now func() time.Time) listSource {
+	return listSource{fetch.New(fetch.Config{LocalHosts: cfg.LocalHosts, Timeout: listTimeout, MaxBytes: maxListToken, MaxAge: listAge, Entries: 64, Now: now})}
+}
+
+// List implements [verifier.ListSource].
+func (l listSource) List(ctx context.Context, address string) ([]byte, error) {
+	a, err := l.client.Do(ctx, fetch.Request{Address: address, Types: []string{status.MediaTypeJWT}, Keep: true})
+	return a.Body, err
+}

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sanad-id/sanad/credential/status"
+	"github.com/sanad-id/sanad/internal/jose"
+	"github.com/sanad-id/sanad/internal/strict"
+	"github.com/sanad-id/sanad/keys"
+	"github.com/sanad-id/sanad/keys/chain"
+)
+
+// TestIssuerRoots: a server whose settings name a root takes a credential under it, with the
+// status list of a server that it may ask, and without the settings does not know the issuer.
+func TestIssuerRoots(t *testing.T) {
+	l := newLibrary(t)
+	l.prepare(t)
+	const university, diploma = "https://university.xb", "urn:xb:diploma:1"
+	rootKey := newSigner(t, keys.CertificateRoot)
+	root := must[*x509.Certificate](t)(chain.ParseRoot(must[[]byte](t)(chain.NewRoot(rand.Reader, rootKey, chain.Name{Organization: "Universities", Country: "XB"}, l.now, l.now.AddDate(5, 0, 0)))))
+	sign := func(purpose keys.Purpose, address, typ string, claims map[string]any) string {
+		t.Helper()
+		key := newSigner(t, purpose)
+		leaf := must[[]byte](t)(chain.Issue(rand.Reader, root, rootKey, chain.Subject{Name: chain.Name{Organization: address}, Address: address, Key: key.Key().Public}, l.now, l.now.AddDate(1, 0, 0)))
+		return string(must[[]byte](t)(jose.Sign(rand.Reader, key, jose.Header{Type: typ, X5C: [][]byte{leaf}}, must[[]byte](t)(json.Marshal(claims)))))
+	}
+	bits := must[*status.List](t)(status.NewList(1, 64))
+	var list *httptest.Server
+	list = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", status.MediaTypeJWT)
+		// The writer of ours has no room for a certificate.
+		token := must[[]byte](t)(status.SignJWT(rand.Reader, newSigner(t, keys.StatusList), status.TokenInfo{
+			URI: list.URL + "/1", IssuedAt: l.now.Add(-time.Minute), Expires: l.now.Add(time.Hour), TTL: time.Minute, List: bits,
+		}, l.now, jose.Tokens{}))
+		var claims map[string]any
+		if err := json.Unmarshal(must[[]byte](t)(strict.DecodeBase64URL(strings.Split(string(token), ".")[1])), &claims); err != nil {
+			t.Error(err)
+		}
+		_, _ = io.WriteString(w, sign(keys.StatusList, "https://status.xb", status.TypeJWT, claims))
+	}))
+	defer list.Close()
+	proof := sign(keys.Credential, university, "dc+sd-jwt", map[string]any{
+		"iss": university, "vct": diploma, "iat": l.now.Unix(), "degree": "MSc", "status": map[string]any{"status_list": map[string]any{"uri": list.URL + "/1", "idx": 7}},
+	}) + "~"
+	if err := os.WriteFile(l.path("library/universities.pem"), chain.EncodePEM(root.Raw), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	settings := must[[]byte](t)(os.ReadFile(l.path("library/verifier.yaml")))
+	for _, tt := range []struct{ name, more, want string }{
+		{"no roots", "", `"verdict":"undetermined"`},
+		{"a root, and the list", "issuer_roots: [{file: universities.pem, types: [\"" + diploma + "\"]}]\nlocal_hosts: [127.0.0.1]\n", `"verdict":"valid"`},
+		{"a root, and a list that may not be asked for", "issuer_roots: [{file: universities.pem, types: [\"" + diploma + "\"]}]\n", `"reason":"status_unavailable"`},
+		{"a root, for something else", "issuer_roots: [{file: universities.pem, types: [\"urn:xb:permit:1\"]}]\nlocal_hosts: [127.0.0.1]\n", `"reason":"unknown_type"`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if err := os.WriteFile(l.path("library/verifier.yaml"), append([]byte(tt.more), settings...), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			l.serve(t)
+			defer l.stop()
+			res := must[*http.Response](t)(http.Post(l.priv+"/verify", "application/dc+sd-jwt", strings.NewReader(proof)))
+			defer res.Body.Close()
+			if body := string(must[[]byte](t)(io.ReadAll(res.Body))); !strings.Contains(body, tt.want) || tt.want != `"verdict":"valid"` && !strings.Contains(body, `"verdict":"undetermined"`) {
+				t.Errorf("%s\nwant %s", body, tt.want)
+			}
+		})
+	}
+	// What is wrong with a file is said before anything is served, and what has ended is noted.
+	more := []byte("issuer_roots: [{file: universities.pem, types: [\"" + diploma + "\"]}]\n")
+	if err := os.WriteFile(l.path("library/verifier.yaml"), append(more, settings...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l.now = l.now.AddDate(6, 0, 0)
+	if _, out, _ := l.run(t, "config", "check"); !strings.Contains(out, "issuer_roots: the root") {
+		t.Errorf("config check after the end of the root: %s", out)
+	}
+	if err := os.WriteFile(l.path("library/universities.pem"), []byte("no certificate"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, talk := l.run(t, "config", "check"); code != 1 || !strings.Contains(talk, "issuer_roots: ") {
+		t.Errorf("config check: %d %s", code, talk)
+	}
+}
