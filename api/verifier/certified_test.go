@@ -75,7 +75,7 @@ func (p *stranger) certificate(name string, parent *x509.Certificate, by string,
 	p.t.Helper()
 	p.n++
 	c := &x509.Certificate{
-		SerialNumber: big.NewInt(p.n), Subject: pkix.Name{CommonName: "The " + name, Country: []string{"XB"}}, NotBefore: start, NotAfter: now.AddDate(1, 0, 0),
+		SerialNumber: big.NewInt(p.n), Subject: pkix.Name{CommonName: "The " + name, Country: []string{"XB"}}, NotBefore: start, NotAfter: now.AddDate(3, 0, 0),
 		BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature,
 	}
 	change(c)
@@ -252,10 +252,19 @@ func TestCertificatesRefuse(t *testing.T) {
 		unlisted("a list that has expired", func(p *stranger) { p.listed = now.AddDate(0, 0, -8) }),
 		unlisted("a list that is not to be had", func(p *stranger) { p.away = errors.New("no answer") }),
 		unlisted("a list by a key under another root", func(p *stranger) { p.listKey = "other" }),
+		unlisted("a list by a key under another root of the settings", func(p *stranger) {
+			p.listKey = "other"
+			p.change = func(s *scene) {
+				other := p.settings
+				other.Certificates = []*x509.Certificate{p.certificate("other", nil, "other", authority)}
+				s.roots = append(s.roots, other)
+			}
+		}),
 		unlisted("a list by a key that nobody certified", func(p *stranger) { p.signed = false }),
 		unlisted("a list of another address", func(p *stranger) { p.claims = func(c map[string]any) { c["sub"] = "https://status.xb/8" } }),
 		unlisted("a token of another kind in place of the list", func(p *stranger) { p.typ = "JWT" }),
 
+		{"an issuer that the bundle names by its id", func(p *stranger) { p.issuer = ministry }, unknown, "unknown_issuer", 0},
 		{"an issuer that the bundle names", func(p *stranger) { p.issuer, p.leaf = "https://agri.xa", addressed("https://agri.xa") }, unknown, "unknown_issuer", 0},
 		{"a key that the bundle has, for another issuer", func(p *stranger) {
 			p.change = func(s *scene) {
