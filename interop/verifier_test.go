@@ -94,7 +94,7 @@ func (g *gate) serve(t *testing.T) string {
 		URL: "https://" + verifierHost, Prefix: oid4vp.X509Hash, Signature: func(time.Time) (oid4vp.Signature, error) { return signature, nil },
 		Policies: map[string]*apiverifier.Policy{"card": policy}, Once: db, COSE: codes{}, Metrics: metrics, Log: log,
 		Keys:  []apiverifier.APIKey{{Name: "library", Digest: sha256.Sum256([]byte(relyingKey))}},
-		Trust: func() (*trust.Bundle, string) { return b, "" },
+		Trust: func() (*trust.Bundle, string) { return b, "" }, IssuerRoots: g.roots, Lists: g.lists,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	apiverifier "github.com/sanad-id/sanad/api/verifier"
 	"github.com/sanad-id/sanad/credential"
 	"github.com/sanad-id/sanad/credential/sdjwt"
 	"github.com/sanad-id/sanad/internal/jose"
@@ -44,6 +45,8 @@ type gate struct {
 	issued  string
 	request *oid4vp.Request
 	decrypt *jose.DecryptionKey
+	roots   []apiverifier.IssuerRoot // whose certificates the server believes
+	lists   apiverifier.ListSource   // of their issuers
 }
 
 // newGate makes a request of ours and, for the key of this wallet, a credential.
