@@ -37,7 +37,6 @@ type stranger struct {
 	t    testing.TB
 	n    int64
 	root *x509.Certificate
-	x5c  [][]byte
 	// lower is the authority above the leaf.
 	lower    *x509.Certificate
 	leaf     func(*x509.Certificate) // changes the leaf

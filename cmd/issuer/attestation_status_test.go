@@ -54,10 +54,10 @@ func TestAttestationLists(t *testing.T) {
 		}
 	}
 	type good struct {
-		media, sub string
-		info       statuslist.TokenInfo
-		chain      certifiedLists
-		code       int
+		media string
+		info  statuslist.TokenInfo
+		chain certifiedLists
+		code  int
 	}
 	for _, tt := range []struct {
 		name   string
