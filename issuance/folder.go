@@ -189,13 +189,9 @@ func (f *folder) recover(marked func(chunk int64) bool, length int64, workers in
 	if err != nil {
 		return err
 	}
-	var released []releasedChunk
-	for _, s := range spools {
-		r, err := f.release(s, workers, func() {})
-		if err != nil {
-			return err
-		}
-		released = append(released, r)
+	released, err := f.releaseAll(spools, workers)
+	if err != nil {
+		return err
 	}
 	info, err := f.manifest.Stat()
 	if err != nil {
@@ -208,8 +204,8 @@ func (f *folder) recover(marked func(chunk int64) bool, length int64, workers in
 	return f.flush(released)
 }
 
-// salvage releases the chunks in the spool whose credentials were released, and leaves the
-// others where they are.
+// salvage releases the chunks in the spool whose credentials were released, in the order of
+// their rows in the manifest, and leaves the others where they are.
 func (f *folder) salvage(workers int, released func(credential string) (bool, error)) error {
 	numbers, err := f.spools()
 	if err != nil || len(numbers) == 0 {
@@ -232,21 +228,25 @@ func (f *folder) salvage(workers int, released func(credential string) (bool, er
 			spools = append(spools, s)
 		}
 	}
-	return f.releaseAll(spools, workers)
+	slices.SortFunc(spools, func(a, b *spool) int { return cmp.Compare(a.offset, b.offset) })
+	chunks, err := f.releaseAll(spools, workers)
+	if err != nil {
+		return err
+	}
+	return f.flush(chunks)
 }
 
-// releaseAll releases chunks in the order of their rows in the manifest.
-func (f *folder) releaseAll(spools []*spool, workers int) error {
-	slices.SortFunc(spools, func(a, b *spool) int { return cmp.Compare(a.offset, b.offset) })
+// releaseAll releases chunks one after the other; they are yet to be flushed.
+func (f *folder) releaseAll(spools []*spool, workers int) ([]releasedChunk, error) {
 	var released []releasedChunk
 	for _, s := range spools {
 		r, err := f.release(s, workers, func() {})
 		if err != nil {
-			return err
+			return nil, err
 		}
 		released = append(released, r)
 	}
-	return f.flush(released)
+	return released, nil
 }
 
 // credential is the first credential of the chunk, "" if it has none.

@@ -261,7 +261,8 @@ type Batch struct {
 	Chunks, Rows int64
 	// Issued, Failed and Skipped divide Rows by outcome.
 	Issued, Failed, Skipped int64
-	// Manifest is the length of the manifest after those chunks, in bytes.
+	// Manifest is the length of the manifest after those chunks, in bytes; of a batch that
+	// was given up ([Batch.GiveUp]) the greatest number that there is.
 	Manifest int64
 }
 

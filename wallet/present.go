@@ -5,8 +5,6 @@ package wallet
 import (
 	"context"
 	"errors"
-	"maps"
-	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -293,61 +291,6 @@ func (q *Inquiry) ask(m *oid4vp.QueryMatch) (Ask, error) {
 	return ask, nil
 }
 
-// aboutItself are the claims that say something about a credential and nothing about the
-// holder (SD-JWT VC section 3.2.2.2).
-var aboutItself = []string{"iss", "iat", "nbf", "exp", "cnf", "vct", "vct#integrity", "status"}
-
-// beside are the claims that a presentation of this candidate shows although they are not
-// among those that were asked for, each with all that is inside of it.
-func beside(s *shown, c oid4vp.Candidate) ([]sdjwt.Path, error) {
-	asked := c.Disclose()
-	text, err := sdjwt.Present(s.text(), asked...)
-	if err != nil {
-		return nil, err
-	}
-	p, err := sdjwt.Parse(text)
-	if err != nil {
-		return nil, err
-	}
-	var found []sdjwt.Path
-	var walk func(at sdjwt.Path, seen, whole any)
-	walk = func(at sdjwt.Path, seen, whole any) {
-		if slices.ContainsFunc(asked, func(a sdjwt.Path) bool { return len(a) <= len(at) && slices.Equal(a, at[:len(a)]) }) {
-			return
-		}
-		inside := map[any]bool{} // what was asked for of it
-		for _, a := range asked {
-			if len(a) > len(at) && slices.Equal(a[:len(at)], at) {
-				inside[a[len(at)]] = true
-			}
-		}
-		object, isObject := seen.(map[string]any)
-		list, _ := seen.([]any)
-		all, _ := whole.([]any)
-		switch {
-		case len(inside) == 0 && reflect.DeepEqual(seen, whole):
-			found = append(found, at)
-		case isObject:
-			full, _ := whole.(map[string]any)
-			for _, name := range slices.Sorted(maps.Keys(object)) {
-				walk(append(slices.Clip(at), name), object[name], full[name])
-			}
-		case len(list) == len(all):
-			for i := range list {
-				walk(append(slices.Clip(at), i), list[i], all[i])
-			}
-		case len(list) > len(inside): // where elements stand is not known once some are hidden
-			found = append(found, at)
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(p.Claims)) {
-		if !slices.Contains(aboutItself, name) {
-			walk(sdjwt.Path{name}, p.Claims[name], s.of.Claims[name])
-		}
-	}
-	return found, nil
-}
-
 // asked are the claims of a candidate.
 func asked(c oid4vp.Candidate, labels map[string]map[string]string) []AskedClaim {
 	list := []AskedClaim{}
@@ -583,56 +526,6 @@ func (a *Agent) show(q *Inquiry, c oid4vp.Choice, data []oid4vp.TransactionData)
 		return text, err
 	}
 	return sdjwt.Bind(a.cfg.Rand, text, q.request.Proof(a.now(), data), signer)
-}
-
-// Decline tells the verifier that it gets nothing: the same words whether the person
-// did not want to or the wallet has nothing (OpenID4VP section 15.4.1, corpus VP-16).
-func (a *Agent) Decline(ctx context.Context, q *Inquiry) (next string, err error) {
-	e := Entry{Party: q.Verifier.ID, Anchor: q.Verifier.Anchor, Purpose: a.cfg.Language.Pick(q.Purpose)}
-	return a.turnDown(ctx, q.request, &oid4vp.Error{Code: oid4vp.AccessDenied}, e)
-}
-
-// A Complaint is what the wallet has against a request of a verifier that is established,
-// such as transaction data that it does not know: the verifier can be told (OpenID4VP
-// section 8.5). It has nothing to do with what the wallet holds.
-type Complaint struct {
-	Verifier Party
-
-	refusal *oid4vp.Error
-}
-
-// Complaint is what to tell the verifier about an error of [Agent.Inquire]; nil if it is
-// not known whom to tell, or there is nothing to tell.
-func (a *Agent) Complaint(err error) *Complaint {
-	e, ok := errors.AsType[*oid4vp.Error](err)
-	if !ok || e.Request == nil {
-		return nil
-	}
-	who := a.verifier(e.Request)
-	if nameless(who, e.Request) {
-		return nil
-	}
-	return &Complaint{who, e}
-}
-
-// Complain tells the verifier, once the person agrees.
-func (a *Agent) Complain(ctx context.Context, c *Complaint) (next string, err error) {
-	return a.turnDown(ctx, c.refusal.Request, c.refusal, Entry{Party: c.Verifier.ID, Anchor: c.Verifier.Anchor})
-}
-
-// turnDown refuses a request, and writes the log first.
-func (a *Agent) turnDown(ctx context.Context, r *oid4vp.Request, why *oid4vp.Error, e Entry) (next string, err error) {
-	e.At, e.Deed = a.cfg.Now().UTC(), Refused
-	if err := a.cfg.Wallet.Note(e); err != nil {
-		return "", err
-	}
-	answer, err := a.send(ctx, Request{
-		Address: r.ResponseURI, Type: oid4vp.FormMediaType, Accept: oid4vp.ReplyMediaType, Body: []byte(r.Refuse(why).Encode()), MaxBytes: oid4vp.MaxReply,
-	})
-	if err != nil {
-		return "", err
-	}
-	return a.reply(answer)
 }
 
 // resolver resolves the DIDs of verifiers.

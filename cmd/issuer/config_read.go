@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"net/netip"
 	"net/url"
 	"os"
@@ -87,9 +86,6 @@ var (
 // standbySynchronous is the one value of store_standby.
 const standbySynchronous = "synchronous"
 
-// maxSettings is the largest settings file, in bytes.
-const maxSettings = 1 << 20
-
 // readConfig reads and checks the settings file.
 func readConfig(path string) (Config, error) {
 	f, err := os.Open(path)
@@ -101,15 +97,8 @@ func readConfig(path string) (Config, error) {
 		return Config{}, err
 	}
 	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxSettings+1))
-	if err == nil && len(text) > maxSettings {
-		err = fmt.Errorf("more than %d bytes", maxSettings)
-	}
 	var c Config
-	if err == nil {
-		err = strictyaml.Decode(text, strictyaml.MaxSettings, &c)
-	}
-	if err != nil {
+	if err := strictyaml.Settings(f, &c); err != nil {
 		return Config{}, cli.Hint(fmt.Errorf("read %s: %w", path, err), "cmd/issuer/issuer.example.yaml of the sources explains every key")
 	}
 	c.defaults()

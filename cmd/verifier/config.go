@@ -190,9 +190,6 @@ const maxSources = 16
 
 const settingsName = "verifier.yaml"
 
-// maxSettings is the largest settings file, in bytes.
-const maxSettings = 1 << 20
-
 func readConfig(path string) (Config, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
@@ -202,15 +199,8 @@ func readConfig(path string) (Config, error) {
 		return Config{}, err
 	}
 	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxSettings+1))
-	if err == nil && len(text) > maxSettings {
-		err = fmt.Errorf("more than %d bytes", maxSettings)
-	}
 	var c Config
-	if err == nil {
-		err = strictyaml.Decode(text, strictyaml.MaxSettings, &c)
-	}
-	if err != nil {
+	if err := strictyaml.Settings(f, &c); err != nil {
 		return Config{}, cli.Hint(fmt.Errorf("read %s: %w", path, err), "cmd/verifier/verifier.example.yaml of the sources explains every key")
 	}
 	dir := filepath.Dir(path)

@@ -48,6 +48,21 @@ func Decode(text []byte, most int, into any) error {
 	return nil
 }
 
+// maxFile is the largest file of settings, in bytes.
+const maxFile = 1 << 20
+
+// Settings reads a file of settings: [Decode] with MaxSettings, of at most a MiB.
+func Settings(r io.Reader, into any) error {
+	text, err := io.ReadAll(io.LimitReader(r, maxFile+1))
+	switch {
+	case err != nil:
+		return err
+	case len(text) > maxFile:
+		return fmt.Errorf("more than %d bytes", maxFile)
+	}
+	return Decode(text, MaxSettings, into)
+}
+
 var unknownField = regexp.MustCompile(`^(line \d+: )field (.*) not found in type (.*)$`)
 
 // inWords is an error of the library without the names of Go's types.

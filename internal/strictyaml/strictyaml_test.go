@@ -71,3 +71,22 @@ func TestDecodeBounds(t *testing.T) {
 		}
 	}
 }
+
+// TestSettings: a file of settings is a MiB at most.
+func TestSettings(t *testing.T) {
+	text := "name: x\n#"
+	for _, tt := range []struct {
+		name string
+		size int
+		want string
+	}{
+		{"a MiB", 1 << 20, ""},
+		{"a byte more", 1<<20 + 1, "more than 1048576 bytes"},
+	} {
+		var o office
+		err := strictyaml.Settings(strings.NewReader(text+strings.Repeat("-", tt.size-len(text))), &o)
+		if tt.want == "" && (err != nil || o.Name != "x") || tt.want != "" && (err == nil || err.Error() != tt.want) {
+			t.Errorf("%s: %v, want %q", tt.name, err, tt.want)
+		}
+	}
+}
