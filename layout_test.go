@@ -117,6 +117,19 @@ func TestEveryLayerExists(t *testing.T) {
 	}
 }
 
+// TestArchitectureNamesEveryRoom: whoever looks for a package finds its line.
+func TestArchitectureNamesEveryRoom(t *testing.T) {
+	page, err := os.ReadFile("ARCHITECTURE.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, pkg := range strings.Fields(strings.Join(layers, " ")) {
+		if !bytes.Contains(page, []byte("`"+pkg+"`")) {
+			t.Errorf("the table of ARCHITECTURE.md has no %s", pkg)
+		}
+	}
+}
+
 func TestForeignImports(t *testing.T) {
 	impure := []string{"net", "net/http", "database/sql", "os/exec", "C", "unsafe", "plugin"}
 	for pkg, imports := range importsByPackage(t) {
