@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"io"
 
 	"github.com/sanad-id/sanad/internal/copytext"
@@ -86,21 +85,7 @@ func (m sqliteMoment) copy(ctx context.Context, query string, to io.Writer) (int
 		if err := rows.Scan(dest...); err != nil {
 			return n, readError(ctx, err)
 		}
-		for i, v := range values {
-			switch v := v.(type) {
-			case nil:
-				w.Null()
-			case int64:
-				w.Int(v)
-			case string:
-				w.Text(v)
-			case []byte:
-				w.Bytes(v)
-			default:
-				return n, fmt.Errorf("store: a %T in column %s", v, columns[i])
-			}
-		}
-		if err := w.End(); err != nil {
+		if err := w.Row(values); err != nil {
 			return n, err
 		}
 		n++

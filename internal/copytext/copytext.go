@@ -125,6 +125,28 @@ func (w *Writer) Text(s string) {
 // themselves, 1 for the one that must not be.
 var escapes = [256]byte{0: 1, '\b': 'b', '\t': 't', '\n': 'n', '\v': 'v', '\f': 'f', '\r': 'r', '\\': '\\'}
 
+// Row writes a whole row of values as package database/sql reads them: nil, int64, string
+// or []byte. Another type is an error.
+func (w *Writer) Row(values []any) error {
+	for _, v := range values {
+		switch v := v.(type) {
+		case nil:
+			w.Null()
+		case int64:
+			w.Int(v)
+		case string:
+			w.Text(v)
+		case []byte:
+			w.Bytes(v)
+		default:
+			if w.next(); w.err == nil {
+				w.err = fmt.Errorf("%w: a %T in column %d", ErrMalformed, v, w.columns)
+			}
+		}
+	}
+	return w.End()
+}
+
 // End ends the row and returns the first error there was.
 func (w *Writer) End() error {
 	switch {

@@ -52,6 +52,11 @@ func TestWriterRefuses(t *testing.T) {
 		"not UTF-8":  func(w *copytext.Writer) { w.Text("a\xff") },
 		"NUL":        func(w *copytext.Writer) { w.Text("a\x00") },
 		"no columns": func(*copytext.Writer) {},
+		"a number that is not whole": func(w *copytext.Writer) {
+			if w.Row([]any{int64(1), nil, 0.5}) == nil {
+				t.Error("the row was taken")
+			}
+		},
 		"too many columns": func(w *copytext.Writer) {
 			for range 65 {
 				w.Int(1)

@@ -100,22 +100,8 @@ func (s *Snapshot) Copy(ctx context.Context, table string, to io.Writer) (rows i
 		if err := scan(dest...); err != nil {
 			return err
 		}
-		for i, v := range values {
-			switch v := v.(type) {
-			case nil:
-				w.Null()
-			case int64:
-				w.Int(v)
-			case string:
-				w.Text(v)
-			case []byte:
-				w.Bytes(v)
-			default:
-				return fmt.Errorf("a %T in column %s", v, columns[i])
-			}
-		}
 		rows++
-		return w.End()
+		return w.Row(values)
 	})
 	if err == nil {
 		err = w.Flush()
