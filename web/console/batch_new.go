@@ -103,27 +103,42 @@ func (c *Console) makeBatch(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	err = c.act(r, deed{Action: staff.ProposeBatch, Subject: j.ID}, func(ctx context.Context) error {
-		if order.Source == "" {
-			if j, err = c.cfg.Manage.Batches.Folder().Receive(j, file, c.cfg.Manage.Batches.Limits().Bytes); err != nil {
-				return err
-			}
-		}
-		return away("batches", c.cfg.Manage.Batches.Store().AddJob(ctx, j))
-	})
-	switch {
-	case errors.Is(err, batchwork.ErrTooLarge):
-		f.fail("file", "manage.batch.too_large", "most", data.MaxBytes)
-	case errors.Is(err, batchwork.ErrEmpty):
-		f.fail("file", "manage.batch.no_file")
-	case err != nil:
+	if order.Source != "" {
+		file = nil
+	}
+	if err := c.proposeJob(r, f, j, file); err != nil {
 		return err
 	}
 	if !f.OK() {
 		return c.renderForm(w, r, http.StatusOK, "batch_new", f, data)
 	}
-	c.cfg.Manage.Batches.Kick()
-	return c.seeOther(w, r, "/batches/"+j.ID, "")
+	return c.seeOther(w, r, homes[j.Kind]+j.ID, "")
+}
+
+// proposeJob files a job, with what was uploaded for it if that is not nil, and has it
+// looked at. If something is wrong with the upload the form says so, and nothing is filed.
+func (c *Console) proposeJob(r *request, f *form, j batchwork.Job, file *multipart.Part) error {
+	batches := c.cfg.Manage.Batches
+	most := batches.Limits().Bytes
+	err := c.act(r, deed{Action: staff.ProposeBatch, Subject: j.ID}, func(ctx context.Context) (err error) {
+		if file != nil {
+			if j, err = batches.Folder().Receive(j, file, most); err != nil {
+				return err
+			}
+		}
+		return away("batches", batches.Store().AddJob(ctx, j))
+	})
+	switch {
+	case errors.Is(err, batchwork.ErrTooLarge):
+		f.fail("file", "manage.batch.too_large", "most", bytesText(r.Lang, most))
+	case errors.Is(err, batchwork.ErrEmpty):
+		f.fail("file", "manage.batch.no_file")
+	case err != nil:
+		return err
+	default:
+		batches.Kick()
+	}
+	return nil
 }
 
 // hasOption reports whether one of the options has this value.

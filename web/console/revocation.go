@@ -182,26 +182,15 @@ func (c *Console) makeRevocation(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	err = c.act(r, deed{Action: staff.ProposeBatch, Subject: j.ID}, func(ctx context.Context) error {
-		if what.List {
-			if j, err = c.cfg.Manage.Batches.Folder().Receive(j, file, c.cfg.Manage.Batches.Limits().Bytes); err != nil {
-				return err
-			}
-		}
-		return away("batches", c.cfg.Manage.Batches.Store().AddJob(ctx, j))
-	})
-	switch {
-	case errors.Is(err, batchwork.ErrTooLarge):
-		f.fail("file", "manage.batch.too_large", "most", data.MaxBytes)
-	case errors.Is(err, batchwork.ErrEmpty):
-		f.fail("file", "manage.batch.no_file")
-	case err != nil:
+	if !what.List {
+		file = nil
+	}
+	if err := c.proposeJob(r, f, j, file); err != nil {
 		return err
 	}
 	if !f.OK() {
 		return c.renderForm(w, r, http.StatusOK, "revocation_new", f, data)
 	}
-	c.cfg.Manage.Batches.Kick()
 	return c.seeOther(w, r, homes[j.Kind]+j.ID, "")
 }
 
