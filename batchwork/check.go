@@ -61,18 +61,8 @@ func (r *Runner) check(ctx context.Context, j Job) error {
 		dry, err = r.try(ctx, s, j)
 		return err
 	})
-	if ctx.Err() != nil {
-		return nil // stopped; the next one begins anew
-	}
-	if err != nil {
-		why, lasting := reason(err)
-		if !lasting {
-			return errors.Join(err, r.trouble(ctx, j.ID, why))
-		}
-		return r.settle(ctx, j.ID, Reject, func(j *Job) { j.Why = why })
-	}
-	if dry.Records == 0 {
-		return r.settle(ctx, j.ID, Reject, func(j *Job) { j.Why = NothingToDo })
+	if goesOn, err := r.looked(ctx, j.ID, dry.Records, err); !goesOn {
+		return err
 	}
 	r.cfg.Crash(PointTried)
 	return r.settle(ctx, j.ID, Find, func(j *Job) {
@@ -80,6 +70,25 @@ func (r *Runner) check(ctx context.Context, j Job) error {
 		j.Dry = Counts{dry.Records, dry.Issuable, dry.Failed, dry.Skipped, dry.Noted}
 		j.Done, j.Rate = Counts{}, 0
 	})
+}
+
+// looked is told how a look at the records of a job ended, and reports whether there is
+// something to do. If not the job is rejected, or the next look begins anew.
+func (r *Runner) looked(ctx context.Context, job string, records int64, err error) (goesOn bool, _ error) {
+	if ctx.Err() != nil {
+		return false, nil // stopped
+	}
+	why, lasting := NothingToDo, true
+	if err != nil {
+		why, lasting = reason(err)
+	}
+	switch {
+	case !lasting:
+		return false, errors.Join(err, r.trouble(ctx, job, why))
+	case err != nil || records == 0:
+		return false, r.settle(ctx, job, Reject, func(j *Job) { j.Why = why })
+	}
+	return true, nil
 }
 
 // try makes the dry run and writes what it finds.

@@ -171,18 +171,8 @@ func (r *Runner) list(ctx context.Context, j Job) error {
 		counts = l.counts
 		return err
 	})
-	if ctx.Err() != nil {
-		return nil // stopped; the next one begins anew
-	}
-	if err != nil {
-		why, lasting := reason(err)
-		if !lasting {
-			return errors.Join(err, r.trouble(ctx, j.ID, why))
-		}
-		return r.settle(ctx, j.ID, Reject, func(j *Job) { j.Why = why })
-	}
-	if counts.Records == 0 {
-		return r.settle(ctx, j.ID, Reject, func(j *Job) { j.Why = NothingToDo })
+	if goesOn, err := r.looked(ctx, j.ID, counts.Records, err); !goesOn {
+		return err
 	}
 	digest, err := r.cfg.Folder.affectedDigest(j.ID)
 	if err != nil {

@@ -197,16 +197,14 @@ func takeAway(ctx context.Context, c *sql.Conn) (put func() error, err error) {
 	return func() error { return run(create) }, run(drop)
 }
 
-func loadTables(ctx context.Context, c *sql.Conn, d Dump) error {
-	if _, err := c.ExecContext(ctx, "BEGIN"); err != nil {
-		return storeError(err)
-	}
+// each calls load for the tables of a dump, which must be ours, in our order.
+func (d Dump) each(load func(t Table, from io.Reader) error) error {
 	for last := -1; ; {
 		t, from, err := d.Next()
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
+		switch {
+		case err == io.EOF:
+			return nil
+		case err != nil:
 			return err
 		}
 		place := slices.IndexFunc(tables, func(k struct{ name, key string }) bool { return k.name == t.Name })
@@ -214,9 +212,19 @@ func loadTables(ctx context.Context, c *sql.Conn, d Dump) error {
 			return fmt.Errorf("%w: table %.40q is unknown or in the wrong place", copytext.ErrMalformed, t.Name)
 		}
 		last = place
-		if err := loadTable(ctx, c, t, from); err != nil {
+		if err := load(t, from); err != nil {
 			return fmt.Errorf("table %s: %w", t.Name, err)
 		}
+	}
+}
+
+func loadTables(ctx context.Context, c *sql.Conn, d Dump) error {
+	if _, err := c.ExecContext(ctx, "BEGIN"); err != nil {
+		return storeError(err)
+	}
+	err := d.each(func(t Table, from io.Reader) error { return loadTable(ctx, c, t, from) })
+	if err != nil {
+		return err
 	}
 	if _, err := c.ExecContext(ctx, "COMMIT"); err != nil {
 		return storeError(err)

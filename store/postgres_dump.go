@@ -114,28 +114,16 @@ func triggers(ctx context.Context, tx pgx.Tx, do string, names []string) error {
 }
 
 func loadAll(ctx context.Context, tx pgx.Tx, o Options, d Dump) error {
-	last := -1
 	var names []string
-	for {
-		t, from, err := d.Next()
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			return err
-		}
-		place := slices.IndexFunc(tables, func(k struct{ name, key string }) bool { return k.name == t.Name })
-		if place <= last {
-			return fmt.Errorf("%w: table %.40q is unknown or in the wrong place", copytext.ErrMalformed, t.Name)
-		}
-		last = place
+	err := d.each(func(t Table, from io.Reader) error {
 		names = append(names, t.Name)
 		if err := triggers(ctx, tx, "DISABLE", []string{t.Name}); err != nil {
 			return err
 		}
-		if err := copyIn(ctx, tx, t, from); err != nil {
-			return fmt.Errorf("table %s: %w", t.Name, err)
-		}
+		return copyIn(ctx, tx, t, from)
+	})
+	if err != nil {
+		return err
 	}
 	if d.Verify != nil {
 		if err := d.Verify(); err != nil {
