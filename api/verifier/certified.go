@@ -69,6 +69,8 @@ type certified struct {
 	parsed *sdjwt.Parsed
 	// message is what it was read from.
 	message []byte
+	// unlisted is why the issuer's status list is not at hand; nil if nothing is missing.
+	unlisted error
 }
 
 // certified reads what was presented, and returns nil if it is nothing to look at
@@ -89,7 +91,7 @@ func (s *Service) certified(at time.Time, bundle *trust.Bundle, presented []byte
 	if _, known := bundle.Issuer(p.Credential.Issuer); known {
 		return nil
 	}
-	return &certified{s, at, bundle, p, in.Message}
+	return &certified{Service: s, at: at, bundle: bundle, parsed: p, message: in.Message}
 }
 
 // introduce has the certificates introduce the issuer: what the rules then judge by, and the
@@ -130,7 +132,8 @@ func (c *certified) introduce(ctx context.Context, format verification.Format) (
 		v.Issuer = issuer
 	}
 	if v.Status != nil && v.Issuer == issuer && slices.Contains(root.Types, v.Type) {
-		if list, err := c.list(ctx, v.Status.URI, leaf.Anchor); err != nil {
+		list, err := c.list(ctx, v.Status.URI, root)
+		if c.unlisted = err; err != nil {
 			c.Log.WarnContext(ctx, "the status list of an issuer known by certificate is not at hand", "root", root.Name, "err", err)
 		} else {
 			voucher.Lists = append(voucher.Lists, list)
@@ -155,20 +158,34 @@ func (s *Service) root(anchor *x509.Certificate) *IssuerRoot {
 
 // list asks for a status list. A key signed it that is certified for lists under the same
 // root as the issuer's: whose lists these are says the issuer, by the address that it signed.
-func (c *certified) list(ctx context.Context, address string, anchor *x509.Certificate) (*status.TokenInfo, error) {
+func (c *certified) list(ctx context.Context, address string, root *IssuerRoot) (*status.TokenInfo, error) {
 	token, err := c.Lists.List(ctx, address)
 	if err != nil {
 		return nil, err
+	}
+	k := keyOfList(token, address, root)
+	if open := c.open.find(k, c.at); open != nil {
+		return open, nil
 	}
 	m, err := jose.Inspect(string(token), maxList)
 	if err != nil {
 		return nil, err
 	}
-	leaf, err := chain.Verify(m.X5C, []*x509.Certificate{anchor}, c.at, chain.Want{Purpose: keys.StatusList})
+	leaf, err := chain.Verify(m.X5C, root.Certificates, c.at, chain.Want{Purpose: keys.StatusList})
 	if err != nil {
 		return nil, err
 	}
-	return status.VerifyJWT(string(token), status.Expect{URI: address, Now: c.at, Keys: []keys.PublicKey{leaf.Key}}, jose.Tokens{})
+	info, err := status.VerifyJWT(string(token), status.Expect{URI: address, Now: c.at, Keys: []keys.PublicKey{leaf.Key}}, jose.Tokens{})
+	if err != nil {
+		return nil, err
+	}
+	until := leaf.NotAfter
+	if !info.Expires.IsZero() && info.Expires.Before(until) {
+		until = info.Expires
+	}
+	info.List = info.List.Clone() // it was inflated into more room than it takes
+	c.open.keep(k, info, c.at, until)
+	return info, nil
 }
 
 // maxList is the most bytes of a Status List Token.

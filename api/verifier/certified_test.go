@@ -1,6 +1,8 @@
 package verifier_test
 
 import (
+	"bytes"
+	"compress/zlib"
 	"context"
 	"crypto"
 	"crypto/rand"
@@ -40,26 +42,35 @@ type stranger struct {
 	// lower is the authority above the leaf.
 	lower    *x509.Certificate
 	leaf     func(*x509.Certificate) // changes the leaf
+	above    func(*x509.Certificate) // changes lower
 	key      keys.Signer
 	issuer   string
 	settings verifier.IssuerRoot
 
-	signed  bool                    // the list names its key by a certificate
-	listed  time.Time               // when the list was made
-	listKey string                  // the name of the authority that certified its key
-	value   byte                    // of the credential in it
-	claims  func(map[string]any)    // changes the list
-	typ     string                  // of the list
-	away    error                   // the list is not to be had
-	asked   []string                // addresses that were asked for
-	change  func(*scene)            // changes the verifier
-	x5cAs   func([][]byte) [][]byte // changes the chain
+	signed   bool                    // the list names its key by a certificate
+	listed   time.Time               // when the list was made
+	listKey  string                  // the name of the authority that certified its key
+	listLeaf func(*x509.Certificate) // changes the certificate of that key
+	signs    string                  // the name of the key that signs the list
+	value    byte                    // of the credential in it
+	entries  uint64                  // of the list
+	claims   func(map[string]any)    // changes the list
+	typ      string                  // of the list
+	own      [][]byte                // the issuer's certificates, if its own key signs the list
+	token    func([]byte) []byte     // changes what is answered
+	answered []byte                  // the last answer, and the next one if it stays
+	stays    bool
+	away     error                   // the list is not to be had
+	asked    []string                // addresses that were asked for
+	change   func(*scene)            // changes the verifier
+	x5cAs    func([][]byte) [][]byte // changes the chain
 }
 
 func newStranger(t testing.TB) *stranger {
 	p := &stranger{
-		t: t, issuer: university, key: keystest.Signer(t, keys.Credential, keys.ES256, "university"), leaf: func(*x509.Certificate) {},
-		signed: true, listed: now.Add(-time.Hour), listKey: "root", claims: func(map[string]any) {}, typ: status.TypeJWT,
+		t: t, issuer: university, key: keystest.Signer(t, keys.Credential, keys.ES256, "university"), leaf: func(*x509.Certificate) {}, above: func(*x509.Certificate) {},
+		signed: true, listed: now.Add(-time.Hour), listKey: "root", listLeaf: func(*x509.Certificate) {}, signs: "list", entries: 64,
+		claims: func(map[string]any) {}, typ: status.TypeJWT, token: func(b []byte) []byte { return b },
 		change: func(*scene) {}, x5cAs: func(x5c [][]byte) [][]byte { return x5c },
 	}
 	p.root = p.certificate("root", nil, "root", authority)
@@ -107,7 +118,10 @@ func addressed(address string) func(*x509.Certificate) {
 // certify makes the chain of the leaf.
 func (p *stranger) certify() [][]byte {
 	upper := p.certificate("upper", p.root, "root", authority)
-	p.lower = p.certificate("lower", upper, "upper", authority)
+	p.lower = p.certificate("lower", upper, "upper", func(c *x509.Certificate) {
+		authority(c)
+		p.above(c)
+	})
 	leaf := p.certificate("university", p.lower, "lower", func(c *x509.Certificate) {
 		addressed(university)(c)
 		p.leaf(c)
@@ -121,12 +135,18 @@ func (p *stranger) List(_ context.Context, address string) ([]byte, error) {
 	if p.away != nil {
 		return nil, p.away
 	}
-	l, err := status.NewList(2, 64)
-	if err != nil {
-		return nil, err
+	if p.answered == nil || !p.stays {
+		p.answered = p.token(p.list())
 	}
+	return p.answered, nil
+}
+
+// list is the Status List Token now.
+func (p *stranger) list() []byte {
+	p.t.Helper()
+	l := must(status.NewList(2, p.entries))(p.t)
 	if err := l.Set(3, p.value); err != nil {
-		return nil, err
+		p.t.Fatal(err)
 	}
 	above := p.root
 	if p.listKey != "root" {
@@ -134,27 +154,21 @@ func (p *stranger) List(_ context.Context, address string) ([]byte, error) {
 	}
 	header := jose.Header{Type: p.typ}
 	if p.signed {
-		header.X5C = [][]byte{p.certificate("list", above, p.listKey, func(*x509.Certificate) {}).Raw}
+		header.X5C = [][]byte{p.certificate("list", above, p.listKey, p.listLeaf).Raw}
 	}
 	// The writer of ours has no room for a certificate.
-	token, err := status.SignJWT(rand.Reader, keystest.Signer(p.t, keys.StatusList, keys.ES256, "list"),
-		status.TokenInfo{URI: theirList, IssuedAt: p.listed, Expires: p.listed.AddDate(0, 0, 7), TTL: time.Hour, List: l}, p.listed, jose.Tokens{})
-	if err != nil {
-		return nil, err
-	}
-	payload, err := strict.DecodeBase64URL(strings.Split(string(token), ".")[1])
-	if err != nil {
-		return nil, err
-	}
+	token := must(status.SignJWT(rand.Reader, keystest.Signer(p.t, keys.StatusList, keys.ES256, "list"),
+		status.TokenInfo{URI: theirList, IssuedAt: p.listed, Expires: p.listed.AddDate(0, 0, 7), TTL: time.Hour, List: l}, p.listed, jose.Tokens{}))(p.t)
 	var claims map[string]any
-	if err := json.Unmarshal(payload, &claims); err != nil {
-		return nil, err
+	if err := json.Unmarshal(must(strict.DecodeBase64URL(strings.Split(string(token), ".")[1]))(p.t), &claims); err != nil {
+		p.t.Fatal(err)
 	}
 	p.claims(claims)
-	if payload, err = json.Marshal(claims); err != nil {
-		return nil, err
+	if p.own != nil {
+		header.X5C = p.own
+		return must(jose.Sign(rand.Reader, p.key, header, must(json.Marshal(claims))(p.t)))(p.t)
 	}
-	return jose.Sign(rand.Reader, keystest.Signer(p.t, keys.StatusList, keys.ES256, "list"), header, payload)
+	return must(jose.Sign(rand.Reader, keystest.Signer(p.t, keys.StatusList, keys.ES256, p.signs), header, must(json.Marshal(claims))(p.t)))(p.t)
 }
 
 // scene is a verifier that knows the stranger's root, and a wallet with its card.
@@ -167,10 +181,15 @@ func (p *stranger) scene() *scene {
 	})
 }
 
-// present has the wallet answer a policy, and returns the result with all that was answered.
+// present has the wallet answer a policy of a new verifier.
 func (p *stranger) present(policy string) (*verifier.Result, string) {
 	p.t.Helper()
-	s := p.scene()
+	return p.presentTo(p.scene(), policy)
+}
+
+// presentTo has the wallet answer a policy, and returns the result with all that was answered.
+func (p *stranger) presentTo(s *scene, policy string) (*verifier.Result, string) {
+	p.t.Helper()
 	c := s.create(p.t, object{"policy": policy})
 	s.respond(p.t, c.Link)
 	g := s.relying(p.t, "GET", "/requests/"+c.ID, nil)
@@ -198,73 +217,95 @@ func TestIssuersByCertificate(t *testing.T) {
 	}
 }
 
-// TestCertificatesRefuse spoils one thing at a time.
+// TestCertificatesRefuse spoils one thing at a time. All causes of one reason have words of
+// their own beside it.
 func TestCertificatesRefuse(t *testing.T) {
 	const unknown, invalid = verification.Undetermined, verification.Invalid
-	unlisted := func(name string, spoil func(*stranger)) certificateRow {
-		return certificateRow{name, spoil, unknown, "status_unavailable", 1}
+	unmet := func(name, cause string, spoil func(*stranger)) certificateRow {
+		return certificateRow{name, spoil, unknown, "unknown_issuer", cause, 0}
 	}
 	tests := []certificateRow{
-		{"JWS-18 no root at all", func(p *stranger) { p.change = func(s *scene) { s.roots = nil } }, unknown, "unknown_issuer", 0},
-		{"JWS-18 an unknown root", func(p *stranger) {
+		unmet("JWS-18 no root at all", "", func(p *stranger) { p.change = func(s *scene) { s.roots = nil } }),
+		unmet("JWS-18 an unknown root", "certificates: chain: no path to a trusted root\"", func(p *stranger) {
 			p.settings.Certificates = []*x509.Certificate{p.certificate("other", nil, "other", authority)}
-		}, unknown, "unknown_issuer", 0},
-		{"JWS-18 order shuffled", func(p *stranger) {
+		}),
+		unmet("JWS-18 order shuffled", "not in its order", func(p *stranger) {
 			p.x5cAs = func(c [][]byte) [][]byte { return [][]byte{c[0], c[2], c[1]} }
-		}, unknown, "unknown_issuer", 0},
-		{"JWS-18 the first is an authority", func(p *stranger) { p.leaf = authority }, unknown, "unknown_issuer", 0},
+		}),
+		unmet("JWS-18 the first is an authority", "is one of an authority", func(p *stranger) { p.leaf = authority }),
 		{"JWS-18 50 certificates", func(p *stranger) {
 			p.change = func(s *scene) {
 				s.shown = func(text string) string { return manyCertificates(t, text) }
 			}
-		}, invalid, "too_large", 0},
-		{"X-05 the root in the chain", func(p *stranger) {
+		}, invalid, "too_large", "", 0},
+		unmet("X-05 the root in the chain", "trust anchor inside of the chain", func(p *stranger) {
 			p.x5cAs = func(c [][]byte) [][]byte { return append(c, p.root.Raw) }
-		}, unknown, "unknown_issuer", 0},
-		{"X-05 a self-signed leaf", func(p *stranger) {
+		}),
+		unmet("X-05 a self-signed leaf", "self-signed", func(p *stranger) {
 			p.x5cAs = func([][]byte) [][]byte {
 				return [][]byte{p.certificate("university", nil, "university", addressed(university)).Raw}
 			}
-		}, unknown, "unknown_issuer", 0},
-		{"X-05 a self-signed leaf that is a root of the settings", func(p *stranger) {
+		}),
+		unmet("X-05 a self-signed leaf that is a root of the settings", "self-signed", func(p *stranger) {
 			own := p.certificate("university", nil, "university", addressed(university))
 			p.settings.Certificates = append(p.settings.Certificates, own)
 			p.x5cAs = func([][]byte) [][]byte { return [][]byte{own.Raw} }
-		}, unknown, "unknown_issuer", 0},
-		{"X-01 an expired leaf", func(p *stranger) {
-			p.leaf = func(c *x509.Certificate) { c.NotAfter = now.Add(-time.Second) }
-		}, unknown, "unknown_issuer", 0},
-		{"no certificate", func(p *stranger) { p.x5cAs = func([][]byte) [][]byte { return nil } }, unknown, "unknown_issuer", 0},
+		}),
+		unmet("X-01 an expired leaf", "has expired: certificate 1", func(p *stranger) { p.leaf = ended }),
+		unmet("X-01 an expired authority", "has expired: certificate 2", func(p *stranger) { p.above = ended }),
+		unmet("X-01 an expired root", "or the root", func(p *stranger) {
+			p.settings.Certificates = []*x509.Certificate{p.certificate("root", nil, "root", func(c *x509.Certificate) {
+				authority(c)
+				ended(c)
+			})}
+		}),
+		unmet("X-01 a leaf that is not valid yet", "not valid yet: certificate 1", func(p *stranger) {
+			p.leaf = func(c *x509.Certificate) { c.NotBefore = now.Add(time.Second) }
+		}),
+		unmet("X-02 an authority that is for other names", "may not sign for this name", func(p *stranger) {
+			p.above = func(c *x509.Certificate) {
+				c.PermittedURIDomains, c.PermittedDNSDomainsCritical = []string{"college.xb"}, true
+			}
+		}),
+		unmet("a leaf for time stamps", "certificate 1: chain: certificate for another use", func(p *stranger) { p.leaf = used(x509.ExtKeyUsageTimeStamping) }),
+		unmet("an authority for time stamps", "certificate 2: chain: certificate for another use", func(p *stranger) { p.above = used(x509.ExtKeyUsageTimeStamping) }),
+		unmet("a leaf that is not for signatures", "not for digital signatures", func(p *stranger) {
+			p.leaf = func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageKeyAgreement }
+		}),
+		unmet("X-07 a leaf of another country", "another country", func(p *stranger) {
+			p.leaf = func(c *x509.Certificate) { c.Subject.Country = []string{"XC"} }
+		}),
+		unmet("no certificate", "", func(p *stranger) { p.x5cAs = func([][]byte) [][]byte { return nil } }),
 
-		{"X-02 the certificate names another address", func(p *stranger) { p.leaf = addressed("https://college.xb") }, invalid, "wrong_issuer", 0},
-		{"X-02 the certificate names no address", func(p *stranger) { p.leaf = func(c *x509.Certificate) { c.URIs = nil } }, invalid, "wrong_issuer", 0},
-		{"signed with another key than the certificate's", func(p *stranger) { p.key = keystest.Signer(t, keys.Credential, keys.ES256, "thief") }, invalid, "bad_signature", 0},
+		{"X-02 the certificate names another address", func(p *stranger) { p.leaf = addressed("https://college.xb") }, invalid, "wrong_issuer", "", 0},
+		{"X-02 the certificate names no address", func(p *stranger) { p.leaf = func(c *x509.Certificate) { c.URIs = nil } }, invalid, "wrong_issuer", "", 0},
+		{"signed with another key than the certificate's", func(p *stranger) { p.key = keystest.Signer(t, keys.Credential, keys.ES256, "thief") }, invalid, "bad_signature", "", 0},
 		{"issued before the certificate", func(p *stranger) {
 			p.leaf = func(c *x509.Certificate) { c.NotBefore = asOf }
-		}, invalid, "key_not_in_window", 1},
-		{"a type that the root is not for", func(p *stranger) { p.settings.Types = []string{diploma} }, unknown, "unknown_type", 0},
+		}, invalid, "key_not_in_window", "before the key came into use", 1},
+		{"issued after the authority ends", func(p *stranger) {
+			p.above = func(c *x509.Certificate) { c.NotAfter = now.Add(time.Minute) }
+			p.change = func(s *scene) { s.token.IssuedAt = now.Add(2 * time.Minute) }
+		}, invalid, "key_not_in_window", "after the key went out of use", 1},
+		{"a type that the root is not for", func(p *stranger) { p.settings.Types = []string{diploma} }, unknown, "unknown_type", "under this root", 0},
 
-		{"revoked", func(p *stranger) { p.value = status.Invalid }, invalid, "revoked", 1},
-		{"suspended", func(p *stranger) { p.value = status.Suspended }, invalid, "suspended", 1},
-		{"a slot beyond the list", func(p *stranger) { p.change = func(s *scene) { s.token.Status.Index = 64 } }, invalid, "status_out_of_range", 1},
-		{"a list older than the settings allow", func(p *stranger) { p.listed = now.Add(-25 * time.Hour) }, unknown, "status_old", 1},
-		unlisted("a list that has expired", func(p *stranger) { p.listed = now.AddDate(0, 0, -8) }),
-		unlisted("a list that is not to be had", func(p *stranger) { p.away = errors.New("no answer") }),
-		unlisted("a list by a key under another root", func(p *stranger) { p.listKey = "other" }),
-		unlisted("a list by a key under another root of the settings", func(p *stranger) {
+		{"revoked", func(p *stranger) { p.value = status.Invalid }, invalid, "revoked", "", 1},
+		{"suspended", func(p *stranger) { p.value = status.Suspended }, invalid, "suspended", "", 1},
+		{"ST-09 a value without a meaning", bits(func(l map[string]any) { l["lst"] = zlibbed(bytes.Repeat([]byte{0xff}, 16)) }), unknown, "status_unknown_value", "the list says 3", 1},
+		{"ST-02 a slot beyond the list", func(p *stranger) { p.change = func(s *scene) { s.token.Status.Index = 64 } }, invalid, "status_out_of_range", "", 1},
+		{"ST-02 a slot beyond the list, by its bits", bits(func(l map[string]any) { l["bits"], l["lst"] = 8, zlibbed([]byte{0, 0, 0}) }), invalid, "status_out_of_range", "", 1},
+		{"ST-05 a list older than the settings allow", func(p *stranger) { p.listed = now.Add(-25 * time.Hour) }, unknown, "status_old", "list older than", 1},
+		{"ST-06 a list by a key under another root of the settings", func(p *stranger) {
 			p.listKey = "other"
 			p.change = func(s *scene) {
 				other := p.settings
 				other.Certificates = []*x509.Certificate{p.certificate("other", nil, "other", authority)}
 				s.roots = append(s.roots, other)
 			}
-		}),
-		unlisted("a list by a key that nobody certified", func(p *stranger) { p.signed = false }),
-		unlisted("a list of another address", func(p *stranger) { p.claims = func(c map[string]any) { c["sub"] = "https://status.xb/8" } }),
-		unlisted("a token of another kind in place of the list", func(p *stranger) { p.typ = "JWT" }),
+		}, unknown, "status_unavailable", "is not at hand: chain: no path to a trusted root", 1},
 
-		{"an issuer that the bundle names by its id", func(p *stranger) { p.issuer = ministry }, unknown, "unknown_issuer", 0},
-		{"an issuer that the bundle names", func(p *stranger) { p.issuer, p.leaf = "https://agri.xa", addressed("https://agri.xa") }, unknown, "unknown_issuer", 0},
+		unmet("an issuer that the bundle names by its id", "", func(p *stranger) { p.issuer = ministry }),
+		unmet("an issuer that the bundle names", "", func(p *stranger) { p.issuer, p.leaf = "https://agri.xa", addressed("https://agri.xa") }),
 		{"a key that the bundle has, for another issuer", func(p *stranger) {
 			p.change = func(s *scene) {
 				s.signer = s.issuer
@@ -277,36 +318,150 @@ func TestCertificatesRefuse(t *testing.T) {
 				}
 				s.token.X5C[0] = der
 			}
-		}, invalid, "wrong_issuer", 0},
-		{"no bundle, which would say whom it names", func(p *stranger) { p.change = func(s *scene) { s.bundle.Store(nil) } }, unknown, "no_trust", 0},
+		}, invalid, "wrong_issuer", "", 0},
+		{"no bundle, which would say whom it names", func(p *stranger) { p.change = func(s *scene) { s.bundle.Store(nil) } }, unknown, "no_trust", "", 0},
 		{"a clock behind the bundle", func(p *stranger) {
 			p.listed = asOf.Add(-time.Hour)
 			p.change = func(s *scene) { s.clock.Store(int64(-48 * time.Hour)) }
-		}, verification.CheckNeeded, "clock_doubtful", 1},
-		{"a clock that is years ahead", func(p *stranger) {
+		}, verification.CheckNeeded, "clock_doubtful", "", 1},
+		unmet("a clock that is years ahead", "more than a year ahead", func(p *stranger) {
 			p.change = func(s *scene) { s.clock.Store(int64(367 * 24 * time.Hour)) }
-		}, unknown, "unknown_issuer", 0},
+		}),
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			p := newStranger(t)
 			tt.spoil(p)
 			result, body := p.present("card")
-			if result.Verdict != tt.verdict || !slices.Contains(result.Reasons, tt.reason) || len(p.asked) != tt.asked {
-				t.Errorf("%s %q, asked %q; want %s for %s, asked %d times\n%s", result.Verdict, result.Reasons, p.asked, tt.verdict, tt.reason, tt.asked, body)
+			if result.Verdict != tt.verdict || !slices.Contains(result.Reasons, tt.reason) || !strings.Contains(body, tt.cause) || len(p.asked) != tt.asked {
+				t.Errorf("%s %q, asked %q; want %s for %s with %q, asked %d times\n%s", result.Verdict, result.Reasons, p.asked, tt.verdict, tt.reason, tt.cause, tt.asked, body)
 			}
 		})
 	}
 }
 
-// A certificateRow is a refusal: how often the list is asked for says that nothing is asked of
-// anybody for a credential that is refused anyway.
+// A certificateRow is a refusal, with words of its detail: how often the list is asked for says
+// that nothing is asked of anybody for a credential that is refused anyway.
 type certificateRow struct {
 	name    string
 	spoil   func(*stranger)
 	verdict verification.Verdict
 	reason  string
+	cause   string
 	asked   int
+}
+
+// TestListsOfStrangersRefuse spoils one thing of a status list at a time: nothing is said about
+// the credential then, and the report says what was wrong with the list.
+func TestListsOfStrangersRefuse(t *testing.T) {
+	p := newStranger(t)
+	s := p.scene()
+	good := *p
+	for _, tt := range []struct {
+		name, cause string
+		spoil       func(*stranger)
+	}{
+		{"ST-05 a list that has expired", "status: token has expired", func(p *stranger) { p.listed = now.AddDate(0, 0, -8) }},
+		{"ST-05 a list that expires now", "status: token has expired", listed(func(c map[string]any) { c["exp"] = now.Unix() })},
+		{"ST-05 a list of the future", "status: token is issued in the future", func(p *stranger) { p.listed = now.Add(2 * time.Minute) }},
+		{"ST-05 a list that says no time", "status: malformed: status list token: iat", listed(func(c map[string]any) { delete(c, "iat") })},
+		{"ST-05 a list without an end", "status: token has no lifetime", listed(func(c map[string]any) {
+			delete(c, "exp")
+			delete(c, "ttl")
+		})},
+		{"a list that is not to be had", "no answer", func(p *stranger) { p.away = errors.New("no answer") }},
+		{"ST-06 a list by a key under another root", "chain: no path to a trusted root", func(p *stranger) { p.listKey = "other" }},
+		{"ST-06 a list by a key that nobody certified", "chain: malformed: no certificate", func(p *stranger) { p.signed = false }},
+		{"ST-06 a list by another key than the certificate's", "status: no trusted key signed", func(p *stranger) { p.signs = "thief" }},
+		{"ST-06 a list by a key whose certificate has ended", "chain: certificate has expired", func(p *stranger) { p.listLeaf = ended }},
+		{"ST-06 a list by a key that is not certified for it", "certificate for another use: its extended key usage", func(p *stranger) { p.listLeaf = used(x509.ExtKeyUsageOCSPSigning) }},
+		{"ST-06 a list by an authority", "is one of an authority", func(p *stranger) { p.listLeaf = authority }},
+		{"ST-06 a list that nobody signed", "jose: no signature", func(p *stranger) {
+			p.token = func(b []byte) []byte {
+				return []byte(strict.Base64URL([]byte(`{"alg":"none","typ":"statuslist+jwt"}`)) + "." + strings.Split(string(b), ".")[1] + ".")
+			}
+		}},
+		{"ST-04 a list of another address", "status: token of another list", listed(func(c map[string]any) { c["sub"] = "https://status.xb/8" })},
+		{"ST-04 a list of no address", "status: token of another list", listed(func(c map[string]any) { delete(c, "sub") })},
+		{"JWS-08 a token of another kind in place of the list", "status: not a status list token", func(p *stranger) { p.typ = "JWT" }},
+		{"JWS-08 the type of the other form of lists", "status: not a status list token", func(p *stranger) { p.typ = status.MediaType }},
+		{"JWS-08 a page in place of the list", "jose: malformed", func(p *stranger) { p.token = func([]byte) []byte { return []byte("<!doctype html>") } }},
+		{"a list of more than it may have", "jose: too large", func(p *stranger) {
+			p.token = func(b []byte) []byte { return append(b, bytes.Repeat([]byte("A"), 4<<20)...) }
+		}},
+		{"ST-01 a list that inflates without end", "status: too large: list inflates", bits(func(l map[string]any) { l["lst"] = zlibbed(make([]byte, status.MaxBytes+1)) })},
+		{"ST-03 a list of 3 bits", "status: bits per entry not allowed: 3", bits(func(l map[string]any) { l["bits"] = 3 })},
+		{"ST-03 a list of 16 bits", "status: bits per entry not allowed: 16", bits(func(l map[string]any) { l["bits"] = 16 })},
+		{"ST-03 a list without bits", "status: malformed: bits and lst are required", bits(func(l map[string]any) { delete(l, "bits") })},
+		{"a list that is no zlib", "status: malformed: not zlib data", bits(func(l map[string]any) { l["lst"] = strict.Base64URL([]byte("not zlib")) })},
+		{"a token without a list", "status: malformed: status list token without status_list", listed(func(c map[string]any) { delete(c, "status_list") })},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			*p = good
+			tt.spoil(p)
+			result, body := p.presentTo(s, "card")
+			if !slices.Equal(result.Reasons, []string{"status_unavailable"}) || result.Verdict != verification.Undetermined || len(p.asked) != 1 ||
+				!strings.Contains(body, "is not at hand: ") || !strings.Contains(body, tt.cause) {
+				t.Errorf("%s %q, asked %q; want undetermined with %q\n%s", result.Verdict, result.Reasons, p.asked, tt.cause, body)
+			}
+		})
+	}
+	*p = good
+	if result, body := p.presentTo(s, "card"); result.Verdict != verification.Valid {
+		t.Errorf("the good list after all that: %s", body)
+	}
+}
+
+// TestListsOfStrangersServe: what a list may be like.
+func TestListsOfStrangersServe(t *testing.T) {
+	p := newStranger(t)
+	p.settings.Certificates = append(p.settings.Certificates, p.certificate("other", nil, "other", authority))
+	s := p.scene()
+	good := *p
+	for _, tt := range []struct {
+		name   string
+		change func(*stranger)
+	}{
+		{"without ttl", listed(func(c map[string]any) { delete(c, "ttl") })},
+		{"without exp", listed(func(c map[string]any) { delete(c, "exp") })},
+		{"of 1 bit", bits(func(l map[string]any) { l["bits"], l["lst"] = 1, zlibbed([]byte{0xf7}) })},
+		{"of 8 bits", bits(func(l map[string]any) { l["bits"], l["lst"] = 8, zlibbed([]byte{1, 1, 1, 0}) })},
+		{"by a certificate for TLS", func(p *stranger) { p.listLeaf = used(x509.ExtKeyUsageServerAuth) }},
+		{"by the issuer's own key and certificate", func(p *stranger) { p.own = s.token.X5C }},
+		{"under another certificate of the root, which is being replaced", func(p *stranger) { p.listKey = "other" }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			*p = good
+			tt.change(p)
+			if result, body := p.presentTo(s, "card"); result.Verdict != verification.Valid {
+				t.Errorf("%s", body)
+			}
+		})
+	}
+}
+
+// listed changes the claims of a list, bits those of its status_list.
+func listed(change func(map[string]any)) func(*stranger) {
+	return func(p *stranger) { p.claims = change }
+}
+
+func bits(change func(map[string]any)) func(*stranger) {
+	return listed(func(c map[string]any) { change(c["status_list"].(map[string]any)) })
+}
+
+func used(use x509.ExtKeyUsage) func(*x509.Certificate) {
+	return func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{use} }
+}
+
+func ended(c *x509.Certificate) { c.NotAfter = now.Add(-time.Second) }
+
+// zlibbed is the lst of a list with these bytes.
+func zlibbed(b []byte) string {
+	var out bytes.Buffer
+	w := zlib.NewWriter(&out)
+	_, _ = w.Write(b) // to memory
+	_ = w.Close()
+	return strict.Base64URL(out.Bytes())
 }
 
 // manyCertificates is a credential with 50 certificates in its header, which are counted

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/sanad-id/sanad/credential/status"
 	"github.com/sanad-id/sanad/internal/strict"
 	"github.com/sanad-id/sanad/oid4vp"
 	"github.com/sanad-id/sanad/store/once"
@@ -139,4 +140,33 @@ func (s *Service) Answering(ctx context.Context, response string, form url.Value
 		_, err = value(outcomeKey(tx.Handle), tx.Until, o)
 		return err
 	}
+}
+
+// ListsOpen are the status lists that are kept open, and their bytes.
+func (s *Service) ListsOpen() (n, size int) { return len(s.open.all), s.open.bytes }
+
+// OpenLists are status lists that are kept open.
+type OpenLists struct{ openLists }
+
+// Keep keeps a list under a name, as of an address and a root.
+func (o *OpenLists) Keep(name, address string, root *IssuerRoot, info *status.TokenInfo, at, until time.Time) {
+	o.keep(keyOfList([]byte(name), address, root), info, at, until)
+}
+
+// Find finds it again; nil if it is not to be used.
+func (o *OpenLists) Find(name, address string, root *IssuerRoot, at time.Time) *status.TokenInfo {
+	return o.find(keyOfList([]byte(name), address, root), at)
+}
+
+// Size is how many lists there are, with their bytes.
+func (o *OpenLists) Size() (n, size int) { return len(o.all), o.bytes }
+
+// Checking judges a proof as often as it is called.
+func (s *Service) Checking(ctx context.Context, proof []byte) verification.Report {
+	now := s.Now()
+	c, err := s.checker(ctx, now, copies{s.OldType, func() time.Time { return now }}, proof)
+	if err != nil {
+		panic(err)
+	}
+	return c.Check(proof)
 }

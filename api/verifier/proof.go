@@ -75,8 +75,14 @@ func foreign(b []byte) string {
 	return ""
 }
 
+// A Judge makes reports, as a [verification.Checker] does.
+type Judge interface {
+	Check(presented []byte) verification.Report
+	Unread(kind string, why error) verification.Report
+}
+
 // Judge makes the report on what was given.
-func (in Proof) Judge(c *verification.Checker) verification.Report {
+func (in Proof) Judge(c Judge) verification.Report {
 	if in.Refused != nil {
 		return c.Unread(in.Kind, in.Refused)
 	}

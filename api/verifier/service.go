@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sanad-id/sanad/credential"
 	"github.com/sanad-id/sanad/did"
 	"github.com/sanad-id/sanad/internal/web"
 	"github.com/sanad-id/sanad/oid4vp"
@@ -104,6 +105,7 @@ type Config struct {
 type Service struct {
 	Config
 	recent   recent
+	open     openLists
 	host     string
 	verdicts *web.Counter
 	hooks    *web.Counter
@@ -290,7 +292,7 @@ func signs(sig oid4vp.Signature, client oid4vp.ClientID) oid4vp.Signature {
 
 // checker judges what was presented by what is known now: the bundle, or else certificates.
 // Format reads what wallets show.
-func (s *Service) checker(ctx context.Context, now time.Time, format verification.Format, presented []byte) (*verification.Checker, error) {
+func (s *Service) checker(ctx context.Context, now time.Time, format verification.Format, presented []byte) (*checker, error) {
 	bundle, problem := s.Trust()
 	s.mu.Lock()
 	newest := s.newest
@@ -298,16 +300,35 @@ func (s *Service) checker(ctx context.Context, now time.Time, format verificatio
 	if bundle != nil {
 		newest = latest(newest, bundle.AsOf) // also where the bundle is not what is judged by
 	}
+	var unlisted error
 	if c := s.certified(latest(now, newest), bundle, presented); c != nil {
 		if introduced, settled, err := c.introduce(ctx, format); err != nil {
 			format = explained{format, err}
 		} else {
-			bundle, format = introduced, settled
+			bundle, format, unlisted = introduced, settled, c.unlisted
 		}
 	}
-	return verification.New(verification.Config{
+	rules, err := verification.New(verification.Config{
 		COSE: s.COSE, SDJWT: format, Trust: bundle, TrustProblem: problem, Now: func() time.Time { return now }, NewestSeen: newest,
 	})
+	return &checker{rules, unlisted}, err
+}
+
+// A checker says also why the status list of an issuer known by certificate is not at hand.
+type checker struct {
+	*verification.Checker
+	unlisted error
+}
+
+// Check implements [Judge].
+func (c *checker) Check(presented []byte) verification.Report {
+	r := c.Checker.Check(presented)
+	for i := range r.Checks {
+		if one := &r.Checks[i]; c.unlisted != nil && one.ID == verification.CheckStatus && one.Reason == credential.StatusUnavailable {
+			one.Detail += ": " + c.unlisted.Error()
+		}
+	}
+	return r
 }
 
 // learn notes the newest date that was verified, against a clock that is set back. An issuer

@@ -179,8 +179,8 @@ func TestUpdate(t *testing.T) {
 	expect(3, []string{`/a `, `/b "two"`}, "updated", "unchanged")
 }
 
-func must[T any](v T, err error) func(t *testing.T) T {
-	return func(t *testing.T) T {
+func must[T any](v T, err error) func(t testing.TB) T {
+	return func(t testing.TB) T {
 		t.Helper()
 		if err != nil {
 			t.Fatal(err)

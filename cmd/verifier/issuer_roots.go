@@ -56,6 +56,8 @@ const (
 	listTimeout = 5 * time.Second
 	// listAge is how long an answer may be used again, if its server allows it.
 	listAge = time.Minute
+	// listRedirects is how many redirects are followed on one host (Token Status List section 8.2).
+	listRedirects = 3
 	// maxListToken is the most bytes of an answer.
 	maxListToken = 4 << 20
 )
@@ -66,6 +68,6 @@ func newListSource(cfg Config, now func() time.Time) listSource {
 
 // List implements [verifier.ListSource].
 func (l listSource) List(ctx context.Context, address string) ([]byte, error) {
-	a, err := l.client.Do(ctx, fetch.Request{Address: address, Types: []string{status.MediaTypeJWT}, Keep: true})
+	a, err := l.client.Do(ctx, fetch.Request{Address: address, Types: []string{status.MediaTypeJWT}, Redirects: listRedirects, Keep: true})
 	return a.Body, err
 }

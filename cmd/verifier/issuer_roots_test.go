@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/sanad-id/sanad/credential/status"
+	"github.com/sanad-id/sanad/internal/fetch"
 	"github.com/sanad-id/sanad/internal/jose"
 	"github.com/sanad-id/sanad/internal/strict"
 	"github.com/sanad-id/sanad/keys"
@@ -88,5 +90,40 @@ func TestIssuerRoots(t *testing.T) {
 	}
 	if code, _, talk := l.run(t, "config", "check"); code != 1 || !strings.Contains(talk, "issuer_roots: ") {
 		t.Errorf("config check: %d %s", code, talk)
+	}
+}
+
+// TestListSource: what an address may answer. The way to it is that of package fetch.
+func TestListSource(t *testing.T) {
+	elsewhere := httptest.NewServer(http.NotFoundHandler())
+	defer elsewhere.Close()
+	answer := func(media, content string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", media)
+			_, _ = io.WriteString(w, content)
+		}
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("/list", answer(status.MediaTypeJWT, "token"))
+	mux.HandleFunc("/cwt", answer(status.MediaType, "token"))
+	mux.HandleFunc("/page", answer("text/html", "token"))
+	mux.HandleFunc("/long", answer(status.MediaTypeJWT, strings.Repeat("A", maxListToken+1)))
+	for from, to := range map[string]string{"/moved": "/list", "/loop": "/loop", "/elsewhere": elsewhere.URL + "/list", "/file": "file:///etc/passwd"} {
+		mux.Handle(from, http.RedirectHandler(to, http.StatusFound))
+	}
+	server := httptest.NewServer(mux)
+	defer server.Close()
+	lists := newListSource(Config{LocalHosts: []string{"127.0.0.1"}}, time.Now)
+	for path, want := range map[string]error{
+		"/list": nil, "/moved": nil, "/loop": fetch.ErrRedirect, "/elsewhere": fetch.ErrRedirect, "/file": fetch.ErrRedirect,
+		"/cwt": fetch.ErrType, "/page": fetch.ErrType, "/long": fetch.ErrTooLarge, "/none": fetch.ErrStatus,
+	} {
+		b, err := lists.List(t.Context(), server.URL+path)
+		if !errors.Is(err, want) || want == nil && string(b) != "token" || want != nil && b != nil {
+			t.Errorf("%s: %d bytes, %v, want %v", path, len(b), err, want)
+		}
+	}
+	if _, err := newListSource(Config{}, time.Now).List(t.Context(), server.URL+"/list"); !errors.Is(err, fetch.ErrURL) {
+		t.Errorf("an address inside: %v", err)
 	}
 }
