@@ -241,7 +241,7 @@ func TestOneWayOut(t *testing.T) {
 		if slices.Contains(atHome, pkg) {
 			return
 		}
-		for _, found := range waysOutOf(f) {
+		for _, found := range usesOf(f, waysOut) {
 			if (pkg == "store" || pkg == "store/once") && found == "net.Dialer" {
 				continue // the timeouts of the connection to the database
 			}
@@ -262,13 +262,13 @@ func testSupport(pkg string) bool {
 	return strings.HasSuffix(pkg, "test") || pkg == "proof" || pkg == "bench"
 }
 
-// waysOutOf names what a file uses of waysOut, whatever it calls the packages.
-func waysOutOf(f *ast.File) []string {
+// usesOf names what a file uses of these names by package, whatever it calls the packages.
+func usesOf(f *ast.File, of map[string][]string) []string {
 	names := map[string]string{} // what the file calls a package
 	var found []string
 	for _, spec := range f.Imports {
 		path := strings.Trim(spec.Path.Value, "`\"")
-		if _, ok := waysOut[path]; !ok {
+		if _, ok := of[path]; !ok {
 			continue
 		}
 		name := path[strings.LastIndex(path, "/")+1:]
@@ -282,7 +282,7 @@ func waysOutOf(f *ast.File) []string {
 	}
 	ast.Inspect(f, func(n ast.Node) bool {
 		if s, ok := n.(*ast.SelectorExpr); ok {
-			if x, ok := s.X.(*ast.Ident); ok && slices.Contains(waysOut[names[x.Name]], s.Sel.Name) {
+			if x, ok := s.X.(*ast.Ident); ok && slices.Contains(of[names[x.Name]], s.Sel.Name) {
 				found = append(found, names[x.Name]+"."+s.Sel.Name)
 			}
 		}
@@ -311,7 +311,40 @@ func TestOneWayOutSees(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := waysOutOf(f); len(got) != want {
+		if got := usesOf(f, waysOut); len(got) != want {
+			t.Errorf("%s: found %v, want %d", text, got, want)
+		}
+	}
+}
+
+// vouching makes a bundle of what nobody signed.
+var vouching = map[string][]string{module + "trust": {"Voucher"}}
+
+// TestOneVoucher: only the server, which has roots in its settings and asks for lists, judges
+// by what no trust bundle says (decision 0058).
+func TestOneVoucher(t *testing.T) {
+	found := 0
+	eachFile(t, 0, func(pkg string, f *ast.File) {
+		uses := usesOf(f, vouching)
+		if found += len(uses); len(uses) > 0 && pkg != "api/verifier" {
+			t.Errorf("%s uses %v, which belongs to api/verifier", pkg, uses)
+		}
+	})
+	if found == 0 {
+		t.Error("nobody uses a trust.Voucher: does this test still see it?")
+	}
+	for text, want := range map[string]int{
+		`var _ = trust.Voucher{By: "me"}.Bundle()`:    1,
+		`var v trust.Voucher`:                         1,
+		`func f(v *trust.Voucher) { _ = v.Bundle() }`: 1,
+		`var _ *trust.Bundle`:                         0,
+		`var _ = wallet.Voucher("bundle")`:            0,
+	} {
+		f, err := parser.ParseFile(token.NewFileSet(), "x.go", "package x; import (\""+module+"trust\"; \""+module+"wallet\"); "+text, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := usesOf(f, vouching); len(got) != want {
 			t.Errorf("%s: found %v, want %d", text, got, want)
 		}
 	}
