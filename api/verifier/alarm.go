@@ -37,7 +37,7 @@ func (s *Service) watch(ctx context.Context) {
 			s.Log.Info("fresher", "what", f.What, "subject", f.Subject, "level", f.Level)
 			continue
 		}
-		s.Log.Warn("ageing", "what", f.What, "subject", f.Subject, "level", f.Level, "due", stamp(f.Due), "old", stamp(f.Old))
+		s.Log.Warn("ageing", "what", f.What, "subject", f.Subject, "level", f.Level, "due", stamp(f.Due), "old", stamp(f.Old), "name", f.Names["en"])
 		if s.Alarm == "" {
 			continue
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sanad-id/sanad/keys"
+	"github.com/sanad-id/sanad/keys/chain"
 	"github.com/sanad-id/sanad/trust"
 )
 
@@ -48,6 +49,8 @@ const (
 	OfKeys = "keys"
 	// OfLists are the status lists that a type is judged by.
 	OfLists = "lists"
+	// OfIssuerRoot is a certificate of a root of the settings, under which issuers are known.
+	OfIssuerRoot = "issuer_root"
 	// OfCertificate is that of the key which signs requests to wallets.
 	OfCertificate = "certificate"
 )
@@ -57,7 +60,8 @@ const (
 type Freshness struct {
 	// What is one of OfBundle and its relatives.
 	What string `json:"what"`
-	// Subject is the id of the type or of the issuer. Optional.
+	// Subject is the id of the type or of the issuer, or the SHA-256 of the root's certificate
+	// in base64url. Optional.
 	Subject string `json:"subject,omitempty"`
 	// Names are what people call it, by language. Optional.
 	Names map[string]string `json:"names,omitempty"`
@@ -82,7 +86,7 @@ func (f Freshness) at(now time.Time) Freshness {
 	}
 	if !end.IsZero() && f.Level == "" {
 		notice := end.Sub(f.AsOf) / 5 // as trust.Bundle.Age has it
-		if f.What == OfKeys || f.What == OfCertificate || f.What == OfRoot {
+		if f.What == OfKeys || f.What == OfCertificate || f.What == OfRoot || f.What == OfIssuerRoot {
 			notice = min(notice, keyNotice)
 		}
 		f.Soon = end.Add(-notice)
@@ -102,9 +106,9 @@ func (f Freshness) at(now time.Time) Freshness {
 	return f
 }
 
-// FreshnessOf says how fresh everything is that verdicts by this bundle rest on, and
-// the certificate of requests where there is one. A nil bundle is missing.
-func FreshnessOf(b *trust.Bundle, certificate []byte, now time.Time) []Freshness {
+// FreshnessOf says how fresh everything is that verdicts by this bundle and these roots rest
+// on, and the certificate of requests where there is one. A nil bundle is missing.
+func FreshnessOf(b *trust.Bundle, roots []IssuerRoot, certificate []byte, now time.Time) []Freshness {
 	var all []Freshness
 	if b == nil {
 		all = append(all, Freshness{What: OfBundle, Level: LevelMissing})
@@ -116,6 +120,13 @@ func FreshnessOf(b *trust.Bundle, certificate []byte, now time.Time) []Freshness
 			all = append(all, keysOf(&b.Issuers[i]))
 		}
 		all = append(all, listsOf(b)...)
+	}
+	for _, r := range roots {
+		for _, c := range r.Certificates {
+			all = append(all, Freshness{
+				What: OfIssuerRoot, Subject: chain.Hash(c.Raw), Names: map[string]string{"en": r.Name}, AsOf: c.NotBefore.UTC(), Old: c.NotAfter.UTC(),
+			})
+		}
 	}
 	if leaf, err := x509.ParseCertificate(certificate); err == nil {
 		all = append(all, Freshness{What: OfCertificate, AsOf: leaf.NotBefore.UTC(), Old: leaf.NotAfter.UTC()})

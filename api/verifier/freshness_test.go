@@ -1,11 +1,13 @@
 package verifier_test
 
 import (
+	"crypto/x509"
 	"testing"
 	"time"
 
 	"github.com/sanad-id/sanad/api/verifier"
 	"github.com/sanad-id/sanad/keys"
+	"github.com/sanad-id/sanad/keys/chain"
 	"github.com/sanad-id/sanad/trust"
 )
 
@@ -17,6 +19,13 @@ func TestFreshness(t *testing.T) {
 	c.content.Issuers[1].Keys[0].State = keys.Retired
 	b := c.open(t)
 	day := 24 * time.Hour
+	p := newStranger(t)
+	end, short := p.root.NotAfter, p.certificate("short", nil, "short", func(x *x509.Certificate) {
+		authority(x)
+		x.NotBefore, x.NotAfter = asOf, asOf.Add(50*day)
+	})
+	p.settings.Certificates = append(p.settings.Certificates, short)
+	roots, rootID, shortID := []verifier.IssuerRoot{p.settings}, chain.Hash(p.root.Raw), chain.Hash(short.Raw)
 	for _, tt := range []struct {
 		what, subject string
 		at            time.Time
@@ -42,9 +51,16 @@ func TestFreshness(t *testing.T) {
 		{"keys", school, asOf.AddDate(30, 0, 0), verifier.LevelFresh}, // retired: nothing new, and valid without end
 		{"certificate", "", start.AddDate(10, 0, -30), verifier.LevelSoon},
 		{"certificate", "", start.AddDate(10, 0, 0), verifier.LevelOld},
+		{"issuer_root", rootID, end.Add(-30*day - 1), verifier.LevelFresh},
+		{"issuer_root", rootID, end.Add(-30 * day), verifier.LevelSoon},
+		{"issuer_root", rootID, end.Add(-1), verifier.LevelSoon},
+		{"issuer_root", rootID, end, verifier.LevelOld},
+		{"issuer_root", shortID, asOf.Add(40*day - 1), verifier.LevelFresh},
+		{"issuer_root", shortID, asOf.Add(40 * day), verifier.LevelSoon},
+		{"issuer_root", shortID, asOf.Add(50 * day), verifier.LevelOld},
 	} {
 		var got []verifier.Level
-		for _, f := range verifier.FreshnessOf(b, certificate(t, c.issuer.Key().Public), tt.at) {
+		for _, f := range verifier.FreshnessOf(b, roots, certificate(t, c.issuer.Key().Public), tt.at) {
 			if f.What == tt.what && f.Subject == tt.subject {
 				got = append(got, f.Level)
 			}
@@ -57,13 +73,13 @@ func TestFreshness(t *testing.T) {
 	c.content.Status = nil
 	c.content.Issuers[0].Keys[0].State, c.content.Issuers[0].Keys[0].CompromisedSince = keys.Compromised, asOf
 	all := map[string]verifier.Level{}
-	for _, f := range verifier.FreshnessOf(c.open(t), nil, now) {
+	for _, f := range verifier.FreshnessOf(c.open(t), nil, nil, now) {
 		all[f.What+" "+f.Subject] = f.Level
 	}
 	if all["lists "+farmer] != verifier.LevelMissing || all["lists "+diploma] != "" || all["keys "+ministry] != verifier.LevelMissing {
 		t.Errorf("without lists, and with a stolen key: %v", all)
 	}
-	if none := verifier.FreshnessOf((*trust.Bundle)(nil), nil, now); len(none) != 1 || verifier.Worst(none) != verifier.LevelMissing {
+	if none := verifier.FreshnessOf((*trust.Bundle)(nil), nil, nil, now); len(none) != 1 || verifier.Worst(none) != verifier.LevelMissing {
 		t.Errorf("without a bundle: %+v", none)
 	}
 }

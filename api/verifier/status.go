@@ -49,10 +49,10 @@ type UpdateStatus struct {
 	Outcome string `json:"outcome,omitempty"`
 }
 
-// StatusOf makes the status of a verifier that judges by a bundle. certificate is that of
-// the key which signs requests, in DER; nil if there is none.
-func StatusOf(b *trust.Bundle, certificate []byte, sources []Source, release string, now time.Time) Status {
-	st := Status{Release: release, Now: now.UTC().Truncate(time.Second), Items: FreshnessOf(b, certificate, now), Updates: []UpdateStatus{}}
+// StatusOf makes the status of a verifier that judges by a bundle, and by roots of the settings.
+// certificate is that of the key which signs requests, in DER; nil if there is none.
+func StatusOf(b *trust.Bundle, roots []IssuerRoot, certificate []byte, sources []Source, release string, now time.Time) Status {
+	st := Status{Release: release, Now: now.UTC().Truncate(time.Second), Items: FreshnessOf(b, roots, certificate, now), Updates: []UpdateStatus{}}
 	st.Level = Worst(st.Items)
 	if b != nil {
 		st.Bundle = &BundleStatus{Version: b.Version, Jurisdiction: b.Jurisdiction, Fingerprint: b.Fingerprint(), AsOf: b.AsOf}
@@ -75,7 +75,7 @@ func (s *Service) status() Status {
 	if s.Updates != nil {
 		sources = s.Updates()
 	}
-	return StatusOf(bundle, certificate, sources, s.Release, now)
+	return StatusOf(bundle, s.IssuerRoots, certificate, sources, s.Release, now)
 }
 
 // Degraded names what has aged although requests are answered, such as "lists due".
@@ -143,12 +143,17 @@ type statusData struct {
 	Languages                            []statusLanguage
 }
 
+// fingerprintOf is what the fingerprint of a certificate is called, in every language. The page
+// has it, too.
+const fingerprintOf = "SHA-256"
+
 // A statusRow is a line of the table: the state is one of Levels beside its words.
 type statusRow struct {
 	What           string
 	Level          Level
 	State          string
 	AsOf, Due, Old string
+	Fingerprint    string
 }
 
 type statusLanguage struct {
@@ -182,10 +187,14 @@ func statusView(st Status, l i18n.Language) statusData {
 		if name == "" {
 			name, _ = visible.Clean(f.Subject)
 		}
-		d.Items = append(d.Items, statusRow{
+		row := statusRow{
 			What: l.Text("status.what."+f.What, map[string]string{"name": name}), Level: f.Level, State: t("level." + string(f.Level)),
 			AsOf: moment(f.AsOf), Due: moment(f.Due), Old: moment(f.Old),
-		})
+		}
+		if f.What == OfIssuerRoot {
+			row.Fingerprint = f.Subject
+		}
+		d.Items = append(d.Items, row)
 	}
 	if len(st.Updates) == 0 {
 		d.NoSources = t("no_sources")
@@ -215,6 +224,9 @@ func (st Status) Lines(l i18n.Language) []string {
 		lines = append(lines, "  "+i.What, "    "+i.State)
 		for n, v := range []string{i.AsOf, i.Due, i.Old} {
 			lines = append(lines, "    "+d.ItemColumns[n+2]+": "+v)
+		}
+		if i.Fingerprint != "" {
+			lines = append(lines, "    "+fingerprintOf+": "+i.Fingerprint)
 		}
 	}
 	lines = append(lines, "", d.UpdatesTitle)

@@ -3,6 +3,7 @@ package verifier_test
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/sanad-id/sanad/api/verifier"
 	"github.com/sanad-id/sanad/internal/chrometest"
 	"github.com/sanad-id/sanad/internal/i18n"
+	"github.com/sanad-id/sanad/keys/chain"
 )
 
 func newContext(t *testing.T) (context.Context, context.CancelFunc) {
@@ -67,6 +69,35 @@ func TestStatus(t *testing.T) {
 	}
 }
 
+// TestStatusOfRoots: everybody sees under which roots issuers are known and until when, and the
+// operator is told before one ends.
+func TestStatusOfRoots(t *testing.T) {
+	p := newStranger(t)
+	s := p.scene()
+	root := func() (f verifier.Freshness) {
+		t.Helper()
+		g := s.call(t, "GET", "/status", "", nil, "Accept", "application/json")
+		for _, f := range decode[verifier.Status](t, g.body).Items {
+			if f.What == verifier.OfIssuerRoot {
+				return f
+			}
+		}
+		t.Fatalf("no root: %s", g.body)
+		return f
+	}
+	if f := root(); f.Subject != chain.Hash(p.root.Raw) || f.Names["en"] != rootName || !f.Old.Equal(p.root.NotAfter) || !f.AsOf.Equal(p.root.NotBefore) || f.Level != verifier.LevelFresh {
+		t.Errorf("%+v", f)
+	}
+	if g := s.call(t, "GET", "/status?lang=fr", "", nil); !strings.Contains(string(g.body), "Autorité au-dessus d&#39;autres émetteurs : "+rootName) || !strings.Contains(string(g.body), chain.Hash(p.root.Raw)) {
+		t.Errorf("the page: %s", g.body)
+	}
+	s.clock.Store(int64(p.root.NotAfter.Sub(now) - 29*24*time.Hour))
+	s.service.LookAround(t.Context())
+	if f := root(); f.Level != verifier.LevelSoon || !slices.Contains(s.service.Degraded(), "issuer_root soon") || !strings.Contains(s.log.String(), `"name":"`+rootName+`"`) {
+		t.Errorf("%+v, degraded %q, log %s", f, s.service.Degraded(), s.log)
+	}
+}
+
 // TestStatusInWords: every outcome and level has a sentence in every language, also on a
 // terminal.
 func TestStatusInWords(t *testing.T) {
@@ -74,7 +105,7 @@ func TestStatusInWords(t *testing.T) {
 	for _, o := range verifier.UpdateOutcomes() {
 		sources = append(sources, verifier.Source{Outcome: o, Tried: now})
 	}
-	b := newCountry(t).open(t)
+	b, p := newCountry(t).open(t), newStranger(t)
 	for _, l := range i18n.Languages() {
 		for _, level := range verifier.Levels() {
 			for _, key := range []string{"status.level.", "status.says."} {
@@ -83,7 +114,10 @@ func TestStatusInWords(t *testing.T) {
 				}
 			}
 		}
-		text := strings.Join(verifier.StatusOf(b, nil, sources, "v1", now).Lines(l), "\n")
+		text := strings.Join(verifier.StatusOf(b, []verifier.IssuerRoot{p.settings}, nil, sources, "v1", now).Lines(l), "\n")
+		if name := l.Text("status.what.issuer_root", map[string]string{"name": rootName}); !strings.Contains(text, name) || !strings.Contains(text, "SHA-256: "+chain.Hash(p.root.Raw)) {
+			t.Errorf("%s: the status does not name the root: %s", l, text)
+		}
 		if strings.Contains(text, "status.") || strings.Count(text, "\n") < 40 {
 			t.Errorf("%s:\n%s", l, text)
 		}
@@ -93,7 +127,7 @@ func TestStatusInWords(t *testing.T) {
 // TestStatusInBrowser judges the page in each language, and looks at it with scripts off.
 func TestStatusInBrowser(t *testing.T) {
 	page := chrometest.New(t)
-	s := newScene(t)
+	s := newStranger(t).scene()
 	s.sources = []verifier.Source{{Tried: now, Succeeded: asOf, Outcome: "no_answer"}, {Outcome: "updated", Tried: now, Succeeded: now}}
 	s.clock.Add(int64(6 * 24 * time.Hour))
 	for _, l := range i18n.Languages() {

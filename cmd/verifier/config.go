@@ -397,14 +397,18 @@ func (p *program) configCommand() *cobra.Command {
 			}
 			d.close()
 			view := struct {
-				Policies []string `json:"policies"`
-				Notes    []string `json:"notes,omitempty"`
-				Problems []string `json:"problems"`
-			}{d.policyNames(), d.notes(p.Now()), d.problems(p.Now())}
+				Policies []string   `json:"policies"`
+				Roots    []rootView `json:"issuer_roots,omitempty"`
+				Notes    []string   `json:"notes,omitempty"`
+				Problems []string   `json:"problems"`
+			}{d.policyNames(), rootViews(d.config.IssuerRoots, p.Now()), d.notes(p.Now()), d.problems(p.Now())}
 			if err := p.Print(cmd, view, func(w io.Writer) {
 				fmt.Fprintf(w, "%s is right; policies: %s\n", p.settings, strings.Join(view.Policies, ", "))
+				for _, root := range view.Roots {
+					fmt.Fprintf(w, "%s\n", cli.Visible(root.String()))
+				}
 				for _, note := range view.Notes {
-					fmt.Fprintf(w, "note: %s\n", note)
+					fmt.Fprintf(w, "note: %s\n", cli.Visible(note))
 				}
 				for _, problem := range view.Problems {
 					fmt.Fprintf(w, "not ready to serve: %s\n", cli.Visible(problem))

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/sanad-id/sanad/api/verifier"
@@ -35,14 +36,48 @@ func issuerRoots(cfg Config) ([]verifier.IssuerRoot, error) {
 	return all, nil
 }
 
-// endedRoots are notes on roots that are not valid now: their issuers are not known.
-func endedRoots(roots []verifier.IssuerRoot, now time.Time) []string {
-	var all []string
+// A rootView is a certificate of a root as operators are shown it.
+type rootView struct {
+	Name        string    `json:"name"`
+	Fingerprint string    `json:"fingerprint"` // the SHA-256 of the certificate in base64url
+	Types       []string  `json:"types"`
+	From        time.Time `json:"from"`
+	Until       time.Time `json:"until"`
+	// Level is that of /status.
+	Level verifier.Level `json:"level"`
+}
+
+// rootViews are the certificates of all roots, in the order of the settings.
+func rootViews(roots []verifier.IssuerRoot, now time.Time) []rootView {
+	levels := map[string]verifier.Level{}
+	for _, f := range verifier.FreshnessOf(nil, roots, nil, now) {
+		levels[f.Subject] = f.Level
+	}
+	var all []rootView
 	for _, r := range roots {
 		for _, c := range r.Certificates {
-			if now.Before(c.NotBefore) || now.After(c.NotAfter) {
-				all = append(all, fmt.Sprintf("issuer_roots: the root %q is valid from %s to %s only", r.Name, c.NotBefore.Format(time.DateOnly), c.NotAfter.Format(time.DateOnly)))
-			}
+			hash := chain.Hash(c.Raw)
+			all = append(all, rootView{r.Name, hash, r.Types, c.NotBefore.UTC(), c.NotAfter.UTC(), levels[hash]})
+		}
+	}
+	return all
+}
+
+// String is the view in one line.
+func (v rootView) String() string {
+	return fmt.Sprintf("issuers under %q are taken for %s until %s, SHA-256 %s", v.Name, strings.Join(v.Types, ", "), v.Until.Format(time.DateOnly), v.Fingerprint)
+}
+
+// rootNotes are notes on roots that are not valid now, or not for long: their issuers are not
+// known then.
+func rootNotes(roots []verifier.IssuerRoot, now time.Time) []string {
+	var all []string
+	for _, v := range rootViews(roots, now) {
+		switch {
+		case now.Before(v.From) || v.Level == verifier.LevelOld:
+			all = append(all, fmt.Sprintf("issuer_roots: the root %q is valid from %s to %s only", v.Name, v.From.Format(time.DateOnly), v.Until.Format(time.DateOnly)))
+		case v.Level != verifier.LevelFresh:
+			all = append(all, fmt.Sprintf("issuer_roots: the root %q ends on %s; name the one that follows beside it", v.Name, v.Until.Format(time.DateOnly)))
 		}
 	}
 	return slices.Compact(all)

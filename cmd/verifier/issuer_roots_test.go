@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sanad-id/sanad/api/verifier"
 	"github.com/sanad-id/sanad/credential/status"
 	"github.com/sanad-id/sanad/internal/fetch"
 	"github.com/sanad-id/sanad/internal/jose"
@@ -74,6 +75,10 @@ func TestIssuerRoots(t *testing.T) {
 			if body := string(must[[]byte](t)(io.ReadAll(res.Body))); !strings.Contains(body, tt.want) || tt.want != `"verdict":"valid"` && !strings.Contains(body, `"verdict":"undetermined"`) {
 				t.Errorf("%s\nwant %s", body, tt.want)
 			}
+			l.stop()
+			if said := strings.Contains(l.served, `"msg":"issuer root"`); said != (tt.more != "") {
+				t.Errorf("at the start it says of roots: %v", said)
+			}
 		})
 	}
 	// What is wrong with a file is said before anything is served, and what has ended is noted.
@@ -81,15 +86,51 @@ func TestIssuerRoots(t *testing.T) {
 	if err := os.WriteFile(l.path("library/verifier.yaml"), append(more, settings...), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	l.now = l.now.AddDate(6, 0, 0)
-	if _, out, _ := l.run(t, "config", "check"); !strings.Contains(out, "issuer_roots: the root") {
-		t.Errorf("config check after the end of the root: %s", out)
+	hash, until := chain.Hash(root.Raw), root.NotAfter.Format(time.DateOnly)
+	l.now = root.NotAfter.AddDate(0, 0, -29)
+	_, out, _ := l.run(t, "config", "check")
+	for _, line := range []string{
+		`issuers under "` + root.Subject.String() + `" are taken for ` + diploma + " until " + until + ", SHA-256 " + hash + "\n",
+		`note: issuer_roots: the root "` + root.Subject.String() + `" ends on ` + until,
+	} {
+		if !strings.Contains(out, line) {
+			t.Errorf("config check does not say %s: %s", line, out)
+		}
+	}
+	if _, out, _ := l.run(t, "status", "--json"); !strings.Contains(out, hash) {
+		t.Errorf("status: %s", out)
 	}
 	if err := os.WriteFile(l.path("library/universities.pem"), []byte("no certificate"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if code, _, talk := l.run(t, "config", "check"); code != 1 || !strings.Contains(talk, "issuer_roots: ") {
 		t.Errorf("config check: %d %s", code, talk)
+	}
+}
+
+// TestRootViews: what an operator is told of a root, from before it begins to after its end.
+func TestRootViews(t *testing.T) {
+	now := time.Date(2026, 11, 21, 8, 0, 0, 0, time.UTC)
+	root := must[*x509.Certificate](t)(chain.ParseRoot(must[[]byte](t)(chain.NewRoot(rand.Reader, newSigner(t, keys.CertificateRoot), chain.Name{Organization: "Universities", Country: "XB"}, now, now.AddDate(5, 0, 0)))))
+	roots := []verifier.IssuerRoot{{Name: "Universities", Certificates: []*x509.Certificate{root}, Types: []string{"urn:xb:diploma:1"}}}
+	for _, tt := range []struct {
+		at    time.Time
+		level verifier.Level
+		note  string
+	}{
+		{root.NotBefore.Add(-time.Second), verifier.LevelFresh, "is valid from"},
+		{root.NotBefore, verifier.LevelFresh, ""},
+		{root.NotAfter.AddDate(0, 0, -31), verifier.LevelFresh, ""},
+		{root.NotAfter.AddDate(0, 0, -30), verifier.LevelSoon, "ends on"},
+		{root.NotAfter, verifier.LevelOld, "is valid from"},
+	} {
+		views, notes := rootViews(roots, tt.at), rootNotes(roots, tt.at)
+		if len(views) != 1 || views[0].Fingerprint != chain.Hash(root.Raw) || views[0].Level != tt.level || !views[0].Until.Equal(root.NotAfter) {
+			t.Errorf("at %s: %+v", tt.at, views)
+		}
+		if text := strings.Join(notes, "\n"); (tt.note == "") != (text == "") || !strings.Contains(text, tt.note) {
+			t.Errorf("at %s: notes %q, want %q", tt.at, notes, tt.note)
+		}
 	}
 }
 

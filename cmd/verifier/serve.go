@@ -72,6 +72,9 @@ func (p *program) serve(cmd *cobra.Command, cfg Config, devHTTP bool) error {
 	for _, problem := range append(d.notes(p.Now()), d.problems(p.Now())...) {
 		cli.Say(cmd, "verifier: note: %s", cli.Visible(problem))
 	}
+	for _, v := range rootViews(d.config.IssuerRoots, p.Now()) {
+		log.Info("issuer root", "name", v.Name, "fingerprint", v.Fingerprint, "types", v.Types, "from", v.From, "until", v.Until, "level", v.Level)
+	}
 	metrics := web.NewMetrics()
 	c := d.config
 	c.Metrics, c.Log = metrics, log
@@ -229,7 +232,7 @@ func (d *desk) policyNames() []string { return slices.Sorted(maps.Keys(d.config.
 
 // notes are what an operator should know of settings that are right.
 func (d *desk) notes(now time.Time) []string {
-	ended := endedRoots(d.config.IssuerRoots, now)
+	ended := rootNotes(d.config.IssuerRoots, now)
 	if d.cfg.Once != once.Memory {
 		return ended
 	}

@@ -133,7 +133,7 @@ func (p *program) updateOnce(cmd *cobra.Command, u *verifier.Updater) error {
 	switch {
 	case slices.ContainsFunc(all, verifier.Source.Well):
 		return nil
-	case aged(verifier.Worst(verifier.FreshnessOf(bundle, nil, p.Now()))):
+	case aged(verifier.Worst(verifier.FreshnessOf(bundle, nil, nil, p.Now()))):
 		return cli.Exit(exitOld)
 	}
 	return cli.Exit(exitNothing)
@@ -145,7 +145,7 @@ func aged(l verifier.Level) bool { return l != verifier.LevelFresh && l != verif
 func (p *program) statusCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "status", Short: "Show how fresh everything is that results rest on", Args: cobra.NoArgs,
-		Long: `Shows what the page /status of the server shows: how old the trust bundle, its keys and lists and the verifier's certificate are, when that becomes a
+		Long: `Shows what the page /status of the server shows: how old the trust bundle, its keys and lists, the roots of other issuers and the verifier's certificate are, when that becomes a
 problem, and how updates went. It reads the files of the settings and asks no server.
 
 Exit status: 0 if nothing is overdue, 4 otherwise.`,
@@ -161,7 +161,11 @@ Exit status: 0 if nothing is overdue, 4 otherwise.`,
 			}
 			bundle, _, problem := openTrust(cfg.Trust)
 			sources := verifier.ReadUpdates(cfg.Trust, cfg.TrustSources)
-			st := verifier.StatusOf(bundle, certificate, sources, cli.Version(), p.Now())
+			roots, err := issuerRoots(cfg)
+			if err != nil {
+				return err
+			}
+			st := verifier.StatusOf(bundle, roots, certificate, sources, cli.Version(), p.Now())
 			l, err := p.language()
 			if err != nil {
 				return p.Misused(err)
