@@ -1,5 +1,6 @@
-// @sd-jwt/sd-jwt-vc as issuer, holder and verifier.
+// @sd-jwt/sd-jwt-vc as issuer, holder and verifier, @sd-jwt/jwt-status-list as the issuer's list.
 import { randomBytes } from 'node:crypto'
+import { createHeaderAndPayload, StatusList } from '@sd-jwt/jwt-status-list'
 import { SDJwtVcInstance } from '@sd-jwt/sd-jwt-vc'
 import { encode, hash, publicKey, signer, verify } from './keys.mjs'
 
@@ -11,6 +12,13 @@ export default {
   /** Issues with the key "issuer". */
   issue: async ({ payload, frame, header }) =>
     new SDJwtVcInstance({ ...base, signer: await signer('issuer') }).issue(payload, frame, { header }),
+
+  /** A Status List Token of these values, signed with the key of this name. */
+  list: async ({ key = 'issuer', values, bits, payload, header }) => {
+    const token = createHeaderAndPayload(new StatusList(values, bits), payload, { alg: 'ES256' })
+    const text = [{ ...token.header, ...header }, token.payload].map((part) => encode(JSON.stringify(part))).join('.')
+    return `${text}.${await (await signer(key))(text)}`
+  },
 
   /** Presents what the frame chooses, with a proof by the holder's key if kb is given. */
   present: async ({ token, frame, kb, holder = 'holder' }) =>
