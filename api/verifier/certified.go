@@ -107,7 +107,7 @@ func (c *certified) introduce(ctx context.Context, format verification.Format) (
 	}
 	root := c.root(leaf.Anchor)
 	issuer := nameOf(leaf.Certificate, c.parsed.Credential.Issuer)
-	if _, _, known := c.bundle.IssuerKey(leaf.Key); known {
+	if hasKey(c.bundle, leaf.Key.ID()) {
 		return nil, nil, errors.New("the trust bundle has this key, for another issuer")
 	}
 	if _, known := c.bundle.Issuer(issuer); known {
@@ -140,6 +140,14 @@ func (c *certified) introduce(ctx context.Context, format verification.Format) (
 		}
 	}
 	return voucher.Bundle(), settled{v, nil}, nil
+}
+
+// hasKey reports whether a key of an issuer has this id, also one that the bundle took back and
+// that this program could not use: of such a key the id is all that there is.
+func hasKey(b *trust.Bundle, id keys.ID) bool {
+	return slices.ContainsFunc(b.Issuers, func(i trust.Issuer) bool {
+		return slices.ContainsFunc(i.Keys, func(k trust.IssuerKey) bool { return k.KeyID == id })
+	})
 }
 
 func (s *Service) anchors() []*x509.Certificate {

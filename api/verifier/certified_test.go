@@ -24,6 +24,7 @@ import (
 	"github.com/sanad-id/sanad/internal/strict"
 	"github.com/sanad-id/sanad/keys"
 	"github.com/sanad-id/sanad/keys/keystest"
+	"github.com/sanad-id/sanad/trust"
 	"github.com/sanad-id/sanad/verification"
 )
 
@@ -319,6 +320,12 @@ func TestCertificatesRefuse(t *testing.T) {
 				s.token.X5C[0] = der
 			}
 		}, invalid, "wrong_issuer", "", 0},
+		unmet("a stolen key that the bundle has in a form which this program cannot use", "the trust bundle has this key", func(p *stranger) {
+			p.change = func(s *scene) {
+				issuer := &s.bundle.Load().Issuers[0] // as it is opened then
+				issuer.Keys = append(issuer.Keys, trust.IssuerKey{KeyID: p.key.Key().ID(), State: keys.Compromised, CompromisedSince: asOf})
+			}
+		}),
 		{"no bundle, which would say whom it names", func(p *stranger) { p.change = func(s *scene) { s.bundle.Store(nil) } }, unknown, "no_trust", "", 0},
 		{"a clock behind the bundle", func(p *stranger) {
 			p.listed = asOf.Add(-time.Hour)
