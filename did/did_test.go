@@ -52,6 +52,10 @@ func unhex(t testing.TB, s string) []byte {
 }
 
 func TestKeyRoundTrip(t *testing.T) {
+	another, err := did.Key(keystest.Key(t, keys.Credential, keys.ES256, "another").Public)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, alg := range keys.Algorithms() {
 		k := key(t, alg)
 		id, err := did.Key(k)
@@ -70,6 +74,12 @@ func TestKeyRoundTrip(t *testing.T) {
 			for _, name := range []string{kid, kid[len(id):]} {
 				if got, err := doc.Key(name, did.Assertion); err != nil || !got.Equal(k) {
 					t.Errorf("Key %q: %v, %v", name, got, err)
+				}
+			}
+			// DID-01 body and fragment are of two keys; DID-02 and DID-05 a name that is not there.
+			for _, name := range []string{"#" + strings.TrimPrefix(another, "did:key:"), id + "#" + strings.TrimPrefix(another, "did:key:"), id + "#1", "#00"} {
+				if got, err := doc.Key(name, did.Assertion); !errors.Is(err, did.ErrNoKey) {
+					t.Errorf("DID-01 Key %q of %s: %v, %v, want ErrNoKey", name, id, got, err)
 				}
 			}
 			if list := doc.Keys(did.Authentication); len(list) != 1 || !list[0].Equal(k) {

@@ -74,13 +74,16 @@ func TestParseIssuerMetadataRefuses(t *testing.T) {
 	const iss = "https://issuer.example"
 	jwk := string(keystest.Key(t, keys.Credential, keys.ES256, "a").Public.JWK())
 	for name, text := range map[string]string{
-		"no JSON":               `{`,
-		"nothing in it":         `{}`,
-		"another issuer":        `{"issuer":"https://other.example","jwks":{"keys":[]}}`,
-		"a slash more":          `{"issuer":"https://issuer.example/","jwks":{"keys":[]}}`,
-		"no keys":               `{"issuer":"https://issuer.example"}`,
-		"keys in two ways":      `{"issuer":"https://issuer.example","jwks":{"keys":[]},"jwks_uri":"https://issuer.example/jwks.json"}`,
-		"JWS-06 one kid twice":  `{"issuer":"https://issuer.example","jwks":{"keys":[` + jwk + `,` + jwk + `]}}`,
+		"no JSON":              `{`,
+		"nothing in it":        `{}`,
+		"another issuer":       `{"issuer":"https://other.example","jwks":{"keys":[]}}`,
+		"a slash more":         `{"issuer":"https://issuer.example/","jwks":{"keys":[]}}`,
+		"no keys":              `{"issuer":"https://issuer.example"}`,
+		"keys in two ways":     `{"issuer":"https://issuer.example","jwks":{"keys":[]},"jwks_uri":"https://issuer.example/jwks.json"}`,
+		"JWS-06 one kid twice": `{"issuer":"https://issuer.example","jwks":{"keys":[` + jwk + `,` + jwk + `]}}`,
+		"JWS-06 one kid, two keys": `{"issuer":"https://issuer.example","jwks":{"keys":[` + jwk + `,` +
+			string(keystest.Key(t, keys.Credential, keys.ES256, "b").Public.BareJWK()[:1]) + `"kid":"` + keystest.Key(t, keys.Credential, keys.ES256, "a").ID().String() + `",` +
+			string(keystest.Key(t, keys.Credential, keys.ES256, "b").Public.BareJWK()[1:]) + `]}}`,
 		"keys that are no set":  `{"issuer":"https://issuer.example","jwks":[]}`,
 		"keys at http":          `{"issuer":"https://issuer.example","jwks_uri":"http://issuer.example/jwks.json"}`,
 		"keys in a file":        `{"issuer":"https://issuer.example","jwks_uri":"file:///etc/passwd"}`,

@@ -118,8 +118,14 @@ func TestMetadataRefuses(t *testing.T) {
 		"always is left out":         pair(``, `,"sd":"always"`),
 		"mandatory becomes optional": pair(``, `,"mandatory":true`),
 	} {
-		if m, err := sdjwt.ResolveType("t0", "", d.fetch); !errors.Is(err, sdjwt.ErrMetadata) {
+		asked := map[string]int{}
+		if m, err := sdjwt.ResolveType("t0", "", func(vct string) ([]byte, error) { asked[vct]++; return d.fetch(vct) }); !errors.Is(err, sdjwt.ErrMetadata) {
 			t.Errorf("SDJ-14 %s: %+v, %v, want ErrMetadata", name, m, err)
+		}
+		for vct, times := range asked { // a circle is seen when it closes
+			if times > 1 || vct == "t8" {
+				t.Errorf("SDJ-14 %s: asked %d times for %s", name, times, vct)
+			}
 		}
 	}
 	if _, err := sdjwt.ResolveType("t0", sdjwt.Integrity([]byte("x")), doc(`"name":"n"`).fetch); !errors.Is(err, sdjwt.ErrMetadata) {

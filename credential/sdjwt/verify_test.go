@@ -67,6 +67,13 @@ func TestVerifyRefuses(t *testing.T) {
 				return jwt[:strings.LastIndex(jwt, ".")+1] + "~" + rest
 			}
 		}, credential.Unsigned},
+		{"JWS-01", "no signature, and an algorithm that is not the key's", func(f *fixture) {
+			f.kb, f.want, f.header["alg"] = nil, unbound(f.want), "ES384"
+			f.last = func(s string) string {
+				jwt, rest, _ := strings.Cut(s, "~")
+				return jwt[:strings.LastIndex(jwt, ".")+1] + "~" + rest
+			}
+		}, credential.Unsigned},
 		{"JWS-02", "alg HS256", func(f *fixture) { f.header["alg"] = "HS256" }, credential.Malformed},
 		{"JWS-03", "alg RS256 for an EC key", func(f *fixture) { f.header["alg"] = "RS256" }, credential.BadSignature},
 		{"JWS-03", "ES256 and the issuer has a P-384 key", func(f *fixture) { f.want.Keys = anyKey{p384} }, credential.BadSignature},
@@ -77,6 +84,10 @@ func TestVerifyRefuses(t *testing.T) {
 		{"JWS-05", "jku", func(f *fixture) { f.header["jku"] = "https://127.0.0.1/" }, credential.Malformed},
 		{"JWS-06", "kid of another issuer's key", func(f *fixture) { f.header["kid"] = other.Key().Public.ID().String() }, credential.UnknownIssuer},
 		{"JWS-06", "kid that is a path", func(f *fixture) { f.header["kid"], f.issuer = "../../keys", other }, credential.BadSignature},
+		{"JWS-06", "kid that is a query", func(f *fixture) { f.header["kid"], f.issuer = "' OR 1=1 --", other }, credential.BadSignature},
+		{"JWS-06", "kid that is an address", func(f *fixture) { f.header["kid"], f.issuer = "https://127.0.0.1/key", other }, credential.BadSignature},
+		{"JWS-06", "kid of 600 bytes", func(f *fixture) { f.header["kid"] = strings.Repeat("k", 600) }, credential.TooLarge},
+		{"JWS-06", "a hint that fits nine keys", func(f *fixture) { f.want.Keys = many(t, 8, f.issuer) }, credential.UnknownIssuer},
 		{"JWS-07", "crit", func(f *fixture) { f.header["crit"] = []any{"x"} }, credential.Malformed},
 		{"JWS-07", "b64", func(f *fixture) { f.header["b64"] = false }, credential.Malformed},
 		{"JWS-08", "a status list", func(f *fixture) { f.header["typ"] = "statuslist+jwt" }, credential.Malformed},
@@ -84,6 +95,12 @@ func TestVerifyRefuses(t *testing.T) {
 		{"JWS-08", "a plain token", func(f *fixture) { f.last = func(s string) string { j, _, _ := strings.Cut(s, "~"); return j } }, credential.Malformed},
 		{"JWS-09", "JSON serialisation", func(f *fixture) { f.last = func(string) string { return `{"payload":"e30","signatures":[]}` } }, credential.UnsupportedFormat},
 		{"JWS-10", "140 KB", func(f *fixture) { f.last = func(s string) string { return s + strings.Repeat("x", 140<<10) } }, credential.TooLarge},
+		{"JWS-10", "a header of 40 KB", func(f *fixture) { f.header["x"] = strings.Repeat("x", 40<<10) }, credential.TooLarge},
+		{"JWS-15", "encrypted", func(f *fixture) {
+			f.want = unbound(f.want)
+			f.last = func(string) string { return "e30.AA.AA.AA.AA~" }
+		}, credential.Encrypted},
+		{"JWS-15", "a payload that is a list", func(f *fixture) { f.payload, f.disclosures = obj{"raw": raw("[]"), "_sd": []any{}}, nil }, credential.Malformed},
 		{"JWS-10", "nothing", func(f *fixture) { f.last = func(string) string { return "" } }, credential.Malformed},
 		{"JWS-10", "only ~", func(f *fixture) {
 			f.want = unbound(f.want)
@@ -93,12 +110,22 @@ func TestVerifyRefuses(t *testing.T) {
 		{"JWS-16", "not yet valid", func(f *fixture) { f.payload["nbf"] = f.want.Now.Add(61 * time.Second).Unix() }, credential.NotYetValid},
 		{"JWS-16", "issued ahead", func(f *fixture) { f.payload["iat"] = f.want.Now.Add(61 * time.Second).Unix() }, credential.IssuedInFuture},
 		{"JWS-16", "expires before it is issued", func(f *fixture) { f.payload["exp"] = issuedAt.Unix() - 1 }, credential.Malformed},
+		{"JWS-16", "expires when it is issued", func(f *fixture) {
+			f.payload["exp"], f.want.LeaveDates = issuedAt.Unix(), true
+		}, credential.Malformed},
+		{"JWS-16", "expires before it begins", func(f *fixture) {
+			f.payload["exp"], f.payload["nbf"] = f.want.Now.Add(30*time.Second).Unix(), f.want.Now.Add(31*time.Second).Unix()
+		}, credential.Malformed},
+		{"JWS-16", "expires when it begins", func(f *fixture) {
+			f.payload["exp"], f.payload["nbf"] = f.want.Now.Add(30*time.Second).Unix(), f.want.Now.Add(30*time.Second).Unix()
+		}, credential.Malformed},
 		{"JWS-16", "exp a text", func(f *fixture) { f.payload["exp"] = "1900000000" }, credential.Malformed},
 		{"JWS-16", "exp null", func(f *fixture) { f.payload["exp"] = nil }, credential.Malformed},
 		{"JWS-16", "iat negative", func(f *fixture) { f.payload["iat"] = -1 }, credential.Malformed},
 		{"JWS-17", "for another verifier", func(f *fixture) { f.payload["aud"] = "somebody" }, credential.UnsupportedFormat},
 		{"JWS-17", "for others", func(f *fixture) { f.payload["aud"] = []any{"a", "b"} }, credential.UnsupportedFormat},
 		{"JWS-17", "audience an object", func(f *fixture) { f.payload["aud"] = obj{"x": audience} }, credential.UnsupportedFormat},
+		{"JWS-19", "names nobody", func(f *fixture) { f.payload["iss"], f.want.Keys = "", anyKey{f.issuer.Key().Public} }, credential.Malformed},
 		{"JWS-19", "names another issuer", func(f *fixture) { f.payload["iss"] = "https://other.example" }, credential.UnknownIssuer},
 		{"JWS-19", "signed by another issuer", func(f *fixture) { f.issuer = other }, credential.BadSignature},
 
@@ -161,12 +188,20 @@ func TestVerifyRefuses(t *testing.T) {
 			f.disclosures = append(f.disclosures, d)
 			f.payload["list"] = []any{obj{"...": sdjwt.Digest("sha-256", d)}}
 		}, credential.Malformed},
-		{"SDJ-05", "one element", func(f *fixture) { f.disclosures[0] = f.disclosure("s") }, credential.Malformed},
-		{"SDJ-05", "four elements", func(f *fixture) { f.disclosures[0] = f.disclosure("s", "a", "b", "c") }, credential.Malformed},
-		{"SDJ-05", "no array", func(f *fixture) { f.disclosures[0] = b64([]byte(`{"a":1,"b":2,"c":3}`)) }, credential.Malformed},
-		{"SDJ-05", "salt a number", func(f *fixture) { d := f.disclosure(1, "x", "y"); f.disclosures[0] = d; f.digest(d) }, credential.Malformed},
-		{"SDJ-05", "name a number", func(f *fixture) { d := f.disclosure("s", 1, "y"); f.disclosures[0] = d; f.digest(d) }, credential.Malformed},
-		{"SDJ-05", "an empty one", func(f *fixture) { f.disclosures[0] = "" }, credential.Malformed},
+		{"SDJ-05", "no element", func(f *fixture) { f.first(f.disclosure()) }, credential.Malformed},
+		{"SDJ-05", "one element", func(f *fixture) { f.first(f.disclosure("s")) }, credential.Malformed},
+		{"SDJ-05", "four elements", func(f *fixture) { f.first(f.disclosure("s", "a", "b", "c")) }, credential.Malformed},
+		{"SDJ-05", "no array", func(f *fixture) { f.first(b64([]byte(`{"a":"s","b":"name","c":"value"}`))) }, credential.Malformed},
+		{"SDJ-05", "a text", func(f *fixture) { f.first(b64([]byte(`"abc"`))) }, credential.Malformed},
+		{"SDJ-05", "null", func(f *fixture) { f.first(b64([]byte(`null`))) }, credential.Malformed},
+		{"SDJ-05", "salt a number", func(f *fixture) { f.first(f.disclosure(1, "x", "y")) }, credential.Malformed},
+		{"SDJ-05", "salt of an element null", func(f *fixture) {
+			d := f.disclosure(nil, "y")
+			f.disclosures = append(f.disclosures, d)
+			f.payload["list"] = []any{obj{"...": sdjwt.Digest("sha-256", d)}}
+		}, credential.Malformed},
+		{"SDJ-05", "name a number", func(f *fixture) { f.first(f.disclosure("s", 1, "y")) }, credential.Malformed},
+		{"SDJ-05", "an empty one", func(f *fixture) { f.first("") }, credential.Malformed},
 		{"SDJ-06", "a digest twice", func(f *fixture) { f.digest(f.disclosures[0]) }, credential.Malformed},
 		{"SDJ-06", "a digest again in an object", func(f *fixture) {
 			f.payload["address"] = obj{"_sd": []any{sdjwt.Digest("sha-256", f.disclosures[0])}}
@@ -188,11 +223,19 @@ func TestVerifyRefuses(t *testing.T) {
 		{"SDJ-08", "_sd no array", func(f *fixture) { f.payload["o"] = obj{"_sd": "x"} }, credential.Malformed},
 		{"SDJ-08", "_sd null", func(f *fixture) { f.payload["o"] = obj{"_sd": nil} }, credential.Malformed},
 		{"SDJ-08", "_sd with a number", func(f *fixture) { f.payload["o"] = obj{"_sd": []any{1}} }, credential.Malformed},
-		{"SDJ-09", "_sd_alg unknown", func(f *fixture) { f.payload["_sd_alg"] = "sha-3000" }, credential.Malformed},
-		{"SDJ-09", "_sd_alg cut short", func(f *fixture) { f.payload["_sd_alg"] = "sha-256-32" }, credential.Malformed},
-		{"SDJ-09", "_sd_alg MD5", func(f *fixture) { f.payload["_sd_alg"] = "md5" }, credential.Malformed},
-		{"SDJ-09", "_sd_alg in capitals", func(f *fixture) { f.payload["_sd_alg"] = "SHA-256" }, credential.Malformed},
-		{"SDJ-09", "_sd_alg null", func(f *fixture) { f.payload["_sd_alg"] = nil }, credential.Malformed},
+		// With nothing disclosed, so that no digest is there to be wrong.
+		{"SDJ-09", "_sd_alg unknown", func(f *fixture) { f.hash("sha-3000") }, credential.Malformed},
+		{"SDJ-09", "_sd_alg cut short", func(f *fixture) { f.hash("sha-256-32") }, credential.Malformed},
+		{"SDJ-09", "_sd_alg MD5", func(f *fixture) { f.hash("md5") }, credential.Malformed},
+		{"SDJ-09", "_sd_alg SHA-1", func(f *fixture) { f.hash("sha-1") }, credential.Malformed},
+		{"SDJ-09", "_sd_alg in capitals", func(f *fixture) { f.hash("SHA-256") }, credential.Malformed},
+		{"SDJ-09", "_sd_alg in other letters", func(f *fixture) { f.hash("sha256") }, credential.Malformed},
+		{"SDJ-09", "_sd_alg empty", func(f *fixture) { f.hash("") }, credential.Malformed},
+		{"SDJ-09", "_sd_alg null", func(f *fixture) { f.hash(nil) }, credential.Malformed},
+		{"SDJ-09", "_sd_alg unknown, and the digests of the longest that we have", func(f *fixture) {
+			rehash(f, "sha-512")
+			f.payload["_sd_alg"], f.last = "sha-3000", func(s string) string { return s }
+		}, credential.Malformed},
 		{"SDJ-09", "_sd_alg of another hash than used", func(f *fixture) { f.payload["_sd_alg"] = "sha-512" }, credential.Malformed},
 		{"SDJ-09", "_sd_alg below the top", func(f *fixture) { f.payload["o"] = obj{"_sd_alg": "sha-256"} }, credential.Malformed},
 		{"SDJ-09", "_sd_alg in a disclosure", func(f *fixture) { f.hide("o", obj{"_sd_alg": "sha-256"}) }, credential.Malformed},
@@ -316,6 +359,23 @@ func TestVerifyRefuses(t *testing.T) {
 	}
 }
 
+// first puts a disclosure in the place of the first, and its digest beside the others.
+func (f *fixture) first(text string) { f.disclosures[0] = text; f.digest(text) }
+
+// hash states an algorithm of the digests when nothing is disclosed.
+func (f *fixture) hash(name any) {
+	f.payload["_sd_alg"], f.disclosures, f.kb, f.want = name, nil, nil, unbound(f.want)
+}
+
+// many are n keys of strangers, and that of s behind them.
+func many(t testing.TB, n int, s keys.Signer) anyKey {
+	var all anyKey
+	for i := range n {
+		all = append(all, keystest.Key(t, keys.Credential, keys.ES256, fmt.Sprint("stranger ", i)).Public)
+	}
+	return append(all, s.Key().Public)
+}
+
 // unbound wants no proof by the holder.
 func unbound(e sdjwt.Expect) sdjwt.Expect {
 	e.Binding, e.Audience, e.Nonce, e.MaxAge = sdjwt.BindingRefused, "", "", 0
@@ -329,15 +389,21 @@ func TestVerifyTakes(t *testing.T) {
 			f.want.Now = issuedAt.AddDate(3, 0, 0).Add(-time.Second)
 			f.kb["iat"] = f.want.Now.Unix()
 		},
-		"begins within the leeway":      func(f *fixture) { f.payload["nbf"] = f.want.Now.Add(time.Minute).Unix() },
-		"issued within the leeway":      func(f *fixture) { f.payload["iat"] = f.want.Now.Add(time.Minute).Unix() },
-		"proof as old as allowed":       func(f *fixture) { f.kb["iat"] = f.want.Now.Add(-time.Minute).Unix() },
-		"proof within the leeway":       func(f *fixture) { f.kb["iat"] = f.want.Now.Add(time.Minute).Unix() },
-		"proof with further claims":     func(f *fixture) { f.kb["transaction_data_hashes"] = []any{"x"} },
-		"names us among others":         func(f *fixture) { f.payload["aud"] = []any{"x", audience} },
-		"sha-384":                       func(f *fixture) { rehash(f, "sha-384") },
-		"sha-512":                       func(f *fixture) { rehash(f, "sha-512") },
-		"no _sd_alg":                    func(f *fixture) { delete(f.payload, "_sd_alg") },
+		"begins within the leeway":    func(f *fixture) { f.payload["nbf"] = f.want.Now.Add(time.Minute).Unix() },
+		"issued within the leeway":    func(f *fixture) { f.payload["iat"] = f.want.Now.Add(time.Minute).Unix() },
+		"proof as old as allowed":     func(f *fixture) { f.kb["iat"] = f.want.Now.Add(-time.Minute).Unix() },
+		"proof within the leeway":     func(f *fixture) { f.kb["iat"] = f.want.Now.Add(time.Minute).Unix() },
+		"proof with further claims":   func(f *fixture) { f.kb["transaction_data_hashes"] = []any{"x"} },
+		"names us among others":       func(f *fixture) { f.payload["aud"] = []any{"x", audience} },
+		"sha-384":                     func(f *fixture) { rehash(f, "sha-384") },
+		"sha-512":                     func(f *fixture) { rehash(f, "sha-512") },
+		"no _sd_alg":                  func(f *fixture) { delete(f.payload, "_sd_alg") },
+		"a hint that fits eight keys": func(f *fixture) { f.want.Keys = many(t, 7, f.issuer) },
+		"hidden below the top, and called like a claim of the top": func(f *fixture) {
+			d := f.disclosure("s", "exp", "2030")
+			f.disclosures = append(f.disclosures, d)
+			f.payload["licence"] = obj{"status": obj{"_sd": []any{sdjwt.Digest("sha-256", d)}}}
+		},
 		"nothing disclosed":             func(f *fixture) { f.disclosures = nil },
 		"decoys":                        func(f *fixture) { f.digest("decoy 1"); f.digest("decoy 2") },
 		"an empty _sd below the top":    func(f *fixture) { f.payload["o"] = obj{"a": obj{"_sd": []any{}}, "b": []any{obj{"_sd": []any{}}}} },
@@ -399,6 +465,8 @@ func TestForgottenExpectations(t *testing.T) {
 		"nonce":                    func(e *sdjwt.Expect) { e.Nonce = "" },
 		"max age":                  func(e *sdjwt.Expect) { e.MaxAge = 0 },
 		"refused, and yet a nonce": func(e *sdjwt.Expect) { e.Binding = sdjwt.BindingRefused },
+		"everything of the proof":  func(e *sdjwt.Expect) { e.Binding, e.Audience, e.Nonce, e.MaxAge = 0, "", "", 0 },
+		"a decision of no kind":    func(e *sdjwt.Expect) { e.Binding = sdjwt.BindingRefused + 1 },
 	} {
 		want := goodFixture(t).want
 		forget(&want)

@@ -301,13 +301,18 @@ func TestVerifyRefuses(t *testing.T) {
 		{"label that is no label", func(m *message) { m.protected = unhex(t, "a2 01 26 f5 00") }, cose.ErrMalformed},
 		{"kid is a text", func(m *message) { m.protected = map[any]any{1: -7, 4: "kid"} }, cose.ErrMalformed},
 		{"x5chain is a text", func(m *message) { m.unprotected = map[any]any{33: "cert"} }, cose.ErrMalformed},
-		{"too many headers", func(m *message) {
-			h := map[any]any{}
-			for i := range 40 {
-				h[100+i] = i
-			}
+		{"16 protected headers", func(m *message) { m.protected = manyHeaders(15) }, nil},
+		{"17 protected headers", func(m *message) { m.protected = manyHeaders(16) }, cose.ErrTooLarge},
+		{"17 unprotected headers", func(m *message) {
+			h := manyHeaders(17)
+			delete(h, 1)
 			m.unprotected = h
 		}, cose.ErrTooLarge},
+		{"16 unprotected headers", func(m *message) {
+			h := manyHeaders(16)
+			delete(h, 1)
+			m.unprotected = h
+		}, nil},
 		{"CBOR-01 deep header", func(m *message) {
 			m.unprotected = cbor.RawMessage(append(append([]byte{0xa1, 0x18, 99}, bytes.Repeat([]byte{0x81}, 9000)...), 1))
 		}, cose.ErrTooLarge},
@@ -331,6 +336,15 @@ func TestVerifyRefuses(t *testing.T) {
 	}
 }
 
+// manyHeaders are an algorithm and n headers that nobody knows.
+func manyHeaders(n int) map[any]any {
+	h := map[any]any{1: -7}
+	for i := range n {
+		h[100+i] = i
+	}
+	return h
+}
+
 func unhex(t testing.TB, s string) []byte {
 	t.Helper()
 	b, err := hex.DecodeString(strings.ReplaceAll(s, " ", ""))
@@ -345,6 +359,11 @@ func TestVerifyRefusesTheWrongKey(t *testing.T) {
 	m, err := cose.ParseSign1(mustSign1(t, s, cose.Header{}, "payload"))
 	if err != nil {
 		t.Fatal(err)
+	}
+	for name, b := range map[string][]byte{"nothing at all": nil, "null": {0xf6}, "null in a tag": {0xd2, 0xf6}, "an empty array": {0xd2, 0x80}, "four times null": {0xd2, 0x84, 0xf6, 0xf6, 0xf6, 0xf6}} {
+		if m, err := cose.ParseSign1(b); !errors.Is(err, cose.ErrMalformed) {
+			t.Errorf("COSE-04 %s: %+v, %v, want ErrMalformed", name, m, err)
+		}
 	}
 	tests := []struct {
 		name string

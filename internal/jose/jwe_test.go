@@ -178,6 +178,17 @@ func TestDecryptRefuses(t *testing.T) {
 		p[i] = s
 		return strings.Join(p, ".")
 	}
+	// A token that is good but for the name of its key.
+	to := k.Public()
+	to.KeyID = "request 2"
+	renamed, err := jose.Encrypt([]byte("content"), to, jose.A128GCM)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p384 := map[string]any{}
+	if err := json.Unmarshal(signer(t, keys.ES384).Key().Public.BareJWK(), &p384); err != nil {
+		t.Fatal(err)
+	}
 	for _, tt := range []struct {
 		id, name, token string
 		want            error
@@ -196,6 +207,7 @@ func TestDecryptRefuses(t *testing.T) {
 		{"JWS-14", "epk at infinity", with(func(_, e map[string]any) { e["x"], e["y"] = b64(make([]byte, 32)), b64(make([]byte, 32)) }), jose.ErrMalformed},
 		{"JWS-14", "epk short", with(func(_, e map[string]any) { e["x"] = "AA" }), jose.ErrMalformed},
 		{"JWS-14", "epk on another curve", with(func(_, e map[string]any) { e["crv"] = "P-384" }), jose.ErrMalformed},
+		{"JWS-14", "epk on P-384, and a point of it", set("epk", p384), jose.ErrAlgorithm},
 		{"JWS-14", "epk on Ed25519", with(func(_, e map[string]any) {
 			e["kty"], e["crv"] = "OKP", "X25519"
 			delete(e, "y")
@@ -212,13 +224,14 @@ func TestDecryptRefuses(t *testing.T) {
 		{"JWS-15", "a short tag", part(4, b64(make([]byte, 12))), jose.ErrMalformed},
 		{"JWS-15", "another tag", part(4, b64(make([]byte, 16))), jose.ErrDecrypt},
 		{"JWS-15", "no content", part(3, ""), jose.ErrDecrypt},
+		{"JWS-15", "content that is no base64url", part(3, "+"), jose.ErrMalformed},
 		{"JWS-15", "another header", set("x", 1), jose.ErrDecrypt},
 		{"JWS-15", "apu a number", set("apu", 1), jose.ErrMalformed},
 		{"JWS-15", "apv no base64url", set("apv", "+"), jose.ErrMalformed},
 		{"JWS-15", "apv long", set("apv", strings.Repeat("A", 2000)), jose.ErrTooLarge},
 		{"JWS-07", "crit", set("crit", []any{"exp"}), jose.ErrHeader},
 		{"JWS-05", "jku", set("jku", "https://127.0.0.1"), jose.ErrHeader},
-		{"JWS-06", "kid of another key", set("kid", "request 2"), jose.ErrDecrypt},
+		{"JWS-06", "kid of another key", renamed, jose.ErrDecrypt},
 		{"JWS-06", "kid a number", set("kid", 1), jose.ErrDecrypt},
 		{"JWS-10", "three parts", "a.b.c", jose.ErrMalformed},
 		{"JWS-10", "dots", strings.Repeat(".", 60000), jose.ErrMalformed},
@@ -301,13 +314,14 @@ func TestEncryptionKeyRefuses(t *testing.T) {
 	}
 	good := string(b)
 	for name, text := range map[string]string{
-		"for signatures":       strings.Replace(good, `"enc"`, `"sig"`, 1),
-		"for key wrapping":     strings.Replace(good, `"ECDH-ES"`, `"ECDH-ES+A128KW"`, 1),
-		"on another curve":     strings.Replace(good, `"P-256"`, `"P-384"`, 1),
-		"of Ed25519":           string(signer(t, keys.EdDSA).Key().Public.JWK()),
-		"private":              strings.Replace(good, `"kty"`, `"d":"AA","kty"`, 1),
-		"without a coordinate": `{"kty":"EC","crv":"P-256","x":"AA"}`,
-		"a text":               `"x"`,
+		"for signatures":        strings.Replace(good, `"enc"`, `"sig"`, 1),
+		"for key wrapping":      strings.Replace(good, `"ECDH-ES"`, `"ECDH-ES+A128KW"`, 1),
+		"on another curve":      strings.Replace(good, `"P-256"`, `"P-384"`, 1),
+		"on P-384, and a point": string(signer(t, keys.ES384).Key().Public.BareJWK()),
+		"of Ed25519":            string(signer(t, keys.EdDSA).Key().Public.JWK()),
+		"private":               strings.Replace(good, `"kty"`, `"d":"AA","kty"`, 1),
+		"without a coordinate":  `{"kty":"EC","crv":"P-256","x":"AA"}`,
+		"a text":                `"x"`,
 	} {
 		v, err := strict.Limits{Bytes: 1000, Depth: 2, Items: 20}.JSON([]byte(text))
 		if err != nil {

@@ -3,8 +3,11 @@ package chain_test
 import (
 	"bytes"
 	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
@@ -168,6 +171,11 @@ type maker struct {
 
 func (m *maker) make(parent *x509.Certificate, by crypto.Signer, key crypto.PublicKey, edit func(*x509.Certificate)) *x509.Certificate {
 	m.t.Helper()
+	return parse(m.t, m.der(parent, by, key, edit))
+}
+
+func (m *maker) der(parent *x509.Certificate, by crypto.Signer, key crypto.PublicKey, edit func(*x509.Certificate)) []byte {
+	m.t.Helper()
 	m.n++
 	c := &x509.Certificate{
 		SerialNumber: big.NewInt(m.n), Subject: pkix.Name{CommonName: fmt.Sprintf("c%d", m.n), Country: []string{"XA"}},
@@ -178,7 +186,7 @@ func (m *maker) make(parent *x509.Certificate, by crypto.Signer, key crypto.Publ
 	if parent == nil {
 		parent = c
 	}
-	return parse(m.t, must[[]byte](m.t)(x509.CreateCertificate(rand.Reader, c, parent, key, by)))
+	return must[[]byte](m.t)(x509.CreateCertificate(rand.Reader, c, parent, key, by))
 }
 
 func authority(c *x509.Certificate) {
@@ -208,6 +216,38 @@ func (f *fixture) newLower(edit func(*x509.Certificate)) {
 	f.lower = f.m.make(f.upper, f.key["upper"], f.key["lower"].Public(), func(c *x509.Certificate) { authority(c); edit(c) })
 	f.x5c[1] = f.lower.Raw
 	f.newLeaf(func(*x509.Certificate) {})
+}
+
+// withConstraints gives the lower authority name constraints of any content.
+func (f *fixture) withConstraints(content ...byte) {
+	f.x5c[1] = f.m.der(f.upper, f.key["upper"], f.key["lower"].Public(), func(c *x509.Certificate) {
+		authority(c)
+		c.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 30}, Critical: true, Value: append([]byte{0x30, byte(len(content))}, content...)}}
+	})
+}
+
+// withKey has the signer's certificate, signed anew, carry a key of any kind.
+func (f *fixture) withKey(parameters, key []byte, kind ...int) {
+	t := f.m.t
+	var parts []asn1.RawValue
+	if _, err := asn1.Unmarshal(f.leaf.RawTBSCertificate, &parts); err != nil {
+		t.Fatal(err)
+	}
+	info := struct {
+		Algorithm pkix.AlgorithmIdentifier
+		Key       asn1.BitString
+	}{pkix.AlgorithmIdentifier{Algorithm: kind, Parameters: asn1.RawValue{FullBytes: parameters}}, asn1.BitString{Bytes: key, BitLength: 8 * len(key)}}
+	for i, p := range parts { // the key stands before the extensions
+		if bytes.Equal(p.FullBytes, f.leaf.RawSubjectPublicKeyInfo) {
+			parts[i] = asn1.RawValue{FullBytes: must[[]byte](t)(asn1.Marshal(info))}
+		}
+	}
+	tbs := must[[]byte](t)(asn1.Marshal(parts))
+	sum := sha256.Sum256(tbs)
+	sig := must[[]byte](t)(f.key["lower"].Sign(rand.Reader, sum[:], crypto.SHA256))
+	f.x5c[0] = must[[]byte](t)(asn1.Marshal([]any{
+		asn1.RawValue{FullBytes: tbs}, pkix.AlgorithmIdentifier{Algorithm: asn1.ObjectIdentifier{1, 2, 840, 10045, 4, 3, 2}}, asn1.BitString{Bytes: sig, BitLength: 8 * len(sig)},
+	}))
 }
 
 func good(t testing.TB) *fixture {
@@ -286,6 +326,27 @@ func TestVerifyRefuses(t *testing.T) {
 		}, chain.ErrName},
 		{"X-02 a subdomain", func(f *fixture) { f.want.DNS = "a." + host }, chain.ErrName},
 		{"X-02 another address on the host", func(f *fixture) { f.want.URI = address + "/a" }, chain.ErrName},
+		{"X-02 trailing dot", func(f *fixture) {
+			f.newLeaf(func(c *x509.Certificate) { c.DNSNames = []string{host + "."} })
+		}, chain.ErrName},
+		{"X-02 excluded subtree in other letters", func(f *fixture) {
+			f.newLower(func(c *x509.Certificate) {
+				c.ExcludedDNSDomains, c.PermittedDNSDomainsCritical = []string{"GOV.xa"}, true
+			})
+		}, chain.ErrName},
+		{"X-02 a wildcard beside the name, excluded below", func(f *fixture) {
+			f.lower = f.m.make(f.upper, f.key["upper"], f.key["lower"].Public(), func(c *x509.Certificate) {
+				authority(c)
+				c.ExcludedDNSDomains, c.PermittedDNSDomainsCritical = []string{"secret.bank.xa"}, true
+			})
+			f.x5c[1] = f.lower.Raw
+			f.newLeaf(func(c *x509.Certificate) { c.DNSNames = []string{host, "*.bank.xa"} })
+		}, chain.ErrName},
+		{"X-02 excluded addresses", func(f *fixture) {
+			f.newLower(func(c *x509.Certificate) {
+				c.ExcludedURIDomains, c.PermittedDNSDomainsCritical = []string{host}, true
+			})
+		}, chain.ErrName},
 		{"X-02 excluded subtree", func(f *fixture) {
 			f.newLower(func(c *x509.Certificate) {
 				c.ExcludedDNSDomains, c.PermittedDNSDomainsCritical = []string{"gov.xa"}, true
@@ -300,6 +361,15 @@ func TestVerifyRefuses(t *testing.T) {
 		{"X-03 huge certificate", func(f *fixture) {
 			f.newLeaf(func(c *x509.Certificate) { c.Subject.OrganizationalUnit = []string{strings.Repeat("a", 17<<10)} })
 		}, chain.ErrTooLarge},
+		{"X-03 deep ASN.1 in place of the names", func(f *fixture) {
+			deep := []byte{5, 0}
+			for len(deep) < 10<<10 {
+				deep = must[[]byte](f.m.t)(asn1.Marshal(asn1.RawValue{Class: asn1.ClassUniversal, Tag: asn1.TagSequence, IsCompound: true, Bytes: deep}))
+			}
+			f.newLeaf(func(c *x509.Certificate) {
+				c.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 17}, Value: deep}}
+			})
+		}, chain.ErrName},
 		{"X-03 many names", func(f *fixture) {
 			f.newLeaf(func(c *x509.Certificate) {
 				for i := range 32 {
@@ -338,6 +408,20 @@ func TestVerifyRefuses(t *testing.T) {
 			f.x5c[2] = f.upper.Raw
 			f.newLower(nothing)
 		}, chain.ErrUnsupported},
+		{"X-04 P-521 signer", func(f *fixture) {
+			f.leaf = f.m.make(f.lower, f.key["lower"], must[*ecdsa.PrivateKey](f.m.t)(ecdsa.GenerateKey(elliptic.P521(), rand.Reader)).Public(), nothing)
+			f.x5c[0] = f.leaf.Raw
+		}, chain.ErrUnsupported},
+		{"X-04 DSA signer", func(f *fixture) {
+			f.withKey([]byte{0x30, 9, 2, 1, 23, 2, 1, 11, 2, 1, 2}, []byte{2, 1, 4}, 1, 2, 840, 10040, 4, 1)
+		}, chain.ErrUnsupported},
+		{"X-04 DSA signer without parameters", func(f *fixture) { f.withKey(nil, []byte{2, 1, 4}, 1, 2, 840, 10040, 4, 1) }, chain.ErrMalformed},
+		{"X-04 a key of a kind that nobody knows", func(f *fixture) { f.withKey(nil, []byte{1, 2, 3}, 1, 2, 3, 4) }, chain.ErrUnsupported},
+		{"X-04 signer off the curve", func(f *fixture) {
+			f.withKey(must[[]byte](f.m.t)(asn1.Marshal(asn1.ObjectIdentifier{1, 2, 840, 10045, 3, 1, 7})), append([]byte{4}, bytes.Repeat([]byte{1}, 64)...), 1, 2, 840, 10045, 2, 1)
+		}, chain.ErrMalformed},
+		{"X-04 malformed constraint", func(f *fixture) { f.withConstraints(0xa0, 2, 0x30, 5) }, chain.ErrMalformed},
+		{"X-04 a constraint on addresses of five bytes", func(f *fixture) { f.withConstraints(0xa1, 9, 0x30, 7, 0x87, 5, 10, 0, 0, 0, 255) }, chain.ErrMalformed},
 		{"X-04 ECDSA with SHA-512", func(f *fixture) {
 			f.newLeaf(func(c *x509.Certificate) { c.SignatureAlgorithm = x509.ECDSAWithSHA512 })
 		}, chain.ErrUnsupported},
