@@ -18,6 +18,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -228,21 +229,25 @@ func (f *fixture) withConstraints(content ...byte) {
 
 // withKey has the signer's certificate, signed anew, carry a key of any kind.
 func (f *fixture) withKey(parameters, key []byte, kind ...int) {
+	info := must[[]byte](f.m.t)(asn1.Marshal(struct {
+		Algorithm pkix.AlgorithmIdentifier
+		Key       asn1.BitString
+	}{pkix.AlgorithmIdentifier{Algorithm: kind, Parameters: asn1.RawValue{FullBytes: parameters}}, asn1.BitString{Bytes: key, BitLength: 8 * len(key)}}))
+	f.rewrite(func(parts []asn1.RawValue) []asn1.RawValue {
+		parts[6] = asn1.RawValue{FullBytes: info}
+		return parts
+	})
+}
+
+// rewrite changes the parts of the signer's certificate (RFC 5280 section 4.1: the
+// version is the first, the key the seventh), and signs it anew.
+func (f *fixture) rewrite(change func([]asn1.RawValue) []asn1.RawValue) {
 	t := f.m.t
 	var parts []asn1.RawValue
 	if _, err := asn1.Unmarshal(f.leaf.RawTBSCertificate, &parts); err != nil {
 		t.Fatal(err)
 	}
-	info := struct {
-		Algorithm pkix.AlgorithmIdentifier
-		Key       asn1.BitString
-	}{pkix.AlgorithmIdentifier{Algorithm: kind, Parameters: asn1.RawValue{FullBytes: parameters}}, asn1.BitString{Bytes: key, BitLength: 8 * len(key)}}
-	for i, p := range parts { // the key stands before the extensions
-		if bytes.Equal(p.FullBytes, f.leaf.RawSubjectPublicKeyInfo) {
-			parts[i] = asn1.RawValue{FullBytes: must[[]byte](t)(asn1.Marshal(info))}
-		}
-	}
-	tbs := must[[]byte](t)(asn1.Marshal(parts))
+	tbs := must[[]byte](t)(asn1.Marshal(change(parts)))
 	sum := sha256.Sum256(tbs)
 	sig := must[[]byte](t)(f.key["lower"].Sign(rand.Reader, sum[:], crypto.SHA256))
 	f.x5c[0] = must[[]byte](t)(asn1.Marshal([]any{
@@ -290,6 +295,11 @@ func TestVerifyRefuses(t *testing.T) {
 		{"JWS-18 one that is not on the path", func(f *fixture) {
 			f.x5c = append(f.x5c, f.m.make(f.root, f.key["root"], f.key["other"].Public(), authority).Raw)
 		}, chain.ErrUntrusted},
+		{"JWS-18 two that are not on the path", func(f *fixture) {
+			for _, name := range []string{"other", "leaf"} {
+				f.x5c = append(f.x5c, f.m.make(f.root, f.key["root"], f.key[name].Public(), authority).Raw)
+			}
+		}, chain.ErrUntrusted},
 		{"JWS-18 a certificate twice", func(f *fixture) { f.x5c = append(f.x5c, f.x5c[2]) }, chain.ErrUntrusted},
 		{"JWS-18 the first is an authority", func(f *fixture) { f.x5c = f.x5c[1:] }, chain.ErrAuthority},
 		{"JWS-18 50 certificates", func(f *fixture) {
@@ -297,6 +307,9 @@ func TestVerifyRefuses(t *testing.T) {
 				f.x5c = append(f.x5c, f.x5c[2])
 			}
 		}, chain.ErrTooLarge},
+
+		{"JWS-18 six certificates", func(f *fixture) { f.x5c = slices.Repeat([][]byte{{1}}, 6) }, chain.ErrTooLarge},
+		{"JWS-18 five certificates, which are none", func(f *fixture) { f.x5c = slices.Repeat([][]byte{{1}}, 5) }, chain.ErrMalformed},
 
 		{"X-01 signer expired", func(f *fixture) { f.newLeaf(func(c *x509.Certificate) { c.NotAfter = now.Add(-time.Second) }) }, chain.ErrExpired},
 		{"X-01 signer not yet valid", func(f *fixture) { f.newLeaf(func(c *x509.Certificate) { c.NotBefore = now.Add(time.Second) }) }, chain.ErrNotYet},
@@ -392,6 +405,9 @@ func TestVerifyRefuses(t *testing.T) {
 			})
 		}, chain.ErrTooLarge},
 
+		{"X-04 version 1", func(f *fixture) {
+			f.rewrite(func(parts []asn1.RawValue) []asn1.RawValue { return parts[1:7] }) // neither version nor extensions
+		}, chain.ErrMalformed},
 		{"X-04 RSA signer", func(f *fixture) {
 			f.leaf = f.m.make(f.lower, f.key["lower"], strongRSA.Public(), nothing)
 			f.x5c[0] = f.leaf.Raw
@@ -422,6 +438,12 @@ func TestVerifyRefuses(t *testing.T) {
 		}, chain.ErrMalformed},
 		{"X-04 malformed constraint", func(f *fixture) { f.withConstraints(0xa0, 2, 0x30, 5) }, chain.ErrMalformed},
 		{"X-04 a constraint on addresses of five bytes", func(f *fixture) { f.withConstraints(0xa1, 9, 0x30, 7, 0x87, 5, 10, 0, 0, 0, 255) }, chain.ErrMalformed},
+		{"X-04 root signed with SHA-512", func(f *fixture) {
+			f.roots[0] = f.m.make(nil, f.key["root"], f.key["root"].Public(), func(c *x509.Certificate) {
+				authority(c)
+				c.Subject, c.SignatureAlgorithm = f.root.Subject, x509.ECDSAWithSHA512
+			})
+		}, chain.ErrUntrusted},
 		{"X-04 ECDSA with SHA-512", func(f *fixture) {
 			f.newLeaf(func(c *x509.Certificate) { c.SignatureAlgorithm = x509.ECDSAWithSHA512 })
 		}, chain.ErrUnsupported},
@@ -438,10 +460,21 @@ func TestVerifyRefuses(t *testing.T) {
 		{"X-05 signer may sign certificates", func(f *fixture) {
 			f.newLeaf(func(c *x509.Certificate) { c.KeyUsage |= x509.KeyUsageCertSign })
 		}, chain.ErrAuthority},
+		{"X-05 signer is an authority by its constraints alone", func(f *fixture) {
+			f.newLeaf(func(c *x509.Certificate) { c.IsCA = true })
+		}, chain.ErrAuthority},
+		{"X-05 somebody else's root in the chain", func(f *fixture) {
+			f.x5c = append(f.x5c, f.m.make(nil, f.key["other"], f.key["other"].Public(), authority).Raw)
+		}, chain.ErrAnchor},
 		{"X-05 root in the chain", func(f *fixture) { f.x5c = append(f.x5c, f.root.Raw) }, chain.ErrAnchor},
 		{"X-05 authority that is trusted as root, in the chain", func(f *fixture) { f.roots = append(f.roots, f.upper) }, chain.ErrAnchor},
 		{"X-05 an authority that is none", func(f *fixture) {
 			f.lower = f.m.make(f.upper, f.key["upper"], f.key["lower"].Public(), nothing)
+			f.x5c[1] = f.lower.Raw
+			f.newLeaf(nothing)
+		}, chain.ErrAuthority},
+		{"X-05 an authority that is none, without a key usage", func(f *fixture) {
+			f.lower = f.m.make(f.upper, f.key["upper"], f.key["lower"].Public(), func(c *x509.Certificate) { c.KeyUsage = 0 })
 			f.x5c[1] = f.lower.Raw
 			f.newLeaf(nothing)
 		}, chain.ErrAuthority},
@@ -529,7 +562,21 @@ func TestVerifyTakes(t *testing.T) {
 		},
 		"an authority as anchor": func(f *fixture) { f.roots, f.x5c = []*x509.Certificate{f.upper}, f.x5c[:2] },
 		"no names wanted":        func(f *fixture) { f.want = chain.Want{Purpose: keys.StatusList} },
-		"a nil root beside":      func(f *fixture) { f.roots = append(f.roots, nil) },
+		"32 names": func(f *fixture) {
+			f.newLeaf(func(c *x509.Certificate) {
+				for i := range 30 { // with the host and the address
+					c.DNSNames = append(c.DNSNames, fmt.Sprintf("n%d.gov.xa", i))
+				}
+			})
+		},
+		"64 constraints": func(f *fixture) {
+			f.newLower(func(c *x509.Certificate) {
+				for i := range 64 {
+					c.ExcludedDNSDomains = append(c.ExcludedDNSDomains, fmt.Sprintf("n%d.gov.xb", i))
+				}
+			})
+		},
+		"a nil root beside": func(f *fixture) { f.roots = append(f.roots, nil) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := good(t)
@@ -538,6 +585,25 @@ func TestVerifyTakes(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// TestParseRootRefuses: X-05. What is taken for a root may sign others, and says so twice.
+func TestParseRootRefuses(t *testing.T) {
+	f := good(t)
+	for name, edit := range map[string]func(*x509.Certificate){
+		"no authority":                      func(*x509.Certificate) {},
+		"no authority, without a key usage": func(c *x509.Certificate) { c.KeyUsage = 0 },
+		"no authority that may sign others": func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageCertSign },
+		"an authority that may not":         func(c *x509.Certificate) { c.IsCA = true },
+		"an authority without constraints":  func(c *x509.Certificate) { c.BasicConstraintsValid, c.KeyUsage = false, x509.KeyUsageCertSign },
+	} {
+		if c, err := chain.ParseRoot(f.m.make(nil, f.key["root"], f.key["root"].Public(), edit).Raw); !errors.Is(err, chain.ErrAuthority) {
+			t.Errorf("X-05 %s: %v, %v, want ErrAuthority", name, c, err)
+		}
+	}
+	if _, err := chain.ParseRoot(f.root.Raw); err != nil {
+		t.Errorf("the good root: %v", err)
 	}
 }
 
