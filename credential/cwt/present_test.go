@@ -185,6 +185,16 @@ func TestVerifyPresentedRefuses(t *testing.T) {
 				f.claims[redactedKey] = [][]byte{digest(t, d)}
 			}},
 			{"nothing disclosed", func(f *shown) { f.disclosures = nil }},
+			{"hidden below the top, under the number of a claim of the top", func(f *shown) {
+				d := salted(t, 9, "x", 6)
+				f.disclosures = append(f.disclosures, d)
+				person(f)[redactedKey] = append(person(f)[redactedKey].([][]byte), digest(t, d))
+			}},
+			{"hidden at the top, in words", func(f *shown) {
+				d := salted(t, 9, "x", "6")
+				f.disclosures = append(f.disclosures, d)
+				f.claims[redactedKey] = [][]byte{digest(t, d)}
+			}},
 			{"a parent without its parts", func(f *shown) { f.disclosures = slices.Delete(f.disclosures, 2, 3) }},
 			{"parts before their parent", func(f *shown) { slices.Reverse(f.disclosures) }},
 			{"the type in the draft's own claim", func(f *shown) { delete(f.claims, -65537); f.claims[11] = "urn:xx:test:1" }},
@@ -200,19 +210,26 @@ func TestVerifyPresentedRefuses(t *testing.T) {
 				f.disclosures = append(f.disclosures, d)
 				person(f)[redactedKey] = append(person(f)[redactedKey].([][]byte), digest(t, d))
 			}},
-			{"disclosure whose key is a byte string", func(f *shown) { f.disclosures[0] = salted(t, 1, "Rahim", []byte{4}) }},
+			{"disclosure whose key is a byte string", func(f *shown) { f.first(t, salted(t, 1, "Rahim", []byte{4})) }},
 			{"SDJ-04 claim that is there already", func(f *shown) { person(f)[4] = "Karim" }},
 			{"SDJ-04 two disclosures of one claim", func(f *shown) {
 				d := salted(t, 9, "Karim", 4)
 				f.disclosures = append(f.disclosures, d)
 				person(f)[redactedKey] = append(person(f)[redactedKey].([][]byte), digest(t, d))
 			}},
-			{"SDJ-05 four parts", func(f *shown) { f.disclosures[0] = salted(t, 1, "Rahim", 4, 5) }},
-			{"SDJ-05 no parts", func(f *shown) { f.disclosures[0] = []byte{0x80} }},
-			{"SDJ-05 no array", func(f *shown) { f.disclosures[0] = []byte{0x01} }},
-			{"SDJ-05 bytes after the array", func(f *shown) { f.disclosures[0] = append(f.disclosures[0].([]byte), 0) }},
-			{"SDJ-05 salt of 15 bytes", func(f *shown) { f.disclosures[0] = append([]byte{0x83, 0x4f}, make([]byte, 17)...) }},
-			{"SDJ-05 salt is a text", func(f *shown) { f.disclosures[0] = []byte{0x83, 0x61, 'a', 0x61, 'b', 0x04} }},
+			{"SDJ-05 four parts", func(f *shown) { f.first(t, salted(t, 1, "Rahim", 4, 5)) }},
+			{"SDJ-05 no parts", func(f *shown) { f.first(t, []byte{0x80}) }},
+			{"SDJ-05 no array", func(f *shown) { f.first(t, []byte{0x01}) }},
+			{"SDJ-05 a map", func(f *shown) { f.first(t, []byte{0xa1, 0x01, 0x02}) }},
+			{"SDJ-05 bytes after the array", func(f *shown) { f.first(t, append(salted(t, 1, "Rahim", 4), 0)) }},
+			{"SDJ-05 salt of no bytes", func(f *shown) { f.first(t, []byte{0x83, 0x40, 0x61, 'b', 0x04}) }},
+			{"SDJ-05 salt of 15 bytes", func(f *shown) {
+				f.first(t, slices.Concat([]byte{0x83, 0x4f}, make([]byte, 15), []byte{0x61, 'b', 0x04}))
+			}},
+			{"SDJ-05 salt of 17 bytes", func(f *shown) {
+				f.first(t, slices.Concat([]byte{0x83, 0x51}, make([]byte, 17), []byte{0x61, 'b', 0x04}))
+			}},
+			{"SDJ-05 salt is a text", func(f *shown) { f.first(t, []byte{0x83, 0x61, 'a', 0x61, 'b', 0x04}) }},
 			{"disclosure that is no byte string", func(f *shown) { f.disclosures[0] = "Rahim" }},
 			{"claim for an element", func(f *shown) {
 				d := salted(t, 5, "rice", 1)
@@ -249,9 +266,12 @@ func TestVerifyPresentedRefuses(t *testing.T) {
 			{"issue date hidden", func(f *shown) { hideTop(t, f, 6) }},
 			{"KB-04 key of the holder hidden", func(f *shown) { hideTop(t, f, 8) }},
 			{"status hidden", func(f *shown) { f.claims[65535] = map[any]any{}; hideTop(t, f, 65535) }},
+			{"key of the holder with a hidden part", func(f *shown) {
+				f.claims[8].(map[any]any)[redactedKey] = [][]byte{digest(t, []byte{9})}
+			}},
 			{"type hidden", func(f *shown) { hideTop(t, f, -65537) }},
 			{"status with hidden parts", func(f *shown) {
-				f.claims[65535] = map[any]any{"status_list": map[any]any{"uri": "https://s.example/1", redactedKey: [][]byte{digest(t, []byte{9})}}}
+				f.claims[65535] = map[any]any{"status_list": map[any]any{"uri": "https://s.example/1", "idx": 7, redactedKey: [][]byte{digest(t, []byte{9})}}}
 			}},
 			{"claims are an array", func(f *shown) { f.plain, f.token = true, f.reclaim(t, []any{1}) }},
 			{"two types", func(f *shown) { f.claims[11] = "urn:xx:test:2" }},
@@ -337,6 +357,9 @@ func TestVerifyPresentedRefuses(t *testing.T) {
 			{"token for a particular audience", func(f *shown) { f.claims[3] = "somebody" }},
 		},
 		credential.Encrypted: {
+			{"encrypted disclosures in the protected header", func(f *shown) {
+				f.more = map[int64]any{171: []any{[]any{[]byte{1}, []byte{2}, []byte{3}}}}
+			}},
 			{"encrypted disclosures", func(f *shown) { f.unprotected = map[int64]any{171: []any{[]any{[]byte{1}, []byte{2}, []byte{3}}}} }},
 		},
 		credential.UnknownIssuer: {},
@@ -384,6 +407,12 @@ func TestVerifyPresentedRefuses(t *testing.T) {
 		}
 	}
 	t.Logf("%d rows", rows)
+}
+
+// first puts a disclosure in the place of the first, and its digest in place of that one's.
+func (f *shown) first(t testing.TB, text []byte) {
+	f.disclosures[0] = text
+	f.claims[169].(map[any]any)[redactedKey].([][]byte)[0] = digest(t, text)
 }
 
 // hideTop makes a disclosure of a claim at the top.

@@ -106,6 +106,17 @@ func TestVerifyRefuses(t *testing.T) {
 		{"several keys, none of them it", func(f *fixture) {
 			f.want.Keys = anyKey{newSigner(t, keys.ES256).Key().Public, newSigner(t, keys.ES256).Key().Public}
 		}, credential.BadSignature},
+		{"as many keys as are tried", func(f *fixture) {
+			var many anyKey
+			for range 7 {
+				many = append(many, newSigner(t, keys.ES256).Key().Public)
+			}
+			f.want.Keys = append(many, f.signer.Key().Public)
+		}, ""},
+		{"COSE-02 crit", func(f *fixture) { f.header.More = map[int64]any{2: []any{99}, 99: 1} }, credential.UnsupportedFormat},
+		{"no algorithm that we carry", func(f *fixture) {
+			f.after = func(b []byte) []byte { return bytes.Replace(b, []byte{0x01, 0x26}, []byte{0x01, 0x25}, 1) } // -6 for -7
+		}, credential.UnsupportedAlgorithm},
 		{"more keys than are tried", func(f *fixture) {
 			var many anyKey
 			for range 9 {

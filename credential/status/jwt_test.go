@@ -96,6 +96,8 @@ func TestVerifyJWTRefuses(t *testing.T) {
 		{"ST-03 bits of three", func(f *jwtFixture) { list(f)["bits"] = 3 }, status.ErrBits},
 		{"ST-03 bits of 16", func(f *jwtFixture) { list(f)["bits"] = 16 }, status.ErrBits},
 		{"ST-03 bits of none", func(f *jwtFixture) { list(f)["bits"] = 0 }, status.ErrBits},
+		{"ST-03 bits of 257, which are one in a byte", func(f *jwtFixture) { list(f)["bits"] = 257 }, status.ErrBits},
+		{"ST-03 bits beyond 32", func(f *jwtFixture) { list(f)["bits"] = int64(1)<<32 + 1 }, status.ErrBits},
 		{"ST-03 bits below none", func(f *jwtFixture) { list(f)["bits"] = -1 }, status.ErrBits},
 		{"ST-03 bits a text", func(f *jwtFixture) { list(f)["bits"] = "1" }, status.ErrMalformed},
 		{"ST-03 no bits", func(f *jwtFixture) { delete(list(f), "bits") }, status.ErrMalformed},
@@ -111,6 +113,7 @@ func TestVerifyJWTRefuses(t *testing.T) {
 		{"ST-05 expired half a second ago", func(f *jwtFixture) { f.claims["exp"] = float64(now.Unix()) - 0.5 }, status.ErrExpired},
 		{"P20 the clock stands years ahead", func(f *jwtFixture) { f.want.Now = now.AddDate(10, 0, 0) }, status.ErrExpired},
 		{"P20 the clock stands in 1970", func(f *jwtFixture) { f.want.Now = time.Unix(1, 0) }, status.ErrIssuedAhead},
+		{"ST-05 iat a second more than the leeway ahead", func(f *jwtFixture) { f.claims["iat"] = now.Add(status.Leeway + time.Second).Unix() }, status.ErrIssuedAhead},
 		{"ST-05 iat two minutes ahead", func(f *jwtFixture) { f.claims["iat"] = now.Add(2 * time.Minute).Unix() }, status.ErrIssuedAhead},
 		{"ST-05 neither exp nor ttl", func(f *jwtFixture) { delete(f.claims, "exp"); delete(f.claims, "ttl") }, status.ErrNoLifetime},
 		{"ST-05 no iat", func(f *jwtFixture) { delete(f.claims, "iat") }, status.ErrMalformed},
@@ -164,8 +167,12 @@ func TestVerifyJWTRefuses(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			f := goodJWT(t)
 			tt.spoil(f)
-			if got, err := status.VerifyJWT(f.token(t), f.want, jose.Tokens{}); !errors.Is(err, tt.want) {
+			token := f.token(t)
+			if got, err := status.VerifyJWT(token, f.want, jose.Tokens{}); !errors.Is(err, tt.want) {
 				t.Errorf("VerifyJWT: %+v, %v, want %v", got, err, tt.want)
+			}
+			if got, err := status.ParseJWT(token, f.want.MaxBytes); errors.Is(tt.want, status.ErrWrongType) && !errors.Is(err, tt.want) {
+				t.Errorf("ParseJWT: %+v, %v, want %v", got, err, tt.want)
 			}
 		})
 	}
@@ -175,6 +182,12 @@ func TestVerifyJWTRefuses(t *testing.T) {
 	}
 	if _, err := status.VerifyJWT(f.token(t), status.Expect{}, jose.Tokens{}); err == nil {
 		t.Error("verified without expectations")
+	}
+	header, _, _ := strings.Cut(f.token(t), ".")
+	for _, token := range []string{header, header + ".e30", header + ".e30.e30.e30"} {
+		if got, err := status.ParseJWT(token, 0); !errors.Is(err, status.ErrMalformed) {
+			t.Errorf("ParseJWT of %d parts: %+v, %v, want ErrMalformed", strings.Count(token, ".")+1, got, err)
+		}
 	}
 }
 

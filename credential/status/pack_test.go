@@ -17,6 +17,7 @@ import (
 
 	"github.com/sanad-id/sanad/credential/status"
 	"github.com/sanad-id/sanad/internal/boundtest"
+	"github.com/sanad-id/sanad/internal/cbor"
 )
 
 // uri and now are those of every list in these tests.
@@ -410,7 +411,7 @@ func TestNewSnapshotRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	four, err := status.ParseCBOR(mustCBOR(t, 4, []byte{0x03}), 0)
+	four, err := status.ParseCBOR(mustCBOR(t, 4, []byte{0x01}), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -419,19 +420,20 @@ func TestNewSnapshotRefuses(t *testing.T) {
 		uri  string
 		l    *status.List
 		at   time.Time
+		want error // nil if it is one without a name
 	}{
-		{"no URI", "", one, now},
-		{"relative URI", "lists/7", one, now},
-		{"URI with a user", "https://a:b@status.example/7", one, now},
-		{"no time", uri, one, time.Time{}},
-		{"a time that would be cut", uri, one, now.Add(time.Millisecond)},
-		{"ST-09 a value without meaning", uri, two, now},
-		{"ST-03 four bits", uri, four, now},
+		{"no URI", "", one, now, nil},
+		{"relative URI", "lists/7", one, now, nil},
+		{"URI with a user", "https://a:b@status.example/7", one, now, nil},
+		{"no time", uri, one, time.Time{}, nil},
+		{"a time that would be cut", uri, one, now.Add(time.Millisecond), nil},
+		{"ST-09 a value without meaning", uri, two, now, status.ErrValue},
+		{"ST-03 four bits", uri, four, now, status.ErrBits},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if _, err := status.NewSnapshot(tt.uri, tt.l, tt.at); err == nil {
-				t.Error("NewSnapshot succeeded")
+			if _, err := status.NewSnapshot(tt.uri, tt.l, tt.at); err == nil || tt.want != nil && !errors.Is(err, tt.want) {
+				t.Errorf("NewSnapshot: %v, want %v", err, tt.want)
 			}
 		})
 	}
@@ -464,6 +466,66 @@ func TestDeltaRefuses(t *testing.T) {
 				t.Errorf("Apply: %v, want %v", err, tt.want)
 			}
 		})
+	}
+}
+
+// TestParsePackRefuses spoils one member at a time of a snapshot and of a delta.
+func TestParsePackRefuses(t *testing.T) {
+	two, delta := goodDelta(t)
+	one := snapshot(t, randomList(t, 1, 4096, 40, status.Invalid, 1), now)
+	members := func(b []byte, err error) map[int64]any {
+		t.Helper()
+		m := map[int64]any{}
+		if err == nil {
+			err = cbor.Bundle.Unmarshal(b, &m)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}
+	parseSnapshot := func(b []byte) error { _, err := status.ParseSnapshot(b); return err }
+	parseDelta := func(b []byte) error { _, err := status.ParseDelta(b); return err }
+	for _, tt := range []struct {
+		name   string
+		of     interface{ MarshalCBOR() ([]byte, error) }
+		parse  func([]byte) error
+		member int64
+		value  any
+		want   error
+	}{
+		{"snapshot, nothing spoiled", two, parseSnapshot, 1, uri, nil},
+		{"ST-03 a snapshot of four bits", two, parseSnapshot, 2, 4, status.ErrBits},
+		{"ST-03 a snapshot of no bits", two, parseSnapshot, 2, 0, status.ErrBits},
+		{"a snapshot of no list", two, parseSnapshot, 1, "", status.ErrMalformed},
+		{"a snapshot with half a hash", two, parseSnapshot, 5, make([]byte, 31), status.ErrMalformed},
+		{"a snapshot with a longer hash", two, parseSnapshot, 5, make([]byte, 33), status.ErrMalformed},
+		{"a snapshot of 1969", two, parseSnapshot, 4, -1, status.ErrMalformed},
+		{"a snapshot of the year 10000", two, parseSnapshot, 4, 253402300800, status.ErrMalformed},
+		{"ST-03 one bit, and suspended", one, parseSnapshot, 7, []byte{}, status.ErrMalformed},
+		{"ST-03 two bits, and none suspended", two, parseSnapshot, 7, nil, status.ErrMalformed},
+		{"delta, nothing spoiled", delta, parseDelta, 1, uri, nil},
+		{"a delta of no list", delta, parseDelta, 1, "", status.ErrMalformed},
+		{"a delta with half a hash before", delta, parseDelta, 2, make([]byte, 31), status.ErrMalformed},
+		{"a delta with half a hash after", delta, parseDelta, 3, make([]byte, 31), status.ErrMalformed},
+		{"a delta of 1969", delta, parseDelta, 4, -1, status.ErrMalformed},
+	} {
+		m := members(tt.of.MarshalCBOR())
+		if m[tt.member] = tt.value; tt.value == nil {
+			delete(m, tt.member)
+		}
+		b, err := cbor.Marshal(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := tt.parse(b); !errors.Is(err, tt.want) {
+			t.Errorf("%s: %v, want %v", tt.name, err, tt.want)
+		}
+	}
+	// ST-09: a list of one bit knows no suspension.
+	set, _ := status.EncodeSet([]uint64{1}, 4096)
+	if _, err := one.Apply(status.Delta{URI: one.URI, From: one.SHA256, To: one.SHA256, IssuedAt: now, Suspended: set}); !errors.Is(err, status.ErrValue) {
+		t.Errorf("ST-09 suspended in a list of one bit: %v, want ErrValue", err)
 	}
 }
 

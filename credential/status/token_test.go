@@ -106,6 +106,7 @@ func TestVerifyTokenRefuses(t *testing.T) {
 		{"ST-05 expired half a second ago", func(f *fixture) { f.claims[4] = float64(now.Unix()) - 0.5 }, status.ErrExpired},
 		{"P20 the clock stands years ahead", func(f *fixture) { f.want.Now = now.AddDate(10, 0, 0) }, status.ErrExpired},
 		{"P20 the clock stands in 1970", func(f *fixture) { f.want.Now = time.Unix(1, 0) }, status.ErrIssuedAhead},
+		{"ST-05 iat a second more than the leeway ahead", func(f *fixture) { f.claims[6] = now.Add(status.Leeway + time.Second).Unix() }, status.ErrIssuedAhead},
 		{"ST-05 iat two minutes ahead", func(f *fixture) { f.claims[6] = now.Add(2 * time.Minute).Unix() }, status.ErrIssuedAhead},
 		{"ST-05 neither exp nor ttl", func(f *fixture) { delete(f.claims, 4); delete(f.claims, 65534) }, status.ErrNoLifetime},
 		{"ST-05 no iat", func(f *fixture) { delete(f.claims, 6) }, status.ErrMalformed},
@@ -139,10 +140,37 @@ func TestVerifyTokenRefuses(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			f := goodFixture(t)
 			tt.spoil(f)
-			if got, err := status.VerifyToken(f.token(t), f.want); !errors.Is(err, tt.want) {
+			token := f.token(t)
+			if got, err := status.VerifyToken(token, f.want); !errors.Is(err, tt.want) {
 				t.Errorf("VerifyToken: %+v, %v, want %v", got, err, tt.want)
 			}
+			if got, err := status.ParseToken(token, f.want.MaxBytes); errors.Is(tt.want, status.ErrWrongType) && !errors.Is(err, tt.want) {
+				t.Errorf("ParseToken: %+v, %v, want %v", got, err, tt.want)
+			}
 		})
+	}
+}
+
+// TestForgottenExpectations: a list without a name is not taken because nobody said which
+// one was asked for (ST-04), and what a reader forgets is no decision about the list.
+func TestForgottenExpectations(t *testing.T) {
+	for name, forget := range map[string]func(*status.Expect){
+		"URI":  func(e *status.Expect) { e.URI = "" },
+		"now":  func(e *status.Expect) { e.Now = time.Time{} },
+		"keys": func(e *status.Expect) { e.Keys = nil },
+	} {
+		f := goodFixture(t)
+		delete(f.claims, 2)
+		forget(&f.want)
+		got, err := status.VerifyToken(f.token(t), f.want)
+		if got != nil || err == nil {
+			t.Errorf("ST-04 %s forgotten: %+v, %v", name, got, err)
+		}
+		for _, decision := range []error{status.ErrWrongSubject, status.ErrSignature, status.ErrIssuedAhead, status.ErrMalformed} {
+			if errors.Is(err, decision) {
+				t.Errorf("ST-04 %s forgotten: %v, which is a decision", name, err)
+			}
+		}
 	}
 }
 
@@ -154,6 +182,8 @@ func TestVerifyTokenAccepts(t *testing.T) {
 		"no ttl":                     func(f *fixture) { delete(f.claims, 65534) },
 		"no exp":                     func(f *fixture) { delete(f.claims, 4) },
 		"iat some seconds ahead":     func(f *fixture) { f.claims[6] = now.Add(30 * time.Second).Unix() },
+		"iat the leeway ahead":       func(f *fixture) { f.claims[6] = now.Add(status.Leeway).Unix() },
+		"exp in a second":            func(f *fixture) { f.claims[4] = now.Add(time.Second).Unix() },
 		"dates with a fraction":      func(f *fixture) { f.claims[6], f.claims[4] = float64(now.Unix())-0.5, float64(now.Unix())+1.5 },
 		"claims nobody knows":        func(f *fixture) { f.claims[1], f.claims[-70000] = "https://issuer.example", []any{"x"} },
 		"our key among others":       func(f *fixture) { f.want.Keys = append([]keys.PublicKey{other.Key().Public}, f.want.Keys...) },
