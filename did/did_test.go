@@ -464,6 +464,11 @@ func TestDocumentRefuses(t *testing.T) {
 			}
 		})
 	}
+	for _, name := range []string{"secretKeyJwk", "privateKeyMultibase", "privateKeyJwk", "privateKeyBase58", "privateKeyHex", "privateKeyPem"} {
+		if doc, err := web(t, document(t, func(d map[string]any) { method(d, 1)[name] = "z" }), nil); !errors.Is(err, keys.ErrPrivate) {
+			t.Errorf("SIG-05 %s: %v, %v, want ErrPrivate", name, doc, err)
+		}
+	}
 	for name, text := range map[string]string{
 		"DID-04 HTML":  "<html><body>not here</body></html>",
 		"nothing":      "",

@@ -201,6 +201,11 @@ func TestParseJWKRefuses(t *testing.T) {
 		{"SIG-05 private member d", func(m map[string]any) { m["d"] = "yy49oPcINGK2ps0LmtxpB6UTEOiITghHBif6wDqmJ3c" }, keys.ErrPrivate},
 		{"SIG-05 private member d that is null", func(m map[string]any) { m["d"] = nil }, keys.ErrPrivate},
 		{"SIG-05 private members of RSA", func(m map[string]any) { m["kty"], m["dp"] = "RSA", "AQ" }, keys.ErrPrivate},
+		{"SIG-05 private member p", func(m map[string]any) { m["p"] = "AQ" }, keys.ErrPrivate},
+		{"SIG-05 private member q", func(m map[string]any) { m["q"] = "AQ" }, keys.ErrPrivate},
+		{"SIG-05 private member dq", func(m map[string]any) { m["dq"] = "AQ" }, keys.ErrPrivate},
+		{"SIG-05 private member qi", func(m map[string]any) { m["qi"] = "AQ" }, keys.ErrPrivate},
+		{"SIG-05 private member oth", func(m map[string]any) { m["oth"] = []any{} }, keys.ErrPrivate},
 		{"SIG-05 symmetric secret k beside a point", func(m map[string]any) { m["k"] = "AQ" }, keys.ErrPrivate},
 		{"SIG-06 off the curve", func(m map[string]any) { m["y"] = "UI8exy-C06a7DUnjIdENkxeFtHM4-l_41LqEw9nVgnw" }, keys.ErrInvalidKey},
 		{"SIG-06 all zero", func(m map[string]any) { m["x"], m["y"] = zeros, zeros }, keys.ErrInvalidKey},
@@ -208,6 +213,11 @@ func TestParseJWKRefuses(t *testing.T) {
 		{"SIG-06 x one byte long", func(m map[string]any) {
 			x, _ := base64.RawURLEncoding.DecodeString(m["x"].(string))
 			m["x"] = base64.RawURLEncoding.EncodeToString(append([]byte{0}, x...))
+		}, keys.ErrInvalidKey},
+		{"SIG-06 x short, y long by as much", func(m map[string]any) {
+			x, _ := base64.RawURLEncoding.DecodeString(m["x"].(string))
+			y, _ := base64.RawURLEncoding.DecodeString(m["y"].(string))
+			m["x"], m["y"] = base64.RawURLEncoding.EncodeToString(x[:31]), base64.RawURLEncoding.EncodeToString(append(x[31:], y...))
 		}, keys.ErrInvalidKey},
 		{"SIG-06 no y", func(m map[string]any) { delete(m, "y") }, keys.ErrInvalidKey},
 		{"SIG-06 oct key", func(m map[string]any) { m["kty"], m["k"] = "oct", "AAAA" }, keys.ErrUnsupportedKey},
@@ -418,6 +428,8 @@ func TestParseCOSEKeyRefuses(t *testing.T) {
 		"SIG-06 off the curve":                 {func(m map[any]any) { m[-3] = flipped }, keys.ErrInvalidKey},
 		"SIG-06 all zero":                      {func(m map[any]any) { m[-2], m[-3] = make([]byte, 32), make([]byte, 32) }, keys.ErrInvalidKey},
 		"SIG-06 x short":                       {func(m map[any]any) { m[-2] = x[1:] }, keys.ErrInvalidKey},
+		"SIG-06 x short, y long by as much":    {func(m map[any]any) { m[-2], m[-3] = x[:31], append([]byte{x[31]}, y...) }, keys.ErrInvalidKey},
+		"SIG-06 x long, y short by as much":    {func(m map[any]any) { m[-2], m[-3] = append(bytes.Clone(x), y[0]), y[1:] }, keys.ErrInvalidKey},
 		"SIG-06 y long":                        {func(m map[any]any) { m[-3] = append([]byte{0}, y...) }, keys.ErrInvalidKey},
 		"SIG-06 symmetric":                     {func(m map[any]any) { m[1], m[-1] = 4, x }, keys.ErrUnsupportedKey},
 		"SIG-06 compressed, x on no point":     {func(m map[any]any) { m[-2], m[-3] = bytes.Repeat([]byte{0xff}, 32), true }, keys.ErrInvalidKey},

@@ -263,6 +263,7 @@ func TestVerifyPresentedRefuses(t *testing.T) {
 			{"sd_claims in the protected header", func(f *shown) { f.more = map[int64]any{17: f.disclosures}; f.disclosures = nil }},
 			{"issuer hidden", func(f *shown) { hideTop(t, f, 1) }},
 			{"last moment hidden", func(f *shown) { hideTop(t, f, 4) }},
+			{"first moment hidden", func(f *shown) { f.claims[5] = at(0); hideTop(t, f, 5) }},
 			{"issue date hidden", func(f *shown) { hideTop(t, f, 6) }},
 			{"KB-04 key of the holder hidden", func(f *shown) { hideTop(t, f, 8) }},
 			{"status hidden", func(f *shown) { f.claims[65535] = map[any]any{}; hideTop(t, f, 65535) }},

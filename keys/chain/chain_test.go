@@ -607,6 +607,25 @@ func TestParseRootRefuses(t *testing.T) {
 	}
 }
 
+// TestUses: a certificate that is for one thing alone signs nothing of ours (RFC 5280
+// section 4.2.1.12), and the two of ISO/IEC 18013-5 not each other's.
+func TestUses(t *testing.T) {
+	others := []asn1.ObjectIdentifier{
+		{1, 3, 6, 1, 5, 5, 7, 3, 3}, {1, 3, 6, 1, 5, 5, 7, 3, 4}, {1, 3, 6, 1, 5, 5, 7, 3, 8}, {1, 3, 6, 1, 5, 5, 7, 3, 9}, {1, 0, 18013, 5, 1, 2}, {1, 0, 18013, 5, 1, 6},
+	}
+	for _, purpose := range []keys.Purpose{keys.Credential, keys.StatusList, keys.Metadata, keys.Request} {
+		for i, use := range others {
+			f := good(t)
+			f.want.Purpose = purpose
+			f.newLeaf(func(c *x509.Certificate) { c.UnknownExtKeyUsage = []asn1.ObjectIdentifier{use} })
+			_, err := chain.Verify(f.x5c, f.roots, f.now, f.want)
+			if refused := i < 4 || (i == 4) == (purpose == keys.Request); refused != errors.Is(err, chain.ErrUse) || !refused && err != nil {
+				t.Errorf("%v for %s: %v", use, purpose, err)
+			}
+		}
+	}
+}
+
 func TestVerifyNeedsAPurpose(t *testing.T) {
 	f := good(t)
 	for _, p := range []keys.Purpose{"", keys.TrustRoot, keys.Holder} {

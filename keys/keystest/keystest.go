@@ -340,6 +340,8 @@ func testRefusesUpdates(t *testing.T, open func() keys.Keystore) {
 	update(t, ks, retired)
 	compromised := step(t)(active(t, ks, keys.Credential).Compromise(start.AddDate(0, 0, 2)))
 	update(t, ks, compromised)
+	unpublished := step(t)(generate(t, ks, keys.Spec{Purpose: keys.Credential}).Compromise(start.AddDate(0, 0, 2)))
+	update(t, ks, unpublished)
 
 	for _, tt := range []struct {
 		name  string
@@ -366,6 +368,8 @@ func testRefusesUpdates(t *testing.T, open func() keys.Keystore) {
 		{"published at another time", k, func(k *keys.Key) { k.Published = start.AddDate(0, 0, -1) }, keys.ErrTransition},
 		{"never published after all", k, func(k *keys.Key) { k.Published = time.Time{} }, keys.ErrTransition},
 		{"signs from an earlier day", k, func(k *keys.Key) { k.SignFrom = start.AddDate(0, 0, -1) }, keys.ErrTransition},
+		{"signs from a later day", k, func(k *keys.Key) { k.SignFrom = k.SignFrom.AddDate(0, 0, 1) }, keys.ErrTransition},
+		{"published once it was given away", unpublished, func(k *keys.Key) { k.Published = start.AddDate(0, 0, 3) }, keys.ErrTransition},
 		{"signs for longer", k, func(k *keys.Key) { k.SignUntil = k.SignUntil.AddDate(1, 0, 0) }, keys.ErrTransition},
 		{"signs without an end", planned, func(k *keys.Key) { k.SignUntil = time.Time{} }, keys.ErrTransition},
 		{"retired and signs for longer", retired, func(k *keys.Key) { k.SignUntil = start.AddDate(1, 0, 0) }, keys.ErrTransition},
