@@ -273,3 +273,13 @@ func TestPlanRotationSteps(t *testing.T) {
 		}
 	}
 }
+
+// TestCheckUpdateOfAnotherKey: a key does not become another one, whoever keeps it.
+func TestCheckUpdateOfAnotherKey(t *testing.T) {
+	k := keystest.Key(t, keys.Credential, keys.ES256, "a")
+	next := k
+	next.Public = keystest.Key(t, keys.Credential, keys.ES256, "b").Public
+	if err := k.CheckUpdate(next); !errors.Is(err, keys.ErrTransition) {
+		t.Errorf("CheckUpdate: %v, want ErrTransition", err)
+	}
+}

@@ -95,6 +95,12 @@ func TestSDJWT(t *testing.T) {
 		{"SDJ-13 a type that claims to be one we trust", func(_ *testing.T, p *phone) {
 			p.token.Type, p.token.Claims["aka_vcts"] = "urn:xa:new:1", []any{farmer}
 		}, "undetermined", "type", credential.UnknownType},
+		{"SDJ-13 a type that says it extends one we trust", func(_ *testing.T, p *phone) {
+			p.token.Type, p.token.Claims["extends"] = "urn:xa:new:1", farmer
+		}, "undetermined", "type", credential.UnknownType},
+		{"SDJ-13 another's type that says it extends one of ours", func(_ *testing.T, p *phone) {
+			p.token.Type, p.token.Claims["extends"] = diploma, farmer
+		}, "invalid", "type", credential.NotAuthorised},
 		{"SDJ-13 another's type that claims to be one of ours", func(_ *testing.T, p *phone) {
 			p.token.Type, p.token.Claims["aka_vcts"] = diploma, []any{farmer}
 		}, "invalid", "type", credential.NotAuthorised},
