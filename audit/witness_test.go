@@ -3,6 +3,7 @@ package audit_test
 import (
 	"bytes"
 	"crypto/ed25519"
+	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -409,6 +410,39 @@ func TestWitnessRequestsOfOthers(t *testing.T) {
 	}
 }
 
+// TestFaultyWitness is P18 for the key of a witness: what does not verify is no
+// co-signature.
+func TestFaultyWitness(t *testing.T) {
+	m := history(t, 20)
+	for name, spoil := range map[string]func([]byte) []byte{
+		"flips a bit": func(b []byte) []byte { b[5] ^= 4; return b }, "returns nothing": func([]byte) []byte { return nil },
+		"returns half of it": func(b []byte) []byte { return b[:32] },
+	} {
+		b := newWitness(t, 9, "")
+		must(t, b.Witness.Close())
+		b.signer = faulty{b.signer, spoil}
+		b.open("")
+		if line, err := b.AddCheckpoint(b.request(m, 0, 20)); line != nil || err == nil {
+			t.Errorf("P18 %s: %q, %v", name, line, err)
+		}
+	}
+}
+
+// TestCutCosignature: the name and the hash of a witness, and a signature that ends early,
+// are no co-signature and no reason to fall over (AUD-06).
+func TestCutCosignature(t *testing.T) {
+	head, line, _ := strings.Cut(published, "— remora.n621.de ")
+	sig, rest, _ := strings.Cut(line, "\n")
+	whole, err := base64.StdEncoding.DecodeString(sig)
+	must(t, err)
+	for _, n := range []int{5, 6, 11, 12, 13, len(whole) - 1} {
+		cut := head + "— remora.n621.de " + base64.StdEncoding.EncodeToString(whole[:n]) + "\n" + rest
+		if c, err := audit.OpenCosigned([]byte(cut), publishedLog, remora); err == nil {
+			t.Errorf("AUD-06 %d bytes of %d: %+v", n, len(whole), c)
+		}
+	}
+}
+
 func TestWitnessKeyRefuses(t *testing.T) {
 	s := newSigner(t, 9)
 	good, err := audit.WitnessKey("w.example/1", s.Key().Public)
@@ -428,8 +462,8 @@ func TestWitnessKeyRefuses(t *testing.T) {
 			t.Errorf("WitnessKey(%q) = %q", name, k)
 		}
 	}
-	if _, err := audit.OpenCosigned([]byte(published), publishedLog, remora+"\n"+remora+"\n"); err == nil {
-		t.Error("a witness key twice")
+	if _, err := audit.OpenCosigned([]byte(published), publishedLog, remora+"\n"+remora+"\n"); err == nil || !strings.Contains(err.Error(), "twice") {
+		t.Errorf("a witness key twice: %v", err)
 	}
 	if _, err := audit.NewWitness(audit.WitnessConfig{Name: "w", Signer: s, Logs: log, State: t.TempDir()}); err != nil {
 		t.Error(err) // the purpose of the key is asked for when it signs

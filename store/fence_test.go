@@ -17,7 +17,19 @@ func TestFence(t *testing.T) {
 	if err := db.Fence(t.Context(), "no reason"); err == nil {
 		t.Error("fenced for no reason")
 	}
+	if err := db.CheckFence(t.Context()); err != nil {
+		t.Errorf("CheckFence: %v", err)
+	}
+	if err := db.Write(t.Context(), func(tx issuance.Tx) error { return store.BeginLog(tx) }); err == nil {
+		t.Error("a new log was begun by an everyday write")
+	}
 	must(t, db.Fence(t.Context(), store.FenceRestored))
+	if err := db.CheckFence(t.Context()); !errors.Is(err, store.ErrFenced) {
+		t.Errorf("CheckFence: %v, want ErrFenced", err)
+	}
+	if stored, err := db.FenceStored(t.Context()); !stored || err != nil {
+		t.Errorf("FenceStored: %t, %v", stored, err)
+	}
 	for range 2 {
 		err := chunk(db, 501, 7)
 		if !errors.Is(err, store.ErrFenced) || !strings.Contains(err.Error(), "restore confirm") {

@@ -391,6 +391,9 @@ func TestDB19(t *testing.T) {
 			t.Errorf("DB-19 Write: %v, want ErrFenced", err)
 		}
 	}
+	if err := db.CheckFence(t.Context()); !errors.Is(err, store.ErrFenced) {
+		t.Errorf("DB-19 CheckFence: %v, want ErrFenced", err)
+	}
 	again := reopen(t, db)
 	if again.Epoch() != 2 {
 		t.Errorf("epoch %d, want 2", again.Epoch())
