@@ -69,6 +69,17 @@ func TestCheckSignerRefuses(t *testing.T) {
 			t.Errorf("%s: CheckSigner: %v, want %v", name, err, tt.want)
 		}
 	}
+	for _, of := range keys.Purposes() {
+		for _, asked := range keys.Purposes() {
+			want := keys.ErrPurpose
+			if of == asked {
+				want = nil
+			}
+			if err := keys.CheckSigner(with(func(k *keys.Key) { k.Purpose = of }), asked, now); !errors.Is(err, want) {
+				t.Errorf("KEY-08 a key for %s asked for %s: %v, want %v", of, asked, err, want)
+			}
+		}
+	}
 	if err := keys.CheckSigner(with(func(k *keys.Key) { k.Purpose = "tls" }), "tls", now); err == nil {
 		t.Error("CheckSigner took a purpose that does not exist")
 	}
