@@ -347,6 +347,8 @@ func document(t testing.TB, edit func(map[string]any)) []byte {
 	return b
 }
 
+// TestDocumentKeys: DID-05 and DID-12 of the corpus. A key answers to its own name and for
+// what it is listed for.
 func TestDocumentKeys(t *testing.T) {
 	doc, err := web(t, document(t, func(map[string]any) {}), nil)
 	if err != nil {

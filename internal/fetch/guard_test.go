@@ -253,7 +253,7 @@ func redirect(t *testing.T, to func(self string) string) string {
 	return self
 }
 
-// TestRedirects: NET-03 and NET-07 of the corpus.
+// TestRedirects: NET-03, NET-07 and DID-04 of the corpus.
 func TestRedirects(t *testing.T) {
 	secret := make(chan string, 10)
 	elsewhere := serve(t, func(_ http.ResponseWriter, r *http.Request) { secret <- r.Header.Get("Authorization") })
@@ -359,7 +359,7 @@ func TestAnswersThatAreTooMuch(t *testing.T) {
 	}
 }
 
-// TestTLS: NET-06 of the corpus.
+// TestTLS: NET-06 and DID-04 of the corpus.
 func TestTLS(t *testing.T) {
 	start := func(edit func(*tls.Config)) (address string, roots *x509.CertPool) {
 		s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "in") }))
