@@ -1,8 +1,10 @@
 package verification_test
 
 import (
+	"crypto/elliptic"
 	"crypto/rand"
 	"encoding/json"
+	"math/big"
 	"slices"
 	"strings"
 	"sync"
@@ -335,7 +337,12 @@ func TestMemory(t *testing.T) {
 	if r := c.Check(code); r.Verdict != verification.Valid {
 		t.Fatalf("%s: %+v", r.Verdict, r.Checks)
 	}
-	for name, b := range map[string][]byte{"with another header": other, "without its tag": code[1:], "as the text of a code": []byte(text(t, code))} {
+	turned := slices.Clone(code) // -s for s
+	half := new(big.Int).SetBytes(turned[len(turned)-32:])
+	half.Sub(elliptic.P256().Params().N, half).FillBytes(turned[len(turned)-32:])
+	for name, b := range map[string][]byte{
+		"with another header": other, "without its tag": code[1:], "as the text of a code": []byte(text(t, code)), "SIG-02 with the other signature": turned,
+	} {
 		if r := c.Check(b); r.Verdict != verification.Invalid || !slices.Contains(r.Reasons(), credential.Replayed) {
 			t.Errorf("%s: %s for %v", name, r.Verdict, r.Reasons())
 		}
