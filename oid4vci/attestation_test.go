@@ -492,3 +492,51 @@ func TestTokensDoNotStandForEachOther(t *testing.T) {
 		}
 	}
 }
+
+// TestBothSidesOfTime is JWS-16 for attestations and proofs: the last second that passes
+// and the first that does not.
+func TestBothSidesOfTime(t *testing.T) {
+	attestation := func(change func(*attestationCase)) error {
+		c := goodAttestation(t)
+		change(c)
+		_, err := c.check()
+		return err
+	}
+	proof := func(change func(*proofCase)) error { c := goodProof(t); change(c); _, err := c.check(); return err }
+	at := func(d time.Duration) int64 { return now.Add(d).Unix() }
+	const sec = time.Second
+	for name, side := range map[string]func(past time.Duration) error{
+		"attestation begins": func(p time.Duration) error {
+			return attestation(func(c *attestationCase) { c.claims["nbf"] = at(oid4vci.Leeway + p) })
+		},
+		"attestation issued": func(p time.Duration) error {
+			return attestation(func(c *attestationCase) { c.claims["iat"] = at(oid4vci.Leeway + p) })
+		},
+		"attestation ends": func(p time.Duration) error {
+			return attestation(func(c *attestationCase) { c.claims["exp"] = at(sec - p) })
+		},
+		"its proof issued": func(p time.Duration) error {
+			return attestation(func(c *attestationCase) { c.pop["iat"] = at(oid4vci.Leeway + p) })
+		},
+		"its proof is old": func(p time.Duration) error {
+			return attestation(func(c *attestationCase) { c.pop["iat"] = at(sec - p - c.want.MaxAge) })
+		},
+		"proof of a key issued": func(p time.Duration) error {
+			return proof(func(c *proofCase) { c.claims["iat"] = at(oid4vci.Leeway + p) })
+		},
+		"proof of a key is old": func(p time.Duration) error {
+			return proof(func(c *proofCase) { c.claims["iat"] = at(sec - p - c.want.MaxAge) })
+		},
+		"proof of a key ends": func(p time.Duration) error { return proof(func(c *proofCase) { c.claims["exp"] = at(sec - p) }) },
+		"proof of a key begins": func(p time.Duration) error {
+			return proof(func(c *proofCase) { c.claims["nbf"] = at(oid4vci.Leeway + p) })
+		},
+	} {
+		if err := side(0); err != nil {
+			t.Errorf("JWS-16 %s: %v on the good side", name, err)
+		}
+		if err := side(sec); !errors.Is(err, oid4vci.ErrTime) {
+			t.Errorf("JWS-16 %s: %v a second later, want ErrTime", name, err)
+		}
+	}
+}
