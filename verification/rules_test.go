@@ -1,6 +1,8 @@
 package verification_test
 
 import (
+	"bytes"
+	"compress/zlib"
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/base64"
@@ -17,6 +19,7 @@ import (
 	"github.com/sanad-id/sanad/credential/cwt"
 	"github.com/sanad-id/sanad/internal/boundtest"
 	"github.com/sanad-id/sanad/keys"
+	"github.com/sanad-id/sanad/qr"
 	"github.com/sanad-id/sanad/trust"
 	"github.com/sanad-id/sanad/verification"
 )
@@ -109,6 +112,14 @@ func TestVerdicts(t *testing.T) {
 		reason  credential.Reason
 	}
 	sec := time.Second
+	proven := func(issued, begins time.Time) func(*testing.T, *scene) {
+		return func(t *testing.T, s *scene) {
+			k := newSigner(t, keys.Holder, start).Key().Public
+			s.state(func(v *credential.Verified) {
+				v.Holder, v.KeyBinding = &k, &credential.KeyBinding{Audience: verification.InPerson, IssuedAt: issued, NotBefore: begins}
+			})
+		}
+	}
 	rows := []row{
 		// Input.
 		{"nothing", func(_ *testing.T, s *scene) { s.input = []byte{} }, "undetermined", "format", credential.UnknownFormat},
@@ -118,6 +129,17 @@ func TestVerdicts(t *testing.T) {
 		{"QR-03 a link", func(_ *testing.T, s *scene) { s.input = []byte("https://check.example/?c=1") }, "undetermined", "format", credential.UnsupportedFormat},
 		{"a wallet's request", func(_ *testing.T, s *scene) { s.input = []byte("openid4vp://?request_uri=x") }, "undetermined", "format", credential.UnsupportedFormat},
 		{"input of a megabyte", func(_ *testing.T, s *scene) { s.input = make([]byte, 1<<20) }, "undetermined", "format", credential.TooLarge},
+		{"QR-01 a code that inflates to two megabytes", func(t *testing.T, s *scene) {
+			var b bytes.Buffer
+			w := zlib.NewWriter(&b)
+			if _, err := w.Write(make([]byte, 2<<20)); err != nil {
+				t.Fatal(err)
+			}
+			if err := w.Close(); err != nil {
+				t.Fatal(err)
+			}
+			s.input = []byte("HC1:" + qr.EncodeBase45(b.Bytes()))
+		}, "undetermined", "format", credential.TooLarge},
 		{"bytes of no kind", func(_ *testing.T, s *scene) { s.input = []byte{0, 1, 2, 3} }, "undetermined", "format", credential.UnknownFormat},
 		{"half a text", func(t *testing.T, s *scene) {
 			b := text(t, sign(t, s.signer, s.token))
@@ -170,6 +192,10 @@ func TestVerdicts(t *testing.T) {
 			s.content.Issuers[0].Keys[0].ValidTo = now
 			s.content.Issuers[0].Keys[0].SignUntil = now.Add(-day)
 		}, "invalid", "key", credential.KeyNotInWindow},
+		{"by a key that counts for another second", func(_ *testing.T, s *scene) {
+			s.content.Issuers[0].Keys[0].ValidTo = now.Add(sec)
+			s.content.Issuers[0].Keys[0].SignUntil = now.Add(-day)
+		}, "valid", "key", ""},
 		{"by a stolen key, after the theft", func(_ *testing.T, s *scene) { s.signer = s.stolen }, "invalid", "key", credential.KeyCompromised},
 		{"by a stolen key, at the moment of the theft", func(_ *testing.T, s *scene) { s.signer, s.token.IssuedAt = s.stolen, theft }, "invalid", "key", credential.KeyCompromised},
 		{"by a stolen key, before it, slot given out", func(_ *testing.T, s *scene) {
@@ -259,6 +285,11 @@ func TestVerdicts(t *testing.T) {
 			k := newSigner(t, keys.Credential, start).Key().Public
 			s.token.Holder = &k
 		}, "check_needed", "holder", credential.HolderNotProven},
+
+		// What a proof by the holder's key says of its own time.
+		{"KB-06 a proof that begins in five minutes", proven(now, now.Add(verification.DefaultSkew)), "valid", "holder", ""},
+		{"KB-06 a proof that begins in five minutes and a second", proven(now, now.Add(verification.DefaultSkew+sec)), "invalid", "holder", credential.HolderProofAhead},
+		{"KB-06 a proof without a time", proven(time.Time{}, time.Time{}), "invalid", "holder", credential.HolderProofBad},
 
 		// The heaviest wins.
 		{"revoked and expired root", func(_ *testing.T, s *scene) {
