@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -90,5 +92,82 @@ func TestAttestationStatus(t *testing.T) {
 				t.Errorf("%d credentials were issued", n)
 			}
 		})
+	}
+}
+
+// TestKeyAttestationRequired: what the metadata say of a programme's keys is what holds a
+// credential request to it (OpenID4VCI sections 8.2.1 and 12.2.4, appendix D.1; corpus VCI-12);
+// other programmes' keys need not be attested.
+func TestKeyAttestationRequired(t *testing.T) {
+	attester := keystest.Signer(t, keys.Holder, keys.ES256, "attester")
+	needs := oid4vci.AttestationNeeds{KeyStorage: []string{"iso_18045_high", "iso_18045_moderate"}, UserAuthentication: []string{"iso_18045_high"}}
+	b := newBed(t, engines[0], func(c *issuer.Config) {
+		c.KeyAttesters = func(oid4vci.SignerHint) ([]keys.PublicKey, error) {
+			return []keys.PublicKey{attester.Key().Public}, nil
+		}
+		c.KeyAttestation = map[string]oid4vci.AttestationNeeds{"licence": needs}
+	})
+	_, err := b.offices[0].service.AddProgramme(t.Context(), []byte(nestedProgramme), "tester")
+	b.must(err)
+	metadata, err := oid4vci.Reader{LoopbackHTTP: true}.IssuerMetadata(b.wallet().get("/.well-known/openid-credential-issuer").body, b.url)
+	b.must(err)
+	for id, want := range map[string]*oid4vci.AttestationNeeds{configuration: &needs, nestedConfiguration: nil} {
+		c, _ := metadata.Configuration(id)
+		for _, kind := range []oid4vci.ProofType{oid4vci.JWTProof, oid4vci.AttestationProof} {
+			if p, ok := c.Proofs[kind]; !ok || !reflect.DeepEqual(p.Attestation, want) {
+				t.Errorf("metadata of %s: proofs of type %s want %+v", id, kind, p.Attestation)
+			}
+		}
+	}
+	type levels struct{ storage, user []string }
+	good := &levels{[]string{"iso_18045_moderate"}, []string{"iso_18045_basic", "iso_18045_high"}}
+	n := 0
+	for name, tt := range map[string]struct {
+		alone    bool    // as proof of type attestation
+		attested *levels // nil without attestation
+		code     oid4vci.Code
+	}{
+		"in a proof":                        {attested: good},
+		"alone":                             {alone: true, attested: good},
+		"none":                              {code: oid4vci.InvalidProof},
+		"weaker key store, in a proof":      {attested: &levels{[]string{"iso_18045_basic"}, good.user}, code: oid4vci.InvalidProof},
+		"weaker key store, alone":           {alone: true, attested: &levels{[]string{"iso_18045_basic"}, good.user}, code: oid4vci.InvalidProof},
+		"no word of the user, in a proof":   {attested: &levels{storage: good.storage}, code: oid4vci.InvalidProof},
+		"no word of the key store, alone":   {alone: true, attested: &levels{user: good.user}, code: oid4vci.InvalidProof},
+		"levels that belong to one another": {alone: true, attested: &levels{good.user, good.storage}, code: oid4vci.InvalidProof},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n++
+			before := len(b.credentials())
+			w := b.wallet()
+			w.signIn(b.offer(n))
+			claims := oid4vci.ProofClaims{Issuer: b.url, Nonce: w.cNonce(), Now: b.clock.Now()}
+			if tt.attested != nil {
+				claims.KeyAttestation, err = oid4vci.MakeKeyAttestation(rand.Reader, attester, nil, oid4vci.KeyAttestationToken{
+					Keys: []keys.PublicKey{w.holder(0).Key().Public}, KeyStorage: tt.attested.storage, UserAuthentication: tt.attested.user,
+					Nonce: claims.Nonce, IssuedAt: claims.Now, Expires: claims.Now.Add(time.Hour),
+				})
+				b.must(err)
+			}
+			proofs := oid4vci.Proofs{Type: oid4vci.AttestationProof, Tokens: []string{claims.KeyAttestation}}
+			if !tt.alone {
+				proof, err := oid4vci.MakeProof(rand.Reader, w.holder(0), claims)
+				b.must(err)
+				proofs = oid4vci.Proofs{Type: oid4vci.JWTProof, Tokens: []string{proof}}
+			}
+			a := w.send(w.ask(oid4vci.CredentialRequest{Configuration: configuration, Proofs: proofs}))
+			if a.code() != tt.code {
+				t.Errorf("%v, want %q", a, tt.code)
+			}
+			if got := len(b.credentials()) - before; (got == 1) != (tt.code == "") {
+				t.Errorf("%d credentials were issued", got)
+			}
+		})
+	}
+	if _, err := issuer.New(issuer.Config{
+		Issuer: "https://office.example", Office: b.offices[0], Once: b.values[0], KeyAttestation: map[string]oid4vci.AttestationNeeds{"licence": {}},
+		Secret: func() ([]byte, error) { return nil, nil }, Keys: func(context.Context) (map[string]issuer.Document, error) { return nil, nil },
+	}); err == nil || !strings.Contains(err.Error(), "KeyAttesters") {
+		t.Errorf("nobody could attest: %v", err)
 	}
 }

@@ -256,7 +256,7 @@ func answer(w http.ResponseWriter, response *oid4vci.CredentialResponse, to *oid
 // more keys than it gets copies for (section 14.6). Their nonces are yet to be used up.
 func (e *Endpoints) holders(ctx context.Context, s *session, c *catalogue, f configuration, proofs oid4vci.Proofs) ([]keys.PublicKey, error) {
 	proven, err := oid4vci.CheckProofs(proofs, oid4vci.ProofExpect{
-		Issuer: e.cfg.Issuer, Types: e.proofTypes(), BatchSize: c.batch, Now: e.now(), MaxAge: proofAge, NeedNonce: true,
+		Issuer: e.cfg.Issuer, Types: e.proofTypes(f), BatchSize: c.batch, Now: e.now(), MaxAge: proofAge, NeedNonce: true,
 		ClientID: s.grant().Client, Attesters: e.cfg.KeyAttesters,
 	})
 	if err != nil {

@@ -187,6 +187,9 @@ type Config struct {
 	KeyAttesters oid4vci.TrustedKeys
 	// KeyStatus asks the lists of those. Optional: attestations that name one are refused.
 	KeyStatus AttestationStatus
+	// KeyAttestation says of programmes that holders' keys must be attested, and at what level.
+	// Optional: of no programme.
+	KeyAttestation map[string]oid4vci.AttestationNeeds
 	// Bearer lets wallets without DPoP redeem pre-authorized codes, for tokens that live
 	// at most five minutes. Optional; for pilots.
 	Bearer bool
@@ -257,6 +260,8 @@ func New(c Config) (*Endpoints, error) {
 		return nil, errors.New("issuer: Config.EncryptionRequired without EncryptionKeys")
 	case (c.Attestation.Required || c.Attestation.NeedChallenge) && c.Attestation.Attesters == nil:
 		return nil, errors.New("issuer: Config.Attestation is required of nobody who could attest")
+	case len(c.KeyAttestation) > 0 && c.KeyAttesters == nil:
+		return nil, errors.New("issuer: Config.KeyAttestation without KeyAttesters")
 	}
 	if err := (oid4vci.Reader{LoopbackHTTP: c.DevHTTP}).CheckIdentifier(c.Issuer); err != nil {
 		return nil, fmt.Errorf("issuer: Config.Issuer: %w", err)

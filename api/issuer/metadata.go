@@ -230,17 +230,21 @@ func (e *Endpoints) issuerMetadata(c *catalogue, signing []string) oid4vci.Issue
 		}
 		m.Configurations = append(m.Configurations, oid4vci.Configuration{
 			ID: f.id, Format: format, Type: f.form.VCT, Scope: f.id, SigningAlgorithms: signing,
-			Bindings: []string{oid4vci.JWKBinding}, Proofs: e.proofTypes(), Display: e.credentialDisplay(c, f.programme), Claims: claims(f),
+			Bindings: []string{oid4vci.JWKBinding}, Proofs: e.proofTypes(f), Display: e.credentialDisplay(c, f.programme), Claims: claims(f),
 		})
 	}
 	return m
 }
 
-// proofTypes are the ways to prove keys.
-func (e *Endpoints) proofTypes() map[oid4vci.ProofType]oid4vci.ProofSupport {
-	types := map[oid4vci.ProofType]oid4vci.ProofSupport{oid4vci.JWTProof: {Algorithms: algorithms}}
+// proofTypes are the ways to prove keys for a configuration.
+func (e *Endpoints) proofTypes(f configuration) map[oid4vci.ProofType]oid4vci.ProofSupport {
+	support := oid4vci.ProofSupport{Algorithms: algorithms}
+	if needs, ok := e.cfg.KeyAttestation[f.programme.ID]; ok {
+		support.Attestation = &needs
+	}
+	types := map[oid4vci.ProofType]oid4vci.ProofSupport{oid4vci.JWTProof: support}
 	if e.cfg.KeyAttesters != nil {
-		types[oid4vci.AttestationProof] = oid4vci.ProofSupport{Algorithms: algorithms}
+		types[oid4vci.AttestationProof] = support
 	}
 	return types
 }

@@ -243,6 +243,11 @@ type ServeConfig struct {
 	// wallets keep their keys. Optional.
 	KeyAttesters string `yaml:"key_attesters,omitempty"`
 
+	// KeyAttestation are programmes whose credentials are bound to keys that one of
+	// key_attesters attests and to no others, with the levels that suffice. Optional; keys
+	// need not be attested.
+	KeyAttestation map[string]KeyLevelsConfig `yaml:"key_attestation,omitempty"`
+
 	// AttestationHosts are names or addresses inside of the office's own network at which
 	// status lists of attestations may be asked; all others must be public. An attestation
 	// that names a list is taken only while the list says that it holds. Optional.
@@ -262,6 +267,17 @@ type ServeConfig struct {
 	// GrantLifetime is how long a wallet can renew its copies without the holder signing
 	// in again. Optional; 90 days if zero.
 	GrantLifetime Duration `yaml:"grant_lifetime,omitempty"`
+}
+
+// KeyLevelsConfig is what must be attested of a key: how strongly it is kept, and how the
+// holder lets it sign. The levels are those of OpenID4VCI 1.0 appendix D.2, such as
+// "iso_18045_high", or of the office's attesters. Without any the attestation alone suffices.
+type KeyLevelsConfig struct {
+	// KeyStorage are levels of which one must be attested of the key store. Optional.
+	KeyStorage []string `yaml:"key_storage,omitempty"`
+
+	// UserAuthentication are those of the way in which the holder unlocks it. Optional.
+	UserAuthentication []string `yaml:"user_authentication,omitempty"`
 }
 
 // TxCodeConfig is what transaction codes look like. There are five guesses at each, so

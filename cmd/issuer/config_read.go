@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -303,6 +304,10 @@ func (c *ServeConfig) check(need func(ok bool, format string, args ...any), sour
 	need(c.TxCode.Length <= longestTxCode, "serve.tx_code.length: nobody types %d characters without a slip; at most %d", c.TxCode.Length, longestTxCode)
 	need(!c.AttestationRequired || c.WalletProviders != "", "serve.attestation_required needs serve.wallet_providers")
 	need(!c.AttestationChallenge || c.WalletProviders != "", "serve.attestation_challenge needs serve.wallet_providers")
+	need(len(c.KeyAttestation) == 0 || c.KeyAttesters != "", "serve.key_attestation needs serve.key_attesters")
+	for id, levels := range c.KeyAttestation {
+		need(!slices.Contains(slices.Concat(levels.KeyStorage, levels.UserAuthentication), ""), "serve.key_attestation.%s has a level without a name", id)
+	}
 	l := c.Login
 	need(l.Issuer == "" || l.ClientID != "" && l.RecordClaim != "", "serve.login needs client_id and record_claim")
 	need(l.Issuer != "" || l.ClientID == "" && l.RecordClaim == "" && len(l.Programmes) == 0, "serve.login needs issuer")

@@ -136,6 +136,9 @@ func TestReadConfigRefuses(t *testing.T) {
 		{"transaction codes that nobody can type", good + "serve: {tx_code: {length: 11}}\n", "serve.tx_code.length"},
 		{"transaction codes of another alphabet", good + "serve: {tx_code: {input_mode: emoji}}\n", `neither "numeric" nor "text"`},
 		{"transaction codes with another key", good + "serve: {tx_code: {alphabet: abc}}\n", "alphabet"},
+		{"VCI-12 attested keys without attesters", good + "serve: {key_attestation: {birth: {}}}\n", "serve.key_attestation needs serve.key_attesters"},
+		{"VCI-12 a level without a name", good + "serve: {key_attesters: a.pem, key_attestation: {birth: {key_storage: ['']}}}\n", "serve.key_attestation.birth has a level without a name"},
+		{"VCI-12 a level of something else", good + "serve: {key_attesters: a.pem, key_attestation: {birth: {storage: [high]}}}\n", "storage"},
 		{"values that work once in memory", good + "serve: {once: memory}\n", "serve.once: codes"},
 	}
 	for _, tt := range tests {

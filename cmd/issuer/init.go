@@ -368,6 +368,9 @@ func (p *program) configCommand() *cobra.Command {
 				return err
 			}
 			warnings = append(warnings, wallets...)
+			if err := p.serveFault(a.cfg, a.keys); err != nil {
+				warnings = append(warnings, fmt.Sprintf("`issuer serve` would not begin here: %v", err))
+			}
 			view := map[string]any{
 				"ok": true, "issuer": a.cfg.Issuer.ID, "store": about.Engine, "warnings": warnings, "journal": a.cfg.Journal, "audit": debt,
 			}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -82,9 +83,17 @@ func (a *app) walletWarnings(ctx context.Context, have []keys.Key) ([]string, er
 		}
 		warnings = append(warnings, "no wallet may have holders sign in: "+what+" ("+setClients+")")
 	}
-	for _, id := range s.Login.Programmes {
-		if !slices.Contains(ids, id) {
-			warnings = append(warnings, fmt.Sprintf("serve.login.programmes names %s, which is no programme with a wallet form", id))
+	// A slip in one of these names is a rule that holds nobody.
+	for _, list := range []struct {
+		setting string
+		names   []string
+	}{
+		{"login.programmes", s.Login.Programmes}, {"high_assurance", s.HighAssurance}, {"key_attestation", slices.Sorted(maps.Keys(s.KeyAttestation))},
+	} {
+		for _, id := range list.names {
+			if !slices.Contains(ids, id) {
+				warnings = append(warnings, fmt.Sprintf("serve.%s names %s, which is no programme with a wallet form", list.setting, id))
+			}
 		}
 	}
 	return warnings, nil

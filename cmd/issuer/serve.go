@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -25,6 +26,7 @@ import (
 	"github.com/sanad-id/sanad/internal/web"
 	"github.com/sanad-id/sanad/keys"
 	"github.com/sanad-id/sanad/keys/chain"
+	"github.com/sanad-id/sanad/oid4vci"
 	"github.com/sanad-id/sanad/programme"
 	"github.com/sanad-id/sanad/store"
 	"github.com/sanad-id/sanad/store/once"
@@ -285,7 +287,29 @@ func (p *program) endpointsConfig(cfg Config, ks *keys.File, office issuer.Offic
 	if makers != nil {
 		c.KeyAttesters, c.KeyStatus = makers.trusted, makers.status
 	}
+	c.KeyAttestation = map[string]oid4vci.AttestationNeeds{}
+	for id, levels := range s.KeyAttestation {
+		c.KeyAttestation[id] = oid4vci.AttestationNeeds{KeyStorage: levels.KeyStorage, UserAuthentication: levels.UserAuthentication}
+	}
 	return c, nil
+}
+
+// serveFault is why a server could not begin on this machine with what the settings name,
+// such as a file that is not there.
+func (p *program) serveFault(cfg Config, ks *keys.File) error {
+	if _, err := p.endpointsConfig(cfg, ks, nil, nil); err != nil {
+		return err
+	}
+	if _, err := redisURL(cfg.Serve); err != nil {
+		return fmt.Errorf("serve.redis_password_file: %w", err)
+	}
+	if cfg.Serve.TLSCert == "" {
+		return nil
+	}
+	if _, err := tls.LoadX509KeyPair(cfg.Serve.TLSCert, cfg.Serve.TLSKey); err != nil {
+		return fmt.Errorf("serve.tls_cert: %w", err)
+	}
+	return nil
 }
 
 // upstream is the provider at which holders sign in, nil without one.
