@@ -223,7 +223,8 @@ func (a *Agent) settle(ctx context.Context, m *oid4vci.IssuerMetadata, s *sessio
 	if err := a.cfg.Wallet.DeletePending(w.ID); err != nil {
 		return nil, err
 	}
-	if err := a.cfg.Wallet.Note(Entry{At: a.cfg.Now().UTC(), Deed: Accepted, Credential: h.ID, Type: h.Type, Party: h.Issuer, Anchor: w.Anchor}); err != nil {
+	e := Entry{At: a.cfg.Now().UTC(), Deed: Accepted, Credential: h.ID, Type: h.Type, Party: h.Issuer, Name: a.cfg.Language.Pick(h.IssuerNames), Anchor: w.Anchor}
+	if err := a.cfg.Wallet.Note(e); err != nil {
 		return nil, err
 	}
 	a.notify(ctx, m, s, w, oid4vci.CredentialAccepted)

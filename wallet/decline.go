@@ -12,7 +12,7 @@ import (
 // Decline tells the verifier that it gets nothing: the same words whether the person
 // did not want to or the wallet has nothing (OpenID4VP section 15.4.1, corpus VP-16).
 func (a *Agent) Decline(ctx context.Context, q *Inquiry) (next string, err error) {
-	e := Entry{Party: q.Verifier.ID, Anchor: q.Verifier.Anchor, Purpose: a.cfg.Language.Pick(q.Purpose)}
+	e := Entry{Party: q.Verifier.ID, Name: a.cfg.Language.Pick(q.Verifier.Names), Anchor: q.Verifier.Anchor, Purpose: a.cfg.Language.Pick(q.Purpose)}
 	return a.turnDown(ctx, q.request, &oid4vp.Error{Code: oid4vp.AccessDenied}, e)
 }
 
@@ -41,7 +41,7 @@ func (a *Agent) Complaint(err error) *Complaint {
 
 // Complain tells the verifier, once the person agrees.
 func (a *Agent) Complain(ctx context.Context, c *Complaint) (next string, err error) {
-	return a.turnDown(ctx, c.refusal.Request, c.refusal, Entry{Party: c.Verifier.ID, Anchor: c.Verifier.Anchor})
+	return a.turnDown(ctx, c.refusal.Request, c.refusal, Entry{Party: c.Verifier.ID, Name: a.cfg.Language.Pick(c.Verifier.Names), Anchor: c.Verifier.Anchor})
 }
 
 // turnDown refuses a request, and writes the log first.

@@ -87,8 +87,10 @@ type Entry struct {
 	// Credential is the wallet's name for the credential, Type its type.
 	Credential string `json:"credential,omitempty"`
 	Type       string `json:"type,omitempty"`
-	// Party is the issuer or verifier as it was established, Anchor who vouches for it.
+	// Party is the issuer or verifier as it was established, Name what it is called on the word
+	// of Anchor, who vouches for it.
 	Party  string `json:"party,omitempty"`
+	Name   string `json:"name,omitempty"`
 	Anchor string `json:"anchor,omitempty"`
 	// Purpose is why a verifier asked, as it said, and Claims what it got.
 	Purpose string   `json:"purpose,omitempty"`

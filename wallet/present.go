@@ -5,6 +5,7 @@ package wallet
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -57,6 +58,8 @@ type Ask struct {
 	// needs this or something else that it asks for.
 	Optional    bool `json:"optional"`
 	Alternative bool `json:"alternative,omitempty"`
+	// Several says that the verifier takes more than one of Options.
+	Several bool `json:"several,omitempty"`
 	// Options are the credentials that can answer; none if there is none.
 	Options []Option `json:"options"`
 }
@@ -79,10 +82,13 @@ type Option struct {
 	candidates []oid4vp.Candidate // by number of claims
 }
 
-// An AskedClaim is a claim by its path, with its names.
+// An AskedClaim is a claim by its path, with its names: its own, or those of the list that it
+// is in, or of what is in it.
 type AskedClaim struct {
 	Path   string            `json:"path"`
 	Labels map[string]string `json:"labels,omitempty"`
+	// Values are what the verifier would read. No JSON has them.
+	Values []any `json:"-"`
 }
 
 // Inquire reads the link of a request, fetches the request and establishes who asks.
@@ -244,7 +250,7 @@ func takes(m *oid4vp.ClientMetadata, p *sdjwt.Parsed) bool {
 
 // ask is one credential query for the person.
 func (q *Inquiry) ask(m *oid4vp.QueryMatch) (Ask, error) {
-	ask := Ask{Query: m.Query.ID, Types: m.Query.Types, Optional: len(q.match.Sets) > 0, Options: []Option{}}
+	ask := Ask{Query: m.Query.ID, Types: m.Query.Types, Optional: len(q.match.Sets) > 0, Several: m.Query.Multiple, Options: []Option{}}
 	for _, s := range q.match.Sets {
 		if !s.Set.Optional && slices.ContainsFunc(s.Set.Options, func(ids []string) bool { return slices.Contains(ids, ask.Query) }) {
 			ask.Optional, ask.Alternative = false, ask.Alternative || len(s.Set.Options) > 1
@@ -277,7 +283,7 @@ func (q *Inquiry) ask(m *oid4vp.QueryMatch) (Ask, error) {
 			return ask, err
 		}
 		for _, p := range paths {
-			o.Beside = append(o.Beside, AskedClaim{p.Text(), labels[p.Text()]})
+			o.Beside = append(o.Beside, AskedClaim{Path: p.Text(), Labels: labelsOf(labels, p)})
 		}
 		for _, c := range o.candidates[1:] {
 			for _, claim := range asked(c, labels) {
@@ -295,10 +301,40 @@ func (q *Inquiry) ask(m *oid4vp.QueryMatch) (Ask, error) {
 func asked(c oid4vp.Candidate, labels map[string]map[string]string) []AskedClaim {
 	list := []AskedClaim{}
 	for _, f := range c.Claims {
-		path := oid4vp.PathText(f.Query.Path)
-		list = append(list, AskedClaim{path, labels[path]})
+		list = append(list, AskedClaim{oid4vp.PathText(f.Query.Path), labelsOf(labels, f.Query.Path), f.Values})
 	}
 	return list
+}
+
+// labelsOf are the names of the claims at a path, by language: an element is called what its
+// list is called, and an object, which has no name of its own, by what is in it.
+func labelsOf(labels map[string]map[string]string, path sdjwt.Path) map[string]string {
+	for i := len(path); i > 0; i-- {
+		if own := labels[oid4vp.PathText(path[:i])]; own != nil {
+			return own
+		}
+		if _, name := path[i-1].(string); name {
+			break
+		}
+	}
+	var within map[string]string
+	for _, name := range slices.Sorted(maps.Keys(labels)) {
+		if !strings.HasPrefix(name, oid4vp.PathText(path)+".") {
+			continue
+		}
+		if within == nil {
+			within = maps.Clone(labels[name])
+			continue
+		}
+		for tag := range within { // languages that all of them have
+			if label, ok := labels[name][tag]; ok {
+				within[tag] += ", " + label
+			} else {
+				delete(within, tag)
+			}
+		}
+	}
+	return within
 }
 
 // A Choice is what the person agreed to for one credential that is asked for.
@@ -375,6 +411,34 @@ func (q *Inquiry) With(choices []Choice, query string) ([]Choice, bool) {
 		}
 	}
 	return out, true
+}
+
+// Take is choices with one credential of the wallet wherever it answers: beside the others if
+// the verifier takes several, else in place of the one that was chosen. It returns false if it
+// answers nothing that was chosen.
+func (q *Inquiry) Take(choices []Choice, credential string) ([]Choice, bool) {
+	var out []Choice
+	found := false
+	for _, ask := range q.Asks {
+		chosen := slices.DeleteFunc(slices.Clone(choices), func(c Choice) bool { return c.Query != ask.Query })
+		answers := slices.ContainsFunc(ask.Options, func(o Option) bool { return o.Credential == credential })
+		if len(chosen) == 0 || !answers {
+			out = append(out, chosen...)
+			continue
+		}
+		found = true
+		taken := Choice{Query: ask.Query, Credential: credential}
+		same := slices.ContainsFunc(chosen, func(c Choice) bool { return c.Credential == credential })
+		switch {
+		case ask.Several && !same:
+			out = append(out, append(chosen, taken)...)
+		case ask.Several:
+			out = append(out, chosen...)
+		default:
+			out = append(out, taken)
+		}
+	}
+	return out, found
 }
 
 // resolve finds the candidates for what the person chose: of each the one with the
@@ -505,7 +569,7 @@ func (a *Agent) show(q *Inquiry, c oid4vp.Choice, data []oid4vp.TransactionData)
 		return "", err
 	}
 	e := Entry{
-		At: a.cfg.Now().UTC(), Deed: Presented, Credential: s.held.ID, Type: s.held.Type, Party: q.Verifier.ID, Anchor: q.Verifier.Anchor,
+		At: a.cfg.Now().UTC(), Deed: Presented, Credential: s.held.ID, Type: s.held.Type, Party: q.Verifier.ID, Name: a.cfg.Language.Pick(q.Verifier.Names), Anchor: q.Verifier.Anchor,
 		Claims: []string{}, Purpose: a.cfg.Language.Pick(q.Purpose),
 	}
 	for _, f := range c.Claims {

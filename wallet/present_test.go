@@ -240,6 +240,93 @@ func TestAlternatives(t *testing.T) {
 	}
 }
 
+// TestSeveralThatWouldDo: of the credentials of two children the person names the one that is
+// shown, or both where the verifier takes several (OpenID4VP section 6.1), and the log says to
+// whom by name.
+func TestSeveralThatWouldDo(t *testing.T) {
+	for _, several := range []bool{false, true} {
+		w := newWorld(t)
+		w.request.Query.Credentials[0].Multiple = several
+		a, kept := w.holding()
+		usual := w.token
+		w.token = func(i int, holder keys.PublicKey) sdjwt.Token {
+			token := usual(i, holder)
+			token.Claims["name"] = sdjwt.Hidden{Value: "Juma Amina"}
+			return token
+		}
+		w.now = w.now.Add(time.Second)
+		if _, _, err := w.accept(a); err != nil {
+			t.Fatal(err)
+		}
+		w.now = w.now.Add(time.Second)
+		q, err := a.Inquire(t.Context(), w.requestLink())
+		if err != nil || len(q.Asks[0].Options) != 2 || q.Asks[0].Several != several {
+			t.Fatalf("%+v, %v", q, err)
+		}
+		least, err := q.Least()
+		if err != nil || len(least) != 1 {
+			t.Fatalf("%+v, %v", least, err)
+		}
+		first, second := q.Asks[0].Options[0], q.Asks[0].Options[1]
+		if !slices.Equal(first.Claims[0].Values, []any{"Amina Juma"}) || !slices.Equal(second.Claims[0].Values, []any{"Juma Amina"}) {
+			t.Errorf("values %v and %v", first.Claims[0].Values, second.Claims[0].Values)
+		}
+		if _, ok := q.Take(least, "none"); ok {
+			t.Error("a credential that is not held was taken")
+		}
+		chosen, ok := q.Take(least, second.Credential)
+		again, _ := q.Take(chosen, second.Credential)
+		if !ok || !slices.EqualFunc(again, chosen, func(a, b wallet.Choice) bool { return a.Credential == b.Credential }) {
+			t.Errorf("taken once %+v, twice %+v", chosen, again)
+		}
+		if _, err := a.Present(t.Context(), q, chosen); err != nil {
+			t.Fatal(err)
+		}
+		want := []any{"Juma Amina"}
+		if several {
+			want = []any{"Amina Juma", "Juma Amina"}
+		}
+		var got []any
+		for _, text := range w.response.Token["card"] {
+			p, err := sdjwt.Parse(text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, p.Claims["name"])
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("several %t: the verifier reads %v, want %v", several, got, want)
+		}
+		log, err := kept.Log()
+		shown := func(e wallet.Entry) bool { return e.Credential == second.Credential && e.Name == "City library" }
+		if err != nil || len(log) != 2+len(want) || log[0].Name != "Licence office" || !slices.ContainsFunc(log[2:], shown) {
+			t.Errorf("log: %+v, %v", log, err)
+		}
+	}
+}
+
+// TestLabelsOfPaths: what is asked for by a path has a name for people if the list that it is
+// in has one, or what is in it.
+func TestLabelsOfPaths(t *testing.T) {
+	labels := map[string]map[string]string{
+		"degrees": {"en": "Degrees"}, "address.district": {"en": "District", "fr": "District"}, "address.village": {"en": "Village"}, "addressee": {"en": "To"},
+		"people[*].name": {"en": "Name"},
+	}
+	for _, tt := range []struct {
+		path sdjwt.Path
+		want string
+	}{
+		{sdjwt.Path{"degrees"}, "Degrees"}, {sdjwt.Path{"degrees", nil}, "Degrees"}, {sdjwt.Path{"degrees", 1}, "Degrees"}, {sdjwt.Path{"degrees", nil, "year"}, ""},
+		{sdjwt.Path{"address"}, "District, Village"}, {sdjwt.Path{"address", "village"}, "Village"}, {sdjwt.Path{"address", "other"}, ""}, {sdjwt.Path{"other"}, ""},
+		{sdjwt.Path{"people", nil, "name"}, "Name"},
+	} {
+		got := wallet.LabelsOf(labels, tt.path)
+		if got["en"] != tt.want || len(got) > 1 {
+			t.Errorf("%v is called %v, want %q", tt.path, got, tt.want)
+		}
+	}
+}
+
 // TestCountsBeforeSending loses the answer: what might have been seen counts as shown.
 func TestCountsBeforeSending(t *testing.T) {
 	t.Parallel()

@@ -18,6 +18,7 @@ import (
 	"github.com/sanad-id/sanad/internal/durable"
 	"github.com/sanad-id/sanad/internal/i18n"
 	"github.com/sanad-id/sanad/verification"
+	"github.com/sanad-id/sanad/verification/explain"
 	"github.com/sanad-id/sanad/wallet"
 )
 
@@ -176,7 +177,7 @@ func (p *program) showCommand() *cobra.Command {
 					width = max(width, cli.Columns(name(words, h.Labels[l.name], l.name)))
 				}
 				for _, l := range lines {
-					fmt.Fprintf(out, "  %s  %s\n", cli.Pad(name(words, h.Labels[l.name], l.name), width), cli.Visible(fmt.Sprint(l.value)))
+					fmt.Fprintf(out, "  %s  %s\n", cli.Pad(name(words, h.Labels[l.name], l.name), width), cli.Visible(explain.InWords(words, "", l.value, nil)))
 				}
 			})
 		}),
@@ -249,7 +250,12 @@ func (p *program) logCommand() *cobra.Command {
 			}
 			return p.Print(cmd, append([]wallet.Entry{}, all...), func(out io.Writer) {
 				for _, e := range all {
-					fmt.Fprintf(out, "%s  %s  %s  %s  %s\n", e.At.Local().Format(time.DateTime), words.Text("wallet.deed."+string(e.Deed), nil), e.Credential, cli.Visible(e.Party), cli.Visible(strings.Join(e.Claims, ", ")))
+					who := e.Party
+					if e.Name != "" {
+						who = e.Name + ", " + e.Party
+					}
+					parts := []string{e.At.Local().Format(time.DateTime), words.Text("wallet.deed."+string(e.Deed), nil), e.Credential, cli.Visible(who), cli.Visible(strings.Join(e.Claims, ", "))}
+					fmt.Fprintln(out, strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), "  "))
 				}
 			})
 		}),
@@ -339,7 +345,7 @@ func (p *program) deleteCommand() *cobra.Command {
 			if !yes {
 				return cli.Exit(statusDeclined)
 			}
-			if err := w.Note(wallet.Entry{At: p.Now().UTC(), Deed: wallet.Deleted, Credential: h.ID, Type: h.Type, Party: h.Issuer}); err != nil {
+			if err := w.Note(wallet.Entry{At: p.Now().UTC(), Deed: wallet.Deleted, Credential: h.ID, Type: h.Type, Party: h.Issuer, Name: words.Pick(h.IssuerNames)}); err != nil {
 				return err
 			}
 			if err := w.Delete(h.ID); err != nil {

@@ -12,6 +12,8 @@ import (
 
 	"github.com/sanad-id/sanad/internal/cli"
 	"github.com/sanad-id/sanad/internal/i18n"
+	"github.com/sanad-id/sanad/verification"
+	"github.com/sanad-id/sanad/verification/explain"
 	"github.com/sanad-id/sanad/wallet"
 )
 
@@ -20,15 +22,17 @@ func (p *program) presentCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "present REQUEST|-", Short: "Answer a request with what you choose to show", Args: cobra.ExactArgs(1),
 		Long: `present reads a request, the link behind a code or button of a verifier, and shows who asks, on whose word, what, why and how
-long it is kept. What the verifier can do without is left out unless you name it with --with. Then it asks you.`,
+long it is kept. What the verifier can do without is left out unless you name it with --with, and so are all but one of several
+credentials that would do: name the other by its ID. Then it asks you.`,
 		Example: `  wallet-cli present "openid4vp://?client_id=x509_hash%3A...&request_uri=https%3A%2F%2Flibrary.example%2Frequest%2F7"
   wallet-cli present --with village REQUEST
+  wallet-cli present --with 01ng8q REQUEST
   wallet-cli present --yes --passphrase-file pass.txt --json - < request.txt`,
 		RunE: p.with(func(cmd *cobra.Command, w *wallet.Wallet, args []string) error {
 			return p.present(cmd, w, args[0], with)
 		}),
 	}
-	c.Flags().StringSliceVar(&with, "with", nil, "also show these optional `CLAIMS`, or the credential of this name, beside the others if it is optional, else in place of the other that would do")
+	c.Flags().StringSliceVar(&with, "with", nil, "also show these optional `CLAIMS`, or the credential of this name or ID, beside the others if it is optional, else in place of the other that would do")
 	p.consent(c, "verifiers")
 	return c
 }
@@ -139,17 +143,24 @@ func choose(q *wallet.Inquiry, with []string) ([]wallet.Choice, error) {
 		}
 		claims = append(claims, what)
 	}
+	return chooseOf(q, choices, claims)
+}
+
+// chooseOf is choices with the credentials of the wallet and the claims that the person named.
+func chooseOf(q *wallet.Inquiry, choices []wallet.Choice, claims []string) ([]wallet.Choice, error) {
+	claims = slices.DeleteFunc(claims, func(what string) bool {
+		more, ok := q.Take(choices, held(q, what))
+		if ok {
+			choices = more
+		}
+		return ok
+	})
 	for _, what := range claims {
 		found := false
-		for _, ask := range q.Asks {
-			i := slices.IndexFunc(choices, func(c wallet.Choice) bool { return c.Query == ask.Query })
-			if i < 0 {
-				continue
-			}
-			for _, o := range ask.Options {
-				if o.Credential == choices[i].Credential && slices.ContainsFunc(o.Optional, func(c wallet.AskedClaim) bool { return c.Path == what }) {
-					choices[i].With, found = append(choices[i].With, what), true
-				}
+		for i, c := range choices {
+			o := option(q, c)
+			if o != nil && slices.ContainsFunc(o.Optional, func(c wallet.AskedClaim) bool { return c.Path == what }) {
+				choices[i].With, found = append(choices[i].With, what), true
 			}
 		}
 		if !found {
@@ -157,6 +168,36 @@ func choose(q *wallet.Inquiry, with []string) ([]wallet.Choice, error) {
 		}
 	}
 	return choices, nil
+}
+
+// option is what was chosen, as the request sees it; nil if it answers nothing.
+func option(q *wallet.Inquiry, c wallet.Choice) *wallet.Option {
+	for _, ask := range q.Asks {
+		for i := range ask.Options {
+			if ask.Query == c.Query && ask.Options[i].Credential == c.Credential {
+				return &ask.Options[i]
+			}
+		}
+	}
+	return nil
+}
+
+// held is the id of the one credential among those that can answer that begins like this, ""
+// if there is none, or several.
+func held(q *wallet.Inquiry, beginning string) string {
+	found := ""
+	for _, ask := range q.Asks {
+		for _, o := range ask.Options {
+			switch {
+			case beginning == "" || !strings.HasPrefix(o.Credential, beginning) || o.Credential == found:
+			case found != "":
+				return ""
+			default:
+				found = o.Credential
+			}
+		}
+	}
+	return found
 }
 
 // showInquiry shows the five facts.
@@ -173,43 +214,86 @@ func showInquiry(out io.Writer, q *wallet.Inquiry, choices []wallet.Choice, word
 	}
 	fact(out, words, "kept", kept)
 	for _, ask := range q.Asks {
-		i := slices.IndexFunc(choices, func(c wallet.Choice) bool { return c.Query == ask.Query })
-		can := ""
-		switch {
-		case ask.Optional:
-			can = " (" + named(words, "optional", ask.Query) + ")"
-		case ask.Alternative && i < 0 && len(ask.Options) > 0:
-			can = " (" + named(words, "instead", ask.Query) + ")"
-		}
-		if len(ask.Options) == 0 {
-			fact(out, words, "what", cli.Visible(strings.Join(ask.Types, " / "))+can+": "+words.Text("wallet.said.nothing_answers", nil))
-			continue
-		}
-		o := ask.Options[0]
-		for _, other := range ask.Options {
-			if i >= 0 && other.Credential == choices[i].Credential {
-				o = other
+		var chosen []wallet.Choice
+		for _, c := range choices {
+			if c.Query == ask.Query {
+				chosen = append(chosen, c)
 			}
 		}
-		lines := []string{name(words, o.Names, o.Type) + can}
-		for _, c := range o.Claims {
-			lines = append(lines, "- "+name(words, c.Labels, c.Path))
-		}
-		for _, c := range o.Optional {
-			mark := named(words, "not_shown", c.Path)
-			if i >= 0 && slices.Contains(choices[i].With, c.Path) {
-				mark = words.Text("wallet.said.chosen", nil)
-			}
-			lines = append(lines, fmt.Sprintf("- %s (%s)", name(words, c.Labels, c.Path), mark))
-		}
-		for _, c := range o.Beside {
-			lines = append(lines, fmt.Sprintf("- %s (%s)", name(words, c.Labels, c.Path), words.Text("wallet.said.beside", nil)))
-		}
-		if o.Fresh == 0 {
-			lines = append(lines, words.Text("wallet.said.shown_before", nil))
-		}
-		fact(out, words, "what", lines...)
+		showAsk(out, ask, chosen, words)
 	}
+}
+
+// showAsk shows one credential that is asked for: what is chosen of it, or what could be.
+func showAsk(out io.Writer, ask wallet.Ask, chosen []wallet.Choice, words i18n.Language) {
+	can := ""
+	switch {
+	case ask.Optional:
+		can = " (" + named(words, "optional", ask.Query) + ")"
+	case ask.Alternative && len(chosen) == 0 && len(ask.Options) > 0:
+		can = " (" + named(words, "instead", ask.Query) + ")"
+	}
+	if len(ask.Options) == 0 {
+		fact(out, words, "what", cli.Visible(strings.Join(ask.Types, " / "))+can+": "+words.Text("wallet.said.nothing_answers", nil))
+		return
+	}
+	if len(chosen) == 0 {
+		showOption(out, ask.Options[0], name(words, ask.Options[0].Names, ask.Options[0].Type)+can, nil, false, words)
+		return
+	}
+	// Whoever holds several that would do, such as those of two children, sees which it is.
+	several := len(ask.Options) > 1
+	for _, o := range ask.Options {
+		i := slices.IndexFunc(chosen, func(c wallet.Choice) bool { return c.Credential == o.Credential })
+		title := name(words, o.Names, o.Type)
+		if several {
+			title += " " + o.Credential
+		}
+		switch {
+		case i >= 0:
+			showOption(out, o, title+can, chosen[i].With, several, words)
+		case ask.Several:
+			fact(out, words, "what", title+" ("+named(words, "not_shown", o.Credential)+")")
+		default:
+			fact(out, words, "what", title+" ("+named(words, "instead", o.Credential)+")")
+		}
+	}
+}
+
+// showOption shows what the verifier gets of a credential, with the values if the person has
+// several to choose from.
+func showOption(out io.Writer, o wallet.Option, title string, with []string, values bool, words i18n.Language) {
+	lines := []string{title}
+	for _, c := range o.Claims {
+		line := "- " + name(words, c.Labels, c.Path)
+		if values {
+			line += ": " + cli.Visible(words.List(inWords(c.Values, words)))
+		}
+		lines = append(lines, line)
+	}
+	for _, c := range o.Optional {
+		mark := named(words, "not_shown", c.Path)
+		if slices.Contains(with, c.Path) {
+			mark = words.Text("wallet.said.chosen", nil)
+		}
+		lines = append(lines, fmt.Sprintf("- %s (%s)", name(words, c.Labels, c.Path), mark))
+	}
+	for _, c := range o.Beside {
+		lines = append(lines, fmt.Sprintf("- %s (%s)", name(words, c.Labels, c.Path), words.Text("wallet.said.beside", nil)))
+	}
+	if o.Fresh == 0 {
+		lines = append(lines, words.Text("wallet.said.shown_before", nil))
+	}
+	fact(out, words, "what", lines...)
+}
+
+// inWords are values as the person reads them.
+func inWords(values []any, words i18n.Language) []string {
+	var all []string
+	for _, v := range values {
+		all = append(all, explain.InWords(words, "", verification.Plain(v), nil))
+	}
+	return all
 }
 
 // named is a sentence with a name in it.

@@ -174,7 +174,7 @@ func (p *program) answerQuestion(cmd *cobra.Command, w *wallet.Wallet, o qrOptio
 		return cli.Exit(statusDeclined)
 	}
 	return p.draw(cmd, w, q.Card, q.Copy, showing{
-		party: q.Verifier.ID, anchor: q.Verifier.Anchor, purpose: q.Purpose, claims: q.Names(), again: q.Poster,
+		party: q.Verifier.ID, name: words.Pick(q.Verifier.Names), anchor: q.Verifier.Anchor, purpose: q.Purpose, claims: q.Names(), again: q.Poster,
 		of: func(at time.Time) (string, error) { return a.LiveCode(q.Card, q.Copy, q.Names(), q.Proof(at)) },
 	}, o)
 }
@@ -208,8 +208,8 @@ func codeIn(cmd *cobra.Command, file string) (string, error) {
 
 // A showing is a code that is about to be shown.
 type showing struct {
-	party, anchor, purpose string
-	claims                 []string
+	party, name, anchor, purpose string
+	claims                       []string
 	// again says that it is drawn anew, Of makes it for a moment.
 	again bool
 	of    func(at time.Time) (string, error)
@@ -236,7 +236,7 @@ func (p *program) draw(cmd *cobra.Command, w *wallet.Wallet, h *wallet.Held, i i
 		return err
 	}
 	if err := w.Note(wallet.Entry{
-		At: at, Deed: wallet.Presented, Credential: h.ID, Type: h.Type, Party: s.party, Anchor: s.anchor, Purpose: s.purpose,
+		At: at, Deed: wallet.Presented, Credential: h.ID, Type: h.Type, Party: s.party, Name: s.name, Anchor: s.anchor, Purpose: s.purpose,
 		Claims: append([]string{}, s.claims...),
 	}); err != nil {
 		return err

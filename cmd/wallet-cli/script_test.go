@@ -202,6 +202,41 @@ func TestBesideOnTheScreen(t *testing.T) {
 	}
 }
 
+// TestSeveralOnTheScreen: who has the credentials of two people sees whose is shown, and how
+// to show the other.
+func TestSeveralOnTheScreen(t *testing.T) {
+	option := func(id, name string) wallet.Option {
+		return wallet.Option{Credential: id, Type: "urn:xa:card", Fresh: 1, Claims: []wallet.AskedClaim{{Path: "name", Values: []any{name}}, {Path: "adult", Values: []any{true}}}}
+	}
+	q := &wallet.Inquiry{Possible: true, Asks: []wallet.Ask{{Query: "card", Options: []wallet.Option{option("01aaa", "Amina"), option("01abb", "Juma")}}}}
+	for _, tt := range []struct {
+		with            string
+		several         bool
+		shown, not, why string
+	}{
+		{"", false, "card 01aaa\n            - name: Amina\n            - adult: yes\n", "card 01abb (not shown; in place of the other: --with 01abb)", ""},
+		{"01ab", false, "card 01abb\n            - name: Juma\n            - adult: yes\n", "card 01aaa (not shown; in place of the other: --with 01aaa)", ""},
+		{"01ab", true, "card 01abb\n            - name: Juma\n            - adult: yes\n", "", ""},
+		{"", true, "card 01aaa\n", "card 01abb (optional, not shown: --with 01abb)", ""},
+		{"01", false, "card 01aaa\n", "", "is not an optional part"},
+	} {
+		q.Asks[0].Several = tt.several
+		var with []string
+		if tt.with != "" {
+			with = []string{tt.with}
+		}
+		var out bytes.Buffer
+		choices, err := chooseOf(q, []wallet.Choice{{Query: "card", Credential: "01aaa"}}, with)
+		showInquiry(&out, q, choices, i18n.For("en"))
+		if (err != nil) != (tt.why != "") || err != nil && !strings.Contains(err.Error(), tt.why) {
+			t.Errorf("with %q: %v", tt.with, err)
+		}
+		if !strings.Contains(out.String(), tt.shown) || !strings.Contains(out.String(), tt.not) || tt.not == "" && tt.several && strings.Contains(out.String(), "not shown") {
+			t.Errorf("with %q, several %t:\n%s", tt.with, tt.several, out.String())
+		}
+	}
+}
+
 // TestEveryRefusalHasAdvice: no refusal leaves a person without a next step, and there
 // is no advice for one that is gone.
 func TestEveryRefusalHasAdvice(t *testing.T) {

@@ -1,0 +1,4 @@
+package wallet
+
+// LabelsOf is labelsOf.
+var LabelsOf = labelsOf
