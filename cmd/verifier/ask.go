@@ -26,6 +26,7 @@ import (
 // askOptions are the flags of request.
 type askOptions struct {
 	server, keyFile string
+	data            string // file with transaction data
 	claims          []string
 	receipt, noWait bool
 }
@@ -42,6 +43,7 @@ relying parties have keys (api_keys, "verifier api-key add") they need one.`,
 		Example: `  verifier request example --config library/verifier.yaml
   verifier request example --config library/verifier.yaml --api-key-file key.txt
   verifier request example --server https://verifier.library.example --api-key-file key.txt --claims card=full_name
+  verifier request loan --transaction-data loan.json --config library/verifier.yaml
   verifier request example --json --no-wait`,
 		RunE: p.Action(func(cmd *cobra.Command, args []string) error { return p.request(cmd, args[0], o) }),
 	}
@@ -49,6 +51,7 @@ relying parties have keys (api_keys, "verifier api-key add") they need one.`,
 	f.StringVar(&o.server, "server", "", "`URL` of the verifier (default: that of the settings with --api-key-file, else their private port)")
 	f.StringVar(&o.keyFile, "api-key-file", "", "`FILE` with the key of the relying party")
 	f.StringArrayVar(&o.claims, "claims", nil, "ask for less: `CREDENTIAL=CLAIM,CLAIM`")
+	f.StringVar(&o.data, "transaction-data", "", "have the holder sign what is in `FILE`: the JSON list that the API takes")
 	f.BoolVar(&o.receipt, "receipt", false, "put a signed receipt into the result")
 	f.BoolVar(&o.noWait, "no-wait", false, "print link and id, and do not wait")
 	return c
@@ -136,6 +139,16 @@ func (p *program) request(cmd *cobra.Command, policy string, o askOptions) error
 			claims[id] = strings.Split(names, ",")
 		}
 		body["claims"] = claims
+	}
+	if o.data != "" {
+		b, err := os.ReadFile(o.data)
+		if err != nil {
+			return err
+		}
+		if !json.Valid(b) {
+			return fmt.Errorf("--transaction-data %s is not JSON", o.data)
+		}
+		body["transaction_data"] = json.RawMessage(b)
 	}
 	r, err := p.relying(o)
 	if err != nil {

@@ -20,14 +20,23 @@ func TestPage(t *testing.T) {
 	page := string(must[[]byte](t)(os.ReadFile("../../docs/verifier-api.md")))
 	blocks := regexp.MustCompile("(?s)```(sh|yaml)\n(.*?)```").FindAllStringSubmatch(page, -1)
 	l.prepare(t)
-	if err := os.WriteFile(l.path("library/policies/card.yaml"), []byte(strings.ReplaceAll(blocks[0][2], "urn:xa:farmer:1", farmer)), 0o600); err != nil {
-		t.Fatal(err)
+	for _, b := range blocks {
+		if b[1] != "yaml" {
+			continue
+		}
+		id := regexp.MustCompile(`(?m)^policy: (\w+)`).FindStringSubmatch(b[2])[1]
+		if err := os.WriteFile(l.path("library/policies/"+id+".yaml"), []byte(strings.ReplaceAll(b[2], "urn:xa:farmer:1", farmer)), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	l.serve(t)
 	vars := map[string]string{"VERIFIER": l.priv, "PUBLIC": l.public, "KEY": "none"}
 	issued := strings.TrimSpace(string(l.files["issued.sdjwt"]))
 	ran := 0
-	for _, b := range blocks[1:] {
+	for _, b := range blocks {
+		if b[1] == "yaml" {
+			continue
+		}
 		comment, command, _ := strings.Cut(b[2], "\n")
 		var status int
 		var members []string
@@ -50,6 +59,21 @@ func TestPage(t *testing.T) {
 			}
 		}
 		ran++
+	}
+	// The command takes the same list.
+	list := l.path("loan.json")
+	for content, want := range map[string]string{
+		`[{"type": "https://library.example/loan", "fields": {"book": "Gora", "until": "2027-01-02"}}]`: "",
+		`[{"type": "https://library.example/loan", "fields": {"book": "Gora"}}]`:                        "400 transaction_data",
+		`book: Gora`: "is not JSON",
+	} {
+		if err := os.WriteFile(list, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		status, out, talk := l.run(t, "request", "loan", "--server", l.priv, "--transaction-data", list, "--no-wait")
+		if (status == 0) != (want == "") || !strings.Contains(talk, want) || want == "" && !strings.HasPrefix(out, "openid4vp://") {
+			t.Errorf("request with %s: %d\n%s%s", content, status, out, talk)
+		}
 	}
 	if ran != strings.Count(page, "curl -s") || ran < 9 {
 		t.Errorf("%d examples were run", ran)

@@ -192,7 +192,10 @@ func (l *library) wallet(t *testing.T, link, issued string) string {
 	res := must[*http.Response](t)(http.PostForm(here(i.RequestURI), form))
 	defer res.Body.Close()
 	object := must[[]byte](t)(io.ReadAll(res.Body))
-	r, err := i.Open(t.Context(), string(object), oid4vp.Expect{Now: l.now, Chains: oid4vp.Roots{l.root}, WalletNonce: "nonce of the wallet", DevHTTP: true})
+	r, err := i.Open(t.Context(), string(object), oid4vp.Expect{
+		Now: l.now, Chains: oid4vp.Roots{l.root}, WalletNonce: "nonce of the wallet", DevHTTP: true,
+		TransactionTypes: map[string]oid4vp.TransactionType{"https://library.example/loan": func(map[string]any) error { return nil }},
+	})
 	if err != nil {
 		t.Fatalf("%v: %s", err, object)
 	}
@@ -204,7 +207,8 @@ func (l *library) wallet(t *testing.T, link, issued string) string {
 		c := must[oid4vp.Credential](t)(oid4vp.HeldSDJWT(must[*sdjwt.Parsed](t)(sdjwt.Parse(issued))))
 		choices := must[[]oid4vp.Choice](t)(r.Query.Match([]oid4vp.Credential{c}).Default())
 		text := must[string](t)(sdjwt.Present(issued, choices[0].Disclose()...))
-		text = must[string](t)(sdjwt.Bind(rand.Reader, text, r.Proof(l.now, nil), l.holder))
+		data := must[map[int][]oid4vp.TransactionData](t)(r.Authorise(choices))
+		text = must[string](t)(sdjwt.Bind(rand.Reader, text, r.Proof(l.now, data[0]), l.holder))
 		answer = must[map[string][]string](t)(r.Respond(oid4vp.VPToken{"farmer": {text}}))
 	}
 	res = must[*http.Response](t)(http.PostForm(here(r.ResponseURI), answer))
