@@ -65,12 +65,16 @@ type view struct {
 	Accepted   time.Time         `json:"accepted"`
 	Expires    time.Time         `json:"expires,omitzero"`
 	Expired    bool              `json:"expired"`
+	Revoked    bool              `json:"revoked"` // when the wallet last looked
 	Copies     int               `json:"copies"`
 	Fresh      int               `json:"fresh_copies"`
 }
 
-// until says in the person's language until when it is good.
+// until says in the person's language until when it is good, or that it is not.
 func (v view) until(words i18n.Language) string {
+	if v.Revoked {
+		return words.Text("reason."+string(credential.Revoked), nil)
+	}
 	key := "wallet.kept.no_end"
 	if v.Expired {
 		key = "wallet.kept.expired"
@@ -84,8 +88,9 @@ func views(all []wallet.Held, now time.Time) []view {
 	list := []view{}
 	for _, h := range all {
 		v := view{ID: h.ID, Type: h.Type, Names: h.Names, Issuer: h.Issuer, IssuerName: h.IssuerNames, Accepted: h.Accepted, Copies: len(h.Copies)}
+		v.Revoked = h.Copies[h.Fresh()].Revoked
 		for _, c := range h.Copies {
-			if c.Shown == 0 {
+			if c.Shown == 0 && !c.Revoked {
 				v.Fresh++
 			}
 		}
@@ -167,6 +172,7 @@ func (p *program) showCommand() *cobra.Command {
 			}
 			v := views([]wallet.Held{h}, p.Now())[0]
 			return p.Print(cmd, map[string]any{"credential": v, "claims": claims, "labels": h.Labels, "status": status}, func(out io.Writer) {
+				v.Revoked = false // status says it
 				fmt.Fprintf(out, "%s\n%s, %s\n%s\n%s\n\n", name(words, h.Names, h.Type), name(words, h.IssuerNames, h.Issuer), cli.Visible(h.Issuer), v.until(words), standing(words, status))
 				var lines []line
 				for _, n := range order {

@@ -237,6 +237,26 @@ func TestSeveralOnTheScreen(t *testing.T) {
 	}
 }
 
+// TestRevokedInTheList: what the wallet has learnt to be revoked is not listed as good, nor
+// copies of it as unused.
+func TestRevokedInTheList(t *testing.T) {
+	h := wallet.Held{ID: "01aaa", Copies: []wallet.Copy{{Credential: "x", Revoked: true}, {Credential: "x"}}}
+	for _, tt := range []struct {
+		spoil   func()
+		revoked bool
+		fresh   int
+		says    string
+	}{
+		{func() {}, false, 1, "without end"},
+		{func() { h.Copies[1].Revoked = true }, true, 0, "The issuer has revoked it."},
+	} {
+		tt.spoil()
+		if v := views([]wallet.Held{h}, time.Now())[0]; v.Revoked != tt.revoked || v.Fresh != tt.fresh || v.until(i18n.For("en")) != tt.says {
+			t.Errorf("%+v, %q", v, v.until(i18n.For("en")))
+		}
+	}
+}
+
 // TestEveryRefusalHasAdvice: no refusal leaves a person without a next step, and there
 // is no advice for one that is gone.
 func TestEveryRefusalHasAdvice(t *testing.T) {
