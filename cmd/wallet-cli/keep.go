@@ -121,8 +121,11 @@ func (p *program) listCommand() *cobra.Command {
 			}
 			return p.Print(cmd, map[string]any{"credentials": views(all, p.Now()), "pending": len(pending)}, func(out io.Writer) {
 				for _, v := range views(all, p.Now()) {
-					unused := words.Text("wallet.kept.unused", map[string]string{"fresh": words.Number(v.Fresh), "all": words.Number(v.Copies)})
-					fmt.Fprintf(out, "%s  %s  %s  %s, %s\n", v.ID, name(words, v.Names, v.Type), name(words, v.IssuerName, v.Issuer), v.until(words), unused)
+					stands := v.until(words)
+					if !v.Revoked {
+						stands += ", " + words.Text("wallet.kept.unused", map[string]string{"fresh": words.Number(v.Fresh), "all": words.Number(v.Copies)})
+					}
+					fmt.Fprintf(out, "%s  %s  %s  %s\n", v.ID, name(words, v.Names, v.Type), name(words, v.IssuerName, v.Issuer), stands)
 				}
 				if len(pending) > 0 {
 					fmt.Fprintln(out, words.Text("wallet.kept.waiting", map[string]string{"count": words.Number(len(pending))}))

@@ -20,6 +20,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sanad-id/sanad/internal/cli"
+	"github.com/sanad-id/sanad/internal/fetch"
 	"github.com/sanad-id/sanad/internal/i18n"
 	"github.com/sanad-id/sanad/wallet"
 )
@@ -160,6 +161,8 @@ func (p *program) refused(cmd *cobra.Command, err error) error {
 	switch {
 	case wrong != nil:
 		return wrong
+	case !ok && errors.Is(err, fetch.ErrForbidden): // nobody was asked, nor will be later
+		return cli.Hint(err, "%s", words.Text("wallet.advice.unsafe", nil))
 	case !ok:
 		return cli.Hint(err, "%s", words.Text("wallet.advice.later", nil))
 	}
