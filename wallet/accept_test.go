@@ -561,3 +561,20 @@ func TestAcceptRefuses(t *testing.T) {
 		}
 	})
 }
+
+// TestSaysThatKeysWouldHaveToBeAttested: the refusal of an offer for attested keys only
+// (OpenID4VCI section 12.2.4) says so, since another form of the credential would not help.
+func TestSaysThatKeysWouldHaveToBeAttested(t *testing.T) {
+	for attested, want := range map[bool]string{false: "none of 1 credentials", true: "none of 1 credentials, for keys that somebody attests only"} {
+		w := newWorld(t)
+		w.meta.Configurations[0].Bindings = []string{"did:key"}
+		if attested {
+			w.meta.Configurations[0].Proofs[oid4vci.JWTProof] = oid4vci.ProofSupport{Algorithms: es256, Attestation: &oid4vci.AttestationNeeds{}}
+		}
+		a, _ := w.agent(nil)
+		_, _, err := w.accept(a)
+		if r, ok := errors.AsType[*wallet.RefusedError](err); !ok || r.Reason != wallet.NotUsable || r.Detail != want {
+			t.Errorf("attested %t: %v", attested, err)
+		}
+	}
+}

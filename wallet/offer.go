@@ -189,8 +189,12 @@ func (a *Agent) signedMetadata(token, id string) (*oid4vci.IssuerMetadata, Party
 
 // choose takes the configurations that are offered and that this wallet can hold.
 func (p *Proposal) choose() error {
+	why := ""
 	for _, id := range p.offer.Configurations {
 		c, ok := p.meta.Configuration(id)
+		if c.Proofs[oid4vci.JWTProof].Attestation != nil {
+			why = ", for keys that somebody attests only"
+		}
 		if !ok || c.Format != oid4vci.SDJWTFormat && c.Format != oid4vci.CWTFormat || c.Type == "" || !provable(c) {
 			continue
 		}
@@ -201,7 +205,7 @@ func (p *Proposal) choose() error {
 		p.Credentials = append(p.Credentials, o)
 	}
 	if len(p.Credentials) == 0 {
-		return refuse(NotUsable, "none of %d credentials", len(p.offer.Configurations))
+		return refuse(NotUsable, "none of %d credentials%s", len(p.offer.Configurations), why)
 	}
 	return nil
 }
