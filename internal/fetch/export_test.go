@@ -15,3 +15,6 @@ func NewWatched(c Config, r *net.Resolver, connect func(address string) error) *
 func (c *Client) Get(ctx context.Context, address string, types ...string) (Answer, error) {
 	return c.Do(ctx, Request{Address: address, Types: types, Keep: true})
 }
+
+// CheckPublic is what the guard says of an address that a connection is about to be made to.
+func CheckPublic(address string) error { return checkPublic("", address) }

@@ -64,6 +64,12 @@ func TestGuardAddresses(t *testing.T) {
 			t.Errorf("NET-01 a name for %s: %v, want ErrForbidden", a, err)
 		}
 	}
+	// What the system says that a connection goes to may be an IPv4 address in IPv6, too.
+	for _, a := range []string{"127.0.0.1", "100.64.0.1", "192.0.2.1", "198.18.0.1", "240.0.0.1"} {
+		if err := fetch.CheckPublic("[::ffff:" + a + "]:443"); !errors.Is(err, fetch.ErrForbidden) {
+			t.Errorf("NET-01 a connection to %s in IPv6: %v, want ErrForbidden", a, err)
+		}
+	}
 	for _, a := range public {
 		if err := ask("https://" + literal(a) + "/"); err == nil || errors.Is(err, fetch.ErrForbidden) {
 			t.Errorf("%s: %v, want it let through", a, err)
@@ -284,6 +290,23 @@ func TestRedirects(t *testing.T) {
 			if !errors.Is(err, tt.want) || err == nil && string(a.Body) != "{}" {
 				t.Errorf("%d, %v, want %v", a.Status, err, tt.want)
 			}
+			// The client for libraries hands a redirect out and follows none, wherever it leads.
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, redirect(t, tt.to)+"/", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Header.Set("Authorization", "secret")
+			res, err := fetch.New(here).HTTPClient().Do(r)
+			if err != nil { // net/http reads where a redirect leads before it asks
+				if tt.name != "NET-03 to what is no address" {
+					t.Errorf("the client for libraries: %v", err)
+				}
+				return
+			}
+			res.Body.Close()
+			if res.StatusCode != http.StatusFound {
+				t.Errorf("the client for libraries followed it: %d", res.StatusCode)
+			}
 		})
 	}
 	if len(secret) > 0 {
@@ -356,6 +379,19 @@ func TestAnswersThatAreTooMuch(t *testing.T) {
 				t.Error("the client for libraries took it")
 			}
 		})
+	}
+}
+
+// TestRedirectsTakeTheTimeOfOne: NET-04. A timeout is for a request with all of its redirects.
+func TestRedirectsTakeTheTimeOfOne(t *testing.T) {
+	url := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		time.Sleep(80 * time.Millisecond)
+		http.Redirect(w, r, "/", http.StatusFound)
+	})
+	quick := here
+	quick.Timeout = 200 * time.Millisecond
+	if a, err := fetch.New(quick).Do(t.Context(), fetch.Request{Address: url, Redirects: 5}); !errors.Is(err, fetch.ErrNoAnswer) {
+		t.Errorf("NET-04 redirects that take their time: %d, %v, want ErrNoAnswer", a.Status, err)
 	}
 }
 
@@ -523,6 +559,13 @@ func TestCache(t *testing.T) {
 	now, status = now.Add(61*time.Second), http.StatusInternalServerError
 	check("NET-08 over, and out of order", "/a", "", 1, 0)
 	check("NET-08 errors are not kept", "/a", "", 1, 0)
+	for range 2 { // nor where any status will do
+		asked.Store(0)
+		a, err := c.Do(t.Context(), fetch.Request{Address: url + "/e", Keep: true})
+		if err != nil || a.Status != http.StatusInternalServerError || asked.Load() != 1 {
+			t.Errorf("NET-08 an error that is handed on: %d, %v, %d asked", a.Status, err, asked.Load())
+		}
+	}
 	control, status = "max-age=999999999", http.StatusOK
 	check("NET-08 for ever", "/a", "2/a", 1, 1)
 	now = now.Add(59 * time.Minute)
