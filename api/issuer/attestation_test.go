@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"net/http"
+	"net/url"
 	"reflect"
 	"strings"
 	"testing"
@@ -169,5 +171,103 @@ func TestKeyAttestationRequired(t *testing.T) {
 		Secret: func() ([]byte, error) { return nil, nil }, Keys: func(context.Context) (map[string]issuer.Document, error) { return nil, nil },
 	}); err == nil || !strings.Contains(err.Error(), "KeyAttesters") {
 		t.Errorf("nobody could attest: %v", err)
+	}
+}
+
+// attested is a post of a wallet of this instance, with an attestation by its provider and a
+// proof of its own.
+func (w *wallet) attested(p post, provider, instance keys.Signer) post {
+	w.Helper()
+	now := w.clock.Now()
+	attestation, err := oid4vci.MakeClientAttestation(rand.Reader, provider, nil, oid4vci.AttestationToken{
+		ClientID: "wallet.example", Key: instance.Key().Public, IssuedAt: now, Expires: now.Add(time.Hour),
+	})
+	w.must(err)
+	pop, err := oid4vci.MakeClientAttestationPoP(rand.Reader, instance, w.url, "", "", now)
+	w.must(err)
+	p.header.Set(oid4vci.ClientAttestationHeader, attestation)
+	p.header.Set(oid4vci.ClientAttestationPoPHeader, pop)
+	return p
+}
+
+// TestAttestedInstance: the proof of an attested instance works once (OA-06, OA-10), and what an
+// instance began or was given is for no other one, not of the same provider either, and not for
+// one that says nothing of itself. An attestation of keys has a nonce of ours (VCI-12).
+func TestAttestedInstance(t *testing.T) {
+	provider, mine, other := keystest.Signer(t, keys.Holder, keys.ES256, "provider"), keystest.Signer(t, keys.Holder, keys.ES256, "mine"), keystest.Signer(t, keys.Holder, keys.ES256, "other")
+	trusted := func(oid4vci.SignerHint) ([]keys.PublicKey, error) {
+		return []keys.PublicKey{provider.Key().Public}, nil
+	}
+	b := newBed(t, engines[0], func(c *issuer.Config) {
+		c.Attestation, c.KeyAttesters = issuer.Attestation{Attesters: trusted}, trusted
+	})
+	w := b.wallet()
+	first, second := redeem(w.accept(b.offer(1).Link), ""), redeem(w.accept(b.offer(2).Link), "")
+	w.cNonce()
+	used := w.attested(formPost("/oauth/token", first), provider, mine)
+	w.tokens(w.send(used))
+	again := formPost("/oauth/token", second)
+	again.header = used.header
+	if a := w.send(again); a.status != 401 || a.code() != oid4vci.InvalidClient {
+		t.Errorf("OA-06, OA-10 a proof of possession again: %v", a)
+	}
+	named := w.attested(formPost("/oauth/token", second), provider, mine)
+	second.Set("client_id", "https://other.example")
+	named.body = []byte(second.Encode())
+	if a := w.send(named); a.status != 401 || a.code() != oid4vci.InvalidClient {
+		t.Errorf("OA-10 in the name of another client: %v", a)
+	}
+
+	// strangers have everything but the key of the instance.
+	strangers := func(what string, p post, want oid4vci.Code) {
+		t.Helper()
+		bare := p
+		bare.header = http.Header{}
+		for name, p := range map[string]post{"another instance": w.attested(p, provider, other), "one that says nothing": bare} {
+			if a := w.send(p); a.status != 400 || a.code() != want {
+				t.Errorf("OA-10 the %s of an instance, by %s: %v", what, name, a)
+			}
+		}
+	}
+	refresh := func() post {
+		return formPost("/oauth/token", url.Values{"grant_type": {"refresh_token"}, "refresh_token": {string(w.token.RefreshToken)}})
+	}
+	strangers("refresh token", refresh(), oid4vci.InvalidGrant)
+	w.tokens(w.send(w.attested(refresh(), provider, mine)))
+
+	made := b.offer(3, func(r *issuer.OfferRequest) { r.ClaimCode = true })
+	z := &authorization{wallet: w, verifier: oid4vci.Secret(strings.Repeat("v", 43))}
+	w.id = "wallet.example"
+	form, err := oid4vci.AuthorizationRequest{
+		ClientID: w.id, RedirectURI: back, State: "state-1", Scopes: []string{configuration}, Challenge: oid4vci.PKCEChallenge(z.verifier),
+		IssuerState: w.accept(made.Link).AuthorizationCode.IssuerState,
+	}.Form()
+	b.must(err)
+	a := w.send(w.attested(formPost("/oauth/par", form), provider, mine))
+	pushed, err := oid4vci.ReadPushedResponse(a.status, a.body)
+	b.must(err)
+	z.requestURI = pushed.RequestURI
+	z.visit()
+	code, err := z.code(z.submit(z.page, url.Values{"code": {made.ClaimCode}}))
+	b.must(err)
+	strangers("authorization code", formPost("/oauth/token", z.tokenForm(code)), oid4vci.InvalidGrant)
+	w.tokens(w.send(w.attested(formPost("/oauth/token", z.tokenForm(code)), provider, mine)))
+
+	ofKeys := func(nonce string) answer {
+		t.Helper()
+		now := b.clock.Now()
+		text, err := oid4vci.MakeKeyAttestation(rand.Reader, provider, nil, oid4vci.KeyAttestationToken{
+			Keys: []keys.PublicKey{w.holder(0).Key().Public}, Nonce: nonce, IssuedAt: now, Expires: now.Add(time.Hour),
+		})
+		b.must(err)
+		return w.send(w.ask(oid4vci.CredentialRequest{Configuration: configuration, Proofs: oid4vci.Proofs{Type: oid4vci.AttestationProof, Tokens: []string{text}}}))
+	}
+	if a := ofKeys(flip(w.cNonce())); a.status != 400 || a.code() != oid4vci.InvalidNonce {
+		t.Errorf("VCI-12 an attestation of keys with a nonce that is not ours: %v", a)
+	}
+	nonce := w.cNonce()
+	w.check(w.read(ofKeys(nonce), 1), 3, 1)
+	if a := ofKeys(nonce); a.status != 400 || a.code() != oid4vci.InvalidNonce {
+		t.Errorf("VCI-12 an attestation of keys with a nonce that was used: %v", a)
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -86,21 +88,43 @@ func TestNonces(t *testing.T) {
 	}
 }
 
-// TestTenants: VCI-08. Two issuers on one database take neither each other's nonces nor each
-// other's tokens.
+// TestTenants: VCI-08, VCI-09. Two issuers on one database take neither each other's nonces nor
+// each other's codes and tokens.
 func TestTenants(t *testing.T) {
 	b := newBed(t, engines[0])
-	b.serve(b.offices[0], b.values[0], []func(*issuer.Config){func(c *issuer.Config) { c.Issuer += "/other" }})
+	var backend *url.URL
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		(&httputil.ReverseProxy{Rewrite: func(p *httputil.ProxyRequest) { p.SetURL(backend); p.Out.Host = p.In.Host }}).ServeHTTP(w, r)
+	}))
+	t.Cleanup(front.Close)
+	backend = b.serve(b.offices[0], b.values[0], []func(*issuer.Config){func(c *issuer.Config) { c.Issuer = front.URL }})
 	w := b.wallet()
 	w.signIn(b.offer(2))
+	code := w.accept(b.offer(4).Link)
 	r := w.request(1)
 	r.Proofs.Tokens[0] = w.proofWith(b.nonces(b.servers[1], 1)[0])
 	if a := w.send(w.ask(r)); a.status != http.StatusBadRequest || a.code() != oid4vci.InvalidNonce {
 		t.Errorf("VCI-08 the nonce of another tenant: %v", a)
 	}
+
+	ours := b.url
+	b.url, w.nonce = front.URL, "" // the wallet goes to the other issuer, by its names
+	if a := w.send(w.ask(w.request(1))); a.status != http.StatusUnauthorized || a.code() != oid4vci.InvalidToken {
+		t.Errorf("VCI-09 the token of another tenant: %v", a)
+	}
+	for name, form := range map[string]url.Values{
+		"code": redeem(code, ""), "refresh token": {"grant_type": {"refresh_token"}, "refresh_token": {string(w.token.RefreshToken)}},
+	} {
+		if a := w.send(formPost("/oauth/token", form)); a.status != http.StatusBadRequest || a.code() != oid4vci.InvalidGrant {
+			t.Errorf("VCI-09 the %s of another tenant: %v", name, a)
+		}
+	}
 	if len(b.credentials()) != 0 {
 		t.Error("VCI-08 something was issued")
 	}
+	b.url, w.nonce = ours, ""
+	w.check(w.fetch(1), 2, 1)
+	w.tokens(w.send(formPost("/oauth/token", redeem(code, ""))))
 }
 
 // TestHighAssurance: VCI-22. What must not go to whoever holds a link needs a second code or

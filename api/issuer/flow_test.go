@@ -265,8 +265,15 @@ func TestDetailsAndEncryption(t *testing.T) {
 	if a := w.send(plain); a.code() != oid4vci.InvalidEncryptionParameters {
 		t.Errorf("VCI-11 a request in the clear: %v", a)
 	}
-	r.Response = &oid4vci.ResponseKey{Key: mine.Public(), Encryption: jose.A256GCM}
 	media, body, err := r.Encode(m.RequestEncryption)
+	b.must(err)
+	if a := w.send(post{path: "/oid4vci/credential", media: media, body: body, token: w.token.AccessToken}); a.status != http.StatusBadRequest || a.code() != oid4vci.InvalidEncryptionParameters {
+		t.Errorf("VCI-11 an encrypted request for an answer in the clear: %v", a)
+	}
+	r = w.request(1)
+	r.Configuration, r.Identifier = "", w.token.Details[0].Identifiers[0]
+	r.Response = &oid4vci.ResponseKey{Key: mine.Public(), Encryption: jose.A256GCM}
+	media, body, err = r.Encode(m.RequestEncryption)
 	b.must(err)
 	a := w.send(post{path: "/oid4vci/credential", media: media, body: body, token: w.token.AccessToken})
 	c, err := oid4vci.ResponseExpect{Key: mine, Encryption: jose.A256GCM}.CredentialResponse(a.status, a.header.Get("Content-Type"), a.body)
@@ -479,6 +486,11 @@ func TestDeferredFlow(t *testing.T) {
 			t.Errorf("response %+v, want the same deferral", c)
 		}
 		b.registry.down.Store(false)
+		_, body, err = oid4vci.DeferredRequest{TransactionID: oid4vci.Secret(flip(string(first.TransactionID)))}.Encode(nil)
+		b.must(err)
+		if a := w.send(post{path: later.path, media: media, body: body, token: later.token}); a.status != http.StatusBadRequest || a.code() != oid4vci.InvalidTransactionID {
+			t.Errorf("VCI-14 a guessed transaction: %v", a)
+		}
 		other := b.wallet()
 		other.signIn(b.offer(2))
 		stolen := later

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/sanad-id/sanad/api/issuer"
 	"github.com/sanad-id/sanad/internal/published"
+	"github.com/sanad-id/sanad/internal/strict"
 	"github.com/sanad-id/sanad/issuance"
 	"github.com/sanad-id/sanad/keys"
 	"github.com/sanad-id/sanad/keys/keystest"
@@ -130,8 +132,16 @@ func TestTokenRefuses(t *testing.T) {
 	if a := w.send(formPost("/oauth/token", redeem(two, ""))); a.code() != oid4vci.InvalidGrant {
 		t.Errorf("VCI-05 the same with the clock set back: %v", a)
 	}
-	if a := w.get("/offer/" + strings.Repeat("x", 43)); a.status != http.StatusNotFound {
-		t.Errorf("VCI-15 a guessed offer: %v", a)
+	l, err := oid4vci.Reader{LoopbackHTTP: true}.OfferLink(bare.Link)
+	b.must(err)
+	if ref, err := strict.DecodeBase64URL(path.Base(l.URI)); err != nil || len(ref) < 16 {
+		t.Errorf("VCI-15 the link of an offer has %d bytes to guess", len(ref))
+	}
+	b.clock.add(25 * time.Hour)
+	guessed, expired := w.get("/offer/"+strings.Repeat("x", 43)), w.get(l.URI)
+	told := func(a answer) string { return strings.ReplaceAll(string(a.body), a.header.Get("X-Request-Id"), "") }
+	if guessed.status != http.StatusNotFound || expired.status != http.StatusNotFound || told(guessed) != told(expired) {
+		t.Errorf("VCI-15 a guessed offer: %v; one that has expired: %v", guessed, expired)
 	}
 }
 
@@ -168,6 +178,9 @@ func TestCredentialRefuses(t *testing.T) {
 			r.Proofs.Tokens[0] = w.proofFor("https://other.example", w.cNonce())
 		}, oid4vci.InvalidProof, 400},
 		{"VCI-06 a nonce for DPoP", func(r *oid4vci.CredentialRequest, _ *post) { w.cNonce(); r.Proofs.Tokens[0] = w.proofWith(w.nonce) }, oid4vci.InvalidNonce, 400},
+		{"VCI-06 an old proof", func(r *oid4vci.CredentialRequest, _ *post) {
+			r.Proofs.Tokens[0] = w.proofAt(b.clock.Now().Add(-6*time.Minute), w.url, w.cNonce())
+		}, oid4vci.InvalidProof, 400},
 		{"VCI-06 no nonce", func(r *oid4vci.CredentialRequest, _ *post) { r.Proofs.Tokens[0] = w.proofWith("") }, oid4vci.InvalidProof, 400},
 		{"VCI-09 another configuration", func(r *oid4vci.CredentialRequest, _ *post) { r.Configuration = "passport.wallet" }, oid4vci.UnknownCredentialConfiguration, 400},
 		{"by an identifier that was not given", func(r *oid4vci.CredentialRequest, _ *post) { r.Configuration, r.Identifier = "", configuration+".1" }, oid4vci.InvalidCredentialRequest, 400},
@@ -209,6 +222,19 @@ func TestCredentialRefuses(t *testing.T) {
 				t.Errorf("WWW-Authenticate %q", challenge)
 			}
 		})
+	}
+	// The clock of the server that made the nonce, or of the one that reads it, was put back.
+	for name, after := range map[string]time.Duration{"has ended": 6 * time.Minute, "would last longer than any": -time.Hour} {
+		n := w.cNonce()
+		b.clock.add(after)
+		w.nonce = ""
+		r := w.request(1)
+		r.Proofs.Tokens[0] = w.proofWith(n)
+		if a := w.send(w.ask(r)); a.status != 400 || a.code() != oid4vci.InvalidNonce {
+			t.Errorf("VCI-06 a nonce that %s: %v", name, a)
+		}
+		b.clock.add(-after)
+		w.nonce = ""
 	}
 	if n := len(b.credentials()); n != 0 {
 		t.Fatalf("%d credentials were issued", n)
@@ -295,7 +321,12 @@ func (w *wallet) proofWith(nonce string) string {
 
 func (w *wallet) proofFor(issuer, nonce string) string {
 	w.Helper()
-	p, err := oid4vci.MakeProof(rand.Reader, w.holder(0), oid4vci.ProofClaims{Issuer: issuer, Nonce: nonce, Now: w.clock.Now()})
+	return w.proofAt(w.clock.Now(), issuer, nonce)
+}
+
+func (w *wallet) proofAt(now time.Time, issuer, nonce string) string {
+	w.Helper()
+	p, err := oid4vci.MakeProof(rand.Reader, w.holder(0), oid4vci.ProofClaims{Issuer: issuer, Nonce: nonce, Now: now})
 	w.must(err)
 	return p
 }
