@@ -3,6 +3,7 @@ package oid4vp_test
 import (
 	"context"
 	"crypto/rand"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -83,6 +84,25 @@ func (f *forger) leaf(t testing.TB, name, address string) {
 	f.header.X5C = [][]byte{certificate(t, f.root, f.signer, name, address)}
 }
 
+// alsoNamed gives the forger's certificate one more DNS name.
+func (f *forger) alsoNamed(t testing.TB, name string) {
+	t.Helper()
+	one, err := x509.ParseCertificate(f.header.X5C[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	two := &x509.Certificate{
+		SerialNumber: one.SerialNumber, Subject: one.Subject, NotBefore: one.NotBefore, NotAfter: one.NotAfter, KeyUsage: one.KeyUsage,
+		ExtKeyUsage: one.ExtKeyUsage, UnknownExtKeyUsage: one.UnknownExtKeyUsage, BasicConstraintsValid: one.BasicConstraintsValid,
+		DNSNames: append(one.DNSNames, name), URIs: one.URIs, CRLDistributionPoints: one.CRLDistributionPoints,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, two, f.root, one.PublicKey, keystest.Signer(t, keys.CertificateRoot, keys.ES256, "root"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.header.X5C = [][]byte{der}
+}
+
 // client renames the client everywhere.
 func (f *forger) client(id string) {
 	f.link.Set("client_id", id)
@@ -113,6 +133,14 @@ var openRows = []struct {
 	{"VP-04", "response_uri of another registered client", func(t *testing.T, f *forger) {
 		f.registered(t)
 		f.payload["response_uri"] = response + "/more"
+	}, oid4vp.InvalidRequest, oid4vp.ErrURI},
+	{"VP-04", "response_uri at another name of the certificate", func(t *testing.T, f *forger) {
+		f.alsoNamed(t, "evil.example")
+		f.client("x509_san_dns:" + library)
+		if _, err := f.open(t); err != nil {
+			t.Fatalf("before it is spoiled: %v", err)
+		}
+		f.payload["response_uri"] = "https://evil.example/response/7"
 	}, oid4vp.InvalidRequest, oid4vp.ErrURI},
 	{"VP-04", "a DID without host", func(_ *testing.T, f *forger) { f.did(oid4vp.Vouched{Key: f.signer.Key().Public}) }, oid4vp.InvalidRequest, oid4vp.ErrURI},
 

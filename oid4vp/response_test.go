@@ -82,7 +82,8 @@ func TestParseResponseRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	state := s.request.State
+	state, renamed := s.request.State, s.decrypt.Public()
+	renamed.KeyID = "request 9"
 	sealed := func(payload string) url.Values {
 		return seal(strings.Replace(payload, "STATE", state, 1), s.decrypt.Public(), jose.A128GCM)
 	}
@@ -130,7 +131,7 @@ func TestParseResponseRefuses(t *testing.T) {
 		{"VP-08", "an error with a token inside", sealed(`{"vp_token":{"card":["x~"]},"error":"access_denied","state":"STATE"}`), false, oid4vp.ErrMalformed},
 		{"VP-09", "for another key of that name", seal(strings.Replace(good, "STATE", state, 1), other.Public(), jose.A128GCM), false, oid4vp.ErrEncryption},
 		{"VP-09", "for a key of another name", seal(strings.Replace(good, "STATE", state, 1), named.Public(), jose.A128GCM), false, oid4vp.ErrEncryption},
-		{"VP-09", "kid unknown", header(map[string]any{"kid": "request 9"}), false, oid4vp.ErrEncryption},
+		{"VP-09", "kid unknown, for our key", seal(strings.Replace(good, "STATE", state, 1), renamed, jose.A128GCM), false, oid4vp.ErrEncryption},
 		{"VP-09", "another alg", header(map[string]any{"alg": "ECDH-ES+A128KW"}), false, oid4vp.ErrEncryption},
 		{"VP-09", "another enc", header(map[string]any{"enc": "A128CBC-HS256"}), false, oid4vp.ErrEncryption},
 		{"VP-09", "compressed", header(map[string]any{"zip": "DEF"}), false, oid4vp.ErrEncryption},
@@ -161,6 +162,7 @@ func TestParseResponseRefuses(t *testing.T) {
 		{"VP-13", "10000 presentations", sealed(`{"vp_token":{"card":[` + strings.Repeat(`"x~",`, 9_999) + `"x~"]},"state":"STATE"}`), false, oid4vp.ErrTooLarge},
 		{"VP-13", "65 presentations", sealed(`{"vp_token":{"card":[` + strings.Repeat(`"x~",`, 64) + `"x~"]},"state":"STATE"}`), false, oid4vp.ErrTooLarge},
 		{"VP-13", "50 MB", plain("vp_token", strings.Repeat("a", 50<<20), "state", state), true, oid4vp.ErrTooLarge},
+		{"VP-13", "50 MB of something else", plain("vp_token", `{"card":["x~"]}`, "state", state, "x", strings.Repeat("a", 50<<20)), true, oid4vp.ErrTooLarge},
 		{"VP-13", "50 MB encrypted", plain("response", strings.Repeat("a", 50<<20)), false, oid4vp.ErrTooLarge},
 		{"VP-13", "more than a response may have", plain("vp_token", `{"card":["`+strings.Repeat("a", 1<<20)+`"]}`, "state", state), true, oid4vp.ErrTooLarge},
 	} {
@@ -177,6 +179,11 @@ func TestParseResponseRefuses(t *testing.T) {
 				t.Errorf("status %d", e.Status())
 			}
 		})
+	}
+	narrow := s.expected()
+	narrow.Encryptions = []jose.Encryption{jose.A256GCM}
+	if got, err := oid4vp.ParseResponse(sealed(good), narrow); !errors.Is(err, oid4vp.ErrEncryption) {
+		t.Errorf("VP-09 an encryption that was not offered: %+v, %v", got, err)
 	}
 	for name, want := range map[string]oid4vp.ExpectResponse{
 		"no mode": {}, "no key": {Mode: oid4vp.DirectPostJWT}, "a key in the clear": {Mode: oid4vp.DirectPost, Key: s.decrypt}, "another mode": {Mode: "fragment"},
