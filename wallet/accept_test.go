@@ -9,10 +9,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sanad-id/sanad/credential"
 	"github.com/sanad-id/sanad/credential/sdjwt"
 	"github.com/sanad-id/sanad/keys"
 	"github.com/sanad-id/sanad/keys/keystest"
 	"github.com/sanad-id/sanad/oid4vci"
+	"github.com/sanad-id/sanad/trust"
 	"github.com/sanad-id/sanad/wallet"
 )
 
@@ -423,7 +425,9 @@ func TestAcceptRefuses(t *testing.T) {
 		{"no offer there", func(w *world) { w.spoil["/offer/1"] = func(a *wallet.Answer) { a.Status = 404 } }, wallet.BadMessage},
 		{"VCI-17: metadata of another issuer", func(w *world) { w.meta.Issuer = "https://evil.example" }, wallet.OtherIssuer},
 		{"metadata that are none", body(metadataPath, `[]`), wallet.BadMessage},
-		{"VCI-17: an offer that names another authorization server", func(w *world) { w.offer.PreAuthorized.Server = "https://other.example" }, wallet.OtherIssuer},
+		{"VCI-17: an offer that names another authorization server, which goes by that name", func(w *world) {
+			w.offer.PreAuthorized.Server, w.server.Issuer = "https://other.example", "https://other.example"
+		}, wallet.OtherIssuer},
 		{"VCI-17: a server that calls itself by another name", func(w *world) { w.server.Issuer = "https://other.example" }, wallet.OtherIssuer},
 		{"OA-02: a server without DPoP", func(w *world) { w.server.DPoPAlgorithms = nil }, wallet.WeakServer},
 		{"OA-02: signing in at a server without PKCE", func(w *world) {
@@ -457,11 +461,17 @@ func TestAcceptRefuses(t *testing.T) {
 				a.Type, a.Body = oid4vci.JSONType, []byte(`{"credentials":[{"credential":"x~"}]}`)
 			}
 		}, wallet.BadMessage},
-		{"VCI-18: bound to another key", token(func(w *world, i int, x *sdjwt.Token) {
-			other := keystest.Signer(w.t, keys.Holder, keys.ES256, "thief").Key().Public
-			x.Holder = &other
+		{"VCI-18: one copy bound to another key", token(func(w *world, i int, x *sdjwt.Token) {
+			if i == 0 {
+				other := keystest.Signer(w.t, keys.Holder, keys.ES256, "thief").Key().Public
+				x.Holder = &other
+			}
 		}), wallet.OtherKey},
-		{"VCI-18: bound to no key", token(func(_ *world, i int, x *sdjwt.Token) { x.Holder = nil }), wallet.OtherKey},
+		{"VCI-18: one copy bound to no key", token(func(_ *world, i int, x *sdjwt.Token) {
+			if i == 0 {
+				x.Holder = nil
+			}
+		}), wallet.OtherKey},
 		{"VCI-18: two copies for one key", func(w *world) {
 			good, first := w.token, keys.PublicKey{}
 			w.token = func(i int, holder keys.PublicKey) sdjwt.Token {
@@ -532,6 +542,11 @@ func TestAcceptRefuses(t *testing.T) {
 			if pending, err := kept.Pending(); err != nil || len(pending) != 0 {
 				t.Errorf("still waits for %v, %v", pending, err)
 			}
+			for _, r := range w.seen {
+				if strings.HasPrefix(r.Address, "https://other.example") {
+					t.Errorf("somebody else was asked: %s", r.Address)
+				}
+			}
 		})
 	}
 	t.Run("unknown issuer", func(t *testing.T) {
@@ -576,5 +591,58 @@ func TestSaysThatKeysWouldHaveToBeAttested(t *testing.T) {
 		if r, ok := errors.AsType[*wallet.RefusedError](err); !ok || r.Reason != wallet.NotUsable || r.Detail != want {
 			t.Errorf("attested %t: %v", attested, err)
 		}
+	}
+}
+
+// TestAcceptOfKnownIssuer: VCI-18. Of an issuer that the trust bundle names the bundle says which
+// names are its own and which keys may sign; what the issuer publishes itself counts for nothing.
+func TestAcceptOfKnownIssuer(t *testing.T) {
+	const short = "office.xa"
+	iss := func(name string) func(*world, *trust.IssuerKey) {
+		return func(w *world, _ *trust.IssuerKey) {
+			good := w.token
+			w.token = func(i int, holder keys.PublicKey) sdjwt.Token {
+				x := good(i, holder)
+				x.Issuer = name
+				return x
+			}
+		}
+	}
+	for _, tt := range []struct {
+		name  string
+		spoil func(*world, *trust.IssuerKey)
+		want  wallet.Refusal
+	}{
+		{"by its address", func(*world, *trust.IssuerKey) {}, ""},
+		{"by its other name", iss(short), ""},
+		{"VCI-18: by its key, in the name of another issuer", iss("https://other.example"), wallet.OtherCredentialIssuer},
+		{"VCI-18: by a key that was stolen", func(_ *world, k *trust.IssuerKey) {
+			k.State, k.CompromisedSince = keys.Compromised, now.AddDate(0, 0, -1)
+		}, wallet.BadSignature},
+		{"VCI-18: by a key for another type", func(_ *world, k *trust.IssuerKey) { k.Types = []string{typeURL + "/other"} }, wallet.BadSignature},
+		{"VCI-18: by a key that only the issuer publishes", func(w *world, _ *trust.IssuerKey) {
+			w.signer = keystest.Signer(w.t, keys.Credential, keys.ES256, "another")
+		}, wallet.BadSignature},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			key := trust.NewIssuerKey(w.signer.Key(), []string{typeURL}, nil)
+			key.ValidFrom = now.AddDate(0, -1, 0)
+			tt.spoil(w, &key)
+			b := w.bundle(trust.Verifier{ID: "x509_san_dns:" + library, Names: map[string]string{"en": "Library"}}, func(c *trust.Content) {
+				c.Issuers = []trust.Issuer{{ID: short, URL: issuerURL, Names: map[string]string{"en": "Licence office"}, Keys: []trust.IssuerKey{key}}}
+				for _, id := range key.Types {
+					c.Types = append(c.Types, credential.Type{ID: id, Labels: map[string]string{"en": "Licence"}})
+				}
+			})
+			a, kept := w.agent(func(c *wallet.Config) { c.Trust = b })
+			if _, _, err := w.accept(a); reasonOf(err) != tt.want || tt.want == "" && err != nil {
+				t.Errorf("accept: %v, want %q", err, tt.want)
+			}
+			if held, err := kept.Held(); err != nil || (len(held) == 1) != (tt.want == "") {
+				t.Errorf("kept %d credentials, %v", len(held), err)
+			}
+		})
 	}
 }

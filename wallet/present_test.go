@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -681,6 +682,11 @@ func TestInquireRefuses(t *testing.T) {
 		{"a request of another media type", func(w *world) {
 			w.spoil["/request/7"] = func(a *wallet.Answer) { a.Type = "text/html" }
 		}, wallet.BadMessage},
+		{"VP-07: a request that has moved", func(w *world) {
+			w.spoil["/request/7"] = func(a *wallet.Answer) {
+				a.Status, a.Header = 307, http.Header{"Location": {"https://verifier.example/request/8"}}
+			}
+		}, wallet.PeerRefused},
 		{"no request there", func(w *world) { w.spoil["/request/7"] = func(a *wallet.Answer) { a.Status = 404 } }, wallet.PeerRefused},
 	}
 	for _, tt := range tests {
@@ -735,20 +741,32 @@ func TestInquireRefuses(t *testing.T) {
 			t.Errorf("Present: %v", err)
 		}
 	})
-	t.Run("the verifier refuses", func(t *testing.T) {
-		w := newWorld(t)
-		a, _ := w.holding()
-		q, err := a.Inquire(t.Context(), w.requestLink())
-		if err != nil {
-			t.Fatal(err)
-		}
-		choices, err := q.Least()
-		if err != nil {
-			t.Fatal(err)
-		}
-		w.spoil["/response/7"] = func(answer *wallet.Answer) { answer.Status, answer.Body = 400, nil }
-		if _, err := a.Present(t.Context(), q, choices); reasonOf(err) != wallet.PeerRefused {
-			t.Errorf("Present: %v", err)
-		}
-	})
+	for name, status := range map[string]int{
+		"the verifier refuses": 400, "VP-07: the verifier says that it has moved": 307, "VP-07: for good": 308, "VP-07: and that nothing is sent again": 302,
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			a, _ := w.holding()
+			q, err := a.Inquire(t.Context(), w.requestLink())
+			if err != nil {
+				t.Fatal(err)
+			}
+			choices, err := q.Least()
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.spoil["/response/7"] = func(answer *wallet.Answer) {
+				answer.Status, answer.Body, answer.Header = status, nil, http.Header{"Location": {"https://verifier.example/elsewhere"}}
+			}
+			before := len(w.seen)
+			if next, err := a.Present(t.Context(), q, choices); reasonOf(err) != wallet.PeerRefused || next != "" {
+				t.Errorf("Present: %q, %v", next, err)
+			}
+			for _, r := range w.seen[before:] {
+				if r.Body != nil && r.Address != reply {
+					t.Errorf("sent again to %s", r.Address)
+				}
+			}
+		})
+	}
 }

@@ -196,8 +196,8 @@ func TestPresentExpired(t *testing.T) {
 	}
 }
 
-// bundle is a trust bundle that names one verifier.
-func (w *world) bundle(v trust.Verifier) *trust.Bundle {
+// bundle is a trust bundle that names one verifier, with what change adds.
+func (w *world) bundle(v trust.Verifier, change ...func(*trust.Content)) *trust.Bundle {
 	w.t.Helper()
 	sign, root := keystest.Signer(w.t, keys.TrustBundle, keys.ES256, "bundle"), keystest.Signer(w.t, keys.TrustRoot, keys.ES256, "trust root")
 	roots, err := trust.SignRoot(rand.Reader, nil, trust.Root{
@@ -208,10 +208,14 @@ func (w *world) bundle(v trust.Verifier) *trust.Bundle {
 		w.t.Fatal(err)
 	}
 	asOf := now.Add(-time.Hour)
-	file, err := trust.Content{
+	c := trust.Content{
 		Roots: roots, Version: 1, AsOf: asOf, RefreshBy: now.AddDate(0, 0, 10), OldAfter: now.AddDate(0, 0, 60), Jurisdiction: "XA",
 		Verifiers: []trust.Verifier{v}, Algorithms: es256,
-	}.Sign(rand.Reader, []keys.Signer{sign}, asOf)
+	}
+	for _, f := range change {
+		f(&c)
+	}
+	file, err := c.Sign(rand.Reader, []keys.Signer{sign}, asOf)
 	if err != nil {
 		w.t.Fatal(err)
 	}
