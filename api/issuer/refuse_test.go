@@ -313,6 +313,52 @@ func (w *wallet) usedUp() {
 	}
 }
 
+// TestBearer: OA-08. Where the settings take wallets without DPoP at all, a token that anybody
+// could use lives for five minutes, is renewed by nobody, comes of a pre-authorized code only,
+// and is no bound one.
+func TestBearer(t *testing.T) {
+	b := newBed(t, engines[0], func(c *issuer.Config) { c.Bearer = true })
+	w := b.wallet()
+	bare := func(p post) answer { p.noDPoP = true; return w.send(p) }
+	a := bare(formPost("/oauth/token", redeem(w.accept(b.offer(1).Link), "")))
+	token, err := oid4vci.ReadTokenResponse(a.status, a.body, oid4vci.BearerToken)
+	b.must(err)
+	if token.Lifetime <= 0 || token.Lifetime > 5*time.Minute || token.RefreshToken != "" {
+		t.Errorf("OA-08 a token for everybody: %+v", token)
+	}
+	w.token = token
+	p := w.ask(w.request(1))
+	if a := w.send(p); a.status != 401 || a.code() != oid4vci.InvalidToken {
+		t.Errorf("OA-08 a token for everybody, shown as a bound one: %v", a)
+	}
+	p.scheme = "Bearer"
+	w.check(w.read(bare(p), 1), 1, 1)
+	b.clock.add(token.Lifetime + time.Second)
+	if a := bare(p); a.status != 401 || a.code() != oid4vci.InvalidToken {
+		t.Errorf("OA-08 a token for everybody, too late: %v", a)
+	}
+
+	made := b.offer(2, func(r *issuer.OfferRequest) { r.ClaimCode = true })
+	z := &authorization{wallet: w, verifier: oid4vci.Secret(strings.Repeat("v", 43))}
+	w.id = "wallet.example"
+	form, err := oid4vci.AuthorizationRequest{
+		ClientID: w.id, RedirectURI: back, State: "state-1", Scopes: []string{configuration}, Challenge: oid4vci.PKCEChallenge(z.verifier),
+		IssuerState: w.accept(made.Link).AuthorizationCode.IssuerState,
+	}.Form()
+	b.must(err)
+	a = bare(formPost("/oauth/par", form))
+	pushed, err := oid4vci.ReadPushedResponse(a.status, a.body)
+	b.must(err)
+	z.requestURI = pushed.RequestURI
+	z.visit()
+	code, err := z.code(z.submit(z.page, url.Values{"code": {made.ClaimCode}}))
+	b.must(err)
+	if a := bare(formPost("/oauth/token", z.tokenForm(code))); a.status != 400 || a.code() != oid4vci.InvalidDPoPProof {
+		t.Errorf("OA-08 an authorization code without DPoP: %v", a)
+	}
+	z.tokens(z.send(formPost("/oauth/token", z.tokenForm(code))))
+}
+
 // proofWith is a key proof with this nonce.
 func (w *wallet) proofWith(nonce string) string {
 	w.Helper()

@@ -196,8 +196,17 @@ func TestWhoCounts(t *testing.T) {
 		if tt.forwarded != "" {
 			r.Header.Set("X-Forwarded-For", tt.forwarded)
 		}
+		// WA-11: nobody is believed in these words.
+		for _, name := range []string{"X-Real-IP", "Forwarded", "True-Client-IP", "CF-Connecting-IP", "X-Client-IP"} {
+			r.Header.Set(name, map[bool]string{false: "203.0.113.66", true: "for=203.0.113.66"}[name == "Forwarded"])
+		}
 		if got := web.ClientOf(r, proxies); got != tt.want {
 			t.Errorf("%s: %s, want %s", tt.name, got, tt.want)
 		}
+	}
+	// A proxy may add a header field of its own after that of the client.
+	r := &http.Request{RemoteAddr: "10.1.1.1:1", Header: http.Header{"X-Forwarded-For": {"203.0.113.9", "192.0.2.7"}}}
+	if got := web.ClientOf(r, proxies); got != "192.0.2.7/32" {
+		t.Errorf("WA-11 what a client wrote in a header field of its own: %s", got)
 	}
 }

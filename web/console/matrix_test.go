@@ -1,6 +1,7 @@
 package console_test
 
 import (
+	"io"
 	"net/http"
 	"regexp"
 	"slices"
@@ -173,7 +174,12 @@ func TestHostIsNotBelieved(t *testing.T) {
 		r.Header.Set("X-Forwarded-For", "evil.example")
 		res, err := b.visitor().client.Do(r)
 		must(t, err)
+		page, err := io.ReadAll(res.Body)
+		must(t, err)
 		_ = res.Body.Close()
+		if strings.Contains(string(page), "evil") {
+			t.Errorf("%s: the page believes it", path)
+		}
 		for name, values := range res.Header {
 			if strings.Contains(strings.Join(values, " "), "evil") {
 				t.Errorf("%s: %s: %v", path, name, values)

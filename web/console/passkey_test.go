@@ -1,6 +1,7 @@
 package console_test
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -216,6 +217,14 @@ func TestSignInRefuses(t *testing.T) {
 		raw, err = json.Marshal(data)
 		must(t, err)
 		inner["clientDataJSON"] = base64.RawURLEncoding.EncodeToString(raw)
+		// The device signs for it, so nothing else is wrong.
+		signed, err := base64.RawURLEncoding.DecodeString(inner["authenticatorData"].(string))
+		must(t, err)
+		sum := sha256.Sum256(raw)
+		digest := sha256.Sum256(append(signed, sum[:]...))
+		sig, err := f.d.key.Key.Sign(digest[:])
+		must(t, err)
+		inner["signature"] = base64.RawURLEncoding.EncodeToString(sig)
 		b, err := json.Marshal(whole)
 		must(t, err)
 		f.response = string(b)
@@ -236,6 +245,12 @@ func TestSignInRefuses(t *testing.T) {
 		{"WA-01 a look-alike", at("http://1ocalhost"), 401},
 		{"WA-01 with a path", at("http://localhost/console"), 401},
 		{"WA-01 an opaque origin", at("null"), 401},
+		{"good, with more than the browser must say", func(t *testing.T, f *fixture) {
+			clientData(t, f, func(d map[string]any) { d["crossOrigin"], d["further"] = false, "x" })
+		}, http.StatusOK},
+		{"WA-01 in a frame", func(t *testing.T, f *fixture) {
+			clientData(t, f, func(d map[string]any) { d["crossOrigin"] = true })
+		}, 401},
 		{"WA-01 in a frame of another origin", func(t *testing.T, f *fixture) {
 			clientData(t, f, func(d map[string]any) { d["crossOrigin"], d["topOrigin"] = true, "https://evil.example" })
 		}, 401},
@@ -422,6 +437,19 @@ func TestEnrolRefuses(t *testing.T) {
 		}, 200},
 		{"good, an old security chip", func(_ *testing.T, f *fixture) { f.d.key = virtual.NewCredential(virtual.KeyTypeRSA) }, 200},
 		{"WA-01 another origin", func(_ *testing.T, f *fixture) { f.d.rp.Origin = "http://evil.example" }, 401},
+		{"WA-01 in a frame of another origin", func(t *testing.T, f *fixture) {
+			attestation(t, f, func(o map[string]any) { o["fmt"], o["attStmt"] = "none", map[string]any{} }) // so nothing is signed
+			var whole map[string]any
+			must(t, json.Unmarshal([]byte(f.response), &whole))
+			inner := whole["response"].(map[string]any)
+			raw, err := base64.RawURLEncoding.DecodeString(inner["clientDataJSON"].(string))
+			must(t, err)
+			raw = append(raw[:len(raw)-1], `,"crossOrigin":true}`...)
+			inner["clientDataJSON"] = base64.RawURLEncoding.EncodeToString(raw)
+			b, err := json.Marshal(whole)
+			must(t, err)
+			f.response = string(b)
+		}, 401},
 		{"WA-02 another relying party", func(_ *testing.T, f *fixture) { f.d.rp.ID = "evil.example" }, 401},
 		{"WA-03 the answer to another question", func(_ *testing.T, f *fixture) { f.q.Options = f.w.begin(f.path + "/begin").Options }, 401},
 		{"WA-03 too late", func(_ *testing.T, f *fixture) { f.b.later(2 * time.Minute) }, 401},
