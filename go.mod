@@ -1,6 +1,6 @@
 module github.com/sanad-id/sanad
 
-go 1.26.4
+go 1.26.6
 
 require (
 	codeberg.org/go-pdf/fpdf v0.12.0

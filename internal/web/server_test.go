@@ -55,6 +55,7 @@ func TestAnswers(t *testing.T) {
 		{name: "body where none is taken", server: s, method: "GET", path: "/hello/x", media: web.MediaJSON, body: "{}", status: 400, code: "unexpected_body"},
 		{name: "query where none is taken", server: s, method: "GET", path: "/hello/x?token=1", status: 400, code: "unexpected_query"},
 		{name: "cache rule", server: c, method: "GET", path: "/cached?x=1", status: 200, more: [2]string{"Cache-Control", "public, max-age=3600"}},
+		{name: "no cache rule for a refusal", server: c, method: "GET", path: "/cached", media: web.MediaJSON, body: "{}", status: 400, code: "unexpected_body", more: [2]string{"Cache-Control", "no-store"}},
 		{name: "any origin", server: c, method: "GET", path: "/cached", status: 200, more: [2]string{"Access-Control-Allow-Origin", "*"}},
 		{name: "preflight", server: c, method: "OPTIONS", path: "/cached", header: []string{"Origin", "https://x.example", "Access-Control-Request-Method", "GET"}, status: 204, more: [2]string{"Access-Control-Allow-Methods", "GET"}},
 		{name: "preflight of what is not for all", server: s, method: "OPTIONS", path: "/hello/x", header: []string{"Origin", "https://x.example", "Access-Control-Request-Method", "GET"}, status: 405, code: "method_not_allowed"},
@@ -85,6 +86,36 @@ func TestAnswers(t *testing.T) {
 				t.Errorf("request id %q", g.header.Get("X-Request-Id"))
 			}
 		})
+	}
+}
+
+// parameters is a form of so many parameters.
+func parameters(n int) string {
+	all := make([]string, n)
+	for i := range all {
+		all[i] = fmt.Sprintf("p%d=", i)
+	}
+	return strings.Join(all, "&")
+}
+
+// TestLongHeaders: a request whose headers are longer than any that is needed is not read.
+func TestLongHeaders(t *testing.T) {
+	s := serve(t, web.Config{}, hello("hello", "/hello"))
+	if g := s.get(t, "/hello", "X-Long", strings.Repeat("a", 8<<10)); g.status != http.StatusOK {
+		t.Errorf("8 KiB of headers: %d", g.status)
+	}
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL()+"/hello", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("X-Long", strings.Repeat("a", 64<<10))
+	res, err := s.client.Do(r)
+	if err != nil {
+		return // the server has closed the connection before all of it was sent
+	}
+	res.Body.Close()
+	if res.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
+		t.Errorf("64 KiB of headers: %d, want 431", res.StatusCode)
 	}
 }
 
@@ -529,7 +560,8 @@ func TestReading(t *testing.T) {
 		{"JSON-06 repeated", "/form", "a=1&a=2", 400, "bad_form"},
 		{"JSON-06 repeated, told apart", "/repeated", "a=1&a=2", 200, ""},
 		{"not a form", "/form", "a=%zz", 400, "bad_form"},
-		{"a large form", "/form", strings.Repeat("a&", 64), 400, "bad_form"},
+		{"VP-13 a large form", "/form", parameters(65), 400, "bad_form"},
+		{"the largest form", "/form", parameters(64), 200, ""},
 		{"JSON-06 repeated in the query", "/query?a=1&a=2", "", 400, "bad_form"},
 		{"JSON", "/json", `{"a":[1,2]}`, 200, ""},
 		{"JSON-01 a member twice", "/json", `{"a":1,"a":2}`, 400, "bad_json"},

@@ -11,6 +11,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"math/big"
@@ -267,6 +268,34 @@ func good(t testing.TB) *fixture {
 	f.roots = []*x509.Certificate{f.root}
 	f.want = chain.Want{Purpose: keys.Credential, DNS: host, URI: address, Country: "XA", Key: must[keys.PublicKey](t)(keys.PublicKeyOf(f.key["leaf"].Public()))}
 	return f
+}
+
+// TestSystemRoots: OFF-08. Who is in the trust store of the operating system vouches for nobody
+// here, also where we have no roots at all.
+func TestSystemRoots(t *testing.T) {
+	root, key := newRoot(t)
+	leaf := must[[]byte](t)(chain.Issue(rand.Reader, root, key, chain.Subject{
+		Name: chain.Name{Organization: "Registry"}, Address: address, Key: signer(t, keys.Credential, "leaf").Key().Public,
+	}, now, now.AddDate(1, 0, 0)))
+	file := filepath.Join(t.TempDir(), "system.pem")
+	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: root.Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("SSL_CERT_FILE", file)
+	t.Setenv("SSL_CERT_DIR", t.TempDir())
+	if _, err := parse(t, leaf).Verify(x509.VerifyOptions{CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}}); err != nil {
+		t.Fatalf("the root is not in the store of the system: %v", err)
+	}
+	want := chain.Want{Purpose: keys.Credential}
+	if _, err := chain.Verify([][]byte{leaf}, []*x509.Certificate{root}, now, want); err != nil {
+		t.Fatalf("under a root of ours: %v", err)
+	}
+	f := good(t)
+	for name, roots := range map[string][]*x509.Certificate{"no roots": nil, "other roots": {f.m.make(nil, f.key["other"], f.key["other"].Public(), authority)}} {
+		if _, err := chain.Verify([][]byte{leaf}, roots, now, want); !errors.Is(err, chain.ErrUntrusted) {
+			t.Errorf("OFF-08 with %s: %v, want ErrUntrusted", name, err)
+		}
+	}
 }
 
 func TestVerifyRefuses(t *testing.T) {
