@@ -162,12 +162,3 @@ func redirect(to, state string, q url.Values) (string, error) {
 	u.RawQuery += q.Encode()
 	return u.String(), nil
 }
-
-// NoQuery refuses a query on a request that takes its parameters in the body, so that
-// no secret ends in logs and no parameter comes two ways (corpus OA-12, JSON-06).
-func NoQuery(rawQuery string) error {
-	if rawQuery != "" {
-		return refuse(InvalidRequest, ErrConflict, "parameters belong into the body")
-	}
-	return nil
-}

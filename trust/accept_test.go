@@ -521,11 +521,14 @@ func TestStateOpen(t *testing.T) {
 		t.Errorf("Open: %v, %v", b, err)
 	}
 	elsewhere := newCountry(t)
+	twin := open(t, second).Content
+	twin.Jurisdiction = "XX-north"
 	for name, tt := range map[string]struct {
 		file []byte
 		want error
 	}{
 		"no bundle":                     {nil, trust.ErrNoBundle},
+		"OFF-05 another of its number":  {c.sign(t, twin), trust.ErrEdited},
 		"OFF-05 the bundle before":      {first, trust.ErrEdited},
 		"OFF-05 another country's":      {elsewhere.sign(t, elsewhere.content(t)), trust.ErrEdited},
 		"OFF-05 one bit turned":         {flip(second, 40), trust.ErrEdited},

@@ -190,6 +190,25 @@ func (w *wallet) attested(p post, provider, instance keys.Signer) post {
 	return p
 }
 
+// TestAttestationRequired: OA-10. Where every wallet is to be attested none gets anything without.
+func TestAttestationRequired(t *testing.T) {
+	provider, mine := keystest.Signer(t, keys.Holder, keys.ES256, "provider"), keystest.Signer(t, keys.Holder, keys.ES256, "mine")
+	b := newBed(t, engines[0], func(c *issuer.Config) {
+		c.Attestation = issuer.Attestation{Required: true, Attesters: func(oid4vci.SignerHint) ([]keys.PublicKey, error) {
+			return []keys.PublicKey{provider.Key().Public}, nil
+		}}
+	})
+	w := b.wallet()
+	p := formPost("/oauth/token", redeem(w.accept(b.offer(1).Link), ""))
+	if a := w.send(p); a.status != 401 || a.code() != oid4vci.InvalidClient {
+		t.Errorf("OA-10 a token without attestation: %v", a)
+	}
+	if _, a := b.wallet().push(); a.status != 401 || a.code() != oid4vci.InvalidClient {
+		t.Errorf("OA-10 a pushed request without attestation: %v", a)
+	}
+	w.tokens(w.send(w.attested(p, provider, mine)))
+}
+
 // TestAttestedInstance: the proof of an attested instance works once (OA-06, OA-10), and what an
 // instance began or was given is for no other one, not of the same provider either, and not for
 // one that says nothing of itself. An attestation of keys has a nonce of ours (VCI-12).

@@ -185,8 +185,8 @@ func (b *bed) onceRefresh(n int) {
 	})
 }
 
-// TestP11Endpoint: many wallets (64) that guess at once get five guesses between them; of
-// fewer guesses what is left works.
+// TestP11Endpoint: many wallets (64) that guess at once get five guesses between them, after
+// which the code is dead (VCI-03); of fewer guesses what is left works.
 func TestP11Endpoint(t *testing.T) {
 	everywhere(t, func(t *testing.T, e engine) {
 		b := newBed(t, e)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -251,6 +252,11 @@ func TestCredentialRefuses(t *testing.T) {
 		t.Errorf("VCI-13 a notification for nothing: %v", a)
 	}
 	c := other.fetch(1)
+	stolen := other.ask(other.request(1))
+	stolen.token = oid4vci.Secret(c.Credentials[0])
+	if a := other.send(stolen); a.status != 401 || a.code() != oid4vci.InvalidToken {
+		t.Errorf("VP-20 a credential as a token: %v", a)
+	}
 	body, err = oid4vci.Notification{ID: c.NotificationID, Event: oid4vci.CredentialDeleted}.JSON()
 	b.must(err)
 	if a := w.send(post{path: "/oid4vci/notification", media: oid4vci.JSONType, body: body, token: w.token.AccessToken}); a.code() != oid4vci.InvalidNotificationID || b.happened("notification_deleted") != 0 {
@@ -479,6 +485,11 @@ func TestRefreshReplay(t *testing.T) {
 		thief := b.wallet()
 		if a := thief.send(formPost("/oauth/token", first)); a.code() != oid4vci.InvalidGrant {
 			t.Errorf("a refresh token with another key: %v", a)
+		}
+		named := url.Values{"client_id": {"other.example"}}
+		maps.Copy(named, first)
+		if a := w.send(formPost("/oauth/token", named)); a.code() != oid4vci.InvalidGrant {
+			t.Errorf("a refresh token by another client: %v", a)
 		}
 		w.tokens(w.send(formPost("/oauth/token", first)))
 		if a := w.send(formPost("/oauth/token", first)); a.code() != oid4vci.InvalidGrant {

@@ -507,9 +507,13 @@ func TestMessages(t *testing.T) {
 			c := s.create(t, object{"policy": "card"})
 			r := s.open(t, c.Link)
 			changed := *r
-			g := s.post(t, r, tt.form(s.present(t, r), &changed))
-			if g.status != tt.status || g.code() != tt.code {
-				t.Errorf("%d %s, want %d %s", g.status, g.body, tt.status, tt.code)
+			form := tt.form(s.present(t, r), &changed)
+			judged := false
+			s.judging = func() { judged = true }
+			g := s.post(t, r, form)
+			s.judging = nil
+			if g.status != tt.status || g.code() != tt.code || judged {
+				t.Errorf("%d %s, want %d %s before any presentation is looked at", g.status, g.body, tt.status, tt.code)
 			}
 			if status, _ := s.state(t, c.ID); status != "waiting" {
 				t.Errorf("afterwards it is %s", status)
@@ -564,10 +568,13 @@ func TestKeys(t *testing.T) {
 	s := newScene(t)
 	c := s.create(t, object{"policy": "card"})
 	r := s.open(t, c.Link)
+	var shown string // which the verifier will take for good
+	s.answer = func(_ *oid4vp.Request, token oid4vp.VPToken) { shown = token["farmer"][0] }
 	form := s.present(t, r)
 	for name, header := range map[string][]string{
 		"no key": nil, "another key": {"Authorization", "Bearer other"}, "another scheme": {"Authorization", "Basic " + apiKey},
-		"VP-20 a presentation": {"Authorization", "Bearer " + form.Get("response")[:200]}, "an empty key": {"Authorization", "Bearer "},
+		"VP-20 an answer": {"Authorization", "Bearer " + form.Get("response")}, "VP-20 a presentation": {"Authorization", "Bearer " + shown},
+		"an empty key": {"Authorization", "Bearer "},
 	} {
 		for _, route := range [][2]string{{"POST", "/requests"}, {"GET", "/requests/" + c.ID}, {"GET", "/requests/" + c.ID + "/events"}, {"POST", "/requests/" + c.ID + "/result"}, {"POST", "/verify"}} {
 			media, body := "", []byte(nil)

@@ -1,10 +1,16 @@
 package console_test
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/sha256"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"math/big"
 	"net/http"
 	"strings"
 	"testing"
@@ -96,6 +102,24 @@ func (d *device) get(t testing.TB, q asked) string {
 func (w *browser) finish(path string, q asked, response string) answer {
 	w.b.t.Helper()
 	return w.json(path, map[string]any{"ceremony": q.Ceremony, "response": json.RawMessage(response), "name": "phone", "next": "/console/help"})
+}
+
+// certified is an attestation statement of the format packed by a maker of authenticators.
+func certified(t *testing.T, authData, clientData []byte) map[string]any {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	must(t, err)
+	of := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), BasicConstraintsValid: true,
+		Subject: pkix.Name{Country: []string{"SE"}, Organization: []string{"Maker"}, OrganizationalUnit: []string{"Authenticator Attestation"}, CommonName: "Model 1"},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, of, of, key.Public(), key)
+	must(t, err)
+	sum := sha256.Sum256(clientData)
+	digest := sha256.Sum256(append(append([]byte{}, authData...), sum[:]...))
+	sig, err := ecdsa.SignASN1(rand.Reader, key, digest[:])
+	must(t, err)
+	return map[string]any{"alg": -7, "sig": sig, "x5c": [][]byte{der}}
 }
 
 // enrolled is an operator who has used the link with a device, and the browser.
@@ -400,11 +424,15 @@ func TestEnrolRefuses(t *testing.T) {
 		path     string
 		response string
 	}
+	var client []byte // what the browser said, of the last attestation
 	attestation := func(t *testing.T, f *fixture, change func(map[string]any)) {
 		t.Helper()
 		var whole map[string]any
 		must(t, json.Unmarshal([]byte(f.d.create(t, f.q)), &whole))
 		inner := whole["response"].(map[string]any)
+		var err error
+		client, err = base64.RawURLEncoding.DecodeString(inner["clientDataJSON"].(string))
+		must(t, err)
 		raw, err := base64.RawURLEncoding.DecodeString(inner["attestationObject"].(string))
 		must(t, err)
 		var object map[string]any
@@ -463,7 +491,8 @@ func TestEnrolRefuses(t *testing.T) {
 			attestation(t, f, func(o map[string]any) { o["fmt"] = "android-safetynet" })
 		}, 401},
 		{"WA-05 an attestation with certificates", func(t *testing.T, f *fixture) {
-			attestation(t, f, func(o map[string]any) { o["attStmt"].(map[any]any)["x5c"] = [][]byte{{1, 2, 3}} })
+			// Nothing else is wrong with it (WebAuthn Level 3 section 8.2).
+			attestation(t, f, func(o map[string]any) { o["attStmt"] = certified(t, o["authData"].([]byte), client) })
 		}, 401},
 		{"WA-05 an algorithm that is not listed", func(t *testing.T, f *fixture) {
 			attestation(t, f, func(o map[string]any) {
@@ -641,6 +670,16 @@ func TestConfirmRefuses(t *testing.T) {
 	q := w.begin("/confirm/begin")
 	if a := w.finish("/confirm/finish", q, otherDevice.get(t, q)); a.status != http.StatusUnauthorized {
 		t.Errorf("the passkey of somebody else: %d", a.status)
+	}
+	for name, spoil := range map[string]func(*device){
+		"WA-01 another origin": func(d *device) { d.rp.Origin = "http://other.localhost" }, "WA-02 another relying party": func(d *device) { d.rp.ID = "other.localhost" },
+		"WA-04 nobody was verified": func(d *device) { d.auth.Options.UserNotVerified = true }, "WA-04 nobody was present": func(d *device) { d.auth.Options.UserNotPresent = true },
+	} {
+		q, spoiled := w.begin("/confirm/begin"), *d
+		spoil(&spoiled)
+		if a := w.finish("/confirm/finish", q, spoiled.get(t, q)); a.status != http.StatusUnauthorized {
+			t.Errorf("%s: %d", name, a.status)
+		}
 	}
 	q = other.begin("/confirm/begin")
 	if a := w.finish("/confirm/finish", q, d.get(t, q)); a.status != http.StatusUnauthorized {
