@@ -366,6 +366,7 @@ func TestAnswersThatAreTooMuch(t *testing.T) {
 			if a, err := fetch.New(quick).Get(t.Context(), url); !errors.Is(err, tt.want) {
 				t.Errorf("%d bytes, %v, want %v", len(a.Body), err, tt.want)
 			}
+			began := time.Now()
 			res, err := fetch.New(quick).HTTPClient().Get(url)
 			if err == nil {
 				var b []byte
@@ -378,6 +379,9 @@ func TestAnswersThatAreTooMuch(t *testing.T) {
 			if err == nil && tt.want != fetch.ErrType {
 				t.Error("the client for libraries took it")
 			}
+			if took := time.Since(began); took > 10*quick.Timeout {
+				t.Errorf("the client for libraries waited for %v, its timeout is %v", took, quick.Timeout)
+			}
 		})
 	}
 }
@@ -385,11 +389,11 @@ func TestAnswersThatAreTooMuch(t *testing.T) {
 // TestRedirectsTakeTheTimeOfOne: NET-04. A timeout is for a request with all of its redirects.
 func TestRedirectsTakeTheTimeOfOne(t *testing.T) {
 	url := serve(t, func(w http.ResponseWriter, r *http.Request) {
-		time.Sleep(80 * time.Millisecond)
+		time.Sleep(100 * time.Millisecond)
 		http.Redirect(w, r, "/", http.StatusFound)
 	})
 	quick := here
-	quick.Timeout = 200 * time.Millisecond
+	quick.Timeout = 400 * time.Millisecond
 	if a, err := fetch.New(quick).Do(t.Context(), fetch.Request{Address: url, Redirects: 5}); !errors.Is(err, fetch.ErrNoAnswer) {
 		t.Errorf("NET-04 redirects that take their time: %d, %v, want ErrNoAnswer", a.Status, err)
 	}
