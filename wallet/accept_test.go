@@ -620,6 +620,18 @@ func TestAcceptOfKnownIssuer(t *testing.T) {
 			k.State, k.CompromisedSince = keys.Compromised, now.AddDate(0, 0, -1)
 		}, wallet.BadSignature},
 		{"VCI-18: by a key for another type", func(_ *world, k *trust.IssuerKey) { k.Types = []string{typeURL + "/other"} }, wallet.BadSignature},
+		{"VCI-18: by a key that is not in use yet", func(_ *world, k *trust.IssuerKey) { k.ValidFrom = now.Add(time.Second) }, wallet.BadSignature},
+		{"VCI-18: by a key from the moment at which it comes into use", func(_ *world, k *trust.IssuerKey) { k.ValidFrom = now }, ""},
+		{"VCI-18: by a key that went out of use", func(_ *world, k *trust.IssuerKey) { k.State, k.SignUntil = keys.Retired, now }, wallet.BadSignature},
+		{"VCI-18: by a key that counts for nothing any more", func(w *world, k *trust.IssuerKey) {
+			good := w.token
+			w.token = func(i int, holder keys.PublicKey) sdjwt.Token {
+				x := good(i, holder)
+				x.IssuedAt = now.Add(-time.Hour)
+				return x
+			}
+			k.State, k.SignUntil, k.ValidTo = keys.Retired, now.Add(-time.Minute), now
+		}, wallet.BadSignature},
 		{"VCI-18: by a key that only the issuer publishes", func(w *world, _ *trust.IssuerKey) {
 			w.signer = keystest.Signer(w.t, keys.Credential, keys.ES256, "another")
 		}, wallet.BadSignature},

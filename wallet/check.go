@@ -6,10 +6,12 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/sanad-id/sanad/credential"
 	"github.com/sanad-id/sanad/credential/sdjwt"
 	"github.com/sanad-id/sanad/keys"
+	"github.com/sanad-id/sanad/trust"
 )
 
 // check holds the credentials that came against what was asked for, as a careful wallet
@@ -97,7 +99,7 @@ func (a *Agent) issuerKeys(ctx context.Context, h Held, p *sdjwt.Parsed) (keysOf
 			}
 			var all keysOf
 			for _, k := range known.Keys {
-				if !k.Key.IsZero() && k.State != keys.Compromised && k.MaySign(h.Type) {
+				if signs(k, h.Type, p.Credential.IssuedAt, a.now()) {
 					all = append(all, k.Key)
 				}
 			}
@@ -118,6 +120,14 @@ func (a *Agent) issuerKeys(ctx context.Context, h Held, p *sdjwt.Parsed) (keysOf
 		return nil, refuse(BadSignature, "the credential names its issuer by a certificate only, and there are no roots")
 	}
 	return a.publishedKeys(ctx, iss)
+}
+
+// signs reports whether a verifier takes what a key of the bundle has signed: a credential of
+// this type, issued at this time (see [trust.IssuerKey]). A credential that just came and is by
+// a stolen key is of the thief.
+func signs(k trust.IssuerKey, typ string, issued, now time.Time) bool {
+	return !k.Key.IsZero() && k.State != keys.Compromised && k.MaySign(typ) && !issued.Before(k.ValidFrom) &&
+		(k.SignUntil.IsZero() || issued.Before(k.SignUntil)) && (k.ValidTo.IsZero() || now.Before(k.ValidTo))
 }
 
 // publishedKeys are those that an issuer publishes at its own address (SD-JWT VC, JWT VC

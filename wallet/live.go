@@ -11,7 +11,6 @@ import (
 	"github.com/sanad-id/sanad/credential"
 	"github.com/sanad-id/sanad/credential/cwt"
 	"github.com/sanad-id/sanad/credential/sdjwt"
-	"github.com/sanad-id/sanad/keys"
 	"github.com/sanad-id/sanad/oid4vci"
 	"github.com/sanad-id/sanad/qr"
 	"github.com/sanad-id/sanad/trust"
@@ -193,7 +192,7 @@ func (a *Agent) cardKeys(ctx context.Context, h Held, p *cwt.Parsed) (keysOf, er
 	}
 	var all keysOf
 	for _, k := range known.Keys {
-		if !k.Key.IsZero() && k.State != keys.Compromised && k.MaySign(h.Type) {
+		if signs(k, h.Type, p.IssuedAt, a.now()) {
 			all = append(all, k.Key)
 		}
 	}

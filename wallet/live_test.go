@@ -352,10 +352,16 @@ func TestCardsRefused(t *testing.T) {
 	}{
 		{"nothing spoiled", func(*cardWorld) {}, ""},
 		{"of another type", change(func(x *cwt.Token) { x.Type = "urn:xa:other:1" }), wallet.OtherType},
-		{"for another key", change(func(x *cwt.Token) {
-			k := keystest.Signer(t, keys.Holder, keys.ES256, "somebody").Key().Public
-			x.Holder = &k
-		}), wallet.OtherKey},
+		{"VCI-18: one of them for another key", func(w *cardWorld) {
+			thief, good := keystest.Signer(t, keys.Holder, keys.ES256, "somebody").Key().Public, w.card
+			w.card = func(i int, holder keys.PublicKey) cwt.Token {
+				if i == 0 {
+					holder = thief
+				}
+				return good(i, holder)
+			}
+		}, wallet.OtherKey},
+		{"VCI-18: by a key that was not in use yet", change(func(x *cwt.Token) { x.IssuedAt = now.AddDate(0, -2, 0) }), wallet.BadSignature},
 		{"two for one key", func(w *cardWorld) {
 			var first keys.PublicKey
 			good := w.card
@@ -367,7 +373,7 @@ func TestCardsRefused(t *testing.T) {
 			}
 		}, wallet.OtherKey},
 		{"of another issuer", change(func(x *cwt.Token) { x.Issuer = "other.xa" }), wallet.OtherCredentialIssuer},
-		{"over already", change(func(x *cwt.Token) { x.IssuedAt, x.Expires = now.AddDate(-1, 0, 0), now.Add(-time.Hour) }), wallet.BadDates},
+		{"over already", change(func(x *cwt.Token) { x.IssuedAt, x.Expires = now.AddDate(0, 0, -20), now.Add(-time.Hour) }), wallet.BadDates},
 		{"of the future", change(func(x *cwt.Token) { x.IssuedAt = now.Add(time.Hour) }), wallet.BadDates},
 		{"signature changed", func(w *cardWorld) {
 			w.after = func(_ int, b []byte) []byte { b[len(b)-1] ^= 1; return b }
