@@ -40,7 +40,9 @@ const (
 
 	BatchStarted  Kind = "batch.started"
 	BatchResumed  Kind = "batch.resumed"
+	BatchAdvanced Kind = "batch.advanced" // past records none of which it signed a credential for
 	BatchFinished Kind = "batch.finished"
+	BatchGivenUp  Kind = "batch.given_up" // a restore or a fail-over closed it before its end
 
 	KeyGenerated   Kind = "key.generated"
 	KeyActivated   Kind = "key.activated"
@@ -66,7 +68,7 @@ const (
 
 var kinds = []Kind{
 	CredentialIntended, CredentialSigned, CredentialRevoked, CredentialSuspended, CredentialResumed,
-	CredentialSuperseded, CredentialLeftover, BatchStarted, BatchResumed, BatchFinished, KeyGenerated,
+	CredentialSuperseded, CredentialLeftover, BatchStarted, BatchResumed, BatchAdvanced, BatchFinished, BatchGivenUp, KeyGenerated,
 	KeyActivated, KeyRetired, KeyCompromised, TrustPublished, StatusPublished, ProgrammeAdded, IssuerCreated,
 	IssuerRestored, IssuerFenced, BackupMade, AuditCheckpoint, ClockAccepted,
 	OperatorIntended, OperatorDone, OperatorFailed,

@@ -32,6 +32,7 @@ type checker struct {
 	lists      map[int64]*list
 	byURI      map[string]*list
 	batches    map[int64]*batch
+	byBatch    map[string]*batch
 	used       map[keys.ID]int64 // credentials in force by key
 	published  []*publication
 	named      map[string]*publication
@@ -57,9 +58,18 @@ type list struct {
 	programme, form_ string
 }
 
+// A batch as the store and as the log tell it.
 type batch struct {
-	id, state       string
+	id              string
+	stored          bool
+	ended, givenUp  bool // by the store
 	issued, counted int64
+
+	// Of the log: the number of the entry that it began with, and of the last that ended
+	// it; -1 if there is none.
+	begun, end int64
+	endKind    audit.Kind
+	endIssued  int64
 }
 
 type root struct {
@@ -200,9 +210,22 @@ func (k *checker) readLists() error {
 	})
 }
 
+// batch is what is known of a batch.
+func (k *checker) batch(id string) *batch {
+	b := k.byBatch[id]
+	if b == nil {
+		b = &batch{id: id, begun: -1, end: -1}
+		k.byBatch[id] = b
+	}
+	return b
+}
+
 func (k *checker) readBatches() error {
 	return k.rows("batch", func(r row) error {
-		k.batches[r.int("batch_no")] = &batch{id: r.text("batch_id"), state: r.text("state"), issued: r.int("issued")}
+		stored := issuance.Batch{State: issuance.BatchState(r.text("state")), Manifest: r.int("manifest_bytes")}
+		b := k.batch(r.text("batch_id"))
+		b.stored, b.ended, b.givenUp, b.issued = true, stored.State == issuance.BatchFinished, stored.GivenUp(), r.int("issued")
+		k.batches[r.int("batch_no")] = b
 		return nil
 	})
 }

@@ -62,7 +62,8 @@ const (
 	KeyMissing Code = "key_missing"
 	// Programme: the text of a programme is not what was stored, or not in the log.
 	Programme Code = "programme"
-	// Batch: the counts of a batch are not those of its credentials.
+	// Batch: the counts of a batch are not those of its credentials, or how it stands is not
+	// what the log says.
 	Batch Code = "batch"
 	// Publication: something published is not what was signed, or not by our keys.
 	Publication Code = "publication"
@@ -271,7 +272,7 @@ func Check(ctx context.Context, c Config) (Report, error) {
 	}
 	k := &checker{
 		Config: c, ctx: ctx, found: map[Code]int{}, programmes: map[int64]string{}, lists: map[int64]*list{}, byURI: map[string]*list{},
-		batches: map[int64]*batch{}, used: map[keys.ID]int64{}, named: map[string]*publication{}, digests: map[string]bool{},
+		batches: map[int64]*batch{}, byBatch: map[string]*batch{}, used: map[keys.ID]int64{}, named: map[string]*publication{}, digests: map[string]bool{},
 		suspended: map[string]string{}, roots: map[int64]root{}, logged: map[string]logged{},
 	}
 	k.report.Findings, k.report.Warnings = []Finding{}, c.Warnings

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sanad-id/sanad/audit"
 	"github.com/sanad-id/sanad/credential/status"
 	"github.com/sanad-id/sanad/fsck"
 	"github.com/sanad-id/sanad/internal/officetest"
@@ -68,11 +69,9 @@ func newFixture(t *testing.T, engine string) *fixture {
 	f.change(twice.ID, issuance.Suspended)
 	f.Revoke(twice.ID)
 	f.Revoke(f.revoked.ID)
-	f.do(func(tx issuance.Tx) error {
-		return tx.SaveBatch(issuance.Batch{
-			ID: "B1", Programme: "receipt", Version: 1, Source: "s", State: issuance.BatchRunning, Started: f.Clock.Now(), Changed: f.Clock.Now(),
-		})
-	})
+	for n, end := range []audit.Kind{"", audit.BatchFinished, audit.BatchGivenUp} {
+		f.batch(fmt.Sprintf("B%d", n+1), end)
+	}
 	f.Clock.Add(time.Minute)
 	f.Publish()
 	f.Checkpoint()
@@ -84,6 +83,27 @@ func newFixture(t *testing.T, engine string) *fixture {
 	f.fill()
 	f.Close()
 	return f
+}
+
+// batch begins a batch of nothing, and ends it.
+func (f *fixture) batch(id string, end audit.Kind) {
+	b := issuance.Batch{
+		ID: id, Programme: "receipt", Version: 1, Source: "s", State: issuance.BatchRunning, Started: f.Clock.Now(), Changed: f.Clock.Now(),
+	}
+	save := func(kind audit.Kind) {
+		f.do(func(tx issuance.Tx) error {
+			return errors.Join(tx.SaveBatch(b), tx.Append([]audit.Event{b.Event(kind, "tester", f.Clock.Now())}))
+		})
+	}
+	save(audit.BatchStarted)
+	switch end {
+	case audit.BatchFinished:
+		b.State = issuance.BatchFinished
+		save(end)
+	case audit.BatchGivenUp:
+		b.GiveUp(0, f.Clock.Now())
+		save(end)
+	}
 }
 
 // create makes a database of PostgreSQL as its owner, with the words of SQLite that the
@@ -487,7 +507,11 @@ func TestFinds(t *testing.T) {
 		{"AUD-08 a programme that nobody added", func(f *fixture) {
 			f.exec(fmt.Sprintf("INSERT INTO programme_version VALUES (1, 2, unhex('%x'), unhex('%x'), 0)", officetest.CardTwo(), digest(officetest.CardTwo())))
 		}, []fsck.Code{fsck.Programme}, shared},
-		{"the count of a batch", func(f *fixture) { f.exec("UPDATE batch SET issued = 1") }, []fsck.Code{fsck.Batch}, shared},
+		{"the count of a batch", func(f *fixture) { f.exec("UPDATE batch SET issued = 1 WHERE batch_id = 'B1'") }, []fsck.Code{fsck.Batch}, shared},
+		{"AUD-08 a batch that never ended has finished", func(f *fixture) { f.exec("UPDATE batch SET state = 'finished' WHERE batch_id = 'B1'") }, []fsck.Code{fsck.Batch}, shared},
+		{"AUD-08 a batch that has finished goes on", func(f *fixture) { f.exec("UPDATE batch SET state = 'running' WHERE batch_id = 'B2'") }, []fsck.Code{fsck.Batch}, shared},
+		{"AUD-08 a batch that was given up has finished", func(f *fixture) { f.exec("UPDATE batch SET manifest_bytes = 9 WHERE batch_id = 'B3'") }, []fsck.Code{fsck.Batch}, shared},
+		{"AUD-08 a batch that nobody began", func(f *fixture) { f.exec("UPDATE batch SET batch_id = 'B9' WHERE batch_id = 'B1'") }, []fsck.Code{fsck.Batch}, shared},
 		{"published content was changed", func(f *fixture) {
 			f.exec("UPDATE publication SET content = CAST(content || ' ' AS BLOB) WHERE name <> 'trust'")
 		}, []fsck.Code{fsck.Publication}, shared},

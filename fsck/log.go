@@ -134,6 +134,11 @@ func (k *checker) note(n int64, e *audit.Event) {
 			k.find(Programme, e.Programme, "the log says that a text with the SHA-256 %s was added", e.Digest)
 		}
 		k.digests[name] = true
+	case audit.BatchStarted:
+		k.batch(e.Batch).begun = n
+	case audit.BatchFinished, audit.BatchGivenUp:
+		b := k.batch(e.Batch)
+		b.end, b.endKind, b.endIssued = n, e.Kind, int64(e.Count)
 	case audit.IssuerRestored:
 		k.restored = n
 	case audit.TrustPublished, audit.StatusPublished:
@@ -376,8 +381,13 @@ func (k *checker) checkRest() error {
 		}
 	}
 	for _, b := range k.batches {
-		if b.issued != b.counted && (b.state == string(issuance.BatchFinished) || b.issued > b.counted) {
+		if b.issued != b.counted && (b.ended || b.issued > b.counted) {
 			k.find(Batch, b.id, "it says that it issued %d, and %d credentials are its", b.issued, b.counted)
+		}
+	}
+	if !k.broken {
+		for _, id := range slices.Sorted(maps.Keys(k.byBatch)) {
+			k.checkBatch(k.byBatch[id])
 		}
 	}
 	for id, n := range k.used {
@@ -386,6 +396,28 @@ func (k *checker) checkRest() error {
 		}
 	}
 	return nil
+}
+
+// checkBatch compares how a batch stands with what the log says. Before there was an entry
+// for a batch that was given up, a restore closed all that had no end in its backup.
+func (k *checker) checkBatch(b *batch) {
+	logged := max(b.begun, b.end)
+	unlogged := b.givenUp && b.endKind != audit.BatchGivenUp && k.restored > logged
+	switch {
+	case !b.stored:
+		k.find(Batch, b.id, "the log has it, the store does not")
+	case b.begun < 0:
+		k.find(Batch, b.id, "the store has it, the log never began it")
+	case unlogged:
+	case b.ended && b.end < 0:
+		k.find(Batch, b.id, "it has ended, by the log it is under way")
+	case !b.ended && b.end >= 0:
+		k.find(Batch, b.id, "it is under way, by the log it has ended")
+	case b.givenUp != (b.endKind == audit.BatchGivenUp):
+		k.find(Batch, b.id, "the log says %s", b.endKind)
+	case b.ended && b.issued != b.endIssued:
+		k.find(Batch, b.id, "it says that it issued %d, the log says %d", b.issued, b.endIssued)
+	}
 }
 
 // worst is in how many buckets names are looked for.

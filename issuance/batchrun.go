@@ -60,6 +60,8 @@ func (b *batchRun) open(ctx context.Context) error {
 	switch {
 	case err == nil && b.batch.GivenUp():
 		return b.givenUp(ctx)
+	case err == nil && b.batch.finishedSince():
+		return b.finishedSince(ctx, terms, source)
 	case err == nil && b.batch.Shared != "":
 		return fmt.Errorf("%w: several processes share it", ErrOtherBatch)
 	case errors.Is(err, ErrNoBatch) && b.folder.empty():
@@ -85,14 +87,31 @@ func (b *batchRun) open(ctx context.Context) error {
 // folder, and refuses to go on.
 func (b *batchRun) givenUp(ctx context.Context) error {
 	b.result.Batch = b.batch
-	err := b.folder.salvage(b.s.cfg.Workers, func(id string) (bool, error) {
+	return errors.Join(fmt.Errorf("%w: %s, with %d credentials", ErrGivenUp, b.batch.ID, b.batch.Issued), b.salvage(ctx))
+}
+
+// finishedSince hands out what an earlier run had left in the spool of the folder, of a batch
+// that finished after the backup which was restored.
+func (b *batchRun) finishedSince(ctx context.Context, t terms, source string) error {
+	b.result = Result{Outcome: outcome(b.batch), Batch: b.batch, Resumed: true, Already: true}
+	if err := b.sameTerms(t, source); err != nil {
+		return err
+	}
+	if err := b.salvage(ctx); err != nil {
+		return err
+	}
+	return b.folder.clean()
+}
+
+// salvage hands out the chunks in the spool that were marked, by their credentials.
+func (b *batchRun) salvage(ctx context.Context) error {
+	return b.folder.salvage(b.s.cfg.Workers, func(id string) (bool, error) {
 		c, err := b.s.cfg.Store.Credential(ctx, id)
 		if errors.Is(err, ErrNoCredential) {
 			return false, nil
 		}
 		return c.State != Intended && c.Reason != Leftover, err
 	})
-	return errors.Join(fmt.Errorf("%w: %s, with %d credentials", ErrGivenUp, b.batch.ID, b.batch.Issued), err)
 }
 
 // sameTerms refuses to go on with a batch on other terms.
@@ -184,12 +203,7 @@ func (b *batchRun) save(ctx context.Context, kind audit.Kind) error {
 		if err := tx.SaveBatch(b.batch); err != nil {
 			return err
 		}
-		return tx.Append([]audit.Event{{
-			Time: b.batch.Changed, Kind: kind, Actor: b.r.Actor, Programme: b.batch.Programme, Batch: b.batch.ID,
-			Count: int(b.batch.Issued),
-			Detail: fmt.Sprintf("programme version %d, %d records done, %d failed, %d skipped",
-				b.batch.Version, b.batch.Rows, b.batch.Failed, b.batch.Skipped),
-		}})
+		return tx.Append([]audit.Event{b.batch.Event(kind, b.r.Actor, b.batch.Changed)})
 	})
 	if err != nil {
 		return fmt.Errorf("store batch %s: %w", b.batch.ID, err)
@@ -572,6 +586,7 @@ func (b *batchRun) settle(ctx context.Context, c *chunk) error {
 			spoiled = append(spoiled, r.candidate.cred)
 		}
 	}
+	silent := len(spoiled) == 0 && len(alive(c.candidates())) == 0
 	err := b.s.complete(ctx, c.order, c.candidates(), func(tx Tx, at time.Time) error {
 		for _, k := range spoiled {
 			k, err := tx.Change(k.ID, Revoked, Leftover, at)
@@ -579,6 +594,11 @@ func (b *batchRun) settle(ctx context.Context, c *chunk) error {
 				return fmt.Errorf("revoke %s: %w", k.ID, err)
 			}
 			if err := tx.Append([]audit.Event{event(audit.CredentialLeftover, c.order.actor, at, k)}); err != nil {
+				return err
+			}
+		}
+		if silent { // no credential has an entry that would say so
+			if err := tx.Append([]audit.Event{b.advanced(c, at)}); err != nil {
 				return err
 			}
 		}
@@ -599,6 +619,14 @@ func (b *batchRun) settle(ctx context.Context, c *chunk) error {
 	c.records, c.rows, c.order = int64(len(c.rows)), nil, nil // what is to be released is in the spool
 	b.s.cfg.Crash(PointMarked)
 	return nil
+}
+
+// advanced says that the batch went past a chunk for which nothing was signed.
+func (b *batchRun) advanced(c *chunk, at time.Time) audit.Event {
+	return audit.Event{
+		Time: at, Kind: audit.BatchAdvanced, Actor: b.r.Actor, Programme: b.programme.ID, Batch: b.id, Count: len(c.rows),
+		Detail: fmt.Sprintf("chunk %d from record %d on, %d failed, %d skipped", c.number, c.first, c.failed, c.skipped),
+	}
 }
 
 // saveAlone moves the batch on by a chunk.

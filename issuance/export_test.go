@@ -44,3 +44,13 @@ func (s *Service) Waiting() int {
 	defer s.singles.mu.Unlock()
 	return len(s.singles.waiting)
 }
+
+// Salvage releases what lies in the spool of a folder, by what the credentials tell.
+func Salvage(path string, released func(credential string) (bool, error)) error {
+	f, err := openFolder(path)
+	if err != nil {
+		return err
+	}
+	defer f.close()
+	return f.salvage(2, released)
+}

@@ -208,28 +208,38 @@ func (f *folder) recover(marked func(chunk int64) bool, length int64, workers in
 // their rows in the manifest, and leaves the others where they are.
 func (f *folder) salvage(workers int, released func(credential string) (bool, error)) error {
 	numbers, err := f.spools()
-	if err != nil || len(numbers) == 0 {
+	if errors.Is(err, fs.ErrNotExist) || err == nil && len(numbers) == 0 {
+		return nil // nothing is left to be released
+	}
+	if err != nil {
 		return err
 	}
 	if err := f.openManifest(); err != nil {
 		return err
 	}
-	var spools []*spool
-	for _, n := range numbers {
-		s, err := f.readSpool(n)
-		if err != nil {
+	spools := make([]*spool, len(numbers))
+	for i, n := range numbers {
+		if spools[i], err = f.readSpool(n); err != nil {
 			return err
-		}
-		ok, err := released(s.credential()) // a chunk is marked as a whole
-		if err != nil {
-			return err
-		}
-		if ok {
-			spools = append(spools, s)
 		}
 	}
 	slices.SortFunc(spools, func(a, b *spool) int { return cmp.Compare(a.offset, b.offset) })
-	chunks, err := f.releaseAll(spools, workers)
+	var marked, unsaid []*spool // unsaid have no credential that could tell
+	for _, s := range spools {
+		id := s.credential()
+		if id == "" {
+			unsaid = append(unsaid, s)
+			continue
+		}
+		ok, err := released(id) // a chunk is marked as a whole
+		if err != nil {
+			return err
+		}
+		if ok { // and those before it were marked before it
+			marked, unsaid = append(append(marked, unsaid...), s), nil
+		}
+	}
+	chunks, err := f.releaseAll(marked, workers)
 	if err != nil {
 		return err
 	}

@@ -3,9 +3,11 @@ package issuance_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -117,5 +119,39 @@ func TestGivenUp(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestSalvage: a chunk in the spool for which nothing was signed takes its rows of the
+// manifest if one behind it was marked, so that there is no gap; what was not marked stays.
+func TestSalvage(t *testing.T) {
+	const marked, unmarked = "01J00000000000000000000001", "01J00000000000000000000002"
+	rows := []string{
+		"P1,,,,,already issued\n", "P2," + marked + ",https://example.org/1,7," + marked + ".txt,\n",
+		"P3,,,,,already issued\n", "P4," + unmarked + ",https://example.org/1,8," + unmarked + ".txt,\n",
+	}
+	folder := t.TempDir()
+	if err := os.Mkdir(filepath.Join(folder, ".spool"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	write(folder, "manifest.csv", issuance.ManifestHeader)
+	offset := int64(len(issuance.ManifestHeader))
+	for n, row := range rows {
+		name := strings.Split(row, ",")[4]
+		if name == "" {
+			name = fmt.Sprintf("codes-%012d.csv", n)
+		}
+		write(filepath.Join(folder, ".spool"), fmt.Sprintf("%012d", n), string(issuance.SpoolOf(int64(n), offset, row, name, "code")))
+		offset += int64(len(row))
+	}
+	err := issuance.Salvage(folder, func(id string) (bool, error) { return id == marked, nil })
+	got, e := os.ReadFile(filepath.Join(folder, "manifest.csv"))
+	if want := issuance.ManifestHeader + rows[0] + rows[1]; err != nil || e != nil || string(got) != want {
+		t.Errorf("%v, %v, the manifest is %q, want %q", err, e, got, want)
+	}
+	for name, there := range map[string]bool{marked + ".txt": true, unmarked + ".txt": false} {
+		if _, err := os.Stat(filepath.Join(folder, name)); (err == nil) != there {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }

@@ -41,7 +41,7 @@ const replayChunk = 2000
 //
 // The store must take work although it is fenced.
 func (s *Service) Replay(ctx context.Context, j Journal, from int64, texts map[[32]byte][]byte, told func(done int64)) error {
-	r := &replay{s: s, texts: texts}
+	r := &replay{s: s, texts: texts, batches: map[string]Batch{}}
 	lists, err := s.cfg.Store.Lists(ctx)
 	if err != nil {
 		return fmt.Errorf("list status lists: %w", err)
@@ -59,7 +59,10 @@ func (s *Service) Replay(ctx context.Context, j Journal, from int64, texts map[[
 		if len(events) == 0 {
 			return nil
 		}
-		if err := s.cfg.Store.Write(ctx, func(tx Tx) error { return r.chunk(ctx, tx, events) }); err != nil {
+		if err := r.knowBatches(ctx, events); err != nil {
+			return err
+		}
+		if err := s.cfg.Store.Write(ctx, func(tx Tx) error { return r.chunk(tx, events) }); err != nil {
 			return fmt.Errorf("do entries %d to %d of the journal again: %w", from, from+int64(len(events))-1, err)
 		}
 		from += int64(len(events))
@@ -94,6 +97,7 @@ type replay struct {
 	texts      map[[32]byte][]byte
 	programmes []ProgrammeRow
 	lists      []*List
+	batches    map[string]Batch // that were begun or ended
 
 	// Of the transaction that goes on:
 	tx      Tx
@@ -104,13 +108,13 @@ type replay struct {
 }
 
 // chunk does a run of entries again and appends them.
-func (r *replay) chunk(ctx context.Context, tx Tx, events []audit.Event) error {
+func (r *replay) chunk(tx Tx, events []audit.Event) error {
 	r.tx, r.intents, r.marks, r.raise = tx, nil, nil, nil
 	if _, err := tx.Tick(events[len(events)-1].Time); err != nil {
 		return err
 	}
 	for i := range events {
-		if err := r.event(ctx, &events[i]); err != nil {
+		if err := r.event(&events[i]); err != nil {
 			return fmt.Errorf("%s of %q: %w", events[i].Kind, events[i].Credential, err)
 		}
 	}
@@ -125,7 +129,7 @@ func (r *replay) chunk(ctx context.Context, tx Tx, events []audit.Event) error {
 	return tx.Append(events)
 }
 
-func (r *replay) event(ctx context.Context, e *audit.Event) error {
+func (r *replay) event(e *audit.Event) error {
 	switch e.Kind {
 	case audit.CredentialIntended:
 		if err := r.settleMarks(); err != nil {
@@ -146,7 +150,9 @@ func (r *replay) event(ctx context.Context, e *audit.Event) error {
 	case audit.ProgrammeAdded:
 		return r.programme(e)
 	case audit.BatchStarted:
-		return r.batch(ctx, e)
+		return r.batch(e)
+	case audit.BatchFinished, audit.BatchGivenUp:
+		return r.endBatch(e)
 	case audit.TrustPublished, audit.StatusPublished:
 		r.published(e)
 	case audit.KeyCompromised:
@@ -382,14 +388,59 @@ func (r *replay) programme(e *audit.Event) error {
 
 // batch stores a batch that was begun since, for its credentials to name. It is not
 // to go on: where it stood nobody knows.
-func (r *replay) batch(ctx context.Context, e *audit.Event) error {
+func (r *replay) batch(e *audit.Event) error {
 	row, err := r.version(e)
 	if err != nil {
 		return err
 	}
-	return r.tx.SaveBatch(Batch{
+	b := Batch{
 		ID: e.Batch, Programme: row.ID, Version: row.Version, Source: e.Digest, State: BatchRunning, Started: e.Time, Changed: e.Time,
-	})
+	}
+	r.batches[b.ID] = b
+	return r.tx.SaveBatch(b)
+}
+
+// endBatch ends a batch as the log says.
+func (r *replay) endBatch(e *audit.Event) error {
+	b, ok := r.batches[e.Batch]
+	switch {
+	case !ok:
+		return fmt.Errorf("%w: %s of %.40q, a batch that nobody began", ErrReplay, e.Kind, e.Batch)
+	case b.State == BatchFinished: // by a restore of before there was an entry for that
+		return nil
+	}
+	if err := r.settle(); err != nil {
+		return err
+	}
+	if e.Kind == audit.BatchGivenUp {
+		b.recount(e)
+		b.GiveUp(b.Issued, e.Time)
+	} else {
+		b.finishAgain(e)
+	}
+	r.batches[b.ID] = b
+	return r.tx.SaveBatch(b)
+}
+
+// knowBatches reads the batches of the store that these entries end.
+func (r *replay) knowBatches(ctx context.Context, events []audit.Event) error {
+	for _, e := range events {
+		if e.Kind != audit.BatchFinished && e.Kind != audit.BatchGivenUp {
+			continue
+		}
+		if _, ok := r.batches[e.Batch]; ok {
+			continue
+		}
+		b, err := r.s.cfg.Store.Batch(ctx, e.Batch)
+		if errors.Is(err, ErrNoBatch) {
+			continue // begun by one of these entries
+		}
+		if err != nil {
+			return fmt.Errorf("read batch %.40q: %w", e.Batch, err)
+		}
+		r.batches[b.ID] = b
+	}
+	return nil
 }
 
 // published notes how far publications had come.

@@ -142,6 +142,11 @@ func (b *batchRun) openShared(ctx context.Context) error {
 		return fmt.Errorf("read batch %s: %w", id, err)
 	case b.batch.GivenUp():
 		return b.givenUp(ctx)
+	case b.batch.finishedSince():
+		if !known {
+			return fmt.Errorf("%w: batch %s had finished before the restore", ErrNotShared, id)
+		}
+		return b.finishedSince(ctx, terms, source)
 	case b.batch.Shared == "":
 		return fmt.Errorf("%w: batch %s belongs to one process", ErrNotShared, id)
 	case b.batch.Shared != b.r.sharedTerms():

@@ -3,8 +3,10 @@ package issuance
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"math"
+	"strings"
 	"time"
 
 	"github.com/sanad-id/sanad/audit"
@@ -266,22 +268,55 @@ type Batch struct {
 	Manifest int64
 }
 
-// manifestUnknown is the Manifest of a batch that was given up: how far its folders are
-// nobody knows.
-const manifestUnknown = math.MaxInt64
+const (
+	// manifestUnknown is the Manifest of a batch that was given up: how far its folders are
+	// nobody knows.
+	manifestUnknown = math.MaxInt64
+	// manifestSince is that of a batch which finished after the backup that was restored.
+	manifestSince = math.MaxInt64 - 1
+)
 
 // GiveUp closes a batch that is under way, after a restore or when a standby took over: what
 // stands in its folders may be more than the store knows. Issued is how many of its
 // credentials the store has, which stay what they are. A new batch over the same source
 // skips their records.
 func (b *Batch) GiveUp(issued int64, at time.Time) {
-	b.State, b.Manifest, b.Changed = BatchFinished, manifestUnknown, at
+	b.State, b.Manifest, b.Changed = BatchFinished, manifestUnknown, later(at, b.Changed)
 	b.Issued = max(b.Issued, issued)
 	b.Rows = max(b.Rows, b.Issued+b.Failed+b.Skipped)
 }
 
 // GivenUp reports whether the batch was closed by [Batch.GiveUp].
 func (b *Batch) GivenUp() bool { return b.State == BatchFinished && b.Manifest == manifestUnknown }
+
+// finishAgain finishes a batch as its entry in the log says, when a journal is replayed.
+func (b *Batch) finishAgain(e *audit.Event) {
+	b.State, b.Manifest, b.Changed = BatchFinished, manifestSince, later(e.Time, b.Changed)
+	b.recount(e)
+}
+
+// finishedSince reports whether the batch was finished by [Batch.finishAgain]: what the store
+// knows of its chunks may be older than its folders.
+func (b *Batch) finishedSince() bool { return b.State == BatchFinished && b.Manifest == manifestSince }
+
+// Event is the entry of the log about a batch, as it now is.
+func (b *Batch) Event(kind audit.Kind, actor string, at time.Time) audit.Event {
+	return audit.Event{
+		Time: at, Kind: kind, Actor: actor, Programme: b.Programme, Batch: b.ID, Count: int(b.Issued),
+		Detail: fmt.Sprintf("programme version %d, %d records done, %d failed, %d skipped", b.Version, b.Rows, b.Failed, b.Skipped),
+	}
+}
+
+// recount takes the counts of an entry over, as far as they are higher.
+func (b *Batch) recount(e *audit.Event) {
+	_, counts, _ := strings.Cut(e.Detail, ", ")
+	var rows, failed, skipped int64
+	if _, err := fmt.Sscanf(counts, "%d records done, %d failed, %d skipped", &rows, &failed, &skipped); err == nil {
+		b.Rows, b.Failed, b.Skipped = max(b.Rows, rows), max(b.Failed, failed), max(b.Skipped, skipped)
+	}
+	b.Issued = max(b.Issued, int64(e.Count))
+	b.Rows = max(b.Rows, b.Issued+b.Failed+b.Skipped)
+}
 
 // A Publication is the newest signed artefact of its name: the trust bundle or
 // one status list token. It contains no personal data.

@@ -2,6 +2,7 @@ package issuance_test
 
 import (
 	"context"
+	"maps"
 	"reflect"
 	"slices"
 	"testing"
@@ -9,12 +10,13 @@ import (
 
 	"github.com/sanad-id/sanad/audit"
 	"github.com/sanad-id/sanad/issuance"
+	"github.com/sanad-id/sanad/registry"
 )
 
 // logged are the methods of a transaction that need an entry in the audit log, reads those that
 // write nothing, and unlogged those that write what says nothing about a credential, a
-// programme or a publication: slots that were taken and not used stay empty for ever, and
-// the chunks of a batch are its credentials, each of which has its entries.
+// programme, a publication or how far a batch has come: slots that were taken and not used
+// stay empty for ever, and a chunk that was cut or claimed is as yet nothing.
 var (
 	logged   = []string{"Intend", "Complete", "Change", "SealLists", "SavePublication", "SaveProgramme", "SaveBatch", "FinishChunk"}
 	reads    = []string{"Held", "Redeemed", "Parts", "Lists", "SlotStates", "IssuedSlots", "Publication", "HoldChunk"}
@@ -44,6 +46,46 @@ func TestAUD08(t *testing.T) {
 		if err != nil || silent.t.(*noted).n != 1 {
 			t.Errorf("AUD-08 %s without an entry is not noticed: %v", name, err)
 		}
+	}
+}
+
+// TestChunksOfNothing: a chunk for which nothing is signed, since its records have their
+// credentials or are refused, has an entry of its own, and no other has.
+func TestChunksOfNothing(t *testing.T) {
+	for name, order := range map[string]func(people) issuance.BatchRequest{
+		"AUD-08 alone":  func(src people) issuance.BatchRequest { r := request(src, t.TempDir()); r.Chunk = 10; return r },
+		"AUD-08 shared": func(src people) issuance.BatchRequest { return shared(src, t.TempDir(), "") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			store := newMemory()
+			b := newBed(t, store, withQueue(store))
+			if result, err := b.service.RunBatch(t.Context(), order(people{n: 35})); err != nil || result.Batch.Issued != 35 {
+				t.Fatalf("%+v, %v", result, err)
+			}
+			from := len(store.events)
+			nobody := func(registry.Record) (registry.Record, error) { return registry.Record{}, &registry.RowError{Line: 1} }
+			odd := map[int]func(registry.Record) (registry.Record, error){}
+			for n := 41; n <= 50; n++ {
+				odd[n] = nobody
+			}
+			result, err := b.service.RunBatch(t.Context(), order(people{n: 50, odd: odd})) // 35 have theirs, 5 are new, 10 are refused
+			if err != nil || result.Batch.Issued != 5 || result.Batch.Skipped != 35 || result.Batch.Failed != 10 {
+				t.Fatalf("%+v, %v", result, err)
+			}
+			got := map[string]int{}
+			for _, e := range store.events[from:] {
+				if e.Kind == audit.BatchAdvanced && e.Batch == result.Batch.ID && e.Programme == "farmer-card" {
+					got[e.Detail] += e.Count
+				}
+			}
+			want := map[string]int{
+				"chunk 0 from record 1 on, 0 failed, 10 skipped": 10, "chunk 1 from record 11 on, 0 failed, 10 skipped": 10,
+				"chunk 2 from record 21 on, 0 failed, 10 skipped": 10, "chunk 4 from record 41 on, 10 failed, 0 skipped": 10,
+			}
+			if !maps.Equal(got, want) {
+				t.Errorf("the log has %v, want %v", got, want)
+			}
+		})
 	}
 }
 
@@ -129,9 +171,7 @@ func (w *watchedTx) SaveProgramme(p issuance.ProgrammeRow) error {
 }
 
 func (w *watchedTx) SaveBatch(b issuance.Batch) error {
-	if b.Chunks == 0 || b.State == issuance.BatchFinished { // between the two is progress
-		w.changes = append(w.changes, "SaveBatch")
-	}
+	w.changes = append(w.changes, "SaveBatch")
 	return w.Tx.SaveBatch(b)
 }
 

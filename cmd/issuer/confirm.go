@@ -464,11 +464,11 @@ func (a *app) confirmKeys(cmd *cobra.Command, o confirmOptions, changes []issuan
 	return update, nil
 }
 
-// finishConfirm closes batches, writes into the audit log what was done and opens
-// the issuer for work.
+// finishConfirm gives up the batches that were under way, writes into the audit log what was
+// done and opens the issuer for work, all in one.
 func (a *app) finishConfirm(cmd *cobra.Command, o confirmOptions, v *confirmView, detail string, by agreement) error {
-	var err error
-	if v.Batches, err = a.closeBatches(cmd); err != nil {
+	open, err := a.openBatches(cmd)
+	if err != nil {
 		return err
 	}
 	if a.journal == nil && sameFolder(a.cfg.Journal, o.journal) {
@@ -484,12 +484,24 @@ func (a *app) finishConfirm(cmd *cobra.Command, o confirmOptions, v *confirmView
 				return err
 			}
 		}
-		return tx.Append([]audit.Event{{
-			Time: a.now(), Kind: audit.IssuerRestored, Actor: a.actor, Digest: v.Digest, Reason: by.reason(), Detail: detail + by.detail(),
-		}})
+		at := a.now()
+		var events []audit.Event
+		for _, b := range open {
+			b.GiveUp(b.Issued, at)
+			if err := tx.SaveBatch(b); err != nil {
+				return err
+			}
+			events = append(events, b.Event(audit.BatchGivenUp, a.actor, at))
+		}
+		return tx.Append(append(events, audit.Event{
+			Time: at, Kind: audit.IssuerRestored, Actor: a.actor, Digest: v.Digest, Reason: by.reason(), Detail: detail + by.detail(),
+		}))
 	})
 	if err != nil {
 		return err
+	}
+	for _, b := range open {
+		v.Batches = append(v.Batches, b.ID)
 	}
 	v.Alone = by.alone
 	for _, op := range by.people {
@@ -502,9 +514,10 @@ func (a *app) finishConfirm(cmd *cobra.Command, o confirmOptions, v *confirmView
 	return nil
 }
 
-// closeBatches ends batches that were under way: where their output stands nobody
-// knows. A new batch over the same source skips what was issued.
-func (a *app) closeBatches(cmd *cobra.Command) ([]string, error) {
+// openBatches returns the batches that were under way, with what of them was issued, to be
+// given up: where their output stands nobody knows. A new batch over the same source skips
+// what was issued.
+func (a *app) openBatches(cmd *cobra.Command) ([]issuance.Batch, error) {
 	var open []string
 	snap, err := a.store.Snapshot(cmd.Context())
 	if err != nil {
@@ -523,26 +536,25 @@ func (a *app) closeBatches(cmd *cobra.Command) ([]string, error) {
 	if err := snap.Close(); err != nil {
 		return nil, err
 	}
-	for _, id := range open {
+	batches := make([]issuance.Batch, len(open))
+	for i, id := range open {
 		b, err := a.store.Batch(cmd.Context(), id)
 		if err != nil {
-			return open, err
+			return nil, err
 		}
 		issued := int64(0)
 		for c, err := range a.store.Find(cmd.Context(), issuance.Query{Batch: id}) {
 			if err != nil {
-				return open, err
+				return nil, err
 			}
 			if c.State != issuance.Intended && c.Reason != issuance.Leftover {
 				issued++
 			}
 		}
-		b.GiveUp(issued, a.now())
-		if err := a.store.Write(cmd.Context(), func(tx issuance.Tx) error { return tx.SaveBatch(b) }); err != nil {
-			return open, err
-		}
+		b.Issued = max(b.Issued, issued)
+		batches[i] = b
 	}
-	return open, nil
+	return batches, nil
 }
 
 // lines say what a journal has beyond the backup.
