@@ -105,17 +105,40 @@ const (
 		SET LOCAL enable_indexscan = on; SET LOCAL enable_indexonlyscan = on`
 )
 
+// besides are the schemas beside our own that this issuer may have in the same database: the
+// queue, what the console keeps, and values that work once. The service may read them.
+var besides = []string{queueSchema, "sanad_desk", "sanad_once"}
+
+// ours is a condition on the table c of the schema n: that it is one of [besides] or of our own
+// schema, $1 and $2. What is lost with a crash anyhow is left out, since a standby cannot read it.
+const ours = `c.relkind = 'r' AND c.relpersistence = 'p' AND (n.nspname = $2 OR n.nspname = ANY($1)
+	AND has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT'))`
+
+// A tableName is the name of a table in its schema.
+type tableName struct{ Schema, Table string }
+
+// String leaves our own schema out.
+func (n tableName) String() string {
+	if n.Schema == schemaName {
+		return n.Table
+	}
+	return n.Schema + "." + n.Table
+}
+
+// quoted is the name in a statement.
+func (n tableName) quoted() string { return pgx.Identifier{n.Schema, n.Table}.Sanitize() }
+
 // pages implements moment: every page of every table is read, and what rows keep outside
 // of them. The server compares a page with its checksum when it comes from the disk, if it
 // keeps checksums (see [About]); otherwise only what no page can look like shows.
 func (m postgresMoment) pages(ctx context.Context) ([]string, error) {
-	rows, err := m.conn.Query(ctx, `SELECT c.relname::text, coalesce(pg_relation_size(nullif(c.reltoastrelid, 0)), 0) > 0
-		FROM pg_class c WHERE c.relnamespace = to_regnamespace($1) AND c.relkind = 'r' ORDER BY 1`, schemaName)
+	rows, err := m.conn.Query(ctx, `SELECT n.nspname::text, c.relname::text, coalesce(pg_relation_size(nullif(c.reltoastrelid, 0)), 0) > 0
+		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE `+ours+` ORDER BY 1, 2`, besides, schemaName)
 	if err != nil {
 		return nil, m.failed(ctx, err)
 	}
 	type table struct {
-		Name  string
+		tableName
 		Apart bool // some of its values lie in pages of their own
 	}
 	all, err := pgx.CollectRows(rows, pgx.RowToStructByPos[table])
@@ -124,9 +147,9 @@ func (m postgresMoment) pages(ctx context.Context) ([]string, error) {
 	}
 	var found []string
 	for _, t := range all {
-		look := "SELECT count(*) FROM " + quote(t.Name)
+		look := "SELECT count(*) FROM " + t.quoted()
 		if t.Apart {
-			look = "SELECT sum(length(t::text)) FROM " + quote(t.Name) + " t"
+			look = "SELECT sum(length(t::text)) FROM " + t.quoted() + " t"
 		}
 		d, err := m.attempt(ctx, func() error {
 			_, err := m.conn.Exec(ctx, onlyTables+"; "+look)
@@ -136,7 +159,7 @@ func (m postgresMoment) pages(ctx context.Context) ([]string, error) {
 			return nil, err
 		}
 		if d != nil && d.index == "" { // indexes reports the others
-			found = append(found, "table "+t.Name+": "+d.said)
+			found = append(found, "table "+t.String()+": "+d.said)
 		}
 	}
 	return found, nil
@@ -166,7 +189,10 @@ func (m postgresMoment) derived(ctx context.Context) ([]string, error) {
 
 // An indexOf is an index with the columns that it orders by, "" as its condition if it
 // has every row.
-type indexOf struct{ Name, Table, Columns, Condition string }
+type indexOf struct {
+	tableName
+	Name, Columns, Condition string
+}
 
 // content is an expression of how many rows there are, and of a sum that is the same for
 // the same rows whatever their order; the condition is that of the index.
@@ -180,7 +206,7 @@ func (x indexOf) inOrder() string {
 	if x.Condition != "" {
 		where = " WHERE " + x.Condition
 	}
-	return "SELECT " + x.content("") + " FROM (SELECT " + x.Columns + " FROM " + quote(x.Table) + where + " ORDER BY " + x.Columns + ") x"
+	return "SELECT " + x.content("") + " FROM (SELECT " + x.Columns + " FROM " + x.quoted() + where + " ORDER BY " + x.Columns + ") x"
 }
 
 // indexes implements moment: each index is read from its first entry to its last and
@@ -192,7 +218,7 @@ func (m postgresMoment) indexes(ctx context.Context) ([]string, error) {
 	}
 	var found []string
 	for len(all) > 0 {
-		n := slices.IndexFunc(all, func(x indexOf) bool { return x.Table != all[0].Table })
+		n := slices.IndexFunc(all, func(x indexOf) bool { return x.tableName != all[0].tableName })
 		if n < 0 {
 			n = len(all)
 		}
@@ -207,12 +233,12 @@ func (m postgresMoment) indexes(ctx context.Context) ([]string, error) {
 
 // everyIndex returns the indexes, those of a table beside each other.
 func (m postgresMoment) everyIndex(ctx context.Context) ([]indexOf, error) {
-	rows, err := m.conn.Query(ctx, `SELECT i.relname::text, t.relname::text,
+	rows, err := m.conn.Query(ctx, `SELECT n.nspname::text, c.relname::text, i.relname::text,
 			(SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY k.place) FROM unnest(x.indkey) WITH ORDINALITY AS k (number, place)
 			 JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = k.number),
 			coalesce(pg_get_expr(x.indpred, x.indrelid), '')
-		FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_class t ON t.oid = x.indrelid
-		WHERE t.relnamespace = to_regnamespace($1) AND t.relkind = 'r' AND x.indexprs IS NULL ORDER BY 2, 1`, schemaName)
+		FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_class c ON c.oid = x.indrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+		WHERE `+ours+` AND x.indexprs IS NULL AND i.relam = (SELECT oid FROM pg_am WHERE amname = 'btree') ORDER BY 1, 2, 3`, besides, schemaName)
 	if err != nil {
 		return nil, m.failed(ctx, err)
 	}
@@ -238,7 +264,7 @@ func (m postgresMoment) indexesOf(ctx context.Context, all []indexOf) ([]string,
 		if _, err := m.conn.Exec(ctx, onlyTables); err != nil {
 			return err
 		}
-		return m.conn.QueryRow(ctx, "SELECT "+strings.Join(columns, ", ")+" FROM "+quote(all[0].Table)).Scan(dest...)
+		return m.conn.QueryRow(ctx, "SELECT "+strings.Join(columns, ", ")+" FROM "+all[0].quoted()).Scan(dest...)
 	})
 	switch {
 	case err != nil || d != nil && d.index == "": // pages reports the table
@@ -258,9 +284,9 @@ func (m postgresMoment) indexesOf(ctx context.Context, all []indexOf) ([]string,
 		case err != nil:
 			return nil, err
 		case d != nil:
-			found = append(found, schemaName+"."+x.Name+": "+d.said)
+			found = append(found, x.Schema+"."+x.Name+": "+d.said)
 		case got[i] != want[i]:
-			found = append(found, schemaName+"."+x.Name+": it has other rows than its table "+x.Table)
+			found = append(found, x.Schema+"."+x.Name+": it has other rows than its table "+x.tableName.String())
 		}
 	}
 	return found, nil

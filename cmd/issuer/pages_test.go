@@ -32,6 +32,7 @@ func TestDB15Postgres(t *testing.T) {
 	id := strings.Fields(o.must(o.issue(farmers(t, 1)[0])...))[0]
 	const (
 		form, index, meta, trigger = "sanad.credential_form", "sanad.credential_credential_id_key", "sanad.meta", "pg_catalog.pg_trigger"
+		people, queue, once        = "sanad_desk.meta", "sanad_queue.river_migration", "sanad_once.meta"
 
 		well = "all of it agrees"
 		met  = "warning: the server has met damaged pages"
@@ -57,15 +58,16 @@ func TestDB15Postgres(t *testing.T) {
 	}
 	says(0, whole, "fsck")
 
-	c.Damage(t, owner, form, index)
+	c.Damage(t, owner, form, index, people, queue, once)
 	says(exitPartial, []string{
 		"pages: the database: table credential_form: the database server reports XX001: invalid page in block 0", "  what to do: " + fsck.Pages.Remedy(),
 		"index: " + index + ": the database server reports XX001", "  what to do: " + fsck.Index.Remedy(),
+		"table " + people + ": the database server reports XX001", "table " + queue + ": the database", "table " + once + ": the database",
 	}, "fsck")
 	says(1, []string{"the database is damaged", "hint: stop work and run `issuer fsck`"}, "revoke", id, "--reason", "lost")
 	says(0, []string{met}, "config", "check")
 
-	c.Damage(t, owner, form, meta, trigger)
+	c.Damage(t, owner, form, meta, trigger, people, queue, once)
 	for _, args := range [][]string{{"fsck"}, {"config", "check"}, {"revoke", id, "--reason", "lost"}} {
 		says(1, []string{"the database is damaged: postgres://", "invalid page in block 0", "hint: stop the server, copy its data directory away"}, args...)
 	}

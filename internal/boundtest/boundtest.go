@@ -15,7 +15,6 @@ import (
 	"reflect"
 	"runtime/metrics"
 	"slices"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -151,13 +150,4 @@ func allocated() uint64 {
 	s := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
 	metrics.Read(s)
 	return s[0].Value.Uint64()
-}
-
-// processorTime is what this process has had of the processors.
-func processorTime() time.Duration {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		panic(err)
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
