@@ -41,6 +41,8 @@ type shop struct {
 	path   string
 	// register is the registry of the programme.
 	register string
+	// jobs stands before the store of jobs; optional.
+	jobs func(batchwork.Store) batchwork.Store
 }
 
 // shopRevoker is the issuer as revocations need it.
@@ -75,8 +77,12 @@ func (s *shop) batches(t *testing.T, records int64) func(c *console.Config) {
 		t.Fatal(err)
 	}
 	return func(c *console.Config) {
+		jobs := batchwork.Store(c.Desk)
+		if s.jobs != nil {
+			jobs = s.jobs(jobs)
+		}
 		s.runner, err = batchwork.NewRunner(batchwork.Config{
-			Store: c.Desk, Folder: folder, Worker: "one", Node: "one", Poll: 20 * time.Millisecond, Chunk: 20,
+			Store: jobs, Folder: folder, Worker: "one", Node: "one", Poll: 20 * time.Millisecond, Chunk: 20,
 			Log: slog.New(slog.DiscardHandler), Limits: batchwork.Limits{Bytes: 64 * records, FileRecords: records}, Print: s.print,
 			Sync: func(string) error { return nil }, Now: c.Now,
 			Issuer: func(_ context.Context, do func(batchwork.Issuer) error) error { return do(s.office.Service) },

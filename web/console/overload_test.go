@@ -45,10 +45,34 @@ type rush struct {
 	later   atomic.Int64 // answers that something is out of reach
 
 	clerks, deciders [2]*browser
+	leaving          *leaving
 
 	mu      sync.Mutex
 	revoked map[int]bool // by person: their revocation was acknowledged
 	jobs    []string     // batches that were acknowledged
+}
+
+// leaving is a store of jobs at which those who upload a file go away: when it is there and
+// its job not yet.
+type leaving struct {
+	batchwork.Store
+	t    *testing.T
+	away sync.Map // by the name of the file, what takes its client away
+	gone atomic.Int64
+}
+
+// AddJob implements [batchwork.Store].
+func (l *leaving) AddJob(ctx context.Context, j batchwork.Job) error {
+	if leave, ok := l.away.Load(j.Name); ok {
+		l.gone.Add(1)
+		leave.(context.CancelFunc)()
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Minute):
+			l.t.Error("P30 the server does not notice that its client is gone")
+		}
+	}
+	return l.Store.AddJob(ctx, j)
 }
 
 // applicant is the record of person n.
@@ -63,7 +87,11 @@ func newRush(t *testing.T, people, places int) *rush {
 		fmt.Fprintf(&rows, "%s,Person %d,,,2019-04-18,N1\n", applicant(n), n)
 	}
 	s := &shop{path: filepath.Join(t.TempDir(), "batches")}
-	r := &rush{shop: s, revoked: map[int]bool{}}
+	r := &rush{shop: s, revoked: map[int]bool{}, leaving: &leaving{t: t}}
+	s.jobs = func(jobs batchwork.Store) batchwork.Store {
+		r.leaving.Store = jobs
+		return r.leaving
+	}
 	s.bed, r.work, s.office = newWorkBedOf(t, rows.String(), func(c *console.Config) { s.batches(t, 1000)(c) }, func(w *work.Config) {
 		o := w.Issuer.(deskOffice)
 		s.office, w.Issuer = o.o, notingOffice{o}
@@ -106,6 +134,11 @@ func (r *rush) again(ask func() answer) (a answer, unsure bool) {
 func (w *browser) breakOff(path, media, body string) {
 	ctx, cancel := context.WithTimeout(w.b.t.Context(), time.Duration(rand.IntN(6000))*time.Microsecond)
 	defer cancel()
+	w.until(ctx, path, media, body)
+}
+
+// until posts and goes away when ctx ends.
+func (w *browser) until(ctx context.Context, path, media, body string) {
 	hr, err := http.NewRequestWithContext(ctx, http.MethodPost, w.b.url+path, strings.NewReader(body))
 	if err != nil {
 		w.b.t.Error(err)
@@ -240,19 +273,16 @@ func (r *rush) open(n int) *work.Item {
 	return c.Open
 }
 
-// batch uploads two records and has them issued. For one in three an upload breaks off first.
+// batch uploads two records and has them issued. For one in three an upload breaks off first
+// at any moment, and another one when its file is there and its job is not.
 func (r *rush) batch(n int) {
 	t := r.t
 	t.Helper()
 	text := fmt.Sprintf("id,name,village,district\nU%06d,Person A,Jessore,N1\nV%06d,Person B,Jessore,N1\n", n, n)
 	if n%3 == 0 {
-		const boundary = "7d5f3c"
-		var b strings.Builder
-		for _, f := range [][2]string{{"programme", "farmer-card"}, {"source", ""}, {"kind", "svg"}} {
-			fmt.Fprintf(&b, "--%s\r\nContent-Disposition: form-data; name=%q\r\n\r\n%s\r\n", boundary, f[0], f[1])
-		}
-		fmt.Fprintf(&b, "--%s\r\nContent-Disposition: form-data; name=\"file\"; filename=\"b.csv\"\r\n\r\n%s\r\n--%s--\r\n", boundary, strings.Replace(text, "U0", "W0", 1), boundary)
-		r.clerks[1].breakOff(console.Base+"/batches", "multipart/form-data; boundary="+boundary, b.String())
+		media, body := twoRecords("b.csv", strings.Replace(text, "U0", "W0", 1))
+		r.clerks[1].breakOff(console.Base+"/batches", media, body)
+		r.lose(fmt.Sprintf("gone-%d.csv", n), strings.Replace(text, "U0", "X0", 1))
 	}
 	a, _ := r.again(func() answer {
 		return r.clerks[0].upload(text, "programme", "farmer-card", "source", "", "kind", "svg")
@@ -273,6 +303,30 @@ func (r *rush) batch(n int) {
 	shown := r.page(r.deciders[0], path)
 	if j := r.job(m[1]); j.State == batchwork.Proposed {
 		r.deed((n+1)%3, r.deciders, path+"/approve", "digest", shown.digest(t))
+	}
+}
+
+// twoRecords is the form of a batch with a file.
+func twoRecords(name, text string) (media, body string) {
+	const boundary = "7d5f3c"
+	var b strings.Builder
+	for _, f := range [][2]string{{"programme", "farmer-card"}, {"source", ""}, {"kind", "svg"}} {
+		fmt.Fprintf(&b, "--%s\r\nContent-Disposition: form-data; name=%q\r\n\r\n%s\r\n", boundary, f[0], f[1])
+	}
+	fmt.Fprintf(&b, "--%s\r\nContent-Disposition: form-data; name=\"file\"; filename=%q\r\n\r\n%s\r\n--%s--\r\n", boundary, name, text, boundary)
+	return "multipart/form-data; boundary=" + boundary, b.String()
+}
+
+// lose uploads a file that comes to no batch. What takes its client away may have to wait
+// until the console lets the upload in.
+func (r *rush) lose(name, text string) {
+	r.t.Helper()
+	media, body := twoRecords(name, text)
+	ctx, leave := context.WithTimeout(r.t.Context(), 2*time.Minute)
+	defer leave()
+	r.leaving.away.Store(name, leave)
+	for ctx.Err() == nil {
+		r.clerks[1].until(ctx, console.Base+"/batches", media, body)
 	}
 }
 
@@ -343,6 +397,15 @@ func (r *rush) noUploadIsLost() {
 	}
 	entries, err := os.ReadDir(r.path)
 	must(r.t, err)
+	lost := int64(0)
+	for _, e := range entries {
+		if batchwork.ValidID(e.Name()) && !has[e.Name()] {
+			lost++
+		}
+	}
+	if gone := r.leaving.gone.Load(); lost < gone || gone == 0 {
+		r.t.Errorf("P30 %d uploads came to no batch, of %d whose client went away; the test tests little", lost, gone)
+	}
 	yesterday := time.Now().Add(-25 * time.Hour)
 	for _, e := range entries {
 		must(r.t, os.Chtimes(filepath.Join(r.path, e.Name()), yesterday, yesterday))
