@@ -3,7 +3,9 @@ package backup_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -11,6 +13,7 @@ import (
 	"github.com/sanad-id/sanad/internal/officetest"
 	"github.com/sanad-id/sanad/issuance"
 	"github.com/sanad-id/sanad/registry"
+	"github.com/sanad-id/sanad/registry/csvfile"
 )
 
 // register has n persons from number from on; behind the one with the number stop it calls at.
@@ -60,6 +63,27 @@ func runBatch(t *testing.T, o *officetest.Office, folder string, whole bool) (is
 	})
 }
 
+// sharedBatch is a batch of 40 receipts that others can join, or has been.
+func sharedBatch(t *testing.T, folder, join string) issuance.BatchRequest {
+	t.Helper()
+	text := "id,name,village\n"
+	for n := range 40 {
+		text += fmt.Sprintf("F%07d,Nurjahan,Jessore\n", n)
+	}
+	file := filepath.Join(t.TempDir(), "register.csv")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	source, err := csvfile.Open(file, csvfile.Options{IDColumn: "id"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return issuance.BatchRequest{
+		Programme: "receipt", Source: source, Folder: folder, Kinds: []issuance.FileKind{issuance.FileCSV}, Actor: "tester",
+		Chunk: 10, Shared: join == "", Join: join, Sync: func(string) error { return nil },
+	}
+}
+
 // TestBatchesSinceTheBackup: a batch that finished after the backup has finished, and its
 // folder says so; one that was given up by an earlier restore was given up; one that was under
 // way is. Log, store and fsck agree on each.
@@ -95,6 +119,12 @@ func TestBatchesSinceTheBackup(t *testing.T) {
 		t.Fatal(err)
 	}
 
+	parts := t.TempDir()
+	shared, err := o.Service.RunBatch(t.Context(), sharedBatch(t, parts, ""))
+	if err != nil || shared.Outcome != issuance.Complete || shared.Batch.Issued != 40 {
+		t.Fatalf("shared: %+v, %v", shared, err)
+	}
+
 	is := restore(t, o, file, filepath.Join(t.TempDir(), "issuer.db"))
 	replay(t, is, o.Folder)
 	for name, want := range map[string]struct {
@@ -118,6 +148,15 @@ func TestBatchesSinceTheBackup(t *testing.T) {
 		case name == "under way": // until the restore gives it up
 		case want.given != errors.Is(err, issuance.ErrGivenUp) || !want.given && (err != nil || !result.Already || result.Outcome != issuance.Complete):
 			t.Errorf("%s, the same command: %+v, %v", name, result, err)
+		}
+	}
+	for what, r := range map[string]issuance.BatchRequest{
+		"the same command": sharedBatch(t, parts, ""), "joining with a folder that has a part": sharedBatch(t, parts, shared.Batch.ID),
+		"joining": sharedBatch(t, t.TempDir(), shared.Batch.ID),
+	} {
+		result, err := is.Service.RunBatch(t.Context(), r)
+		if err != nil || !result.Already || result.Outcome != issuance.Complete || result.Batch.Issued != 40 || result.Batch.Rows != 40 {
+			t.Errorf("shared, %s: %+v, %v", what, result, err)
 		}
 	}
 	is.Clean()

@@ -144,7 +144,7 @@ func (b *batchRun) openShared(ctx context.Context) error {
 		return b.givenUp(ctx)
 	case b.batch.finishedSince():
 		if !known {
-			return fmt.Errorf("%w: batch %s had finished before the restore", ErrNotShared, id)
+			return b.joinFinished()
 		}
 		return b.finishedSince(ctx, terms, source)
 	case b.batch.Shared == "":
@@ -170,6 +170,28 @@ func (b *batchRun) openShared(ctx context.Context) error {
 		}
 	}
 	return b.takePart(ctx, terms.Folder)
+}
+
+// joinFinished makes the folder of who joins a batch of which nothing is left to be done.
+func (b *batchRun) joinFinished() error {
+	if !b.folder.empty() {
+		return fmt.Errorf("%w: %s holds the files of something else", ErrFolder, b.folder.path)
+	}
+	t, err := b.ownTerms(b.batch)
+	if err != nil {
+		return err
+	}
+	b.result = Result{Outcome: outcome(b.batch), Batch: b.batch, Already: true}
+	if err := b.sameTerms(t, b.batch.Source); err != nil {
+		return err
+	}
+	if err := b.folder.writeTerms(t); err != nil {
+		return err
+	}
+	if err := b.folder.startManifest(); err != nil {
+		return err
+	}
+	return b.folder.clean()
 }
 
 // ownTerms are the terms of a new folder of the batch.

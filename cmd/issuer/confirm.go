@@ -583,7 +583,7 @@ func (v confirmView) text(w io.Writer, a *app, o confirmOptions) {
 		v.lines(w)
 	}
 	for _, b := range v.Batches {
-		fmt.Fprintf(w, "batch %s is closed; if it was under way, a new batch issues what is missing\n", b)
+		fmt.Fprintf(w, "batch %s was under way and is given up; a new batch issues what is missing\n", b)
 	}
 	if v.Suspended > 0 {
 		fmt.Fprintf(w, "%d people of the console are suspended, since what the backup says of them may be out of date\nnext: `issuer staff list`, then `issuer staff resume ID` for who still works here, administrators first\n", v.Suspended)
