@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -125,8 +126,9 @@ type SampleForm struct {
 }
 
 // Check tries the programme on records, such as those of
-// [registry.Source.Records], and issues nothing. Memory does not grow with their
-// number. Its error means that the records could not be read or that the options
+// [registry.Source.Records], and issues nothing. A record whose id an earlier one
+// had cannot be issued, as in a batch; to tell, 16 bytes are kept of each id,
+// unless the programme allows many credentials of one record. Its error means that the records could not be read or that the options
 // are not complete; what is wrong with single records is in the report.
 func (p *Programme) Check(ctx context.Context, records iter.Seq2[registry.Record, error], o CheckOptions) (*Report, error) {
 	c, err := p.newChecker(o)
@@ -161,6 +163,7 @@ type checker struct {
 	programme *Programme
 	options   CheckOptions
 	signer    keys.Signer
+	seen      map[[16]byte]bool // ids of records that nothing but their codes can keep from being issued
 }
 
 func (p *Programme) newChecker(o CheckOptions) (*checker, error) {
@@ -195,7 +198,7 @@ func (p *Programme) newChecker(o CheckOptions) (*checker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a throw-away key: %w", err)
 	}
-	c := &checker{programme: p, options: o, signer: signer}
+	c := &checker{programme: p, options: o, signer: signer, seen: map[[16]byte]bool{}}
 	c.Fatal, c.Notes = map[string]int{}, map[string]int{}
 	c.Forms = p.FormReports()
 	return c, nil
@@ -214,9 +217,25 @@ func (c *checker) note(problem Problem) {
 	}
 }
 
+// twin says whether a record with this id was there before.
+func (c *checker) twin(id string) bool {
+	if c.programme.AllowMany {
+		return false
+	}
+	hash := sha256.Sum256([]byte(id))
+	short := [16]byte(hash[:16])
+	before := c.seen[short]
+	c.seen[short] = true
+	return before
+}
+
 // record maps one record and measures its codes.
 func (c *checker) record(r registry.Record) error {
 	content, problems := c.programme.Map(r, c.options.Now)
+	if !Fatal(problems) && c.twin(r.ID) {
+		problems = append(problems, Problem{Line: r.Line, Column: c.programme.Records.IDColumn, Code: registry.RowDuplicateID, Fatal: true,
+			Detail: "an earlier record has the same id"})
+	}
 	var sample []SampleForm
 	if !Fatal(problems) {
 		for i, f := range c.programme.Forms {

@@ -20,6 +20,7 @@ func TestCheckReport(t *testing.T) {
 	bad, partial, long := goodRow(), goodRow(), goodRow()
 	bad["given"], bad["persons"] = "Rah\x07ima", "many"
 	partial["born"] = "1984"
+	bad["number"], partial["number"], long["number"] = "AB-2", "AB-3", "AB-4"
 	letters := mathrand.New(mathrand.NewPCG(1, 2)) // does not compress, as names do not
 	for _, column := range []string{"address", "given"} {
 		var b strings.Builder
@@ -64,6 +65,44 @@ func TestCheckReport(t *testing.T) {
 		if total != 3 {
 			t.Errorf("form %s: %d codes measured, want 3", f.Name, total)
 		}
+	}
+}
+
+// TestCheckTwins: of several records with one id the first that can be issued is, as in a batch.
+func TestCheckTwins(t *testing.T) {
+	broken := goodRow()
+	broken["persons"] = "many"
+	many := strings.Replace(string(readFile(t, "testdata/good.yaml")), "id_column: number", "id_column: number\n  one_per_record: false", 1)
+	other := goodRow()
+	other["number"] = "AB-2"
+	tests := []struct {
+		name      string
+		programme string
+		rows      []map[string]string
+		twins     int
+	}{
+		{"each once", "", []map[string]string{goodRow(), other}, 0},
+		{"one twice", "", []map[string]string{goodRow(), other, goodRow()}, 1},
+		{"one three times", "", []map[string]string{goodRow(), goodRow(), goodRow()}, 2},
+		{"the first is refused anyway", "", []map[string]string{broken, goodRow()}, 0},
+		{"the second is refused anyway", "", []map[string]string{goodRow(), broken}, 0},
+		{"many of one record", many, []map[string]string{goodRow(), goodRow()}, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			p := goodProgramme(t)
+			if tt.programme != "" {
+				p = parse(t, []byte(tt.programme))
+			}
+			report, err := p.Check(t.Context(), rows(t, tt.rows...), programme.CheckOptions{Now: now, Rand: rand.Reader})
+			if err != nil {
+				t.Fatal(err)
+			}
+			faults := report.Fatal["not_an_integer"]
+			if report.Fatal["duplicate_id"] != tt.twins || report.Failed != tt.twins+faults || report.Issuable != len(tt.rows)-report.Failed {
+				t.Errorf("%+v, want %d twins", report, tt.twins)
+			}
+		})
 	}
 }
 
