@@ -30,14 +30,18 @@ func (p *program) fsckCommand() *cobra.Command {
 their lists; publications with store and log; the published folder with both; the log with its hashes, its checkpoints and the journal; the keystore with what was signed. It changes
 nothing and may run beside an issuer at work.
 
-Exit status 0 if all agrees, 3 if not, 1 if it could not be checked. Below each finding stands what to do about it; docs/operating.md says more.`,
+Exit status 0 if all agrees, 3 if not, 1 if it could not be checked. A restored issuer that nobody has confirmed yet takes no work; it is said, and is no finding. Below each finding stands what to do about it; docs/operating.md says more.`,
 		Example: "  issuer fsck --dir office\n  issuer fsck --dir office --journal /mnt/second/journal --json",
 		RunE: p.office(readOnly, func(cmd *cobra.Command, a *app, _ []string) error {
 			r, err := a.fsck(cmd, o)
 			if err != nil {
 				return err
 			}
-			if err := p.Print(cmd, r, func(w io.Writer) { fsckText(w, r, a) }); err != nil {
+			view := struct {
+				fsck.Report
+				Fenced string `json:"fenced,omitempty"` // why this issuer takes no work
+			}{r, a.store.Fenced()}
+			if err := p.Print(cmd, view, func(w io.Writer) { fsckText(w, r, a) }); err != nil {
 				return err
 			}
 			if !r.Clean() {
@@ -73,7 +77,10 @@ func (a *app) fsck(cmd *cobra.Command, o fsckOptions) (r fsck.Report, err error)
 			return r, err
 		}
 		defer j.Close() // only read
-		c.Journal = j
+		// A restore makes an empty journal, which the confirmation begins: it lacks nothing.
+		if begun := a.store.Fenced() != store.FenceRestored || o.journal != "" || j.Size() > 0; begun {
+			c.Journal = j
+		}
 	}
 	// So does the published folder, and publishers wait until the database was looked at.
 	folder, release, err := a.readFolder(ctx, o.published)
@@ -242,11 +249,22 @@ func fsckText(w io.Writer, r fsck.Report, a *app) {
 		fmt.Fprintf(w, ", %d published files", r.Files)
 	}
 	fmt.Fprintln(w)
-	if why := a.store.Fenced(); why != "" {
+	why := a.store.Fenced()
+	switch why {
+	case "":
+	case store.FenceRestored:
+		fmt.Fprintf(w, "this issuer takes no work (%s), as after every restore, until that is confirmed.\n", why)
+		fmt.Fprintln(w, "next: `issuer restore confirm --journal FOLDER --check`, then without --check. FOLDER is the journal from before the restore; "+
+			"`issuer fsck --journal FOLDER` counts what it has beyond the backup")
+	default:
 		fmt.Fprintf(w, "this issuer takes no work (%s): `issuer restore confirm`\n", why)
 	}
 	for _, s := range r.Warnings {
 		fmt.Fprintln(w, "warning: "+s)
+	}
+	if r.Clean() && why == store.FenceRestored {
+		fmt.Fprintln(w, "all of it agrees: nothing is wrong, it only waits to be confirmed")
+		return
 	}
 	if r.Clean() {
 		fmt.Fprintln(w, "all of it agrees")
@@ -262,6 +280,9 @@ func fsckText(w io.Writer, r fsck.Report, a *app) {
 		}
 		if n := r.More[code]; n > 0 {
 			fmt.Fprintf(w, "%s: %d more\n", code, n)
+		}
+		if any && code == fsck.JournalAhead && why == store.FenceRestored {
+			fmt.Fprintln(w, "  after a restore that is as it should be: it was done since the backup")
 		}
 		if any {
 			fmt.Fprintf(w, "  what to do: %s\n", code.Remedy())
