@@ -229,8 +229,9 @@ type itemPage struct {
 	Item  itemView
 	Case  *caseView
 	Sheet *sheetView
-	// Changed says that the record is no longer what was asked for.
-	Changed bool
+	// Changed says that the record is no longer what was asked for, Past that it, or the
+	// programme, is no longer what it was when the item was signed.
+	Changed, Past bool
 	// Own says that the operator asked for it.
 	Own bool
 	// Left is the time until a change is made, Seconds the same for the script that
@@ -276,7 +277,10 @@ func (c *Console) drawItem(w http.ResponseWriter, r *request, i work.Item, f *fo
 		if i.Kind.Signs() && i.State.Open() {
 			s, err := c.cfg.Work.Sheet(ctx, r.Operator, &i)
 			refused, isRefused := errors.AsType[*issuance.RecordError](err)
+			signed := i.State == work.Signed
 			switch {
+			case signed && (isRefused || err == nil && s.Shown != i.Shown):
+				data.Past = true
 			case isRefused:
 				data.Refused = reasonKey(refused.Code())
 			case err != nil:
@@ -285,6 +289,9 @@ func (c *Console) drawItem(w http.ResponseWriter, r *request, i work.Item, f *fo
 				data.Changed = i.State == work.Waiting && s.Shown != i.Shown
 				if data.Sheet, err = c.sheetView(r, s); err != nil {
 					return err
+				}
+				if signed {
+					data.Sheet.sign(cs, i.Made)
 				}
 			}
 		}

@@ -71,6 +71,18 @@ type sheetView struct {
 	Notes           []noteView
 	// Shown is the hash of what is shown, for the form that agrees to it.
 	Shown string
+	// Was says that it was issued, as against what would be.
+	Was bool
+}
+
+// sign makes it the sheet of what was issued, with the dates of that credential.
+func (v *sheetView) sign(cs *work.Case, made string) {
+	v.Was = true
+	for _, k := range cs.Credentials {
+		if k.ID == made {
+			v.Issued, v.Expires = k.IssuedAt, k.Expires
+		}
+	}
 }
 
 // noteView is a value that the programme lets be left out, or what is wrong with one.

@@ -353,3 +353,38 @@ func TestWorkPages(t *testing.T) {
 		t.Error("no link to a queue")
 	}
 }
+
+// TestSheetOfWhatWasIssued: once an item is signed its page says what was issued and when, as
+// against what would be today, and no more than that if the record says something else by now.
+func TestSheetOfWhatWasIssued(t *testing.T) {
+	b, _, o := newWorkBed(t)
+	clerk, approver := b.as("north", staff.Clerk), b.as("north", staff.Approver)
+	found := wantStatus(t, clerk.post("/search", "text", "rohman"), 200)
+	record := link(t, found.body, "/console/records/")
+	page := wantStatus(t, clerk.get(record), 200)
+	item := wantStatus(t, clerk.post(record+"/ask", "shown", field(t, page.body, "shown")), 303).to()
+	page = wantStatus(t, approver.get(item), 200)
+	says := func(a answer, yes, no string) {
+		t.Helper()
+		if !strings.Contains(a.body, yes) || strings.Contains(a.body, no) {
+			t.Errorf("the page does not say %q, or says %q:\n%s", yes, no, a.body)
+		}
+	}
+	says(page, "What would be issued", "What was issued")
+	wantStatus(t, approver.post(item+"/approve", "shown", field(t, page.body, "shown")), 303)
+	day := i18n.For("en").Date(o.Clock.Now())
+	b.later(16 * time.Hour) // another day, and the print is still kept
+	clerk = b.as("north", staff.Clerk)
+	o.Clock.Add(16 * time.Hour)
+	page = wantStatus(t, clerk.get(item), 200)
+	says(page, "What was issued", "What would be issued")
+	says(page, "<dd>"+day+"</dd>", "<dd>"+i18n.For("en").Date(o.Clock.Now())+"</dd>")
+
+	next := strings.NewReplacer("\nversion: 1\n", "\nversion: 2\n", "from: district", "from: name").Replace(births)
+	if _, err := o.Service.AddProgramme(t.Context(), []byte(next), "tester"); err != nil {
+		t.Fatal(err)
+	}
+	page = wantStatus(t, clerk.get(item), 200)
+	says(page, "changed after this was issued", "What was issued")
+	says(page, "signed, to be printed", "What would be issued")
+}
