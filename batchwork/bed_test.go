@@ -2,6 +2,7 @@ package batchwork_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -59,6 +60,9 @@ func (b *bed) must(err error) {
 // open reads an upload as a CSV file, as the program does.
 func open(_ context.Context, _ batchwork.Job, path string, p *programme.Programme) (batchwork.Table, error) {
 	src, err := csvfile.Open(path, csvfile.Options{IDColumn: p.Records.IDColumn})
+	if e, ok := errors.AsType[*csvfile.IDColumnError](err); ok {
+		return nil, &batchwork.SourceError{Why: batchwork.NoIDColumn, Err: err, Columns: batchwork.Columns{Lacks: []string{e.Column}, Has: e.Has}}
+	}
 	if err != nil {
 		return nil, &batchwork.SourceError{Why: batchwork.Unreadable, Err: err}
 	}

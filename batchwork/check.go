@@ -20,7 +20,7 @@ func (r *Runner) open(ctx context.Context, j Job, p *programme.Programme) (Table
 	if j.Source == "" {
 		path = r.cfg.Folder.Upload(j.ID)
 		if _, err := os.Stat(path); err != nil {
-			return nil, nil, &SourceError{FilesGone, err}
+			return nil, nil, &SourceError{Why: FilesGone, Err: err}
 		}
 	}
 	var share Share
@@ -86,6 +86,11 @@ func (r *Runner) looked(ctx context.Context, job string, records int64, err erro
 	case !lasting:
 		return false, errors.Join(err, r.trouble(ctx, job, why))
 	case err != nil || records == 0:
+		if e, ok := errors.AsType[*SourceError](err); ok && len(e.Columns.Lacks) > 0 {
+			if err := r.cfg.Folder.keepColumns(job, e.Columns); err != nil {
+				return false, err
+			}
+		}
 		return false, r.settle(ctx, job, Reject, func(j *Job) { j.Why = why })
 	}
 	return true, nil
@@ -103,10 +108,11 @@ func (r *Runner) try(ctx context.Context, s Issuer, j Job) (dry issuance.DryRun,
 	}
 	defer done()
 	if n := src.Columns().Len(); n > r.cfg.Limits.Columns {
-		return dry, &SourceError{TooManyColumns, fmt.Errorf("%d columns", n)}
+		return dry, &SourceError{Why: TooManyColumns, Err: fmt.Errorf("%d columns", n)}
 	}
-	if !hasAny(src.Columns(), slices.DeleteFunc(p.Columns(), func(c string) bool { return c == p.Records.IDColumn })) {
-		return dry, &SourceError{NoColumns, errors.New("none of the columns of the programme")}
+	others := slices.DeleteFunc(p.Columns(), func(c string) bool { return c == p.Records.IDColumn })
+	if !hasAny(src.Columns(), others) {
+		return dry, &SourceError{Why: NoColumns, Err: errors.New("none of the columns of the programme"), Columns: Columns{Lacks: others, Has: src.Columns().Names()}}
 	}
 	if err := r.cfg.Folder.prepare(j.ID); err != nil {
 		return dry, err

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/csv"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -37,6 +38,7 @@ const (
 	uploadName = "upload.csv"
 	faultsName = "faults.csv"
 	notesName  = "notes.csv"
+	columnName = "columns.json"
 	partPrefix = "part-"
 	incoming   = "incoming"
 )
@@ -142,6 +144,54 @@ func (f *Folder) Receive(j Job, from io.Reader, most int64) (Job, error) {
 
 // prepare makes the folder of a job.
 func (f *Folder) prepare(job string) error { return os.MkdirAll(f.of(job), 0o700) }
+
+// Columns are the names of the columns of a source that cannot be used. They stand in the
+// folder of the job, since a file without a header has a record where they should be.
+type Columns struct {
+	// Lacks are those that are needed, of which Has has none; Has has at most [mostNames].
+	Lacks []string `json:"lacks"`
+	Has   []string `json:"has"`
+	// More counts those that Has leaves out.
+	More int `json:"more"`
+}
+
+// Columns of a job are kept as far as a page shows them: so many names of so many bytes.
+const (
+	mostNames = 60
+	nameBytes = 64
+)
+
+// keepColumns writes them beside what was uploaded, shortened.
+func (f *Folder) keepColumns(job string, c Columns) error {
+	c.More = max(0, len(c.Has)-mostNames)
+	c.Has = slices.Clone(c.Has[:len(c.Has)-c.More])
+	for i, name := range c.Has {
+		if len(name) > nameBytes {
+			c.Has[i] = strings.ToValidUTF8(name[:nameBytes], "") + "…"
+		}
+	}
+	b, err := json.Marshal(c)
+	if err != nil {
+		return err
+	}
+	if err := f.prepare(job); err != nil {
+		return err
+	}
+	return durable.Write(f.of(job, columnName), b, 0o600)
+}
+
+// Columns are those that a job cannot be made of; none if that is not what is wrong with
+// it, or its files were erased.
+func (f *Folder) Columns(job string) (c Columns, err error) {
+	b, err := os.ReadFile(f.of(job, columnName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return c, nil
+	}
+	if err != nil {
+		return c, err
+	}
+	return c, json.Unmarshal(b, &c)
+}
 
 // Erase removes everything of a job.
 func (f *Folder) Erase(job string) error { return os.RemoveAll(f.of(job)) }

@@ -248,7 +248,7 @@ func (l *listing) fromStore(ctx context.Context) error {
 func (l *listing) fromList(ctx context.Context) error {
 	in, err := os.Open(l.r.cfg.Folder.Upload(l.job.ID))
 	if err != nil {
-		return &SourceError{FilesGone, err}
+		return &SourceError{Why: FilesGone, Err: err}
 	}
 	defer in.Close()
 	numbers := map[string]int64{} // row by document number
@@ -280,7 +280,7 @@ func (l *listing) fromList(ctx context.Context) error {
 		}
 	}
 	if err := lines.Err(); err != nil {
-		return &SourceError{Unreadable, err}
+		return &SourceError{Why: Unreadable, Err: err}
 	}
 	return l.byNumbers(ctx, numbers)
 }
@@ -403,11 +403,11 @@ func (l *listing) own(ctx context.Context) (map[issuance.Pseudonym]bool, error) 
 		asked[c.Record] = true
 	}
 	if l.r.cfg.Registry == nil {
-		return nil, &SourceError{Away, errors.New("no registry to see whose the records are")}
+		return nil, &SourceError{Why: Away, Err: errors.New("no registry to see whose the records are")}
 	}
 	src, done, err := l.r.cfg.Registry(ctx, l.job)
 	if err != nil {
-		return nil, &SourceError{Away, err}
+		return nil, &SourceError{Why: Away, Err: err}
 	}
 	defer done()
 	for rec, err := range src.Records(ctx) {

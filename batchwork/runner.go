@@ -33,6 +33,8 @@ type Table interface {
 type SourceError struct {
 	Why Why
 	Err error
+	// Columns are those that are missing, and those that there are. Optional.
+	Columns Columns
 }
 
 func (e *SourceError) Error() string { return fmt.Sprintf("%s: %v", e.Why, e.Err) }

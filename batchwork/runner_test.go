@@ -8,6 +8,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -404,12 +405,15 @@ func TestUnusableFiles(t *testing.T) {
 	tests := []struct {
 		name, text string
 		why        batchwork.Why
+		columns    batchwork.Columns // that are kept for the page
 	}{
-		{"no table", "\x00\x01\x02\x03 not a table", batchwork.Unreadable},
-		{"nothing of the programme", "id,colour\n1,red\n", batchwork.NoColumns},
-		{"no records", "id,name,village\n", batchwork.NothingToDo},
-		{"too many columns", "id,name" + manyColumns(30) + "\n1,a" + strings.Repeat(",", 30) + "\n", batchwork.TooManyColumns},
-		{"too many records", table(11, nil), batchwork.TooManyRecords},
+		{"no table", "\x00\x01\x02\x03 not a table", batchwork.Unreadable, batchwork.Columns{}},
+		{"nothing of the programme", "id,colour\n1,red\n", batchwork.NoColumns, batchwork.Columns{Lacks: []string{"name", "village"}, Has: []string{"id", "colour"}}},
+		{"no id column", "number,name\n1,a\n", batchwork.NoIDColumn, batchwork.Columns{Lacks: []string{"id"}, Has: []string{"number", "name"}}},
+		{"a long name", "number," + strings.Repeat("é", 40) + "\n1,a\n", batchwork.NoIDColumn, batchwork.Columns{Lacks: []string{"id"}, Has: []string{"number", strings.Repeat("é", 32) + "…"}}},
+		{"no records", "id,name,village\n", batchwork.NothingToDo, batchwork.Columns{}},
+		{"too many columns", "id,name" + manyColumns(30) + "\n1,a" + strings.Repeat(",", 30) + "\n", batchwork.TooManyColumns, batchwork.Columns{}},
+		{"too many records", table(11, nil), batchwork.TooManyRecords, batchwork.Columns{}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -422,6 +426,9 @@ func TestUnusableFiles(t *testing.T) {
 			j := b.awaitState(b.upload(tt.text).ID, batchwork.Unusable)
 			if j.Why != tt.why {
 				t.Errorf("refused as %q, want %q", j.Why, tt.why)
+			}
+			if got, err := b.folder.Columns(j.ID); err != nil || !slices.Equal(got.Lacks, tt.columns.Lacks) || !slices.Equal(got.Has, tt.columns.Has) {
+				t.Errorf("kept are %+v, %v, want %+v", got, err, tt.columns)
 			}
 		})
 	}

@@ -136,19 +136,34 @@ func (m *managers) registry(ctx context.Context, j batchwork.Job) (registry.Sour
 func (m *managers) table(ctx context.Context, j batchwork.Job, path string, p *programme.Programme) (batchwork.Table, error) {
 	if path == "" {
 		t, err := m.OpenSource(ctx, j.Source, p)
+		if e := noIDColumn(err); e != nil {
+			return nil, e
+		}
 		if err != nil {
 			return nil, &batchwork.SourceError{Why: batchwork.Away, Err: err}
 		}
 		return t, nil
 	}
 	t, err := csvfile.Open(path, csvfile.Options{IDColumn: p.Records.IDColumn})
-	switch {
-	case errors.Is(err, csvfile.ErrIDColumn):
-		return nil, &batchwork.SourceError{Why: batchwork.NoIDColumn, Err: errors.New("the id column is missing")}
-	case err != nil:
+	if e := noIDColumn(err); e != nil {
+		return nil, e
+	}
+	if err != nil {
 		return nil, &batchwork.SourceError{Why: batchwork.Unreadable, Err: errors.New("not a table that can be read")}
 	}
 	return t, nil
+}
+
+// noIDColumn is what a batch is told of a file that lacks its id column; nil for any other
+// error. Which columns there are goes into the folder of the batch, and into no log.
+func noIDColumn(err error) error {
+	e, ok := errors.AsType[*csvfile.IDColumnError](err)
+	if !ok {
+		return nil
+	}
+	return &batchwork.SourceError{
+		Why: batchwork.NoIDColumn, Err: errors.New("the id column is missing"), Columns: batchwork.Columns{Lacks: []string{e.Column}, Has: e.Has},
+	}
 }
 
 // share says which records an office works on.

@@ -73,9 +73,27 @@ var (
 	ErrColumns = errors.New("csvfile: the file's columns are not those it was opened with")
 	// ErrIDColumn: Options.IDColumn is not set, or the file has no such column.
 	ErrIDColumn = errors.New("csvfile: no id column")
+	// ErrHeader: the names of the columns cannot be read.
+	ErrHeader = errors.New("csvfile: bad header")
 	// ErrBroken: a line cannot be read and Options.Strict is set.
 	ErrBroken = errors.New("csvfile: stopped at a line that cannot be read")
 )
+
+// An IDColumnError is the [ErrIDColumn] of Open.
+type IDColumnError struct {
+	// Path is the file, Column the one that was asked for, Has those that it has.
+	Path   string
+	Column string
+	Has    []string
+}
+
+// Error names the column and those that there are.
+func (e *IDColumnError) Error() string {
+	return fmt.Sprintf("%v: %s; %s has %s", ErrIDColumn, asked(e.Column), e.Path, list(e.Has))
+}
+
+// Unwrap returns [ErrIDColumn].
+func (e *IDColumnError) Unwrap() error { return ErrIDColumn }
 
 // A Quoting says what quotation marks mean.
 type Quoting int
@@ -158,7 +176,7 @@ func Open(path string, o Options) (*Source, error) {
 	}
 	id, ok := columns.Index(o.IDColumn)
 	if !ok {
-		return nil, fmt.Errorf("%w: %s; %s has %s", ErrIDColumn, asked(o.IDColumn), path, list(layout.Columns))
+		return nil, &IDColumnError{Path: path, Column: o.IDColumn, Has: layout.Columns}
 	}
 	s := &Source{
 		path: path, options: o, opened: info, layout: layout, columns: columns, id: id,

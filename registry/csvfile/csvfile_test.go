@@ -404,7 +404,7 @@ func TestOpenRefuses(t *testing.T) {
 		{"only a byte order mark", "\xef\xbb\xbf", csvfile.Options{IDColumn: "id"}, "the file is empty"},
 		{"a header with an open quote", "id,\"n\n1,a\n", csvfile.Options{IDColumn: "id"}, "line 1: the quotes of cell 2 are not closed"},
 		{"a header with a stray quote", "id,n\"\n1,a\n", csvfile.Options{IDColumn: "id"}, "line 1: a quote inside cell 2"},
-		{"a header that is not UTF-8", "id,n\xe9\n1,a\n", csvfile.Options{IDColumn: "id"}, `"windows-1252"`},
+		{"a header that is not UTF-8", "id,n\xe9\n1,a\n", csvfile.Options{IDColumn: "id"}, "encoding: windows-1252"},
 		{"a header with a NUL", "id,n\x00x\n\x001,a\n", csvfile.Options{IDColumn: "id"}, "NUL"},
 		{"too many columns", "id" + strings.Repeat(",x", 1100), csvfile.Options{IDColumn: "id"}, "more than 1024"},
 		{"too many names", "1,a\n", csvfile.Options{IDColumn: "id", Columns: make([]string, 1025)}, "more than 1024"},

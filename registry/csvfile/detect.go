@@ -253,7 +253,7 @@ func readHeader(f io.ReaderAt, l Layout) (Layout, error) {
 // rows to go on with.
 func plain(err error) error {
 	if row, ok := errors.AsType[*registry.RowError](err); ok {
-		return fmt.Errorf("csvfile: %v", row)
+		return fmt.Errorf("%w: %v", ErrHeader, row)
 	}
 	return err
 }

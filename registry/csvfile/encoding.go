@@ -106,7 +106,7 @@ func (t texts) values(r *rawRecord, n int) ([]string, error) {
 		if t.encoding != utf8Name {
 			return nil, r.fail(registry.RowEncoding, "contains a NUL")
 		}
-		return nil, r.fail(registry.RowEncoding, "contains a NUL byte; if the file is UTF-16, that must be named")
+		return nil, r.fail(registry.RowEncoding, "contains a NUL byte; if the file is UTF-16, name that (encoding: utf-16le or utf-16be)")
 	}
 	if t.table == nil && !utf8.Valid(r.bytes) {
 		return nil, t.invalid(r)
@@ -133,7 +133,7 @@ func (t texts) values(r *rawRecord, n int) ([]string, error) {
 func (t texts) invalid(r *rawRecord) error {
 	hint := ""
 	if t.encoding == utf8Name {
-		hint = `; if the file has another encoding, it must be named, such as "windows-1252"`
+		hint = "; if the file has another encoding, name it, such as encoding: windows-1252"
 	}
 	return r.fail(registry.RowEncoding, "contains bytes that are not %s%s", t.encoding, hint)
 }

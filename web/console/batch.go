@@ -5,12 +5,14 @@ import (
 	"encoding/hex"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/sanad-id/sanad/batchwork"
 	"github.com/sanad-id/sanad/internal/i18n"
 	"github.com/sanad-id/sanad/programme"
+	"github.com/sanad-id/sanad/registry"
 	"github.com/sanad-id/sanad/staff"
 )
 
@@ -179,9 +181,13 @@ func (c *Console) batches(w http.ResponseWriter, r *request) error {
 // A batchView is a job on its page.
 type batchView struct {
 	batchRow
-	Live     liveBatch
-	Seen     string
-	Faults   []faultRow
+	Live   liveBatch
+	Seen   string
+	Faults []faultRow
+	// Columns are those that the source lacks and has, if it cannot be used for that. How
+	// is the key of the sentence that says how a table is to be written, "" if it is.
+	Columns  batchwork.Columns
+	How      string
 	More     int64 // faults that are not listed
 	Proposal staff.Proposal
 	Digest   string // of what is shown, for whoever approves
@@ -236,6 +242,12 @@ func (c *Console) batchView(r *request, j batchwork.Job) (batchView, error) {
 			return v, err
 		}
 	}
+	if j.State == batchwork.Unusable && j.Erased.IsZero() && r.Operator.MayEver(staff.ProposeBatch) {
+		if v.Columns, err = c.cfg.Manage.Batches.Folder().Columns(j.ID); err != nil {
+			return v, away("batches", err)
+		}
+	}
+	v.How = howWritten(j, v.Faults)
 	if j.State == batchwork.Proposed {
 		if v.Proposal, err = c.cfg.Desk.Proposal(r.Context(), j.Proposal); err != nil && !errors.Is(err, staff.ErrNoProposal) {
 			return v, away("proposals", err)
@@ -259,6 +271,21 @@ func (c *Console) batchView(r *request, j batchwork.Job) (batchView, error) {
 	v.May["revoke"] = c.cfg.Manage.Batches.Revokes() && j.State.Over() && j.Batch != "" && j.Done.Good > 0 && r.May(staff.ProposeRevokes, staff.None)
 	v.May["download"] = j.Erased.IsZero() && r.May(staff.DownloadBatch, state)
 	return v, nil
+}
+
+// howWritten is the key of the sentence that tells how a table is to be written, for a job
+// whose source seems to be written otherwise; "" for others.
+func howWritten(j batchwork.Job, faults []faultRow) string {
+	cut := slices.Contains([]batchwork.Why{batchwork.Unreadable, batchwork.NoIDColumn, batchwork.NoColumns}, j.Why)
+	if !cut && !slices.ContainsFunc(faults, func(f faultRow) bool {
+		return slices.Contains([]string{registry.RowEncoding, registry.RowColumns, registry.RowQuote}, f.Code)
+	}) {
+		return ""
+	}
+	if j.Source != "" {
+		return "manage.how.source"
+	}
+	return "manage.how.file"
 }
 
 // needsTwo reports whether two persons are needed for a batch: the programme says so in

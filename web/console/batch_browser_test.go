@@ -36,6 +36,11 @@ func TestBatchInBrowser(t *testing.T) {
 		t.Error("the page of a form with mistakes does not say so")
 	}
 
+	useless := s.begin(s.browserOf(person), strings.Replace(farmers(3, "N1"), "id,", "number,", 1))
+	s.await(useless, batchwork.Unusable)
+	s.judge(clerk, "batch that cannot be used", "/batches/"+useless, http.StatusOK)
+	clerk.Open(s.front + "/batches/new")
+
 	list := filepath.Join(t.TempDir(), "farmers.csv")
 	if err := os.WriteFile(list, []byte(farmers(100, "N1", 7, 33)), 0o600); err != nil {
 		t.Fatal(err)

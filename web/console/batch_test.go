@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/csv"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -100,6 +101,9 @@ func (s *shop) batches(t *testing.T, records int64) func(c *console.Config) {
 			},
 			Open: func(_ context.Context, _ batchwork.Job, path string, p *programme.Programme) (batchwork.Table, error) {
 				src, err := csvfile.Open(path, csvfile.Options{IDColumn: p.Records.IDColumn})
+				if e, ok := errors.AsType[*csvfile.IDColumnError](err); ok {
+					return nil, &batchwork.SourceError{Why: batchwork.NoIDColumn, Err: err, Columns: batchwork.Columns{Lacks: []string{e.Column}, Has: e.Has}}
+				}
 				if err != nil {
 					return nil, &batchwork.SourceError{Why: batchwork.Unreadable, Err: err}
 				}
@@ -470,6 +474,52 @@ func TestBatchUploadRefuses(t *testing.T) {
 	}
 	if a := s.as("north", staff.Auditor).upload(farmers(1, "N1"), good...); a.status != http.StatusForbidden {
 		t.Errorf("an auditor uploads: %d", a.status)
+	}
+}
+
+// TestBatchSaysHowFilesAreWritten: who uploads a file that is written otherwise, or lacks a
+// column, is told which one, which there are, and what to do.
+func TestBatchSaysHowFilesAreWritten(t *testing.T) {
+	const lacks, how = "Column that is missing", "In a spreadsheet, save it as “CSV UTF-8”"
+	s := newShop(t)
+	s.start()
+	clerk, auditor := s.as("north", staff.Clerk), s.as("north", staff.Auditor)
+	many := "name" + strings.Repeat(",x", 70)
+	for i := range 70 {
+		many = strings.Replace(many, ",x", fmt.Sprintf(",c%02d", i), 1)
+	}
+	for _, tt := range []struct {
+		name, text string
+		state      batchwork.State
+		want, not  []string
+	}{
+		{"a good file", farmers(3, "N1"), batchwork.Checked, nil, []string{lacks, how}},
+		{"a fault that is none of the file", farmers(3, "N1", 2), batchwork.Checked, nil, []string{lacks, how}},
+		{"another id column", strings.Replace(farmers(3, "N1"), "id,", "number,", 1), batchwork.Unusable,
+			[]string{lacks, `<code dir="auto">id</code>`, `<code dir="auto">number</code> · <code dir="auto">name</code> · <code dir="auto">village</code>`, how}, nil},
+		{"another delimiter", strings.ReplaceAll(farmers(3, "N1"), ",", "#"), batchwork.Unusable, []string{lacks, `<code dir="auto">id#name#village#district</code>`, how}, nil},
+		{"no column of the programme", "id,colour\nF0000001,red\n", batchwork.Unusable, []string{lacks, `<code dir="auto">name</code>`, `<code dir="auto">colour</code>`, how}, nil},
+		{"many columns", many + "\n1\n", batchwork.Unusable, []string{`<code dir="auto">c58</code>`, "and <bdi>11</bdi> more"}, []string{"c59"}},
+		{"another encoding", strings.Replace(farmers(3, "N1"), "Canary 2", "Canary \xe9", 1), batchwork.Checked, []string{how}, []string{lacks}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			id := s.begin(clerk, tt.text)
+			s.await(id, tt.state)
+			page := wantStatus(t, clerk.get("/batches/"+id), 200)
+			for _, want := range tt.want {
+				if !strings.Contains(page.body, want) {
+					t.Errorf("the page does not say %q:\n%s", want, page.body)
+				}
+			}
+			for _, not := range tt.not {
+				if strings.Contains(page.body, not) {
+					t.Errorf("the page says %q", not)
+				}
+			}
+			if page := wantStatus(t, auditor.get("/batches/"+id), 200); strings.Contains(page.body, lacks) {
+				t.Error("who may not have the file sees its columns")
+			}
+		})
 	}
 }
 
