@@ -218,7 +218,7 @@ func (p *program) apiKeyList() *cobra.Command {
 				if all == nil {
 					all = []parties.Key{}
 				}
-				return p.Print(cmd, all, func(w io.Writer) {
+				return p.PrintList(cmd, len(all), "no relying party has a key yet; next: `verifier api-key add NAME`", all, func(w io.Writer) {
 					for _, k := range all {
 						state := "works"
 						switch {
@@ -288,7 +288,8 @@ relying party its own.`,
 				if rows == nil {
 					rows = []parties.Count{}
 				}
-				return p.Print(cmd, verifier.UsageReport{From: first, To: last, Rows: rows}, func(w io.Writer) {
+				none := fmt.Sprintf("nothing was counted from %s to %s; --from and --to name other days", first, last)
+				return p.PrintList(cmd, len(rows), none, verifier.UsageReport{From: first, To: last, Rows: rows}, func(w io.Writer) {
 					fmt.Fprintf(w, "from %s to %s\n", first, last)
 					for _, c := range rows {
 						fmt.Fprintf(w, "%s  %s  %s  %s  %s  %d\n", c.Day, cli.Pad(cli.Visible(dash(c.Party)), 16), cli.Pad(c.Kind, 8), cli.Pad(cli.Visible(dash(c.Subject)), 20), cli.Pad(c.Verdict, 12), c.N)

@@ -101,6 +101,9 @@ func (p *program) serve(cmd *cobra.Command, cfg Config, devHTTP bool) error {
 		Addr: cfg.Listen, TLSCert: cfg.TLSCert, TLSKey: cfg.TLSKey, DevHTTP: devHTTP, Private: cfg.Private, Log: log, Redis: redis,
 		Proxies: proxies, Metrics: metrics, Ready: service.Ready(), Degraded: service.Degraded,
 	}, append(service.Routes(), page...))
+	if errors.Is(err, web.ErrNoTLS) || errors.Is(err, web.ErrNotLoopback) {
+		return cli.Hint(err, "over a network: tls_cert and tls_key in the settings, and a url with https. To try things on this machine: `verifier init DIR ... --url http://localhost:8443`, and --dev-http")
+	}
 	if err != nil {
 		return err
 	}

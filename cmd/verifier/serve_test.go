@@ -321,10 +321,10 @@ func (l *library) sameAsCheck(t *testing.T) {
 // TestServeRefuses: what would be served wrongly is not.
 func TestServeRefuses(t *testing.T) {
 	l := newLibrary(t)
-	if status, _, talk := l.run(t, "serve"); status != 1 || !strings.Contains(talk, "no TLS certificate is set") {
+	if status, _, talk := l.run(t, "serve"); status != 1 || !strings.Contains(talk, "no TLS certificate is set") || !strings.Contains(talk, "hint: over a network: tls_cert and tls_key") {
 		t.Errorf("without TLS: %d\n%s", status, talk)
 	}
-	if status, _, talk := l.run(t, "serve", "--dev-http", "--listen", ":0"); status != 1 || !strings.Contains(talk, "loopback only") {
+	if status, _, talk := l.run(t, "serve", "--dev-http", "--listen", ":0"); status != 1 || !strings.Contains(talk, "loopback only") || !strings.Contains(talk, "hint: over a network") {
 		t.Errorf("plain http for all: %d\n%s", status, talk)
 	}
 	l.certify(t, l.now)
@@ -439,6 +439,17 @@ func TestAPIKeys(t *testing.T) {
 			t.Fatal(k, err)
 		}
 		return k
+	}
+	for _, tt := range []struct{ command, says string }{
+		{"api-key list", "no relying party has a key yet; next: `verifier api-key add NAME`"}, {"usage", "nothing was counted from"},
+		{"webhooks list", "no webhook is tried again"},
+	} {
+		if status, out, talk := l.run(t, strings.Fields(tt.command)...); status != 0 || out != "" || !strings.Contains(talk, tt.says) {
+			t.Errorf("%s of nothing: %d %q %q", tt.command, status, out, talk)
+		}
+	}
+	if out := l.ok(t, "api-key", "list", "--json"); out != "[]\n" {
+		t.Errorf("api-key list --json of nothing: %q", out)
 	}
 	first := key("add", "website", "--policy", "card")
 	l.serve(t)

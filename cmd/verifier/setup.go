@@ -73,7 +73,7 @@ func (p *program) initDir(cmd *cobra.Command, dir string, o initOptions) (err er
 		Policies: "policies", Trust: "trust", Keystore: "keystore.sanad", KeyPassphraseFile: "secrets/passphrase", Chains: "chains", Once: o.once, Parties: "parties.db",
 	}
 	if err := checkURL(cfg.URL); err != nil {
-		return cli.Hint(err, "give the address with --url as https://HOST")
+		return cli.Hint(err, "give the address with --url as https://HOST; to try things on this machine, http://localhost:8443 and `verifier serve --dev-http`")
 	}
 	if _, err := subjectOf(cfg, o.country, keys.Key{}); err != nil {
 		return cli.Hint(err, "give the address with --url as https://HOST")

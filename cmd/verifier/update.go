@@ -209,7 +209,7 @@ func (p *program) webhooksCommand() *cobra.Command {
 			if all == nil {
 				view.Webhooks = []verifier.Webhook{}
 			}
-			return p.Print(cmd, view, func(w io.Writer) {
+			return p.PrintList(cmd, len(all)+pending, "no webhook is tried again, and none was given up", view, func(w io.Writer) {
 				fmt.Fprintf(w, "%s without an outcome yet\n", cli.Count(pending, "request"))
 				for _, h := range all {
 					what := h.Policy

@@ -363,6 +363,9 @@ func (p *program) fetch(cmd *cobra.Command, w *wallet.Wallet, a *wallet.Agent, w
 	if err != nil && status == 0 {
 		return err
 	}
+	if len(pending) == 0 && status == 0 {
+		cli.Say(cmd, "%s", words.Text("wallet.kept.nothing_waits", nil))
+	}
 	err = p.Print(cmd, map[string]any{"accepted": views(got, p.Now()), "pending": len(left), "problems": problems}, func(out io.Writer) {
 		for _, h := range got {
 			fmt.Fprintf(out, "%s  %s\n", h.ID, name(words, h.Names, h.Type))

@@ -119,7 +119,8 @@ func (p *program) listCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return p.Print(cmd, map[string]any{"credentials": views(all, p.Now()), "pending": len(pending)}, func(out io.Writer) {
+			none := words.Text("wallet.kept.none", nil)
+			return p.PrintList(cmd, len(all)+len(pending), none, map[string]any{"credentials": views(all, p.Now()), "pending": len(pending)}, func(out io.Writer) {
 				for _, v := range views(all, p.Now()) {
 					stands := v.until(words)
 					if !v.Revoked {
@@ -257,7 +258,7 @@ func (p *program) logCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return p.Print(cmd, append([]wallet.Entry{}, all...), func(out io.Writer) {
+			return p.PrintList(cmd, len(all), words.Text("wallet.kept.no_log", nil), append([]wallet.Entry{}, all...), func(out io.Writer) {
 				for _, e := range all {
 					who := e.Party
 					if e.Name != "" {

@@ -92,6 +92,17 @@ func (p *Program) Print(cmd *cobra.Command, result any, text func(w io.Writer)) 
 	return nil
 }
 
+// PrintList is Print for a list of n entries. Of an empty one nothing but the empty JSON
+// array stands on standard output; standard error has none, a sentence that says so and
+// names the command that changes it.
+func (p *Program) PrintList(cmd *cobra.Command, n int, none string, result any, text func(w io.Writer)) error {
+	if n == 0 {
+		Say(cmd, "%s", none)
+		text = func(io.Writer) {}
+	}
+	return p.Print(cmd, result, text)
+}
+
 func (p *Program) versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "version", Short: "Print the version of this program", Args: cobra.NoArgs,

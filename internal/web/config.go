@@ -82,7 +82,7 @@ func (c *Config) check() error {
 	case c.TLSCert != "" && c.DevHTTP:
 		return errors.New("web: a certificate and the switch for plain http exclude each other")
 	case c.TLSCert == "" && !c.DevHTTP:
-		return errors.New("web: no TLS certificate is set (tls_cert and tls_key in the settings), and plain http is not switched on (--dev-http, for this machine only)")
+		return ErrNoTLS
 	case c.Drain < 0 || c.Grace < 0 || c.MaxConns < 0 || c.MaxRequests < 0:
 		return errors.New("web: a negative limit")
 	}
@@ -128,6 +128,9 @@ func (c *Config) check() error {
 	}
 	return nil
 }
+
+// ErrNoTLS: there is no certificate, and plain http was not asked for.
+var ErrNoTLS = errors.New("web: no TLS certificate is set (tls_cert and tls_key in the settings), and plain http is not switched on (--dev-http, for this machine only)")
 
 // ErrNotLoopback: plain http was asked for where others could listen.
 var ErrNotLoopback = errors.New("web: plain http is served on the loopback only; set a TLS certificate, or an address such as 127.0.0.1:8080")
