@@ -213,7 +213,10 @@ func (c *Config) check() error {
 	need(c.Issuer.Names["en"] != "", "issuer.names must have an English name (en)")
 	need(country.MatchString(c.Issuer.Country), "issuer.country must be a code of two capital letters")
 	u, err := url.Parse(c.Issuer.URL)
-	need(err == nil && (u.Scheme == "https" && u.Host != "" || u.Scheme == "http" && loopback(u.Hostname())) && u.RawQuery == "" && u.Fragment == "" && u.User == nil,
+	plain := err == nil && u.Scheme == "http" && !loopback(u.Hostname())
+	need(!plain, "issuer.url %q: over a network it must be https. To try things on this machine: http://127.0.0.1:8080, and `issuer serve --dev-http`. "+
+		"For phones and others: https, with a certificate for that name (serve.tls_cert, serve.tls_key)", c.Issuer.URL)
+	need(plain || err == nil && (u.Scheme == "https" && u.Host != "" || u.Scheme == "http") && u.RawQuery == "" && u.Fragment == "" && u.User == nil,
 		"issuer.url must be an https address without user, query and fragment (http only on this machine, for development)")
 	need(c.Store != "", "store must name the database file, or be a postgres:// URL")
 	for name, location := range map[string]string{"store": c.Store, "store_owner": c.StoreOwner} {

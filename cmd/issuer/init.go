@@ -12,9 +12,11 @@ import (
 	"regexp"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v3"
+	"golang.org/x/text/unicode/norm"
 
 	"github.com/sanad-id/sanad/audit"
 	"github.com/sanad-id/sanad/internal/cli"
@@ -74,7 +76,7 @@ without a network do not need it; without --url an address is used that can neve
 	f := c.Flags()
 	f.StringVar(&o.name, "name", "", "the issuer's name in English, as people will read it (required)")
 	f.StringVar(&o.country, "country", "", "ISO 3166 code of two letters (required)")
-	f.StringVar(&o.url, "url", "", "https address under which status lists will be published")
+	f.StringVar(&o.url, "url", "", "https address at which wallets and verifiers will reach this issuer; http://127.0.0.1:PORT for trials on this machine")
 	f.StringVar(&o.id, "id", "", "short name that stands in every credential (default: made from country and name)")
 	f.StringVar(&o.passphraseFile, "passphrase-file", "", "take the keystore's passphrase from `FILE`")
 	f.BoolVar(&o.ask, "ask-passphrase", false, "ask for the keystore's passphrase and do not store it")
@@ -185,10 +187,16 @@ func (p *program) fillDir(cmd *cobra.Command, dir string, cfg Config, o initOpti
 var notInID = regexp.MustCompile(`[^a-z0-9]+`)
 
 // shortName is the country and as many words of the name as fit a short id: it
-// stands in every code.
+// stands in every code. Letters lose their accents.
 func shortName(country, name string) string {
 	id := strings.ToLower(country)
-	for word := range strings.FieldsSeq(notInID.ReplaceAllString(strings.ToLower(name), " ")) {
+	bare := strings.Map(func(r rune) rune { // ç is c and a mark
+		if unicode.Is(unicode.Mn, r) {
+			return -1
+		}
+		return r
+	}, norm.NFD.String(name))
+	for word := range strings.FieldsSeq(notInID.ReplaceAllString(strings.ToLower(bare), " ")) {
 		if len(id)+1+len(word) > 20 && id != strings.ToLower(country) {
 			break
 		}
@@ -314,6 +322,8 @@ func (p *program) initResult(cmd *cobra.Command, dir string, cfg Config, o initO
 func (p *program) configCommand() *cobra.Command {
 	check := &cobra.Command{
 		Use: "check", Short: "Read and validate the settings, keys and database, then stop", Args: cobra.NoArgs,
+		Long: `Says what is wrong with the settings, and warns of what will be: keys that end, an audit log without witness or journal, a source whose file
+cannot be read or whose database does not answer.`,
 		Example: "  issuer config check --dir office",
 		RunE: p.office(readOnly, func(cmd *cobra.Command, a *app, _ []string) error {
 			all, err := a.keys.Keys(cmd.Context())
@@ -371,6 +381,11 @@ func (p *program) configCommand() *cobra.Command {
 			if err := p.serveFault(a.cfg, a.keys); err != nil {
 				warnings = append(warnings, fmt.Sprintf("`issuer serve` would not begin here: %v", err))
 			}
+			sources, err := a.sourceWarnings(cmd.Context())
+			if err != nil {
+				return err
+			}
+			warnings = append(warnings, sources...)
 			view := map[string]any{
 				"ok": true, "issuer": a.cfg.Issuer.ID, "store": about.Engine, "warnings": warnings, "journal": a.cfg.Journal, "audit": debt,
 			}

@@ -41,7 +41,7 @@ func (p *program) issueCommand() *cobra.Command {
 			}
 			rec, err := supply.source.Lookup(cmd.Context(), record)
 			if err != nil {
-				return cli.Hint(err, "the record's id is what stands in the column %q of the source", supply.programme.Records.IDColumn)
+				return explainLookup(err, supply.programme)
 			}
 			if err := os.MkdirAll(o.out, 0o700); err != nil {
 				return err

@@ -72,7 +72,7 @@ func (p *program) keysList() *cobra.Command {
 					views[i].Certificate = &ends[i]
 				}
 			}
-			return p.Print(cmd, views, func(w io.Writer) {
+			return p.PrintList(cmd, len(views), "the keystore has no key; next: `issuer keys rotate --purpose credential`", views, func(w io.Writer) {
 				table(w, "KEY|PURPOSE|ALGORITHM|STATE|PUBLISHED|SIGNS FROM|SIGNS UNTIL|CERTIFICATE UNTIL", func(add func(...string)) {
 					for i, k := range all {
 						add(k.ID().String(), k.Purpose.String(), string(k.Public.Algorithm()), string(k.State),

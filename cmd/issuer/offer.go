@@ -55,6 +55,9 @@ page of this issuer, with --login the holder signs in at the provider of the set
 			if err != nil {
 				return err
 			}
+			if nowhere(a.cfg) {
+				sayElsewhere(cmd, a.cfg)
+			}
 			return p.handOut(cmd, made, picture)
 		}),
 	}
@@ -89,7 +92,7 @@ func (p *program) offer(cmd *cobra.Command, a *app, r issuer.OfferRequest) (*iss
 		return nil, err
 	}
 	if _, err := src.Lookup(cmd.Context(), r.Record); err != nil {
-		return nil, cli.Hint(err, "the record's id is what stands in the column %q of the source", prog.Records.IDColumn)
+		return nil, explainLookup(err, prog)
 	}
 	if r.Login && a.cfg.Serve.Login.Issuer == "" {
 		return nil, cli.Hint(errors.New("there is no provider to sign in at"), "serve.login in the settings, or --claim-code")

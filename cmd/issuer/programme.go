@@ -130,6 +130,7 @@ Exit status: 0 nothing to say, 3 some records would be refused.`,
 			if err := p.Print(cmd, report, func(w io.Writer) { checkText(w, prog, report) }); err != nil {
 				return err
 			}
+			sayHowWritten(cmd, brokenRows(report))
 			if report.Failed > 0 {
 				return cli.Exit(exitPartial)
 			}
@@ -140,6 +141,17 @@ Exit status: 0 nothing to say, 3 some records would be refused.`,
 	c.Flags().IntVar(&records, "records", 0, "look at the first `N` records only")
 	c.Flags().IntVar(&problems, "problems", 20, "list the first `N` problems")
 	return c
+}
+
+// brokenRows are the codes of listed records that could not be read, as against values that
+// could not be carried.
+func brokenRows(r *programme.Report) (codes []string) {
+	for _, pr := range r.Problems {
+		if pr.Column == "" && pr.Claim == "" {
+			codes = append(codes, pr.Code)
+		}
+	}
+	return codes
 }
 
 // checkText shows a report to whoever writes the programme.
@@ -277,7 +289,7 @@ func (p *program) programmeList() *cobra.Command {
 			for i, prog := range all {
 				views[i] = view{prog.ID, prog.Version, prog.Type, prog.Labels["en"]}
 			}
-			return p.Print(cmd, views, func(w io.Writer) {
+			return p.PrintList(cmd, len(views), "no programme is in use yet; next: `issuer programme add FILE.yaml`", views, func(w io.Writer) {
 				table(w, "PROGRAMME|VERSION|TYPE|NAME", func(add func(...string)) {
 					for _, v := range views {
 						add(v.ID, fmt.Sprint(v.Version), v.Type, v.Label)

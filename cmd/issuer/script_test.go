@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"golang.org/x/text/encoding/charmap"
 
 	"github.com/sanad-id/sanad/keys/keystest"
 )
@@ -47,7 +48,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"status": status, "column": column, "bundlekey": bundlekey, "activekey": activekey, "fingerprint": fingerprint, "pinned": pinned,
-			"sqlite": sqliteRun, "sources": sources, "cards": cards, "typed": typed,
+			"sqlite": sqliteRun, "sources": sources, "cards": cards, "typed": typed, "latin1": latin1,
 		},
 	})
 }
@@ -69,6 +70,16 @@ func status(ts *testscript.TestScript, neg bool, args []string) {
 	if got := fmt.Sprint(code); got != args[0] {
 		ts.Fatalf("exit status %s, want %s", got, args[0])
 	}
+}
+
+// latin1 writes a file anew as spreadsheets of Western Europe do: latin1 FILE
+func latin1(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: latin1 FILE")
+	}
+	b, err := charmap.Windows1252.NewEncoder().String(ts.ReadFile(args[0]))
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(b), 0o600))
 }
 
 // verify runs the verifier with the README's bundle and returns what it says.

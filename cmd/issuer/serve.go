@@ -41,7 +41,9 @@ func (p *program) serveCommand() *cobra.Command {
 		Long: `Serves OpenID4VCI (offers, tokens, credentials) and, from the published folder, status lists and the trust bundle. What it needs
 stands in the section serve of the settings. Any number of processes may serve one issuer on PostgreSQL.
 
-With --dev-http it serves without TLS, on an address of this machine only; issuer.url must then be an http address of this machine.`,
+Wallets and browsers reach it at issuer.url. Over a network that is an https address, with a certificate for its name in serve.tls_cert and
+serve.tls_key; http is not taken. With --dev-http it serves without TLS, to this machine only: make the issuer with
+` + "`issuer init DIR ... --url http://127.0.0.1:8080`" + ` for that, since issuer.url stands in what is issued.`,
 		Example: "  issuer serve --dir office\n  issuer serve --dir office --dev-http --listen 127.0.0.1:8080",
 		RunE: p.Action(func(cmd *cobra.Command, _ []string) error {
 			cfg, ks, err := p.openSettings(cmd)
@@ -92,6 +94,9 @@ func (p *program) serve(cmd *cobra.Command, cfg Config, ks *keys.File, devHTTP b
 	if err := checkLogin(ctx, cfg, d); err != nil {
 		return err
 	}
+	if !devHTTP && loopbackURL(address(cfg)) {
+		return explainListen(web.ErrNoTLS, cfg)
+	}
 	c.DevHTTP, c.Log, c.Kept = devHTTP, log, filepath.Join(filepath.Dir(p.settings()), keptName)
 	c.Count = metrics.Counter("issuer_events_total", "What the issuer's endpoints did and refused.", "event", issuer.Events()...).Add
 	e, err := issuer.New(c)
@@ -118,7 +123,10 @@ func (p *program) serve(cmd *cobra.Command, cfg Config, ks *keys.File, devHTTP b
 	web.RoomyHeap()
 	server, err := web.Listen(ctx, w, append(routes, pocketPage...))
 	if err != nil {
-		return err
+		return explainListen(err, cfg)
+	}
+	if devHTTP && !loopbackURL(address(cfg)) || nowhere(cfg) {
+		sayElsewhere(cmd, cfg)
 	}
 	cli.Say(cmd, "serving %s at %s", address(cfg), server.URL())
 	if pages != nil {
@@ -133,6 +141,33 @@ func (p *program) serve(cmd *cobra.Command, cfg Config, ks *keys.File, devHTTP b
 	stop := p.background(cmd, cfg, d, values, log)
 	defer stop()
 	return server.Serve(ctx)
+}
+
+// nowhere reports whether an issuer was made without an address.
+func nowhere(cfg Config) bool {
+	u, err := url.Parse(cfg.Issuer.URL)
+	return err == nil && strings.HasSuffix(u.Hostname(), ".invalid")
+}
+
+// sayElsewhere warns of an issuer.url at which no wallet finds this issuer.
+func sayElsewhere(cmd *cobra.Command, cfg Config) {
+	cli.Say(cmd, "note: wallets are told %s (issuer.url), where this issuer is not. Set issuer.url to the address at which they reach it before anything is issued; "+
+		"to try things on this machine, make an issuer with `issuer init DIR ... --url http://127.0.0.1:8080`", address(cfg))
+}
+
+// explainListen says what to do about a server that has no TLS, or whose address is none
+// for TLS.
+func explainListen(err error, cfg Config) error {
+	switch {
+	case errors.Is(err, web.ErrNoTLS) && loopbackURL(address(cfg)):
+		u, _ := url.Parse(address(cfg)) // the settings were checked
+		return cli.Hint(err, "issuer.url is %s, for trials on this machine: add --dev-http --listen %s", address(cfg), u.Host)
+	case errors.Is(err, web.ErrNoTLS):
+		return cli.Hint(err, "set serve.tls_cert and serve.tls_key to a certificate for %s and its key. To try things on this machine without one, make an issuer with `issuer init DIR ... --url http://127.0.0.1:8080` and serve it with --dev-http", address(cfg))
+	case errors.Is(err, web.ErrNotLoopback):
+		return cli.Hint(err, "phones and other machines need https: an issuer.url with https, and serve.tls_cert and serve.tls_key; `issuer serve --help`")
+	}
+	return err
 }
 
 // keptName is the file in which a server keeps the programmes for a start without the

@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"maps"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -79,9 +81,76 @@ func openRegistry(ctx context.Context, s SourceConfig) (registrySource, error) {
 	}
 	src, err := csvfile.Open(s.CSV, csvfile.Options{IDColumn: s.IDColumn, Delimiter: delimiter, Encoding: s.Encoding})
 	if err != nil {
-		return nil, err
+		return nil, explainFile(err)
 	}
 	return src, nil
+}
+
+// howWritten says where a file's delimiter and encoding are named when they are not found
+// out rightly.
+const howWritten = "`sources: {NAME: {csv: FILE, delimiter: \";\", encoding: windows-1252}}` in the settings says how a file is written, and --source NAME reads it so; " +
+	"`issuer source show FILE --id-column COLUMN --delimiter ';' --encoding windows-1252` tries it"
+
+// explainFile says what to do about a file that cannot be opened as a source.
+func explainFile(err error) error {
+	switch {
+	case errors.Is(err, csvfile.ErrIDColumn):
+		return cli.Hint(err, "name one of these as id_column under records in the programme, or as id_column of the source in the settings. If the columns are cut in the wrong places: %s", howWritten)
+	case errors.Is(err, csvfile.ErrHeader):
+		return cli.Hint(err, "%s", howWritten)
+	}
+	return err
+}
+
+// sourcePatience is how long config check waits for the database of a source.
+const sourcePatience = 10 * time.Second
+
+// sourceWarnings are the sources of the settings that cannot be read now: the file is not
+// there or is no table, the database does not answer. They keep nothing else from working.
+func (a *app) sourceWarnings(ctx context.Context) ([]string, error) {
+	programmes, err := a.service.Programmes(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(a.cfg.Sources)) {
+		s := a.cfg.Sources[name]
+		for _, p := range programmes {
+			if s.IDColumn == "" && a.cfg.Serve.Sources[p.ID] == name {
+				s.IDColumn = p.Records.IDColumn
+			}
+		}
+		if err := tryRegistry(ctx, s); err != nil {
+			all = append(all, fmt.Sprintf("sources.%s: %v", name, err))
+		}
+	}
+	return all, nil
+}
+
+// tryRegistry opens a source and closes it again. Without an id column it is enough that
+// there are columns.
+func tryRegistry(ctx context.Context, s SourceConfig) error {
+	ctx, cancel := context.WithTimeout(ctx, sourcePatience)
+	defer cancel()
+	src, err := openRegistry(ctx, s)
+	none := s.IDColumn == "" && (errors.Is(err, csvfile.ErrIDColumn) || errors.Is(err, sqltable.ErrColumn))
+	if err != nil && !none {
+		return err
+	}
+	if c, ok := src.(io.Closer); ok {
+		return c.Close()
+	}
+	return nil
+}
+
+// sayHowWritten tells what may be behind records that could not be read, for these reasons.
+func sayHowWritten(cmd *cobra.Command, codes []string) {
+	for _, c := range []string{registry.RowEncoding, registry.RowColumns, registry.RowQuote} {
+		if slices.Contains(codes, c) {
+			cli.Say(cmd, "hint: if the file has another delimiter or encoding: %s", howWritten)
+			return
+		}
+	}
 }
 
 // explainSource says what to do about a database that does not serve.
@@ -101,6 +170,17 @@ func explainSource(err error) error {
 		}
 	}
 	return err
+}
+
+// explainLookup says what to do about a record that a source does not give.
+func explainLookup(err error, p *programme.Programme) error {
+	switch {
+	case errors.Is(err, registry.ErrAmbiguous):
+		return cli.Hint(err, "which of them is meant only the registry can say: give each its own id in the column %q, or take out what is there twice", p.Records.IDColumn)
+	case errors.Is(err, registry.ErrNoRecord):
+		return cli.Hint(err, "the record's id is what stands in the column %q of the source", p.Records.IDColumn)
+	}
+	return explainSource(err)
 }
 
 // recordCounter is what counting needs of a source.
@@ -139,7 +219,8 @@ func (p *program) sourceList() *cobra.Command {
 				names = append(names, name)
 			}
 			slices.Sort(names)
-			return p.Print(cmd, names, func(w io.Writer) {
+			none := "the settings name no source yet: `sources: {NAME: {csv: FILE}}` in " + p.settings() + "; --source also takes the path of a CSV file"
+			return p.PrintList(cmd, len(names), none, names, func(w io.Writer) {
 				table(w, "SOURCE|WHERE|TABLE|ID COLUMN", func(add func(...string)) {
 					for _, n := range names {
 						s := cfg.Sources[n]
@@ -158,6 +239,8 @@ type sourceView struct {
 	Broken   []string `json:"broken_lines"` // the first of them
 	Columns  []string `json:"columns"`
 	Warnings []string `json:"warnings"`
+
+	codes []string // why lines are broken, each once
 }
 
 // maxBroken is how many broken lines are listed.
@@ -170,6 +253,9 @@ func viewSource(ctx context.Context, src registrySource) (v sourceView, err erro
 	}
 	for _, err := range src.Records(ctx) {
 		if e, broken := errors.AsType[*registry.RowError](err); broken {
+			if !slices.Contains(v.codes, e.Code) {
+				v.codes = append(v.codes, e.Code)
+			}
 			if v.Bad++; v.Bad <= maxBroken {
 				v.Broken = append(v.Broken, oneLine(e.Error()))
 			}
@@ -242,7 +328,11 @@ the registry is warned of.`,
 			if err != nil {
 				return err
 			}
-			return p.Print(cmd, view, view.text)
+			if err := p.Print(cmd, view, view.text); err != nil {
+				return err
+			}
+			sayHowWritten(cmd, view.codes)
+			return nil
 		}),
 	}
 	c.Flags().StringVar(&s.IDColumn, "id-column", "", "the column that identifies a record")

@@ -178,7 +178,8 @@ func (p *program) staffList() *cobra.Command {
 				}
 				view = append(view, one)
 			}
-			return p.Print(cmd, view, func(w io.Writer) {
+			none := "nobody works in the console yet; next: `issuer staff invite --name NAME --role administrator`"
+			return p.PrintList(cmd, len(view), none, view, func(w io.Writer) {
 				table(w, "ID|NAME|OFFICE|ROLES|STANDING|SEEN", func(add func(...string)) {
 					for i, op := range all {
 						add(op.ID, cli.Visible(op.Name), op.Office, strings.Join(texts(op.Roles), ", "), string(op.Standing), date(all[i].Seen))
