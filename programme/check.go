@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -125,11 +126,16 @@ type SampleForm struct {
 	Expires    time.Time         `json:"expires,omitzero"`
 }
 
+// MaxTwins is how many ids [Programme.Check] remembers to find those that come again: some
+// 150 MB.
+const MaxTwins = 1 << 23
+
 // Check tries the programme on records, such as those of
 // [registry.Source.Records], and issues nothing. A record whose id an earlier one
-// had cannot be issued, as in a batch; to tell, 16 bytes are kept of each id,
-// unless the programme allows many credentials of one record. Its error means that the records could not be read or that the options
-// are not complete; what is wrong with single records is in the report.
+// had cannot be issued, as in a batch, unless the programme allows many credentials
+// of one record. To tell, 8 bytes are kept of each of the first [MaxTwins] ids; beyond
+// them memory does not grow. Its error means that the records could not be read or that
+// the options are not complete; what is wrong with single records is in the report.
 func (p *Programme) Check(ctx context.Context, records iter.Seq2[registry.Record, error], o CheckOptions) (*Report, error) {
 	c, err := p.newChecker(o)
 	if err != nil {
@@ -163,7 +169,7 @@ type checker struct {
 	programme *Programme
 	options   CheckOptions
 	signer    keys.Signer
-	seen      map[[16]byte]bool // ids of records that nothing but their codes can keep from being issued
+	seen      map[uint64]struct{} // ids of records that nothing but their codes can keep from being issued
 }
 
 func (p *Programme) newChecker(o CheckOptions) (*checker, error) {
@@ -198,7 +204,7 @@ func (p *Programme) newChecker(o CheckOptions) (*checker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a throw-away key: %w", err)
 	}
-	c := &checker{programme: p, options: o, signer: signer, seen: map[[16]byte]bool{}}
+	c := &checker{programme: p, options: o, signer: signer, seen: map[uint64]struct{}{}}
 	c.Fatal, c.Notes = map[string]int{}, map[string]int{}
 	c.Forms = p.FormReports()
 	return c, nil
@@ -223,9 +229,11 @@ func (c *checker) twin(id string) bool {
 		return false
 	}
 	hash := sha256.Sum256([]byte(id))
-	short := [16]byte(hash[:16])
-	before := c.seen[short]
-	c.seen[short] = true
+	short := binary.BigEndian.Uint64(hash[:]) // a hundred million ids have a false twin in one run of 20 000
+	_, before := c.seen[short]
+	if len(c.seen) < MaxTwins {
+		c.seen[short] = struct{}{}
+	}
 	return before
 }
 
