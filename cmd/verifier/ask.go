@@ -218,7 +218,7 @@ func (p *program) await(cmd *cobra.Command, r *relying, made verifier.Created) e
 			return err
 		}
 	} else {
-		words, err := p.language()
+		words, err := p.Language()
 		if err != nil {
 			return err
 		}

@@ -76,7 +76,7 @@ names that you give with --as. What was accepted is remembered for two minutes, 
 
 // parse checks what cobra cannot.
 func (o *checkOptions) parse(p *program) (err error) {
-	if o.words, err = p.language(); err != nil {
+	if o.words, err = p.Language(); err != nil {
 		return err
 	}
 	if o.trust != "" && o.key != "" {

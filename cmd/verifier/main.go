@@ -39,8 +39,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 // program is one run.
 type program struct {
 	cli.Program
-	dir  string // where imported trust is kept
-	lang string // language of results
+	dir string // where imported trust is kept
 	// settings is the path of the settings file of serve and its relatives.
 	settings string
 }
@@ -73,7 +72,7 @@ or import the bundle once, comparing its fingerprint with the published one:
 	}
 	flags := root.PersistentFlags()
 	flags.StringVar(&p.dir, "dir", "", "keep imported trust in `DIR` (default: sanad-verifier in your configuration folder)")
-	flags.StringVar(&p.lang, "lang", "", "`LANGUAGE` of the result: ar, bn, en, fr, pt or sw (default: that of your system)")
+	p.LanguageFlag(root, "the result")
 	flags.StringVar(&p.settings, "config", settingsName, "the settings `FILE` of serve and what belongs to it")
 	root.AddCommand(p.checkCommand(), p.inspectCommand(), p.trustCommand(), p.initCommand(), p.configCommand(), p.keysCommand(), p.apiKeyCommand(), p.usageCommand(), p.backupCommand(),
 		p.serveCommand(), p.statusCommand(), p.webhooksCommand(), p.requestCommand(), p.scannerCommand(), p.challengeCommand(), p.posterCommand())

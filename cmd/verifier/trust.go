@@ -57,9 +57,9 @@ func (p *program) trustImport(cmd *cobra.Command, name, fingerprint string) erro
 	if err != nil {
 		return cli.Hint(err, "if you accept to compare the fingerprint anew, remove the folder %s and import again", dir)
 	}
-	words, err := p.language()
+	words, err := p.Language()
 	if err != nil {
-		return p.Misused(err)
+		return err
 	}
 	var unasked error
 	after, b, err := trust.Accept(before, file, func(b *trust.Bundle) bool {
@@ -171,9 +171,9 @@ func (p *program) trustShow(cmd *cobra.Command, file string) error {
 	if p.JSON {
 		return cli.PrintJSON(cmd.OutOrStdout(), v)
 	}
-	w, err := p.language()
+	w, err := p.Language()
 	if err != nil {
-		return p.Misused(err)
+		return err
 	}
 	v.text(cmd.OutOrStdout(), b, w)
 	return nil

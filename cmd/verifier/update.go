@@ -114,9 +114,9 @@ func (p *program) updateOnce(cmd *cobra.Command, u *verifier.Updater) error {
 	if bundle != nil {
 		view.Version = bundle.Version
 	}
-	w, err := p.language()
+	w, err := p.Language()
 	if err != nil {
-		return p.Misused(err)
+		return err
 	}
 	if err := p.Print(cmd, view, func(out io.Writer) {
 		for _, s := range all {
@@ -166,9 +166,9 @@ Exit status: 0 if nothing is overdue, 4 otherwise.`,
 				return err
 			}
 			st := verifier.StatusOf(bundle, roots, certificate, sources, cli.Version(), p.Now())
-			l, err := p.language()
+			l, err := p.Language()
 			if err != nil {
-				return p.Misused(err)
+				return err
 			}
 			if err := p.Print(cmd, st, func(w io.Writer) {
 				for _, line := range st.Lines(l) {

@@ -51,7 +51,7 @@ what you would get, and asks you. What comes is checked before it is kept.`,
 }
 
 func (p *program) accept(cmd *cobra.Command, w *wallet.Wallet, arg string, o acceptOptions) error {
-	words, err := p.language()
+	words, err := p.Language()
 	if err != nil {
 		return err
 	}
@@ -317,7 +317,7 @@ func (p *program) fetchCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "fetch", Short: "Ask again for credentials that were not ready", Args: cobra.NoArgs, Example: "  wallet-cli fetch",
 		RunE: p.with(func(cmd *cobra.Command, w *wallet.Wallet, _ []string) error {
-			words, err := p.language()
+			words, err := p.Language()
 			if err != nil {
 				return err
 			}

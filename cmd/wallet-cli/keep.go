@@ -107,7 +107,7 @@ func (p *program) listCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "List what you hold", Args: cobra.NoArgs, Example: "  wallet-cli list\n  wallet-cli list --json",
 		RunE: p.with(func(cmd *cobra.Command, w *wallet.Wallet, _ []string) error {
-			words, err := p.language()
+			words, err := p.Language()
 			if err != nil {
 				return err
 			}
@@ -151,7 +151,7 @@ func (p *program) showCommand() *cobra.Command {
 		Use: "show ID", Short: "Show a credential with all it says, and whether it still stands", Args: cobra.ExactArgs(1),
 		Example: "  wallet-cli show 01ng\n  wallet-cli show --lang fr 01ng\n  wallet-cli show --offline --json 01ng",
 		RunE: p.with(func(cmd *cobra.Command, w *wallet.Wallet, args []string) error {
-			words, err := p.language()
+			words, err := p.Language()
 			if err != nil {
 				return err
 			}
@@ -250,7 +250,7 @@ func (p *program) logCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "log", Short: "Show what was accepted, and what was shown to whom", Args: cobra.NoArgs, Example: "  wallet-cli log\n  wallet-cli log --json",
 		RunE: p.with(func(cmd *cobra.Command, w *wallet.Wallet, _ []string) error {
-			words, err := p.language()
+			words, err := p.Language()
 			if err != nil {
 				return err
 			}
@@ -316,7 +316,7 @@ func (p *program) importCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			words, err := p.language()
+			words, err := p.Language()
 			if err != nil {
 				return err
 			}
@@ -343,7 +343,7 @@ func (p *program) deleteCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			words, err := p.language()
+			words, err := p.Language()
 			if err != nil {
 				return err
 			}

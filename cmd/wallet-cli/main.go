@@ -9,11 +9,9 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 	"time"
 
@@ -47,7 +45,6 @@ func runAt(ctx context.Context, now func() time.Time, args []string, stdin io.Re
 type program struct {
 	cli.Program
 	dir        string // the wallet
-	lang       string // language of names and labels
 	passphrase string // file with the passphrase
 	devHTTP    bool
 	yes        bool
@@ -78,7 +75,7 @@ Exit status: 0 done, 1 an error, 2 a wrong command line, 10 you said no, 20 the 
 	}
 	f := root.PersistentFlags()
 	f.StringVar(&p.dir, "dir", "", "the wallet's `DIR` (default: sanad-wallet in your configuration folder)")
-	f.StringVar(&p.lang, "lang", "", "`LANGUAGE` of names and labels: ar, bn, en, fr, pt or sw (default: that of your system)")
+	p.LanguageFlag(root, "names and labels")
 	f.StringVar(&p.passphrase, "passphrase-file", "", "read the wallet's passphrase from `FILE`, which only you may read (default: ask)")
 	f.BoolVar(&p.devHTTP, "dev-http", false, "also talk to servers on this machine without TLS (for development)")
 	root.AddCommand(p.initCommand(), p.acceptCommand(), p.fetchCommand(), p.listCommand(), p.showCommand(), p.presentCommand(), p.qrCommand(), p.logCommand(),
@@ -90,27 +87,6 @@ Exit status: 0 done, 1 an error, 2 a wrong command line, 10 you said no, 20 the 
 func (p *program) consent(c *cobra.Command, whom string) {
 	c.Flags().BoolVar(&p.yes, "yes", false, "agree to what is shown, without a question (for scripts)")
 	c.Flags().BoolVar(&p.unknown, "allow-unknown", false, "also deal with "+whom+" that nobody vouches for")
-}
-
-// language is that of --lang, or of the environment in the order of POSIX.
-func (p *program) language() (i18n.Language, error) {
-	if p.lang == "" {
-		for _, name := range []string{"LC_ALL", "LC_MESSAGES", "LANG"} {
-			if v := os.Getenv(name); v != "" {
-				return i18n.For(v), nil
-			}
-		}
-		return i18n.Language{}, nil
-	}
-	base, _, _ := strings.Cut(strings.ReplaceAll(p.lang, "_", "-"), "-")
-	var names []string
-	for _, l := range i18n.Languages() {
-		if strings.EqualFold(base, l.Tag()) {
-			return l, nil
-		}
-		names = append(names, l.Tag())
-	}
-	return i18n.Language{}, p.Misused(fmt.Errorf("--lang %q is not one of %s", p.lang, strings.Join(names, ", ")))
 }
 
 // advice names what to do about a refusal: the sentence wallet.advice.NAME. Why it was
@@ -157,7 +133,7 @@ func (p *program) refused(cmd *cobra.Command, err error) error {
 	if !ok && !errors.Is(err, wallet.ErrNoAnswer) {
 		return err
 	}
-	words, wrong := p.language()
+	words, wrong := p.Language()
 	switch {
 	case wrong != nil:
 		return wrong

@@ -38,7 +38,7 @@ credentials that would do: name the other by its ID. Then it asks you.`,
 }
 
 func (p *program) present(cmd *cobra.Command, w *wallet.Wallet, arg string, with []string) error {
-	words, err := p.language()
+	words, err := p.Language()
 	if err != nil {
 		return err
 	}

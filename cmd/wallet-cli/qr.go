@@ -138,7 +138,7 @@ func (p *program) showCode(cmd *cobra.Command, w *wallet.Wallet, id string, o qr
 
 // answerQuestion shows what a poster or a question asks for, once the person agrees.
 func (p *program) answerQuestion(cmd *cobra.Command, w *wallet.Wallet, o qrOptions) error {
-	words, err := p.language()
+	words, err := p.Language()
 	if err != nil {
 		return err
 	}

@@ -45,7 +45,7 @@ func (p *program) trustImport(cmd *cobra.Command, file, fingerprint string) erro
 	if err != nil {
 		return err
 	}
-	words, err := p.language()
+	words, err := p.Language()
 	if err != nil {
 		return err
 	}
@@ -95,7 +95,7 @@ func (p *program) trustRoot(cmd *cobra.Command, file string) error {
 		names = append(names, r.Subject.CommonName)
 		cli.Say(cmd, "%s, until %s\n    SHA-256 %s", cli.Visible(r.Subject.String()), r.NotAfter.Format(time.DateOnly), chain.Hash(r.Raw))
 	}
-	words, err := p.language()
+	words, err := p.Language()
 	if err != nil {
 		return err
 	}

@@ -126,7 +126,7 @@ func (p *program) with(f func(cmd *cobra.Command, w *wallet.Wallet, args []strin
 func (p *program) agent(w *wallet.Wallet) (*wallet.Agent, error) {
 	c := wallet.Config{Wallet: w, Sender: network{p.client()}, UnknownIssuers: p.unknown, LoopbackHTTP: p.devHTTP, Now: p.Now}
 	var err error
-	if c.Language, err = p.language(); err != nil {
+	if c.Language, err = p.Language(); err != nil {
 		return nil, err
 	}
 	if c.Trust, err = p.bundle(); err != nil {
@@ -169,7 +169,7 @@ func (p *program) agreed(cmd *cobra.Command, question string) (bool, error) {
 	if !cli.IsTerminal(cmd.InOrStdin()) {
 		return false, p.Misused(cli.Hint(errors.New("there is no terminal to ask on"), "look at what is shown above, then give --yes"))
 	}
-	words, err := p.language()
+	words, err := p.Language()
 	if err != nil {
 		return false, err
 	}

@@ -34,7 +34,8 @@ type Program struct {
 	// Now is the clock.
 	Now func() time.Time
 
-	began bool // the command line was understood and an action runs
+	lang  string // --lang
+	began bool   // the command line was understood and an action runs
 }
 
 // Run runs a command tree and returns the exit status: that of an error made by
