@@ -250,6 +250,9 @@ func (j job) bench(t testing.TB) (*bed, *store.DB) {
 // again and again, and resumes it. Once it comes to its end every record was
 // issued for once, no slot was used twice, and manifest and store agree.
 func TestBatchIsKilled(t *testing.T) {
+	if testing.Short() {
+		t.Skip("for the race detector the same happens without kills in other tests")
+	}
 	rounds, random := count(2, 1, 20), count(10, 2, 400)
 	rnd := rand.New(rand.NewPCG(1, 9))
 	dir := t.TempDir()
@@ -323,6 +326,9 @@ func TestBatchIsKilled(t *testing.T) {
 // TestIssuerIsKilled kills an issuer that serves one request after the other.
 // The test is the client: what it received must be on record.
 func TestIssuerIsKilled(t *testing.T) {
+	if testing.Short() {
+		t.Skip("for the race detector the same happens without kills in other tests")
+	}
 	rounds := count(2, 1, 250)
 	rnd := rand.New(rand.NewPCG(2, 9))
 	dir := t.TempDir()

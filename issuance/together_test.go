@@ -200,13 +200,14 @@ func TestSinglesShareATransaction(t *testing.T) {
 // of a fault, each gets what it would have got alone.
 func TestSinglesOneSpoils(t *testing.T) {
 	errSpoilt := errors.New("spoilt")
+	var panics atomic.Int32
 	tests := []struct {
 		name        string
 		spoil, lose func() error
 		least       int // how many are released
 	}{
 		{"refused", func() error { return errSpoilt }, nil, 8},
-		{"a panic", func() error { panic("spoilt") }, nil, 5}, // whoever leads is lost
+		{"a panic", func() error { panics.Add(1); panic("spoilt") }, nil, 0},
 		{"stored, and the answer lost", nil, func() error { return errSpoilt }, 1},
 	}
 	for _, tt := range tests {
@@ -243,6 +244,10 @@ func TestSinglesOneSpoils(t *testing.T) {
 			}
 			if n < tt.least {
 				t.Errorf("%d were released, want %d at least", n, tt.least)
+			}
+			// Of those that go together whoever leads is lost, and nobody else.
+			if lost := int(panics.Swap(0)); tt.least == 0 && (lost == 0 || n != len(all)-lost) {
+				t.Errorf("%d were released after %d panics, want all of %d but one for each", n, lost, len(all))
 			}
 			for _, o := range out {
 				if o.issued != nil && b.state(o.issued.Credential.ID) != "active " {

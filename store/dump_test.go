@@ -84,6 +84,9 @@ func stock(t testing.TB, db *store.DB) {
 // TestLoadAcross takes dumps from each engine to each and back: the rows stay the
 // same, and what comes out is fenced until it is confirmed.
 func TestLoadAcross(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the race detector finds nothing here: all of it happens one after the other")
+	}
 	from := map[string]func(*testing.T) *store.DB{
 		"SQLite": func(t *testing.T) *store.DB { return create(t) }, "PostgreSQL": func(t *testing.T) *store.DB { return createPostgres(t) },
 	}
@@ -261,6 +264,9 @@ func TestSnapshotIsOneMoment(t *testing.T) {
 
 // TestLoadRefuses spoils one thing of a good dump at a time.
 func TestLoadRefuses(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the race detector finds nothing here: all of it happens one after the other")
+	}
 	good := take(t, full(t))
 	replace := func(table, old, with string) func(*dumped) {
 		return func(d *dumped) {

@@ -160,6 +160,9 @@ func olderThan(got, first []string) bool {
 // it was before one of the steps, is refused as older, and the next migration brings it to the end
 // with all its rows.
 func TestP28SQLite(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the race detector finds nothing here: all of it happens one after the other")
+	}
 	original, err := os.ReadFile(versionOne(t))
 	must(t, err)
 	dir := t.TempDir()
@@ -224,6 +227,9 @@ func TestP28SQLite(t *testing.T) {
 // TestP28CreateSQLite kills the making of a database: there is nothing at its
 // path afterwards, and it can be made.
 func TestP28CreateSQLite(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the race detector finds nothing here: all of it happens one after the other")
+	}
 	dir := t.TempDir()
 	i := 0
 	kills := everyStatement(t, 5, func(file string, n int) {

@@ -77,6 +77,9 @@ func next(t *testing.T) fs.FS {
 
 // TestP26 prepares the states in which a database must not be opened.
 func TestP26(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the race detector finds nothing here: all of it happens one after the other")
+	}
 	tests := []struct {
 		name    string
 		prepare func(t *testing.T, path string) string // returns the path to open
@@ -301,6 +304,9 @@ func TestCreateRefuses(t *testing.T) {
 
 // TestOddPaths opens databases whose names mean something in a URI.
 func TestOddPaths(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the race detector finds nothing here: all of it happens one after the other")
+	}
 	for _, name := range []string{"a b.db", "50%.db", "a?mode=memory.db", "#1.db", "a&b=c.db", "ঢাকা.db", "%41.db", "a;b'c.db"} {
 		path := filepath.Join(t.TempDir(), name)
 		db, err := store.Create(t.Context(), path, options)
