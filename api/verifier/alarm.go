@@ -2,13 +2,11 @@ package verifier
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"strconv"
 	"time"
 
-	"github.com/sanad-id/sanad/internal/strict"
 	"github.com/sanad-id/sanad/internal/web"
 	"github.com/sanad-id/sanad/store/once"
 )
@@ -72,8 +70,7 @@ func (s *Service) alarm(ctx context.Context, f Freshness) error {
 	} else if !errors.Is(err, once.ErrNone) {
 		return err
 	}
-	sum := sha256.Sum256(append([]byte("sanad verifier alarm "), b...))
-	if err := s.add(ctx, hook{Handle: strict.Base64URL(sum[:18]), Alarm: string(b)}); err != nil {
+	if err := s.add(ctx, hook{Handle: handleOf("sanad verifier alarm " + string(b)), Alarm: string(b)}); err != nil {
 		return err
 	}
 	v, err := value(k, now.Add(alarmLife).Unix(), true)

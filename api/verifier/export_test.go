@@ -72,7 +72,7 @@ func ReadTally(b []byte) (*parties.Tally, error) {
 
 // A Box is the key of a relying party that results are sealed to, by the secret that it
 // is made of.
-type Box struct{ secret, handle string }
+type Box struct{ secret, Handle string }
 
 // NewBox makes one.
 func NewBox(secret string) Box { return Box{secret, handle(secret)} }
@@ -83,8 +83,8 @@ func (b Box) Seal(plain []byte) (*Outcome, error) {
 	if err != nil {
 		return nil, err
 	}
-	tx := &transaction{Handle: b.handle, Box: private.PublicKey().Bytes()}
-	o := &outcome{Handle: b.handle}
+	tx := &transaction{Handle: b.Handle, Box: private.PublicKey().Bytes()}
+	o := &outcome{Handle: b.Handle}
 	o.Sealed, err = tx.seal(plain)
 	return o, err
 }

@@ -6,10 +6,12 @@ import (
 	"crypto/hmac"
 	"crypto/hpke"
 	"crypto/sha256"
+	"encoding/base32"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/sanad-id/sanad/internal/jose"
@@ -147,8 +149,14 @@ func (s *Service) disclose(o *outcome, id string) ([]byte, error) {
 
 // handle names a transaction and says nothing about its secret.
 func handle(id string) string {
-	sum := sha256.Sum256([]byte("sanad verifier handle " + id))
-	return strict.Base64URL(sum[:18])
+	return handleOf("sanad verifier handle " + id)
+}
+
+// handleOf is a handle as people pass it to `verifier webhooks`: 120 bits in lower-case
+// base32, so that no shell takes the first character for a flag.
+func handleOf(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return strings.ToLower(base32.StdEncoding.EncodeToString(sum[:15]))
 }
 
 func outcomeKey(handle string) once.Key { return once.KeyOf(once.Result, "outcome", handle) }

@@ -3,6 +3,8 @@ package verifier_test
 import (
 	"encoding/json"
 	"reflect"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -79,6 +81,16 @@ func TestResultIsEncodedWhole(t *testing.T) {
 		}
 		if !reflect.DeepEqual(a, b) || len(got) != len(want) {
 			t.Errorf("%s:\n%s\nwant\n%s", name, got, want)
+		}
+	}
+}
+
+// TestHandlesAreArguments: an operator passes them to `verifier webhooks retry`, where a
+// dash at the front would be a flag.
+func TestHandlesAreArguments(t *testing.T) {
+	for i := range 1000 {
+		if h := verifier.NewBox(strconv.Itoa(i)).Handle; len(h) != 24 || strings.Trim(h, "abcdefghijklmnopqrstuvwxyz234567") != "" {
+			t.Fatalf("%q", h)
 		}
 	}
 }

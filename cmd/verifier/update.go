@@ -223,7 +223,7 @@ func (p *program) webhooksCommand() *cobra.Command {
 	}
 	change := func(use, short, done string, drop bool) *cobra.Command {
 		return &cobra.Command{
-			Use: use + " ID...", Short: short, Args: cobra.MinimumNArgs(1), Example: "  verifier webhooks " + use + " --config library/verifier.yaml pYm0J8s9Zk3Lq7Xw2Vb5Nd1R",
+			Use: use + " ID...", Short: short, Args: cobra.MinimumNArgs(1), Example: "  verifier webhooks " + use + " --config library/verifier.yaml kq3v7mzd2hfw5xtn4bcaoj6y",
 			RunE: p.Action(func(cmd *cobra.Command, args []string) error {
 				db, err := p.openOnce(cmd)
 				if err != nil {
