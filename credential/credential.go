@@ -38,6 +38,9 @@ const (
 type StatusRef struct {
 	URI   string
 	Index uint64
+	// Beside: another mechanism stands beside the list. What it says is not known here, so
+	// that the list alone ends a credential and does not clear it.
+	Beside bool
 }
 
 // A Claim is one statement of a credential. Name is the standard or the type's

@@ -344,16 +344,16 @@ func MakeKeyAttestation(rnd io.Reader, s keys.Signer, chain [][]byte, a KeyAttes
 }
 
 // status reads the claim status of an attestation: its place in a Token Status List (section
-// 6.2 of that), nil without the claim. Of another mechanism nobody here could say whether the
-// attestation still holds, so it is refused (corpus ST-08).
+// 6.2 of that), nil without the claim. Of another mechanism, in its place or beside it, nobody
+// here could say whether the attestation still holds, so it is refused (corpus ST-08).
 func (t *token) status() *credential.StatusRef {
 	in, ok := t.claims.at("status")
 	if !ok {
 		return nil
 	}
 	list, ok := in.at("status_list")
-	if !ok {
-		t.claims.fail(ErrUnsupported, "%s with a status that is in no status list", t.claims.name)
+	if !ok || in.v.Len() > 1 {
+		t.claims.fail(ErrUnsupported, "%s with a status that is not in a status list alone", t.claims.name)
 	}
 	index, whole := list.v.Get("idx").Int()
 	ref := &credential.StatusRef{URI: list.mustText("uri", maxURL), Index: uint64(max(0, index))}

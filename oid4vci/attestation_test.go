@@ -115,6 +115,7 @@ func TestClientAttestationRefuses(t *testing.T) {
 			c.attestationText = raw(c.t, c.provider, `{"typ":"oauth-client-attestation+jwt","alg":"none"}`, `{"sub":"x"}`)
 		}, oid4vci.InvalidClient, oid4vci.ErrAlgorithm},
 		{"ST-08 a status of another mechanism", func(c *attestationCase) { c.claims["status"] = map[string]any{"bits": map[string]any{}} }, oid4vci.InvalidClient, oid4vci.ErrUnsupported},
+		{"ST-08 a status of another mechanism beside the list", func(c *attestationCase) { c.claims["status"].(map[string]any)["bits"] = map[string]any{} }, oid4vci.InvalidClient, oid4vci.ErrUnsupported},
 		{"ST-08 a status without a mechanism", func(c *attestationCase) { c.claims["status"] = map[string]any{} }, oid4vci.InvalidClient, oid4vci.ErrUnsupported},
 		{"a status that is a text", func(c *attestationCase) { c.claims["status"] = "valid" }, oid4vci.InvalidClient, oid4vci.ErrMalformed},
 		{"ST-02 a place before the list", func(c *attestationCase) { c.claims["status"] = inList(-1, "https://provider.example/list") }, oid4vci.InvalidClient, oid4vci.ErrMalformed},

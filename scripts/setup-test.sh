@@ -17,6 +17,7 @@ command -v redis-server >/dev/null || wanted+=(redis-server)
   wanted+=(chromium)
 compgen -G '/usr/share/fonts/*/noto/NotoSansBengali-Regular.*' >/dev/null || wanted+=(fonts-noto-core)
 command -v pdftoppm >/dev/null || wanted+=(poppler-utils) # printed certificates, as other programs read them
+command -v libdeflate-gzip >/dev/null || wanted+=(libdeflate-tools) # what phones load, smaller (scripts/web.sh)
 command -v node >/dev/null || wanted+=(nodejs) # other people's implementations (interop/)
 command -v npm >/dev/null || wanted+=(npm)
 stamp=interop/node_modules/.sanad-lock # which lock file was installed

@@ -11,6 +11,13 @@ if [ ! -f "$zxing/dist/iife/reader/index.js" ]; then
     exit 0
   fi
 fi
+# compress puts FILE.gz in the place of each file. libdeflate takes 4 % less for the same
+# format; which of the two was at hand is all that the pages depend on.
+if command -v libdeflate-gzip >/dev/null; then
+  compress() { libdeflate-gzip -12 "$@"; }
+else
+  compress() { gzip -9 -n "$@"; }
+fi
 new=$(mktemp -d "$PWD/web/scanner/.dist-XXXXXX")
 trap 'rm -rf "$new"' EXIT
 mkdir "$new/words"
@@ -34,7 +41,7 @@ cp "$zxing/LICENSE" "$new/zxing-LICENSE.txt"
   names=$(echo "$list" | sed 's/.*/"&"/' | paste -sd, -)
   sed -i "s/@VERSION@/$version/; s#@FILES@#[\"./\",\"settings.json\",$names]#" sw.js
   # Programs embed these in this form alone.
-  gzip -9 -n *.wasm *.js *.html *.css words/*.json
+  compress *.wasm *.js *.html *.css words/*.json
 )
 cp "$dist/README" "$new/"
 chmod -R u=rwX,go=rX "$new"
@@ -61,7 +68,7 @@ cp "$zxing/LICENSE" "$new/zxing-LICENSE.txt"
   version=$( (cat sw.js; echo "$list" | xargs sha256sum) | sha256sum | cut -c1-16)
   names=$(echo "$list" | sed 's/.*/"&"/' | paste -sd, -)
   sed -i "s/@VERSION@/$version/; s#@FILES@#[\"./\",\"settings.json\",$names]#" sw.js
-  gzip -9 -n *.wasm *.js *.html *.css words/*.json
+  compress *.wasm *.js *.html *.css words/*.json
 )
 cp "$dist/README" "$new/"
 chmod -R u=rwX,go=rX "$new"

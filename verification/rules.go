@@ -224,6 +224,9 @@ func (j *judgement) status() {
 		}
 		return
 	}
+	if ref.Beside { // corpus ST-08: the worst answer stands
+		j.set(Check{ID: CheckStatus, Result: Unknown, Reason: credential.StatusUnsupported, Detail: "a mechanism beside the list"})
+	}
 	if j.Trust == nil {
 		j.set(Check{ID: CheckStatus, Result: Missing, Reason: credential.StatusUnavailable, Detail: "no status lists without a trust bundle"})
 		return

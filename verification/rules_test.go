@@ -66,6 +66,9 @@ func (s *scene) state(change func(*credential.Verified)) {
 	s.conf.COSE, s.input = stated{v}, anything
 }
 
+// beside has a credential name another mechanism beside its list.
+func beside(v *credential.Verified) { v.Status.Beside = true }
+
 func TestGoodCredential(t *testing.T) {
 	s := newScene(t)
 	r := s.check(t)
@@ -220,6 +223,15 @@ func TestVerdicts(t *testing.T) {
 		{"ST-02 index beyond the list", func(_ *testing.T, s *scene) { s.token.Status.Index = 1 << 10 }, "invalid", "status", credential.StatusOutOfRange},
 		{"ST-08 unknown mechanism", func(_ *testing.T, s *scene) {
 			s.conf.COSE, s.input = refusing{credential.Reject(credential.StatusUnsupported, "")}, anything
+		}, "undetermined", "status", credential.StatusUnsupported},
+		{"ST-08 unknown mechanism beside a list that says good", func(_ *testing.T, s *scene) { s.state(beside) }, "undetermined", "status", credential.StatusUnsupported},
+		{"ST-08 unknown mechanism beside a list that says revoked", func(_ *testing.T, s *scene) {
+			s.token.Status.Index = revoked
+			s.state(beside)
+		}, "invalid", "status", credential.Revoked},
+		{"ST-08 unknown mechanism beside a list that is not here", func(_ *testing.T, s *scene) {
+			s.content.Status = nil
+			s.state(beside)
 		}, "undetermined", "status", credential.StatusUnsupported},
 		{"the type wants a status and there is none", func(_ *testing.T, s *scene) { s.token.Status = nil }, "invalid", "status", credential.StatusMissing},
 		{"no status, and the type wants none", func(_ *testing.T, s *scene) {

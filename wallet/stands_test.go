@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
 	"testing"
 	"time"
 
@@ -105,6 +106,38 @@ func TestWhyItWasRefused(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestAnotherMechanism: of one that stands beside the list the wallet does not know what it
+// says; the list alone ends a credential and does not clear it (corpus ST-08).
+func TestAnotherMechanism(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.listed()
+	token := w.token
+	w.token = func(copy int, holder keys.PublicKey) sdjwt.Token {
+		t := token(copy, holder)
+		t.Claims = maps.Clone(t.Claims)
+		t.Claims["credentialStatus"] = map[string]any{"type": "BitstringStatusListEntry"}
+		return t
+	}
+	a, kept := w.holding()
+	for value, want := range map[byte]credential.Reason{
+		status.Valid: credential.StatusUnsupported, status.Suspended: credential.Suspended, status.Invalid: credential.Revoked,
+	} {
+		for i := range 3 {
+			w.set(i, value)
+		}
+		held, err := kept.Held()
+		if err != nil {
+			t.Fatal(err)
+		}
+		held[0].Copies[0].Revoked = false
+		r, ok := errors.AsType[*credential.RejectedError](a.Status(t.Context(), held[0]))
+		if !ok || r.Reason != want {
+			t.Errorf("%d: %v, want %s", value, r, want)
+		}
 	}
 }
 

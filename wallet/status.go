@@ -67,7 +67,10 @@ func (a *Agent) statusOf(ctx context.Context, h Held, text string, lists map[str
 	if l.err != nil {
 		return l.err
 	}
-	return l.list.Check(ref.Index)
+	if err := l.list.Check(ref.Index); err != nil || !ref.Beside {
+		return err
+	}
+	return credential.Reject(credential.StatusUnsupported, "another mechanism stands beside the list")
 }
 
 // fetchList asks for the list of the issuer at an address.

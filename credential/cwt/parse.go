@@ -237,10 +237,10 @@ func (p *Parsed) readConfirmation(c *cbor.Cursor) error {
 }
 
 // readStatus reads the reference to a Token Status List
-// (draft-ietf-oauth-status-list-20 section 6.3). Other mechanisms may stand
-// beside it, but not in its place.
+// (draft-ietf-oauth-status-list-20 section 6.3). Other mechanisms are noted beside it, and
+// refused in its place.
 func (p *Parsed) readStatus(c *cbor.Cursor) error {
-	listed := false
+	listed, beside := false, c.Pairs() > 1
 	for k := range c.Map() {
 		if k == (cbor.Key{Text: "status_list", Word: true}) {
 			listed = true
@@ -254,6 +254,8 @@ func (p *Parsed) readStatus(c *cbor.Cursor) error {
 		p.cannot = credential.Reject(credential.StatusUnsupported, "no status_list in the status claim")
 	case p.Status == nil:
 		return credential.Reject(credential.Malformed, "status_list without uri or idx")
+	default:
+		p.Status.Beside = beside
 	}
 	return nil
 }

@@ -69,6 +69,18 @@ func (f *fixture) raw(t testing.TB, payload []byte) {
 	}
 }
 
+// TestAnotherMechanism: one that stands beside the status list is noted (corpus ST-08).
+func TestAnotherMechanism(t *testing.T) {
+	f := goodFixture(t)
+	for _, want := range []bool{false, true} {
+		v, err := cwt.Verify(f.token(t), f.want)
+		if err != nil || v.Status == nil || v.Status.Index != 7 || v.Status.Beside != want {
+			t.Errorf("Verify: %+v, %v", v, err)
+		}
+		f.claims[65535].(map[any]any)["identifier_list"] = 1
+	}
+}
+
 func TestVerifyRefuses(t *testing.T) {
 	tests := []struct {
 		name  string

@@ -270,13 +270,13 @@ func fields(claims strict.Value) credential.Claims {
 }
 
 // readStatus reads the reference to a Token Status List
-// (draft-ietf-oauth-status-list-20 section 6.2). Other mechanisms may stand beside
-// it, but not in its place: neither below status nor, as with Bitstring Status List, in
-// a claim of their own.
+// (draft-ietf-oauth-status-list-20 section 6.2). Other mechanisms below status or, as
+// with Bitstring Status List, in a claim of their own are noted beside it, and refused in
+// its place.
 func readStatus(payload strict.Value) (*credential.StatusRef, error) {
-	v := payload.Get("status")
+	v, other := payload.Get("status"), payload.Get("credentialStatus").Kind() != strict.None
 	if v.Kind() == strict.None {
-		if payload.Get("credentialStatus").Kind() != strict.None {
+		if other {
 			return nil, credential.Reject(credential.StatusUnsupported, "credentialStatus without a status claim")
 		}
 		return nil, nil
@@ -293,7 +293,7 @@ func readStatus(payload strict.Value) (*credential.StatusRef, error) {
 	if !whole || index < 0 || uri == "" {
 		return nil, malformed("status_list without uri or idx")
 	}
-	return &credential.StatusRef{URI: uri, Index: uint64(index)}, nil
+	return &credential.StatusRef{URI: uri, Index: uint64(index), Beside: other || v.Len() > 1}, nil
 }
 
 // readHolder reads the key of the holder (RFC 7800 section 3.2). Other ways to name

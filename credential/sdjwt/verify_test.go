@@ -37,6 +37,22 @@ func TestVerifyFixture(t *testing.T) {
 	}
 }
 
+// TestAnotherMechanism: one that stands beside the status list is noted (corpus ST-08).
+func TestAnotherMechanism(t *testing.T) {
+	for name, spoil := range map[string]func(*fixture){
+		"":                  func(*fixture) {},
+		"below status":      func(f *fixture) { f.payload["status"].(obj)["identifier_list"] = obj{} },
+		"in a claim of its": func(f *fixture) { f.payload["credentialStatus"] = obj{"type": "BitstringStatusListEntry"} },
+	} {
+		f := goodFixture(t)
+		spoil(f)
+		v, err := f.verify()
+		if err != nil || v.Status == nil || v.Status.Index != 77 || v.Status.Beside != (name != "") {
+			t.Errorf("%s: %+v, %v", name, v, err)
+		}
+	}
+}
+
 // nested is n arrays around nothing.
 func nested(n int) any {
 	var v any = "x"
