@@ -342,7 +342,10 @@ func (k *checker) readCheckpoints() error {
 type cred struct {
 	no, batch                    int64
 	id, programme, record, state string
-	reason, batchID, key, partOf string
+	reason, batchID, key         string
+	version, row                 int64
+	issued, expires              time.Time // expires is zero where it does not end
+	idempotency, detail          string    // as in the log
 	tbs, signed                  [][]byte
 	slots                        []audit.SlotRef
 	unsigned                     bool
@@ -360,8 +363,12 @@ func (k *checker) eachCredential(f func(c *cred, r row, form bool)) error {
 			have = true
 			c = cred{
 				no: no, id: r.text("credential_id"), programme: k.programmes[r.int("programme_no")], record: hex.EncodeToString(r.bytes("record_ref")),
-				state: r.text("state"), reason: r.text("reason"), batch: r.int("batch_no"),
-				partOf: r.text("part_of"),
+				state: r.text("state"), reason: r.text("reason"), batch: r.int("batch_no"), version: r.int("version"), row: r.int("batch_row"),
+				issued: time.UnixMilli(r.int("issued_at")), idempotency: hex.EncodeToString(r.bytes("idempotency_key")),
+				detail: issuance.IntentDetail(r.text("part_of"), r.text("supersedes")),
+			}
+			if !r.null("expires_at") {
+				c.expires = time.UnixMilli(r.int("expires_at"))
 			}
 			if b := k.batches[c.batch]; b != nil {
 				c.batchID = b.id
@@ -441,7 +448,10 @@ func (k *checker) form(c *cred, r row) {
 
 // says is what the store says of a credential, as the log would say it.
 func (k *checker) says(c *cred) (facts sum, signed, state *sum) {
-	facts = k.factsOf(c.id, c.programme, c.record, c.batchID, c.key, joined(c.tbs), c.partOf, c.slots)
+	facts = k.factsOf(&audit.Event{
+		Credential: c.id, Programme: c.programme, Version: int(c.version), Record: c.record, Batch: c.batchID, Row: c.row, Key: c.key,
+		Expires: c.expires, Idempotency: c.idempotency, Digest: joined(c.tbs), Detail: c.detail, Slots: c.slots,
+	}, c.issued)
 	if !c.unsigned && len(c.signed) > 0 {
 		h := k.hash("signed", c.id, joined(c.signed))
 		signed = &h
@@ -453,9 +463,20 @@ func (k *checker) says(c *cred) (facts sum, signed, state *sum) {
 	return facts, signed, state
 }
 
-func (k *checker) factsOf(id, programme, record, batch, key, digest, partOf string, slots []audit.SlotRef) sum {
-	parts := []string{"facts", id, programme, record, batch, key, digest, partOf}
-	for _, s := range slots {
+// factsOf is what the entry of an intent says of its credential.
+func (k *checker) factsOf(e *audit.Event, issued time.Time) sum {
+	expires := ""
+	if !e.Expires.IsZero() {
+		expires = fmt.Sprint(e.Expires.UnixMilli())
+	}
+	relation := e.Detail
+	if !strings.HasPrefix(relation, issuance.BelongsTo) && !strings.HasPrefix(relation, issuance.InPlaceOf) {
+		relation = "" // words for the auditor
+	}
+	parts := []string{
+		"facts", e.Credential, fmt.Sprint(issued.UnixMilli()), e.Programme, fmt.Sprint(e.Version), e.Record, e.Batch, fmt.Sprint(e.Row), e.Key, expires, e.Idempotency, e.Digest, relation,
+	}
+	for _, s := range e.Slots {
 		parts = append(parts, s.URI, fmt.Sprint(s.Index))
 	}
 	return k.hash(parts...)

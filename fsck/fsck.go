@@ -43,8 +43,9 @@ const (
 	NotInLog Code = "not_in_log"
 	// NotInStore: the log speaks of a credential that the store does not have.
 	NotInStore Code = "not_in_store"
-	// Facts: record, programme, batch, key, slots, what was to be signed or what it is a
-	// part of are not what the log says.
+	// Facts: record, programme and its version, date of issue, batch and row, key, slots, end,
+	// idempotency key, what was to be signed, or what it is a part of or replaces are not
+	// what the log says.
 	Facts Code = "facts"
 	// Signed: what was signed, or whether, is not what the log says.
 	Signed Code = "signed"

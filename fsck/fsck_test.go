@@ -444,6 +444,24 @@ func TestFinds(t *testing.T) {
 		{"AUD-08 a credential is about another record", func(f *fixture) {
 			f.exec("UPDATE credential SET record_ref = zeroblob(32) WHERE credential_no = " + no(f.active))
 		}, []fsck.Code{fsck.Facts}, shared},
+		{"AUD-08 the date of issue is another", func(f *fixture) {
+			f.exec("UPDATE credential SET issued_at = issued_at - 1000 WHERE credential_no = " + no(f.active))
+		}, []fsck.Code{fsck.Facts}, shared},
+		{"AUD-08 the end is another", func(f *fixture) {
+			f.exec("UPDATE credential SET expires_at = expires_at + 1000 WHERE credential_no = " + no(f.active))
+		}, []fsck.Code{fsck.Facts}, shared},
+		{"a credential has no end any more", func(f *fixture) {
+			f.exec("UPDATE credential SET expires_at = NULL WHERE credential_no = " + no(f.active))
+		}, []fsck.Code{fsck.Facts}, shared},
+		{"a credential is of another row", func(f *fixture) {
+			f.exec("UPDATE credential SET batch_row = batch_row + 1 WHERE credential_no = " + no(f.active))
+		}, []fsck.Code{fsck.Facts}, shared},
+		{"a credential was asked for by another key", func(f *fixture) {
+			f.exec("UPDATE credential SET idempotency_key = zeroblob(32) WHERE credential_no = " + no(f.active))
+		}, []fsck.Code{fsck.Facts}, shared},
+		{"a credential replaces another", func(f *fixture) {
+			f.exec("UPDATE credential SET supersedes = '" + f.suspended.ID + "' WHERE credential_no = " + no(f.active))
+		}, []fsck.Code{fsck.Facts}, shared},
 		{"a part belongs to another credential", func(f *fixture) {
 			f.exec("UPDATE credential SET part_of = '" + f.suspended.ID + "' WHERE part_of = '" + f.active.ID + "'")
 		}, []fsck.Code{fsck.Facts}, shared},

@@ -118,7 +118,7 @@ func (k *checker) note(n int64, e *audit.Event) {
 	id := e.Credential
 	switch e.Kind {
 	case audit.CredentialIntended:
-		k.sums[factsSum][k.bucket(id)].sub(k.entryFacts(e))
+		k.sums[factsSum][k.bucket(id)].sub(k.factsOf(e, issuance.IssuedAt(e)))
 	case audit.CredentialSigned:
 		k.sums[signedSum][k.bucket(id)].sub(k.hash("signed", id, e.Digest))
 	case audit.CredentialRevoked, audit.CredentialSuperseded, audit.CredentialLeftover:
@@ -150,14 +150,6 @@ func (k *checker) note(n int64, e *audit.Event) {
 			}
 		}
 	}
-}
-
-func (k *checker) entryFacts(e *audit.Event) sum {
-	partOf, ok := strings.CutPrefix(e.Detail, issuance.BelongsTo)
-	if !ok {
-		partOf = ""
-	}
-	return k.factsOf(e.Credential, e.Programme, e.Record, e.Batch, e.Key, e.Digest, partOf, e.Slots)
 }
 
 // publicationName is the name of the publication that an entry is about.
@@ -505,7 +497,7 @@ func (w *witness) entry(k *checker, e *audit.Event) {
 	case audit.CredentialIntended:
 		w.log = true
 		w.times++
-		w.facts[1].add(k.entryFacts(e))
+		w.facts[1].add(k.factsOf(e, issuance.IssuedAt(e)))
 	case audit.CredentialSigned:
 		w.signed[1].add(k.hash("signed", e.Credential, e.Digest))
 	case audit.CredentialRevoked, audit.CredentialSuperseded, audit.CredentialLeftover:
@@ -533,7 +525,7 @@ func (w *witness) judge(k *checker, id string) {
 		return
 	}
 	if w.facts[0] != w.facts[1] {
-		detail := "record, programme, batch, key, slots, what was to be signed or what it is a part of are not those of its entry"
+		detail := "record, programme, date of issue, batch and row, key, slots, end, what was to be signed or what it is a part of or replaces are not those of its entry"
 		if w.times > 1 {
 			detail = fmt.Sprintf("the log has it %d times", w.times)
 		}

@@ -246,7 +246,7 @@ func (r *replay) intend(e *audit.Event) error {
 	}
 	c := Credential{
 		ID: e.Credential, Programme: row.ID, Version: row.Version, Record: record, State: Intended,
-		IssuedAt: idTime(e.Credential, e.Time).Truncate(time.Second), Expires: e.Expires, Changed: e.Time, Batch: e.Batch, Row: e.Row,
+		IssuedAt: IssuedAt(e), Expires: e.Expires, Changed: e.Time, Batch: e.Batch, Row: e.Row,
 		Many: p.AllowMany,
 	}
 	if old, ok := strings.CutPrefix(e.Detail, InPlaceOf); ok {
@@ -281,16 +281,18 @@ func (r *replay) intend(e *audit.Event) error {
 	return nil
 }
 
-// idTime is the moment of issue: an id begins with it.
-func idTime(id string, otherwise time.Time) time.Time {
-	if !ValidID(id) {
-		return otherwise
+// IssuedAt is the date of issue that the entry of an intent tells: the id of its
+// credential begins with the moment.
+func IssuedAt(e *audit.Event) time.Time {
+	at := e.Time
+	if ValidID(e.Credential) {
+		ms := int64(0)
+		for _, c := range e.Credential[:10] {
+			ms = ms<<5 | int64(strings.IndexRune(crockford, c))
+		}
+		at = time.UnixMilli(ms).UTC()
 	}
-	ms := int64(0)
-	for _, c := range id[:10] {
-		ms = ms<<5 | int64(strings.IndexRune(crockford, c))
-	}
-	return time.UnixMilli(ms).UTC()
+	return at.Truncate(time.Second)
 }
 
 // version is the version of a programme that an entry names, or the newest.

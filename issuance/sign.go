@@ -118,6 +118,18 @@ const BelongsTo = "part of "
 // another; the other's id follows.
 const InPlaceOf = "in place of "
 
+// IntentDetail is the detail of the entry for a credential that is a part of one, or
+// replaces one; either is empty if it does not.
+func IntentDetail(partOf, supersedes string) string {
+	switch {
+	case partOf != "":
+		return BelongsTo + partOf
+	case supersedes != "":
+		return InPlaceOf + supersedes
+	}
+	return ""
+}
+
 // event is the audit event about a credential.
 func event(k audit.Kind, actor string, at time.Time, c Credential) audit.Event {
 	e := audit.Event{
@@ -131,12 +143,7 @@ func event(k audit.Kind, actor string, at time.Time, c Credential) audit.Event {
 		if c.Idempotency != ([32]byte{}) {
 			e.Idempotency = hex.EncodeToString(c.Idempotency[:])
 		}
-		switch {
-		case c.PartOf != "":
-			e.Detail = BelongsTo + c.PartOf
-		case c.Supersedes != "":
-			e.Detail = InPlaceOf + c.Supersedes
-		}
+		e.Detail = IntentDetail(c.PartOf, c.Supersedes)
 	}
 	digest := sha256.New()
 	for _, f := range c.Forms {

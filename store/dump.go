@@ -131,11 +131,13 @@ const credentialsView = "credentials"
 
 // viewColumns are its columns.
 var viewColumns = []string{
-	"credential_no", "credential_id", "programme_no", "version", "record_ref", "state", "reason", "batch_no", "part_of",
+	"credential_no", "credential_id", "programme_no", "version", "record_ref", "state", "reason", "issued_at", "expires_at",
+	"batch_no", "batch_row", "supersedes", "idempotency_key", "part_of",
 	"form_no", "form", "list_no", "slot_index", "slot_value", "key_id", "to_be_signed", "signed",
 }
 
-const selectView = `SELECT c.credential_no, c.credential_id, c.programme_no, c.version, c.record_ref, c.state, c.reason, c.batch_no, c.part_of,
+const selectView = `SELECT c.credential_no, c.credential_id, c.programme_no, c.version, c.record_ref, c.state, c.reason, c.issued_at, c.expires_at,
+	c.batch_no, c.batch_row, c.supersedes, c.idempotency_key, c.part_of,
 	f.form_no, f.form, f.list_no, f.slot_index, f.slot_value, f.key_id, f.to_be_signed, f.signed
 	FROM credential c LEFT JOIN credential_form f ON f.credential_no = c.credential_no ORDER BY c.credential_no, f.form_no`
 
