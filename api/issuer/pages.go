@@ -38,6 +38,7 @@ type pageView struct {
 	Issuer          string
 	Credentials     []string
 	Form, Upstream  string // where the forms go; "" if there is none
+	ByCode          bool   // a claim code may be typed
 	Title, Note     string
 	Label, Continue string
 	SignIn, Cancel  string
@@ -92,7 +93,8 @@ func (e *Endpoints) newView(r *http.Request) pageView {
 	return pageView{Style: template.CSS(pageStyle), Language: l, Direction: l.Direction(), Issuer: l.Pick(e.cfg.Names)}
 }
 
-// loginPage shows the form for the claim code, and the way to the upstream provider.
+// loginPage shows the form for the claim code, unless it is for an offer that has none, and
+// the way to the upstream provider.
 func (e *Endpoints) loginPage(w http.ResponseWriter, r *http.Request, status int, s *storedRequest, note string) error {
 	c, err := e.catalogue(r.Context())
 	if err != nil {
@@ -101,7 +103,14 @@ func (e *Endpoints) loginPage(w http.ResponseWriter, r *http.Request, status int
 	v := e.newView(r)
 	text := func(key string) string { return v.Language.Text(key, nil) }
 	v.Title, v.Label, v.Continue, v.Cancel = text("login.title"), text("login.code"), text("login.continue"), text("login.cancel")
-	v.Form = e.url(pathLogin + s.Login)
+	v.Form, v.ByCode = e.url(pathLogin+s.Login), true
+	if s.Request.IssuerState != "" {
+		var offered storedState
+		if _, err := e.load(r.Context(), once.IssuerState, s.Request.IssuerState, &offered); err != nil && !errors.Is(err, once.ErrNone) {
+			return err
+		}
+		v.ByCode = offered.Claim != nil
+	}
 	known := e.bySignIn(c)
 	if slices.ContainsFunc(s.Names, func(id string) bool { return slices.Contains(known, id) }) {
 		v.Upstream, v.SignIn = e.url(pathUpstream+s.Login), text("login.upstream")

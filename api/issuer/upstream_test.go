@@ -127,6 +127,30 @@ func (b *bed) stateOf(made *issuer.OfferMade) func(*oid4vci.AuthorizationRequest
 	return func(r *oid4vci.AuthorizationRequest) { r.IssuerState = o.AuthorizationCode.IssuerState }
 }
 
+// TestLoginPageShowsWhatWorks: a claim code is asked for where the offer has one, or where
+// there is no offer.
+func TestLoginPageShowsWhatWorks(t *testing.T) {
+	p := newProvider(t)
+	b := newBed(t, engines[0], p.login)
+	for _, tt := range []struct {
+		name   string
+		change []func(*oid4vci.AuthorizationRequest)
+		asks   bool
+	}{
+		{"an offer to sign in at the provider", []func(*oid4vci.AuthorizationRequest){b.stateOf(b.offer(7, func(r *issuer.OfferRequest) { r.Login = true }))}, false},
+		{"an offer with a claim code", []func(*oid4vci.AuthorizationRequest){b.stateOf(b.offer(7, func(r *issuer.OfferRequest) { r.ClaimCode = true }))}, true},
+		{"no offer", nil, true},
+	} {
+		z, a := b.wallet().push(tt.change...)
+		if z.visit(); a.status != http.StatusCreated || !z.offersProvider() {
+			t.Errorf("%s: %v, or no way to the provider", tt.name, a)
+		}
+		if asks := strings.Contains(string(z.get(z.page).body), `name="code"`); asks != tt.asks {
+			t.Errorf("%s: a code is asked for: %v, want %v", tt.name, asks, tt.asks)
+		}
+	}
+}
+
 // TestLoginIsHeldToItsOffer: who signs in at the provider with an offer is the one it is for, and
 // gets what was offered, once, whichever way the holder signs in. Everybody here is person 7.
 func TestLoginIsHeldToItsOffer(t *testing.T) {
