@@ -101,7 +101,7 @@ func read(path, column string, most int) ([]oidctest.Person, error) {
 	}
 	at := slices.Index(head, column)
 	if at < 0 {
-		return nil, fmt.Errorf("there is no column %q; there are %s", column, strings.Join(head, ", "))
+		return nil, fmt.Errorf("no column %q; name the one with the names by -name-column: %s", column, strings.Join(head, ", "))
 	}
 	var all []oidctest.Person
 	for len(all) < most {
