@@ -46,7 +46,7 @@ func TestJourney(t *testing.T) {
 	}
 	at := l.Addr().String()
 	_ = l.Close()
-	file("records.csv", "id,name,village\nR1,Amina Juma,Uhuru\n")
+	file("records.csv", "id,name,village,kind,since\nR1,Amina Juma,Uhuru,2,2026-03-01\n")
 	run1("init", office, "--name", "Civil Registry", "--country", "XA", "--url", "http://"+at)
 	run1("programme", "add", "--dir", office, file("licence.yaml", licence))
 	settings, err := os.ReadFile(filepath.Join(office, "issuer.yaml"))
@@ -152,7 +152,11 @@ func TestJourney(t *testing.T) {
 		t.Fatalf("list: %s, %v", out, err)
 	}
 	id := list.Credentials[0].ID
-	if out, _ = walletCLI("", 0, "--lang", "fr", "show", "--offline", id); !strings.Contains(out, "Permis") || !strings.Contains(out, "Nom      Amina Juma") {
+	if out, _ = walletCLI("", 0, "--lang", "fr", "show", "--offline", id); !strings.Contains(out, "Permis") || !strings.Contains(out, "Nom        Amina Juma") {
+		t.Errorf("show: %s", out)
+	}
+	// Codes and dates in words, by the trust bundle.
+	if !strings.Contains(out, "Étal\n") || !strings.Contains(out, "Depuis     1er mars 2026\n") {
 		t.Errorf("show: %s", out)
 	}
 	if !strings.Contains(out, "jusqu’au") || !strings.Contains(out, "non demandé") {
@@ -161,7 +165,7 @@ func TestJourney(t *testing.T) {
 	if out, _ = walletCLI("", 0, "--lang", "ar", "show", id); !strings.Contains(out, "القائمة التي تبيّن") { // there is none yet
 		t.Errorf("show in Arabic: %s", out)
 	}
-	if out, _ = walletCLI("", 0, "--lang", "fr", "show", "--offline", id); !strings.Contains(out, "Village  Uhuru") || strings.Contains(out, "map[") {
+	if out, _ = walletCLI("", 0, "--lang", "fr", "show", "--offline", id); !strings.Contains(out, "Village    Uhuru") || strings.Contains(out, "map[") {
 		t.Errorf("show: %s", out)
 	}
 	for claim, disclosures := range map[string]int{"name": 1, "address.village": 2} {
@@ -197,6 +201,12 @@ photo: {policy: none}
 claims:
   - {name: name, labels: {en: Name, fr: Nom}, type: text, person: fullName, from: name, required: true}
   - {name: address.village, labels: {en: Village, fr: Village}, type: text, key: 1, from: village}
+  - {name: kind, labels: {en: Kind, fr: Catégorie}, type: code, code_list: kinds, key: 2, from: kind}
+  - {name: since, labels: {en: Since, fr: Depuis}, type: date, key: 3, from: since}
+code_lists:
+  kinds:
+    - {code: S, from: "1", labels: {en: Shop, fr: Boutique}}
+    - {code: M, from: "2", labels: {en: Market stall, fr: Étal}}
 forms:
   qr: {level: M, max_version: 20}
   wallet: {kind: sd-jwt, decoys: 3, copies: 3}

@@ -174,6 +174,10 @@ func (p *program) showCommand() *cobra.Command {
 			for _, f := range said.Fields {
 				claims[f.Name], order = verification.Plain(f.Value), append(order, f.Name)
 			}
+			known, err := p.readings()
+			if err != nil {
+				return err
+			}
 			v := views([]wallet.Held{h}, p.Now())[0]
 			return p.Print(cmd, map[string]any{"credential": v, "claims": claims, "labels": h.Labels, "status": status}, func(out io.Writer) {
 				v.Revoked = false // status says it
@@ -187,13 +191,39 @@ func (p *program) showCommand() *cobra.Command {
 					width = max(width, cli.Columns(name(words, h.Labels[l.name], l.name)))
 				}
 				for _, l := range lines {
-					fmt.Fprintf(out, "  %s  %s\n", cli.Pad(name(words, h.Labels[l.name], l.name), width), cli.Visible(explain.InWords(words, "", l.value, nil)))
+					fmt.Fprintf(out, "  %s  %s\n", cli.Pad(name(words, h.Labels[l.name], l.name), width), reads(known(h.Type, l.name), l.value, words))
 				}
 			})
 		}),
 	}
 	c.Flags().BoolVar(&offline, "offline", false, "do not ask for the status list")
 	return c
+}
+
+// A reading is what the imported trust bundle knows about a claim of a type: its kind, and
+// what its codes mean. Of what it does not know the zero field says nothing.
+type reading func(typ, claim string) credential.TypeField
+
+func (p *program) readings() (reading, error) {
+	bundle, err := p.bundle()
+	if err != nil {
+		return nil, err
+	}
+	return func(typ, claim string) credential.TypeField {
+		var t credential.Type
+		if bundle != nil {
+			t, _ = bundle.Type(typ)
+		}
+		if i := slices.IndexFunc(t.Fields, func(f credential.TypeField) bool { return f.Name == claim }); i >= 0 {
+			return t.Fields[i]
+		}
+		return credential.TypeField{}
+	}, nil
+}
+
+// reads is the value of a claim as people read it.
+func reads(f credential.TypeField, value any, words i18n.Language) string {
+	return cli.Visible(explain.InWords(words, f.Kind, value, f.Values))
 }
 
 // A line is a claim as people read it.

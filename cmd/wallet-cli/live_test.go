@@ -160,7 +160,7 @@ func TestLiveJourney(t *testing.T) {
 		t.Fatalf("list: %s, %v", out, err)
 	}
 	id := list.Credentials[0].ID
-	if out, _ = walletCLI(0, "show", "--offline", id); !strings.Contains(out, "Date of birth  1990-01-02") || !strings.Contains(out, "Village        Uhuru") {
+	if out, _ = walletCLI(0, "show", "--offline", id); !strings.Contains(out, "Date of birth  2 January 1990") || !strings.Contains(out, "Village        Uhuru") {
 		t.Errorf("show: %s", out)
 	}
 	// The bundle of today has the status list of today.

@@ -10,10 +10,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sanad-id/sanad/credential"
 	"github.com/sanad-id/sanad/internal/cli"
 	"github.com/sanad-id/sanad/internal/i18n"
 	"github.com/sanad-id/sanad/verification"
-	"github.com/sanad-id/sanad/verification/explain"
 	"github.com/sanad-id/sanad/wallet"
 )
 
@@ -54,8 +54,12 @@ func (p *program) present(cmd *cobra.Command, w *wallet.Wallet, arg string, with
 	if err != nil {
 		return p.complain(cmd, a, err, words)
 	}
+	known, err := p.readings()
+	if err != nil {
+		return err
+	}
 	choices, chooseErr := choose(q, with)
-	showInquiry(cmd.ErrOrStderr(), q, choices, words)
+	showInquiry(cmd.ErrOrStderr(), q, choices, known, words)
 	if chooseErr != nil && q.Possible {
 		return chooseErr
 	}
@@ -201,7 +205,7 @@ func held(q *wallet.Inquiry, beginning string) string {
 }
 
 // showInquiry shows the five facts.
-func showInquiry(out io.Writer, q *wallet.Inquiry, choices []wallet.Choice, words i18n.Language) {
+func showInquiry(out io.Writer, q *wallet.Inquiry, choices []wallet.Choice, known reading, words i18n.Language) {
 	silent := words.Text("wallet.said.silent", nil)
 	fact(out, words, "who", party(q.Verifier, words)...)
 	fact(out, words, "why", first(cli.Visible(words.Pick(q.Purpose)), silent))
@@ -220,12 +224,12 @@ func showInquiry(out io.Writer, q *wallet.Inquiry, choices []wallet.Choice, word
 				chosen = append(chosen, c)
 			}
 		}
-		showAsk(out, ask, chosen, words)
+		showAsk(out, ask, chosen, known, words)
 	}
 }
 
 // showAsk shows one credential that is asked for: what is chosen of it, or what could be.
-func showAsk(out io.Writer, ask wallet.Ask, chosen []wallet.Choice, words i18n.Language) {
+func showAsk(out io.Writer, ask wallet.Ask, chosen []wallet.Choice, known reading, words i18n.Language) {
 	can := ""
 	switch {
 	case ask.Optional:
@@ -238,11 +242,14 @@ func showAsk(out io.Writer, ask wallet.Ask, chosen []wallet.Choice, words i18n.L
 		return
 	}
 	if len(chosen) == 0 {
-		showOption(out, ask.Options[0], name(words, ask.Options[0].Names, ask.Options[0].Type)+can, nil, false, words)
+		showOption(out, ask.Options[0], name(words, ask.Options[0].Names, ask.Options[0].Type)+can, nil, nil, words)
 		return
 	}
 	// Whoever holds several that would do, such as those of two children, sees which it is.
 	several := len(ask.Options) > 1
+	if !several {
+		known = nil
+	}
 	for _, o := range ask.Options {
 		i := slices.IndexFunc(chosen, func(c wallet.Choice) bool { return c.Credential == o.Credential })
 		title := name(words, o.Names, o.Type)
@@ -251,7 +258,7 @@ func showAsk(out io.Writer, ask wallet.Ask, chosen []wallet.Choice, words i18n.L
 		}
 		switch {
 		case i >= 0:
-			showOption(out, o, title+can, chosen[i].With, several, words)
+			showOption(out, o, title+can, chosen[i].With, known, words)
 		case ask.Several:
 			fact(out, words, "what", title+" ("+named(words, "not_shown", o.Credential)+")")
 		default:
@@ -260,14 +267,14 @@ func showAsk(out io.Writer, ask wallet.Ask, chosen []wallet.Choice, words i18n.L
 	}
 }
 
-// showOption shows what the verifier gets of a credential, with the values if the person has
-// several to choose from.
-func showOption(out io.Writer, o wallet.Option, title string, with []string, values bool, words i18n.Language) {
+// showOption shows what the verifier gets of a credential, with the values, as known reads
+// them, if the person has several to choose from.
+func showOption(out io.Writer, o wallet.Option, title string, with []string, known reading, words i18n.Language) {
 	lines := []string{title}
 	for _, c := range o.Claims {
 		line := "- " + name(words, c.Labels, c.Path)
-		if values {
-			line += ": " + cli.Visible(words.List(inWords(c.Values, words)))
+		if known != nil {
+			line += ": " + words.List(inWords(c.Values, known(o.Type, c.Path), words))
 		}
 		lines = append(lines, line)
 	}
@@ -288,10 +295,10 @@ func showOption(out io.Writer, o wallet.Option, title string, with []string, val
 }
 
 // inWords are values as the person reads them.
-func inWords(values []any, words i18n.Language) []string {
+func inWords(values []any, f credential.TypeField, words i18n.Language) []string {
 	var all []string
 	for _, v := range values {
-		all = append(all, explain.InWords(words, "", verification.Plain(v), nil))
+		all = append(all, reads(f, verification.Plain(v), words))
 	}
 	return all
 }

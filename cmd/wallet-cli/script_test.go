@@ -19,6 +19,7 @@ import (
 	"filippo.io/age"
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/sanad-id/sanad/credential"
 	"github.com/sanad-id/sanad/credential/cwt"
 	"github.com/sanad-id/sanad/internal/cli"
 	"github.com/sanad-id/sanad/internal/i18n"
@@ -181,7 +182,7 @@ func TestAlternativesOnTheScreen(t *testing.T) {
 	q := &wallet.Inquiry{Verifier: wallet.Party{ID: "x", Vouched: wallet.ByNobody}, Asks: []wallet.Ask{ask("licence"), ask("passport")}, Possible: true}
 	for chosen, other := range map[string]string{"licence": "passport", "passport": "licence"} {
 		var out bytes.Buffer
-		showInquiry(&out, q, []wallet.Choice{{Query: chosen, Credential: chosen + " card"}}, i18n.For("en"))
+		showInquiry(&out, q, []wallet.Choice{{Query: chosen, Credential: chosen + " card"}}, nil, i18n.For("en"))
 		if want := "urn:xa:" + other + " (not shown; in place of the other: --with " + other + ")"; strings.Count(out.String(), "not shown") != 1 || !strings.Contains(out.String(), want) {
 			t.Errorf("it shows %s, and says:\n%s", chosen, out.String())
 		}
@@ -196,7 +197,7 @@ func TestBesideOnTheScreen(t *testing.T) {
 	}}}}}
 	for language, want := range map[string]string{"en": "- Bureau (not asked for, always shown with it)", "fr": "- Bureau (non demandé, toujours montré avec)"} {
 		var out bytes.Buffer
-		if showInquiry(&out, q, []wallet.Choice{{Query: "card", Credential: "1"}}, i18n.For(language)); !strings.Contains(out.String(), want) {
+		if showInquiry(&out, q, []wallet.Choice{{Query: "card", Credential: "1"}}, nil, i18n.For(language)); !strings.Contains(out.String(), want) {
 			t.Errorf("%s: want %q in\n%s", language, want, out.String())
 		}
 	}
@@ -206,7 +207,13 @@ func TestBesideOnTheScreen(t *testing.T) {
 // to show the other.
 func TestSeveralOnTheScreen(t *testing.T) {
 	option := func(id, name string) wallet.Option {
-		return wallet.Option{Credential: id, Type: "urn:xa:card", Fresh: 1, Claims: []wallet.AskedClaim{{Path: "name", Values: []any{name}}, {Path: "adult", Values: []any{true}}}}
+		return wallet.Option{Credential: id, Type: "urn:xa:card", Fresh: 1, Claims: []wallet.AskedClaim{{Path: "name", Values: []any{name}}, {Path: "adult", Values: []any{true}}, {Path: "crop", Values: []any{int64(2)}}}}
+	}
+	known := func(_, claim string) credential.TypeField {
+		if claim != "crop" {
+			return credential.TypeField{}
+		}
+		return credential.TypeField{Kind: "code", Values: map[string]map[string]string{"2": {"en": "Rice"}}}
 	}
 	q := &wallet.Inquiry{Possible: true, Asks: []wallet.Ask{{Query: "card", Options: []wallet.Option{option("01aaa", "Amina"), option("01abb", "Juma")}}}}
 	for _, tt := range []struct {
@@ -214,9 +221,9 @@ func TestSeveralOnTheScreen(t *testing.T) {
 		several         bool
 		shown, not, why string
 	}{
-		{"", false, "card 01aaa\n            - name: Amina\n            - adult: yes\n", "card 01abb (not shown; in place of the other: --with 01abb)", ""},
-		{"01ab", false, "card 01abb\n            - name: Juma\n            - adult: yes\n", "card 01aaa (not shown; in place of the other: --with 01aaa)", ""},
-		{"01ab", true, "card 01abb\n            - name: Juma\n            - adult: yes\n", "", ""},
+		{"", false, "card 01aaa\n            - name: Amina\n            - adult: yes\n            - crop: Rice\n", "card 01abb (not shown; in place of the other: --with 01abb)", ""},
+		{"01ab", false, "card 01abb\n            - name: Juma\n            - adult: yes\n            - crop: Rice\n", "card 01aaa (not shown; in place of the other: --with 01aaa)", ""},
+		{"01ab", true, "card 01abb\n            - name: Juma\n            - adult: yes\n            - crop: Rice\n", "", ""},
 		{"", true, "card 01aaa\n", "card 01abb (optional, not shown: --with 01abb)", ""},
 		{"01", false, "card 01aaa\n", "", "is not an optional part"},
 	} {
@@ -227,7 +234,7 @@ func TestSeveralOnTheScreen(t *testing.T) {
 		}
 		var out bytes.Buffer
 		choices, err := chooseOf(q, []wallet.Choice{{Query: "card", Credential: "01aaa"}}, with)
-		showInquiry(&out, q, choices, i18n.For("en"))
+		showInquiry(&out, q, choices, known, i18n.For("en"))
 		if (err != nil) != (tt.why != "") || err != nil && !strings.Contains(err.Error(), tt.why) {
 			t.Errorf("with %q: %v", tt.with, err)
 		}
