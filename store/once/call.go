@@ -87,13 +87,14 @@ type call struct {
 	done  chan struct{}
 }
 
-// A step is to take and to put, to guess, to swap, or to check.
+// A step is to take and to put, to guess, to swap, to check, or to find nothing.
 type step struct {
-	take  []Key
-	put   []Value
-	guess *guess
-	swap  *Swap
-	check *Check
+	take   []Key
+	put    []Value
+	guess  *guess
+	swap   *Swap
+	check  *Check
+	absent []Key
 
 	taken []Value
 }
@@ -118,7 +119,7 @@ func (s *step) appendKeys(keys []Key) []Key {
 	if s.check != nil {
 		keys = append(keys, s.check.Key)
 	}
-	return keys
+	return append(keys, s.absent...)
 }
 
 // keys are those that the call is about.
@@ -290,6 +291,11 @@ func (p *step) apply(s state, now int64) error {
 		return p.check.apply(s, now)
 	}
 	var fault error
+	for _, k := range p.absent {
+		if s[k].check(k, now) == nil {
+			fault = ErrExists
+		}
+	}
 	for _, k := range p.take {
 		if err := s.usable(k, now); err != nil && fault == nil {
 			fault = err

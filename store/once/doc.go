@@ -1,7 +1,8 @@
 // Package once keeps the values of both servers that work at most once or for a
 // short time: codes, nonces, identifiers of proofs, transactions, tokens. It
 // decides which of many callers was first, in any number of processes and across
-// crashes; see docs/decisions/0022-values-that-work-once.md.
+// crashes; see docs/decisions/0022-values-that-work-once.md. Beside them
+// it has marks of keys that were disclosed, which stay for years ([Disclose]).
 //
 // Start with [Open], on a file of its own, on PostgreSQL (schema sanad_once), or in [Memory] for
 // one process that may lose them (docs/decisions/0048-values-in-memory.md).

@@ -65,12 +65,13 @@ func (e *memoryEngine) change(_ context.Context, now int64, keys []Key, decide f
 		s[k] = e.rows[k].copy()
 	}
 	decide(s)
-	grows, uses := int64(0), false
+	grows, uses, stays := int64(0), false, false
 	for k, r := range s {
 		switch {
 		case r == nil:
 		case r.fresh:
 			grows += rowRoom + int64(len(r.data))
+			stays = stays || k.Kind == DisclosedKey
 		case r.changed:
 			grows, uses = grows+int64(len(r.data)-len(e.rows[k].data)), true
 		}
@@ -80,6 +81,10 @@ func (e *memoryEngine) change(_ context.Context, now int64, keys []Key, decide f
 	limit := e.room
 	if !uses {
 		limit -= limit / 8
+	}
+	// What stays for years never takes the room of what comes and goes.
+	if stays && e.size+grows > e.room/2 {
+		return ErrFull
 	}
 	if grows > 0 && !e.fit(limit-grows) {
 		return ErrFull

@@ -192,6 +192,31 @@ func TestMemoryForgetsTheOldest(t *testing.T) {
 	}
 }
 
+// TestMemoryOfKeysThatWereDisclosed: SIG-05. They stay for years, and whoever makes up keys to
+// disclose them takes half of the room at most: others can still ask and answer.
+func TestMemoryOfKeysThatWereDisclosed(t *testing.T) {
+	const room = 1 << 20
+	db := openMemory(t, room)
+	mark := once.Value{Kind: once.DisclosedKey, Expires: now.AddDate(10, 0, 0)}
+	n := 0
+	for ; ; n++ {
+		binary.BigEndian.PutUint64(mark.Digest[:], uint64(n))
+		if err := db.Put(t.Context(), mark); errors.Is(err, once.ErrFull) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n < room/2/400 || n > room/2/256 {
+		t.Errorf("SIG-05 %d keys in half of %d bytes", n, room)
+	}
+	for i := range room / 4 / 512 {
+		if err := db.Put(t.Context(), value(once.Request, strconv.Itoa(i))); err != nil {
+			t.Fatalf("SIG-05 value %d beside them: %v", i, err)
+		}
+	}
+}
+
 // TestMemoryLeavesNothingOfWhatExpired: Sweep overwrites data as soon as they have expired,
 // a swap and the end of the DB do, too; what callers were given is theirs.
 func TestMemoryLeavesNothingOfWhatExpired(t *testing.T) {

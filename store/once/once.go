@@ -59,13 +59,15 @@ const (
 	ResponseCode Kind = "response_code"
 	// Result is what a relying party reads its result by.
 	Result Kind = "result"
+	// DisclosedKey marks a holder's key whose private half was sent; see [Disclose].
+	DisclosedKey Kind = "disclosed_key"
 )
 
 // kinds is the closed list.
 var kinds = map[Kind]bool{
 	Offer: true, PreAuthorizedCode: true, IssuerState: true, ClaimCode: true, PushedRequest: true, Login: true, AuthorizationCode: true,
 	Grant: true, AccessToken: true, RefreshToken: true, Nonce: true, ProofID: true, Deferred: true, Notification: true,
-	Request: true, Response: true, PresentationNonce: true, ResponseCode: true, Result: true,
+	Request: true, Response: true, PresentationNonce: true, ResponseCode: true, Result: true, DisclosedKey: true,
 }
 
 const (
@@ -115,7 +117,8 @@ var (
 	ErrExpired = fmt.Errorf("%w: expired", ErrNone)
 	// ErrUsed is the [ErrNone] of a value that was taken. It comes in a [UsedError].
 	ErrUsed = fmt.Errorf("%w: used", ErrNone)
-	// ErrExists: one of the values of a Put is there already, used or not.
+	// ErrExists: one of the values of a Put is there already, used or not; or one that should
+	// be absent works.
 	ErrExists = errors.New("once: the value is there already")
 	// ErrGuesses: there have been as many guesses as are allowed.
 	ErrGuesses = errors.New("once: no guesses left")
@@ -314,11 +317,26 @@ func (db *DB) Swap(ctx context.Context, now time.Time, old, next Value) error {
 	return err
 }
 
-// A Step is one part of [DB.Steps]: values to be put, a swap, or a check.
+// A Step is one part of [DB.Steps]: values to be taken and put, as by Exchange, a swap, a
+// check, or values that must be absent.
 type Step struct {
+	Take  []Key
 	Put   []Value
 	Swap  *Swap
 	Check *Check
+	// Absent are values of which none may work: [ErrExists] if one does. One that another
+	// process puts at the same moment may be missed.
+	Absent []Key
+}
+
+// parts is how many of the four things s is.
+func (s *Step) parts() (n int) {
+	for _, is := range []bool{len(s.Take)+len(s.Put) > 0, s.Swap != nil, s.Check != nil, len(s.Absent) > 0} {
+		if is {
+			n++
+		}
+	}
+	return n
 }
 
 // A Check asks whether a value still works and has the data that the caller knows. It
@@ -333,20 +351,20 @@ type Check struct {
 // A Swap is what [DB.Swap] takes.
 type Swap struct{ Old, Next Value }
 
-// Steps does what Put, Swap and a [Check] do, one step after the other in one transaction, until
+// Steps does what Exchange, Swap and a [Check] do, one step after the other in one transaction, until
 // one is refused. It returns how many were done, which count whatever becomes of the
 // next one, and the error of that. So a request that uses up several things waits for
 // the disk once, and each thing is used up as if it had been alone.
 func (db *DB) Steps(ctx context.Context, now time.Time, steps ...Step) (done int, err error) {
 	c := &call{now: now.UnixMilli(), steps: make([]step, len(steps))}
 	for i, s := range steps {
-		if s.Swap != nil && (s.Swap.Old.Key() != s.Swap.Next.Key() || len(s.Put) > 0) {
+		if s.Swap != nil && s.Swap.Old.Key() != s.Swap.Next.Key() {
 			return 0, errors.New("once: swap: not the same value")
 		}
-		if s.Check != nil && (s.Swap != nil || len(s.Put) > 0) {
-			return 0, errors.New("once: check: a step of its own")
+		if s.parts() > 1 {
+			return 0, errors.New("once: two steps in one")
 		}
-		c.steps[i] = step{put: s.Put, swap: s.Swap, check: s.Check}
+		c.steps[i] = step{take: s.Take, put: s.Put, swap: s.Swap, check: s.Check, absent: s.Absent}
 	}
 	err = db.do(ctx, c)
 	return c.at, err

@@ -22,6 +22,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/sanad-id/sanad/internal/faultproxy"
 	"github.com/sanad-id/sanad/internal/pgtest"
+	"github.com/sanad-id/sanad/keys"
+	"github.com/sanad-id/sanad/keys/keystest"
 	"github.com/sanad-id/sanad/store/once"
 )
 
@@ -124,6 +126,12 @@ func open(t *testing.T, location string) *once.DB {
 // value is one that lives for a minute.
 func value(kind once.Kind, secret string) once.Value {
 	return once.Value{Kind: kind, Digest: sha256.Sum256([]byte(secret)), Expires: now.Add(time.Minute), Data: []byte("data of " + secret)}
+}
+
+// key finds that value.
+func key(kind once.Kind, secret string) once.Key {
+	v := value(kind, secret)
+	return v.Key()
 }
 
 func put(t *testing.T, db *once.DB, values ...once.Value) {
@@ -254,6 +262,10 @@ func TestCallsThatMakeNoSense(t *testing.T) {
 			_, err := db.Steps(t.Context(), now, once.Step{Put: []once.Value{value(once.Nonce, "b")}, Swap: &once.Swap{Old: good, Next: good}})
 			return err
 		},
+		"a step that puts what must be absent": func() error {
+			_, err := db.Steps(t.Context(), now, once.Step{Put: []once.Value{good}, Absent: []once.Key{key(once.Nonce, "b")}})
+			return err
+		},
 		"a swap without an end": func() error { return db.Swap(t.Context(), now, timeless, timeless) },
 		"a caller who is gone":  func() error { return db.Put(cancelled(), good) },
 	} {
@@ -295,6 +307,8 @@ func TestSteps(t *testing.T) {
 			{"the second refused", []once.Step{{Put: []once.Value{value(once.ProofID, "proof 2")}}, {Put: []once.Value{value(once.Nonce, "not used"), nonce}}, swap}, 1, once.ErrExists},
 			{"the last refused", []once.Step{{Put: []once.Value{value(once.ProofID, "proof 3")}}, {Put: []once.Value{value(once.Nonce, "used")}}, swap}, 2, once.ErrChanged},
 			{"no such value", []once.Step{{Swap: &once.Swap{Old: value(once.Grant, "none"), Next: value(once.Grant, "none")}}}, 0, once.ErrNone},
+			{"taken and put", []once.Step{{Take: []once.Key{key(once.Nonce, "another")}, Put: []once.Value{value(once.Nonce, "in its place")}}}, 1, nil},
+			{"taken again", []once.Step{{Take: []once.Key{key(once.Nonce, "another")}, Put: []once.Value{value(once.Nonce, "not used")}}}, 0, once.ErrUsed},
 		} {
 			if done, err := db.Steps(t.Context(), now, c.steps...); done != c.done || !errors.Is(err, c.want) {
 				t.Errorf("%s: %d steps, %v, want %d, %v", c.name, done, err, c.done, c.want)
@@ -304,7 +318,7 @@ func TestSteps(t *testing.T) {
 			v    once.Value
 			want error
 		}{
-			{proof, nil}, {nonce, nil}, {value(once.Nonce, "another"), nil}, {value(once.Nonce, "not used"), once.ErrNone}, {value(once.ProofID, "proof 2"), nil},
+			{proof, nil}, {nonce, nil}, {value(once.Nonce, "another"), once.ErrUsed}, {value(once.Nonce, "in its place"), nil}, {value(once.Nonce, "not used"), once.ErrNone}, {value(once.ProofID, "proof 2"), nil},
 			{value(once.ProofID, "proof 3"), nil}, {value(once.Nonce, "used"), nil},
 		} {
 			if _, err := db.Get(t.Context(), now, c.v.Kind, c.v.Digest); !errors.Is(err, c.want) {
@@ -393,6 +407,79 @@ func TestCheck(t *testing.T) {
 		}
 		if err := after(now, check(grant, "next")); !errors.Is(err, once.ErrUsed) {
 			t.Errorf("after it was used up: %v", err)
+		}
+	})
+}
+
+// TestAbsent: a step that wants values to be absent is refused as long as one of them works,
+// on each node, and stores nothing.
+func TestAbsent(t *testing.T) {
+	engines(t, func(t *testing.T, location string) {
+		nodes := threeNodes(t, location)
+		there, used := value(once.ProofID, "there"), value(once.ProofID, "used")
+		none := key(once.ProofID, "none")
+		n := 0
+		after := func(at time.Time, want error, keys ...once.Key) {
+			t.Helper()
+			n++
+			nonce := value(once.Nonce, "after "+strconv.Itoa(n))
+			done, err := nodes[n%3].Steps(t.Context(), at, once.Step{Absent: keys}, once.Step{Put: []once.Value{nonce}})
+			if !errors.Is(err, want) || done != map[bool]int{true: 2}[want == nil] {
+				t.Errorf("call %d: %d steps, %v, want %v", n, done, err, want)
+			}
+			if _, err := nodes[0].Get(t.Context(), now, nonce.Kind, nonce.Digest); (err == nil) != (want == nil) {
+				t.Errorf("call %d: what comes after it: %v", n, err)
+			}
+		}
+		for range 3 {
+			after(now, nil, there.Key(), none)
+		}
+		put(t, nodes[0], there, used)
+		for range 3 {
+			after(now, once.ErrExists, there.Key())
+			after(now, once.ErrExists, none, there.Key())
+			after(now, nil, none)
+		}
+		after(there.Expires.Add(-time.Millisecond), once.ErrExists, there.Key())
+		after(there.Expires, nil, there.Key())
+		if _, err := nodes[0].Take(t.Context(), now, used.Key()); err != nil {
+			t.Fatal(err)
+		}
+		after(now, nil, used.Key())
+	})
+}
+
+// TestDisclose: SIG-05. Keys come on the list, those that are there already stay, and each
+// node sees them, long after.
+func TestDisclose(t *testing.T) {
+	var list []keys.PublicKey
+	for i := range once.MaxKeys + 3 {
+		list = append(list, keystest.Key(t, keys.Holder, keys.ES256, strconv.Itoa(i)).Public)
+	}
+	other := keystest.Key(t, keys.Holder, keys.EdDSA, "0").Public
+	engines(t, func(t *testing.T, location string) {
+		nodes := threeNodes(t, location)
+		for i, some := range [][]keys.PublicKey{nil, list[:2], list[1:4], list, list} {
+			if err := once.Disclose(t.Context(), nodes[i%3], now, some...); err != nil {
+				t.Fatalf("SIG-05 Disclose %d: %v", i, err)
+			}
+		}
+		for i, k := range append([]keys.PublicKey{other}, list...) {
+			var want error
+			if i > 0 {
+				want = once.ErrExists
+			}
+			for _, at := range []time.Time{now, now.AddDate(9, 0, 0)} {
+				if _, err := nodes[i%3].Steps(t.Context(), at, once.Step{Absent: []once.Key{once.Disclosed(k)}}); !errors.Is(err, want) {
+					t.Errorf("SIG-05 key %d at %v: %v, want %v", i, at, err, want)
+				}
+			}
+		}
+		if err := nodes[0].Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := once.Disclose(t.Context(), nodes[0], now, other); !errors.Is(err, once.ErrClosed) {
+			t.Errorf("SIG-05 a store that is closed: %v", err)
 		}
 	})
 }
