@@ -24,7 +24,7 @@ const module = "github.com/sanad-id/sanad/"
 var layers = []string{
 	"internal/boundtest internal/cbor internal/copytext internal/durable internal/i18n internal/p256 internal/safecsv internal/strictyaml internal/visible qr qr/symbol internal/strict",
 	"keys registry staff internal/published",
-	"internal/cose internal/jose keys/chain audit",
+	"internal/cose internal/jose keys/chain keys/disclosed audit",
 	"credential did",
 	"credential/cwt credential/sdjwt credential/status programme/crosswalk",
 	"trust programme",
