@@ -19,6 +19,7 @@ import (
 	"github.com/sanad-id/sanad/internal/web"
 	"github.com/sanad-id/sanad/issuance"
 	"github.com/sanad-id/sanad/keys"
+	"github.com/sanad-id/sanad/keys/disclosed"
 	"github.com/sanad-id/sanad/oid4vci"
 	"github.com/sanad-id/sanad/registry"
 	"github.com/sanad-id/sanad/store/once"
@@ -48,24 +49,30 @@ type session struct {
 	stored storedToken // its Granted is set
 	unused []use       // what the request has brought and was not used up yet
 	asked  bool        // whether the grant is still what Granted says
+
+	disclosed []keys.PublicKey // whose private halves the request has brought
 }
 
 // grant is the grant of a session: as it stood when the token was stored, until something
 // was used up.
 func (s *session) grant() *grant { return &s.stored.Granted.Content }
 
-// A use is of values that work once, with the refusal if one of them was used before.
+// A use is of values that work once, or asks for values that must not be there, with the
+// refusal if one of them is.
 type use struct {
 	values  []once.Value
+	absent  []once.Key
 	refusal error
 }
+
+func (u *use) step() once.Step { return once.Step{Put: u.values, Absent: u.absent} }
 
 // useUp uses up what a request has brought, in one transaction, as if each came alone. It
 // returns the refusal of the first that was there before.
 func (e *Endpoints) useUp(ctx context.Context, uses ...use) error {
 	steps := make([]once.Step, len(uses))
 	for i, u := range uses {
-		steps[i].Put = u.values
+		steps[i] = u.step()
 	}
 	done, err := e.cfg.Once.Steps(ctx, e.now(), steps...)
 	if done < len(uses) && errors.Is(err, once.ErrExists) {
@@ -95,7 +102,7 @@ func (e *Endpoints) spend(ctx context.Context, s *session, more ...once.Step) er
 		steps[0].Check = &once.Check{Key: k}
 		copy(steps[0].Check.Sum[:], s.stored.Granted.Sum)
 		for _, u := range uses {
-			steps = append(steps, once.Step{Put: u.values})
+			steps = append(steps, u.step())
 		}
 		done, err := e.cfg.Once.Steps(ctx, e.now(), append(steps, more...)...)
 		switch {
@@ -204,9 +211,39 @@ func (e *Endpoints) credential(w http.ResponseWriter, r *http.Request) error {
 	// What was brought with a request that is refused is used up, too; and that it had been
 	// used before, or that the grant has ended, is the first thing to be said.
 	if before := e.spend(context.WithoutCancel(r.Context()), s); before != nil {
-		return before
+		err = before
+	} else {
+		e.remember(context.WithoutCancel(r.Context()), s.disclosed)
+	}
+	if errors.Is(err, errDisclosed) {
+		e.cfg.Count("disclosed_key")
 	}
 	return err
+}
+
+// errDisclosed refuses a key of a holder whose private half was sent before, whoever sent it.
+var errDisclosed = oid4vci.NewError(oid4vci.InvalidProof, oid4vci.ErrPrivateKey, "a key whose private half was sent to this issuer before")
+
+// remember puts keys on the list of those that were disclosed ([once.Disclose]). The request
+// that brought them is refused already, so that no more than the log hears if that fails. Only
+// who had an access token whose grant still stands comes here: strangers do not fill the list.
+func (e *Endpoints) remember(ctx context.Context, list []keys.PublicKey) {
+	if len(list) == 0 {
+		return
+	}
+	e.cfg.Count("disclosed_key")
+	if err := once.Disclose(ctx, e.cfg.Once, e.now(), list...); err != nil {
+		e.cfg.Log.ErrorContext(ctx, "a holder's key was disclosed and could not be put on the list", "err", err, "request_id", web.RequestID(ctx))
+	}
+}
+
+// undisclosed asks that none of the keys is on that list.
+func undisclosed(holders []keys.PublicKey) use {
+	u := use{refusal: errDisclosed}
+	for _, k := range holders {
+		u.absent = append(u.absent, once.Disclosed(k))
+	}
+	return u
 }
 
 // credentialOf answers a credential request whose token and proof are good.
@@ -253,13 +290,15 @@ func answer(w http.ResponseWriter, response *oid4vci.CredentialResponse, to *oid
 
 // holders checks the proofs of the holder's keys and returns those that get a copy: the
 // metadata say one batch size for all credentials, so for one with fewer copies a wallet brings
-// more keys than it gets copies for (section 14.6). Their nonces are yet to be used up.
+// more keys than it gets copies for (section 14.6). Their nonces are yet to be used up, and
+// whether a key was disclosed is yet to be asked.
 func (e *Endpoints) holders(ctx context.Context, s *session, c *catalogue, f configuration, proofs oid4vci.Proofs) ([]keys.PublicKey, error) {
 	proven, err := oid4vci.CheckProofs(proofs, oid4vci.ProofExpect{
 		Issuer: e.cfg.Issuer, Types: e.proofTypes(f), BatchSize: c.batch, Now: e.now(), MaxAge: proofAge, NeedNonce: true,
 		ClientID: s.grant().Client, Attesters: e.cfg.KeyAttesters,
 	})
 	if err != nil {
+		s.disclosed = disclosed.Keys(proofs.Tokens...)
 		return nil, err
 	}
 	for _, a := range proven.Attestations {
@@ -282,8 +321,9 @@ func (e *Endpoints) holders(ctx context.Context, s *session, c *catalogue, f con
 		}
 		values = append(values, v)
 	}
-	s.unused = append(s.unused, use{values, oid4vci.WrongNonce()})
-	return f.copied(proven.Keys), nil
+	holders := f.copied(proven.Keys)
+	s.unused = append(s.unused, use{values: values, refusal: oid4vci.WrongNonce()}, undisclosed(holders))
+	return holders, nil
 }
 
 // deliver issues, or says when to come again because the registry is out of reach.

@@ -117,7 +117,12 @@ func (e *Endpoints) resume(ctx context.Context, s *session, id oid4vci.Secret) (
 	if held.Data, err = e.seal(v.Kind, string(id), d); err != nil {
 		return nil, err
 	}
-	switch err := fromOnce(e.cfg.Once.Swap(ctx, e.now(), v, held)); {
+	asked := undisclosed(holders)
+	_, err = e.cfg.Once.Steps(ctx, e.now(), asked.step(), once.Step{Swap: &once.Swap{Old: v, Next: held}})
+	switch err := fromOnce(err); {
+	case errors.Is(err, once.ErrExists): // since they were proven
+		e.cfg.Count("disclosed_key")
+		return nil, oid4vci.NewError(oid4vci.CredentialRequestDenied, oid4vci.ErrPrivateKey, "the private half of a key was sent to this issuer meanwhile")
 	case errors.Is(err, once.ErrChanged):
 		return pending, nil
 	case errors.Is(err, once.ErrNone):

@@ -272,7 +272,7 @@ func (e *Endpoints) checkProof(r *http.Request, want oid4vci.DPoPExpect) (*oid4v
 // first is the use of a proof, which is refused if it was brought before.
 func (e *Endpoints) first(ctx context.Context, replay [sha256.Size]byte, until time.Time, refusal error) (use, error) {
 	v, err := e.used(ctx, once.ProofID, until.Add(oid4vci.Leeway), string(replay[:]))
-	return use{[]once.Value{v}, refusal}, err
+	return use{values: []once.Value{v}, refusal: refusal}, err
 }
 
 // giveNonce puts a fresh DPoP nonce into the answer (RFC 9449 section 8.2).

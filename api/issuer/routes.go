@@ -39,7 +39,7 @@ const (
 // Events are what [Config.Count] is told.
 func Events() []string {
 	return []string{
-		"offer", "pushed_request", "login", "login_refused", "token", "credential", "deferred", "denied", "wrong_tx_code", "wrong_claim_code",
+		"offer", "pushed_request", "login", "login_refused", "token", "credential", "deferred", "denied", "disclosed_key", "wrong_tx_code", "wrong_claim_code",
 		"grant_ended_by_replay", "notification_accepted", "notification_failure", "notification_deleted", "published_damaged", "refused", "sample_key",
 		"unavailable",
 	}
