@@ -56,6 +56,11 @@ func (s shelf) Swap(ctx context.Context, now time.Time, old, next once.Value) er
 	return away(s.Once.Swap(ctx, now, old, next))
 }
 
+func (s shelf) Steps(ctx context.Context, now time.Time, steps ...once.Step) (int, error) {
+	done, err := s.Once.Steps(ctx, now, steps...)
+	return done, away(err)
+}
+
 // logged is a handler whose answers that the store is away are in the log.
 func (s *Service) logged(h web.Handler) web.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {

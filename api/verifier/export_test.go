@@ -125,7 +125,7 @@ func (s *Service) Answering(ctx context.Context, response string, form url.Value
 		if err != nil {
 			return err
 		}
-		result, err := s.judge(context.Background(), s.Now(), p, tx, request, read)
+		result, err := s.judge(context.Background(), s.Now(), p, tx, request, read, nil)
 		if err != nil {
 			return err
 		}

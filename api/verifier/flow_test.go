@@ -339,6 +339,15 @@ func TestAnswers(t *testing.T) {
 		{"KB-03 a proof that the holder did not sign", "", func(_ *testing.T, s *scene) {
 			s.shown = func(text string) string { return text[:len(text)-4] + "AAAA" }
 		}, "invalid", "holder_proof_bad"},
+		{"SIG-05 a key that was disclosed", "", func(t *testing.T, s *scene) { s.disclosed(t, s.holder) }, "invalid", "holder_proof_bad"},
+		{"SIG-05 one of two keys that was disclosed", "both", func(t *testing.T, s *scene) {
+			s.alsoDiploma(t, newSigner(t, keys.Holder))
+			s.disclosed(t, s.alsoHolders[0])
+		}, "invalid", "holder_proof_bad"},
+		{"SIG-05 another key that was disclosed", "", func(t *testing.T, s *scene) { s.disclosed(t, newSigner(t, keys.Holder)) }, "valid", ""},
+		{"SIG-05 the private key in cnf", "", func(t *testing.T, s *scene) {
+			s.shown = func(text string) string { return privateCnf(t, text, s.signer, "AAAA") }
+		}, "invalid", "malformed"},
 		{"altered", "", func(_ *testing.T, s *scene) { s.shown = alter }, "invalid", "bad_signature"},
 		{"expired", "", func(_ *testing.T, s *scene) { s.token.Expires = now.Add(-time.Second) }, "invalid", "expired"},
 		{"revoked", "", func(_ *testing.T, s *scene) { s.token.Status.Index = revoked }, "invalid", "revoked"},

@@ -12,6 +12,7 @@ import (
 	"github.com/sanad-id/sanad/credential/sdjwt"
 	"github.com/sanad-id/sanad/internal/strict"
 	"github.com/sanad-id/sanad/keys"
+	"github.com/sanad-id/sanad/keys/disclosed"
 	"github.com/sanad-id/sanad/oid4vp"
 	"github.com/sanad-id/sanad/store/once"
 	"github.com/sanad-id/sanad/verification"
@@ -58,6 +59,10 @@ type Result struct {
 	Receipt string `json:"receipt,omitempty"`
 	// Token is what the wallet presented, if the policy keeps it.
 	Token oid4vp.VPToken `json:"vp_token,omitempty"`
+
+	// holders are the keys that proved to be the holders' of what was presented, disclosed
+	// those whose private halves stand in it.
+	holders, disclosed []keys.PublicKey
 }
 
 // A Presentation is one credential that was shown.
@@ -137,8 +142,9 @@ type shownFormat struct {
 	unbound         bool
 	oldType         bool // typ may be vc+sd-jwt, too
 	now             time.Time
-	holder          *keys.PublicKey // of the last one
-	parsed          *sdjwt.Parsed   // that one, if it proves its holder
+	listed          []keys.PublicKey // that were disclosed
+	holder          *keys.PublicKey  // of the last one
+	parsed          *sdjwt.Parsed    // that one, if it proves its holder
 }
 
 // Verify implements [verification.Format].
@@ -154,15 +160,21 @@ func (f *shownFormat) Verify(message []byte, issuers verification.IssuerKeys) (*
 	}
 	want.Binding, want.Audience, want.Nonce, want.MaxAge = sdjwt.BindingRequired, f.audience, f.nonce, f.maxAge
 	v, parsed, err := sdjwt.VerifyParsed(text, want)
-	if err == nil {
-		f.holder, f.parsed = v.Holder, parsed
+	if err != nil {
+		return nil, err
 	}
-	return v, err
+	if v.Holder != nil && slices.ContainsFunc(f.listed, v.Holder.Equal) {
+		return nil, credential.Reject(credential.HolderProofBad, "the private half of the holder's key was sent here before, so that anybody may have signed")
+	}
+	f.holder, f.parsed = v.Holder, parsed
+	return v, nil
 }
 
-// judge makes the result of an answer. An error means that it was no answer to this
-// request, which goes on.
-func (s *Service) judge(ctx context.Context, now time.Time, p *Policy, tx *transaction, request *oid4vp.Request, response *oid4vp.Response) (*Result, error) {
+// judge makes the result of an answer. Proofs by keys that are listed as disclosed prove
+// nothing. An error means that it was no answer to this request, which goes on.
+func (s *Service) judge(
+	ctx context.Context, now time.Time, p *Policy, tx *transaction, request *oid4vp.Request, response *oid4vp.Response, listed []keys.PublicKey,
+) (*Result, error) {
 	result := &Result{Verdict: verification.Valid, Reasons: []string{}, Presentations: []Presentation{}, Received: now.UTC().Format(time.RFC3339)}
 	if response.Refusal != nil {
 		result.Verdict, result.Refused = verification.Undetermined, response.Refusal.Code
@@ -173,11 +185,12 @@ func (s *Service) judge(ctx context.Context, now time.Time, p *Policy, tx *trans
 	}
 	result.Digest = digest(response.Token)
 	var presented []oid4vp.Presented
-	var texts, holders []string // of what is presented; "" without a holder
+	var texts, holders, unread []string // of what is presented; a holder may be ""
 	for _, q := range request.Query.Credentials {
 		for _, text := range response.Token[q.ID] {
 			f := &shownFormat{
-				audience: tx.Client, nonce: request.Nonce, now: now, unbound: q.Unbound, oldType: s.OldType, maxAge: now.Sub(request.IssuedAt) + oid4vp.Leeway,
+				audience: tx.Client, nonce: request.Nonce, now: now, unbound: q.Unbound, oldType: s.OldType, listed: listed,
+				maxAge: now.Sub(request.IssuedAt) + oid4vp.Leeway,
 			}
 			c, err := s.checker(ctx, now, f, []byte(text))
 			if err != nil {
@@ -197,6 +210,9 @@ func (s *Service) judge(ctx context.Context, now time.Time, p *Policy, tx *trans
 			holder := ""
 			if f.holder != nil {
 				holder = f.holder.JWKThumbprint()
+				result.proven(*f.holder, q.Unbound)
+			} else {
+				unread = append(unread, text)
 			}
 			holders = append(holders, holder)
 			result.Verdict = verification.Worse(result.Verdict, report.Verdict)
@@ -224,7 +240,17 @@ func (s *Service) judge(ctx context.Context, now time.Time, p *Policy, tx *trans
 	if p.KeepPresentation {
 		result.Token = response.Token
 	}
+	if result.Verdict != verification.Valid {
+		result.disclosed = disclosed.Keys(unread...)
+	}
 	return result, nil
+}
+
+// proven notes the key of a holder who had to prove to have it.
+func (r *Result) proven(holder keys.PublicKey, unbound bool) {
+	if !unbound && !slices.ContainsFunc(r.holders, holder.Equal) {
+		r.holders = append(r.holders, holder)
+	}
 }
 
 // counted are the presentations that answer their queries, of these in the order of the

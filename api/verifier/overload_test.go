@@ -444,6 +444,13 @@ func (l losing) Swap(ctx context.Context, now time.Time, old, next once.Value) e
 	return l.Once.Swap(ctx, now, old, next)
 }
 
+func (l losing) Steps(ctx context.Context, now time.Time, steps ...once.Step) (int, error) {
+	if err := l.lose(); err != nil {
+		return 0, err
+	}
+	return l.Once.Steps(ctx, now, steps...)
+}
+
 // TestP30EachStep has the store away at each call of each request: the answer is 503, which
 // says when to come again, and the very same request then does what it should.
 func TestP30EachStep(t *testing.T) {

@@ -28,6 +28,7 @@ type Once interface {
 	Get(ctx context.Context, now time.Time, kind once.Kind, digest [32]byte) (once.Value, error)
 	Exchange(ctx context.Context, now time.Time, take []once.Key, put []once.Value) ([]once.Value, error)
 	Swap(ctx context.Context, now time.Time, old, next once.Value) error
+	Steps(ctx context.Context, now time.Time, steps ...once.Step) (done int, err error)
 	Sweep(ctx context.Context, now time.Time) (int, error)
 	Secret() []byte
 	// Durable tells whether values are anywhere but in the memory of this process. Results

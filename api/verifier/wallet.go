@@ -1,6 +1,7 @@
 package verifier
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sanad-id/sanad/internal/web"
+	"github.com/sanad-id/sanad/keys"
 	"github.com/sanad-id/sanad/oid4vp"
 	"github.com/sanad-id/sanad/store/once"
 	"github.com/sanad-id/sanad/store/parties"
@@ -131,14 +133,26 @@ func (s *Service) respondTo(w http.ResponseWriter, r *http.Request, secret strin
 	if err != nil {
 		return false, toWallet(err)
 	}
-	result, err := s.judge(r.Context(), now, p, tx, request, response)
+	result, err := s.judge(r.Context(), now, p, tx, request, response, nil)
 	if err != nil {
 		return false, toWallet(err)
 	}
-	redirect, err := s.settle(r, now, p, tx, sec, result)
-	if err != nil {
+	redirect, err := s.settle(r, now, p, tx, sec, result, result.holders)
+	if errors.Is(err, errDisclosed) {
+		listed, err := s.listed(r.Context(), result.holders)
+		if err != nil {
+			return true, err
+		}
+		if result, err = s.judge(r.Context(), now, p, tx, request, response, listed); err != nil {
+			return true, toWallet(err)
+		}
+		if redirect, err = s.settle(r, now, p, tx, sec, result, nil); err != nil {
+			return true, err
+		}
+	} else if err != nil {
 		return true, err
 	}
+	s.remember(r.Context(), result.disclosed)
 	s.verdicts.Add(result.word())
 	s.ledger.count(tx.Owner, parties.KindRequest, tx.Policy, result.word())
 	s.Log.InfoContext(r.Context(), "answer", "request_id", web.RequestID(r.Context()), "policy", tx.Policy, "verdict", result.word(), "reasons", result.Reasons)
@@ -150,8 +164,15 @@ func (s *Service) respondTo(w http.ResponseWriter, r *http.Request, secret strin
 }
 
 // settle stores the result in the step that uses the response address up, so that of
-// many answers one counts. It returns where the wallet sends the browser.
-func (s *Service) settle(r *http.Request, now time.Time, p *Policy, tx *transaction, sec *secrets, result *Result) (string, error) {
+// many answers one counts. It returns where the wallet sends the browser. With [errDisclosed]
+// nothing is stored: one of the holders' keys was disclosed.
+func (s *Service) settle(r *http.Request, now time.Time, p *Policy, tx *transaction, sec *secrets, result *Result, holders []keys.PublicKey) (string, error) {
+	if len(holders) > maxHolders {
+		if listed, err := s.listed(r.Context(), holders); err != nil || len(listed) > 0 {
+			return "", cmp.Or(err, errDisclosed)
+		}
+		holders = nil
+	}
 	o := &outcome{Handle: tx.Handle, Verdict: result.word(), Reasons: result.Reasons, Received: now.Unix()}
 	if tx.Receipt {
 		var err error
@@ -187,10 +208,16 @@ func (s *Service) settle(r *http.Request, now time.Time, p *Policy, tx *transact
 		put = append(put, c)
 	}
 	take := []once.Key{once.KeyOf(once.Response, sec.response), once.KeyOf(once.PresentationNonce, sec.nonce)}
+	steps := []once.Step{{}, {Take: take, Put: put}}
+	for _, k := range holders {
+		steps[0].Absent = append(steps[0].Absent, once.Disclosed(k))
+	}
 	// Not as of when the answer came: meanwhile the relying party may have been told that
 	// the time is over.
-	_, err = s.Once.Exchange(r.Context(), s.Now(), take, put)
+	done, err := s.Once.Steps(r.Context(), s.Now(), steps...)
 	switch {
+	case done == 0 && errors.Is(err, once.ErrExists):
+		return "", errDisclosed
 	case errors.Is(err, once.ErrUsed):
 		return "", errAnswered
 	case errors.Is(err, once.ErrExpired):
