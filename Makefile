@@ -26,9 +26,9 @@ build: web       ## build the programs into bin/
 demo: build      ## set up an issuer, issue from real registers, revoke, check offline
 	@scripts/demo.sh
 
-# Tests wait for disks, servers and browsers: what the race detector needs to compile fills the pauses.
-test: setup-test web lint build ## everything the project promises
-	@$(MAKE) --no-print-directory -j2 test-go test-race
+# Tests wait for disks, servers and browsers: lint, and what the race detector needs to compile, fill the pauses.
+test: setup-test web build ## everything the project promises
+	@$(MAKE) --no-print-directory -j3 test-go test-race lint
 	@scripts/demo.sh --quiet
 	@scripts/setup-test.sh --verdict
 

@@ -77,7 +77,11 @@ With --witness the checkpoint must also be co-signed by witnesses that you trust
 			}
 			report, err := audit.VerifyDir(args[0], string(trusted), olds...)
 			if e, ok := errors.AsType[*audit.ChangedError](err); ok {
-				return cli.Hint(fmt.Errorf("the log was changed: %w", e), "keep this copy as evidence and compare it with other copies; entries before number %d are proven unchanged", e.From)
+				hint := "keep this copy as evidence and compare it with other copies"
+				if e.From > 0 {
+					hint += fmt.Sprintf("; entries before number %d are proven unchanged", e.From)
+				}
+				return cli.Hint(fmt.Errorf("the log was changed: %w", e), "%s", hint)
 			}
 			if err != nil {
 				return err

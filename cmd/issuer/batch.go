@@ -215,7 +215,7 @@ func (p *program) batchResult(cmd *cobra.Command, r issuance.Result, out string,
 		}
 		fmt.Fprintf(w, "%d records: %d issued", r.Batch.Rows, r.Batch.Issued)
 		if r.Batch.Skipped > 0 {
-			fmt.Fprintf(w, ", %d skipped (they hold a credential already)", r.Batch.Skipped)
+			fmt.Fprintf(w, ", %d skipped (they hold a credential already, stand twice, or are not eligible: the column error says which)", r.Batch.Skipped)
 		}
 		if r.Batch.Failed > 0 {
 			fmt.Fprintf(w, ", %d refused", r.Batch.Failed)
