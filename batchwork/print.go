@@ -159,6 +159,9 @@ func (r *Runner) print(ctx context.Context, j Job) error {
 	if err != nil {
 		return err
 	}
+	// Not with the context of the work: that ends as soon as it is seen to be done.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
 	now, err := r.cfg.Store.Job(ctx, j.ID)
 	if err != nil || now.Print.Pending() {
 		return err // what is left over goes with the next print, or with the job

@@ -130,6 +130,38 @@ func TestPrint(t *testing.T) {
 	}
 }
 
+// lateStore takes long to say that a print was saved, and reads nothing for who was told to
+// stop.
+type lateStore struct{ *memory }
+
+func (s lateStore) SaveJob(ctx context.Context, j batchwork.Job) (batchwork.Job, error) {
+	j, err := s.memory.SaveJob(ctx, j)
+	if j.Print.State == batchwork.Printable {
+		time.Sleep(10 * 20 * time.Millisecond) // of the runner's looks at the job
+	}
+	return j, err
+}
+
+func (s lateStore) Job(ctx context.Context, id string) (batchwork.Job, error) {
+	if err := ctx.Err(); err != nil {
+		return batchwork.Job{}, err
+	}
+	return s.memory.Job(ctx, id)
+}
+
+// TestPrintBeforeGoes: a print is removed when the next one is there, also if the runner sees
+// its job done before it is told that it has saved that.
+func TestPrintBeforeGoes(t *testing.T) {
+	b := newBed(t, lateStore{newMemory()})
+	j := b.finished(3)
+	defer b.start(b.runner("one", func(c *batchwork.Config) { c.Now, c.Print = b.office.Clock.Now, printList(b.folder) }))()
+	for _, layout := range []string{"card", "sheet"} {
+		b.ask(j.ID, layout)
+		b.await(j.ID, layout, func(now batchwork.Job) bool { return now.Print.State == batchwork.Printable && now.Print.Layout == layout })
+	}
+	b.await(j.ID, "one print", func(batchwork.Job) bool { return len(b.prints(j.ID)) == 2 })
+}
+
 // text is what a print holds.
 func (b *bed) text(j batchwork.Job) string {
 	b.Helper()

@@ -525,7 +525,7 @@ func (w *witness) judge(k *checker, id string) {
 		return
 	}
 	if w.facts[0] != w.facts[1] {
-		detail := "record, programme, date of issue, batch and row, key, slots, end, what was to be signed or what it is a part of or replaces are not those of its entry"
+		detail := "record, programme, date of issue, batch and row, key, slots, end, idempotency key, what was to be signed or what it is a part of or replaces are not those of its entry"
 		if w.times > 1 {
 			detail = fmt.Sprintf("the log has it %d times", w.times)
 		}

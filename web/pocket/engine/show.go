@@ -127,6 +127,8 @@ func (e *Engine) listed(ref *credential.StatusRef, l i18n.Language) (state, asOf
 	asOf = l.Date(snapshot.IssuedAt)
 	r, _ := errors.AsType[*credential.RejectedError](list.Check(ref.Index))
 	switch {
+	case r == nil && ref.Beside:
+		return "", "" // the list alone does not clear it
 	case r == nil:
 		return "", asOf
 	case r.Reason == credential.Suspended:
