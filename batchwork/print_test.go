@@ -157,7 +157,9 @@ func TestPrintBeforeGoes(t *testing.T) {
 	defer b.start(b.runner("one", func(c *batchwork.Config) { c.Now, c.Print = b.office.Clock.Now, printList(b.folder) }))()
 	for _, layout := range []string{"card", "sheet"} {
 		b.ask(j.ID, layout)
-		b.await(j.ID, layout, func(now batchwork.Job) bool { return now.Print.State == batchwork.Printable && now.Print.Layout == layout })
+		b.await(j.ID, layout, func(now batchwork.Job) bool {
+			return now.Print.State == batchwork.Printable && now.Print.Layout == layout
+		})
 	}
 	b.await(j.ID, "one print", func(batchwork.Job) bool { return len(b.prints(j.ID)) == 2 })
 }
