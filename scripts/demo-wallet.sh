@@ -21,7 +21,7 @@ run() { "$@" >>"$talk" 2>&1 || fail "$* failed"; }
 wallet() { "bin/wallet-cli" --dir "$out/phone" --passphrase-file "$out/pass" --dev-http "$@"; }
 port() { # a free one
   local p
-  while p=$((20000 + RANDOM % 20000)); (: </dev/tcp/127.0.0.1/"$p") 2>/dev/null; do :; done
+  while p=$((20000 + RANDOM % 12000)); (: </dev/tcp/127.0.0.1/"$p") 2>/dev/null; do :; done
   echo "$p"
 }
 started=()
@@ -99,6 +99,7 @@ publish # the list of the new card's slots
 # ask WANT: the library asks, the wallet answers; the verdict must be WANT.
 ask() {
   local code=0 link
+  : >"$out/request.log" # the program opens it when it gets its turn
   "$verifier" request card --config "$library/verifier.yaml" >"$out/answer.txt" 2>"$out/request.log" &
   local asked=$!
   started+=("$asked")
@@ -107,6 +108,7 @@ ask() {
     [ -n "$link" ] && break
     sleep 0.1
   done
+  [ -n "$link" ] || fail "the library made no request"
   echo "   $ verifier request card      $ wallet-cli present '${link:0:60}...'"
   wallet present --yes "$link" >"$out/presented.txt" 2>"$out/present.log" || [ "$1" != 0 ] || fail "the wallet could not answer"
   wait "$asked" || code=$?
@@ -154,6 +156,7 @@ name=$(sed -n 3p examples/data/farmers.csv | cut -d, -f3)
 "$issuer" offer --dir "$office" --programme farmer-card --record "$record" --login >"$out/offer.txt" 2>>"$talk" || fail "no offer"
 offer=$(sed -n 's/^\(openid-credential-offer:[^ ]*\)$/\1/p' "$out/offer.txt")
 echo "   $ wallet-cli accept --browser '$offer'"
+: >"$out/accept.log"
 wallet accept --yes --browser "$offer" >"$out/accepted.txt" 2>"$out/accept.log" &
 accepting=$!
 started+=("$accepting")
@@ -162,6 +165,7 @@ for _ in $(seq 100); do
   [ -n "$address" ] && break
   sleep 0.1
 done
+[ -n "$address" ] || fail "the wallet named no page to sign in at"
 sign_in "$address" "$name"
 wait "$accepting" || fail "the wallet did not get the card: $(cat "$out/accept.log")"
 [ "$quiet" = --quiet ] || sed 's/^/   /' "$out/accept.log" "$out/accepted.txt"
