@@ -32,6 +32,16 @@ type Type struct {
 	Policy string `cbor:"10,keyasint,omitempty"`
 }
 
+// Field returns the field of this name.
+func (t *Type) Field(name string) (f TypeField, ok bool) {
+	for _, f := range t.Fields {
+		if f.Name == name {
+			return f, true
+		}
+	}
+	return TypeField{}, false
+}
+
 // A TypeField describes one field.
 type TypeField struct {
 	// Key is the integer key in the type's own map, or the Claim 169 key if

@@ -108,16 +108,16 @@ func (b *batchRun) begin(ctx context.Context, source string) error {
 	}
 	b.programme = p
 	now := b.s.now()
-	var id [1]string
-	if err := newIDs(b.s.cfg.Rand, now, id[:]); err != nil {
+	id, err := newID(b.s.cfg.Rand, now)
+	if err != nil {
 		return err
 	}
 	b.batch = Batch{
-		ID: id[0], Programme: p.ID, Version: p.Version, Source: source, State: BatchRunning,
+		ID: id, Programme: p.ID, Version: p.Version, Source: source, State: BatchRunning,
 		Started: now, Changed: now, Manifest: int64(len(manifestHeader)),
 	}
 	t := b.r.terms()
-	t.Batch, t.Version, t.Source = id[0], p.Version, source
+	t.Batch, t.Version, t.Source = id, p.Version, source
 	if err := b.folder.writeTerms(t); err != nil {
 		return err
 	}

@@ -35,6 +35,13 @@ func newIDs(rnd io.Reader, at time.Time, ids []string) error {
 	return nil
 }
 
+// newID is one of [newIDs].
+func newID(rnd io.Reader, at time.Time) (string, error) {
+	var id [1]string
+	err := newIDs(rnd, at, id[:])
+	return id[0], err
+}
+
 func encodeID(b [16]byte) string {
 	hi, lo := binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])
 	var text [idLength]byte

@@ -196,12 +196,12 @@ func (b *batchRun) joinFinished() error {
 
 // ownTerms are the terms of a new folder of the batch.
 func (b *batchRun) ownTerms(batch Batch) (terms, error) {
-	var id [1]string
-	if err := newIDs(b.s.cfg.Rand, b.s.now(), id[:]); err != nil {
+	id, err := newID(b.s.cfg.Rand, b.s.now())
+	if err != nil {
 		return terms{}, err
 	}
 	t := b.r.terms()
-	t.Batch, t.Version, t.Source, t.Folder = batch.ID, batch.Version, batch.Source, id[0]
+	t.Batch, t.Version, t.Source, t.Folder = batch.ID, batch.Version, batch.Source, id
 	return t, nil
 }
 
@@ -215,12 +215,12 @@ func (b *batchRun) beginShared(ctx context.Context, source string) error {
 		return err
 	}
 	now := b.s.now()
-	var id [1]string
-	if err := newIDs(b.s.cfg.Rand, now, id[:]); err != nil {
+	id, err := newID(b.s.cfg.Rand, now)
+	if err != nil {
 		return err
 	}
 	b.batch = Batch{
-		ID: id[0], Programme: p.ID, Version: p.Version, Source: source, Shared: b.r.sharedTerms(), State: BatchRunning,
+		ID: id, Programme: p.ID, Version: p.Version, Source: source, Shared: b.r.sharedTerms(), State: BatchRunning,
 		Started: now, Changed: now,
 	}
 	t, err := b.ownTerms(b.batch)

@@ -214,10 +214,8 @@ func (p *program) readings() (reading, error) {
 		if bundle != nil {
 			t, _ = bundle.Type(typ)
 		}
-		if i := slices.IndexFunc(t.Fields, func(f credential.TypeField) bool { return f.Name == claim }); i >= 0 {
-			return t.Fields[i]
-		}
-		return credential.TypeField{}
+		f, _ := t.Field(claim)
+		return f
 	}, nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sanad-id/sanad/credential"
 	"github.com/sanad-id/sanad/credential/cwt"
 	"github.com/sanad-id/sanad/internal/i18n"
 	"github.com/sanad-id/sanad/keys"
@@ -449,5 +450,33 @@ func TestSentences(t *testing.T) {
 		if !i18n.Has("pocket." + name) {
 			t.Errorf("no sentence pocket.%s", name)
 		}
+	}
+}
+
+// TestListed: what the lists of the bundle say about a card, and that a list with another
+// mechanism beside it does not clear one (corpus ST-08).
+func TestListed(t *testing.T) {
+	w := newWorld(t)
+	e := w.trusting()
+	asOf := en.Date(start.Add(-time.Hour))
+	for _, tt := range []struct {
+		name        string
+		ref         *credential.StatusRef
+		state, date string
+	}{
+		{"good", &credential.StatusRef{URI: statusURL, Index: 7}, "", asOf},
+		{"revoked", &credential.StatusRef{URI: statusURL, Index: revoked}, "revoked", asOf},
+		{"suspended", &credential.StatusRef{URI: statusURL, Index: suspended}, "suspended", asOf},
+		{"good, another mechanism", &credential.StatusRef{URI: statusURL, Index: 7, Beside: true}, "", ""},
+		{"revoked, another mechanism", &credential.StatusRef{URI: statusURL, Index: revoked, Beside: true}, "revoked", asOf},
+		{"a list that is not here", &credential.StatusRef{URI: statusURL + "0", Index: revoked}, "", ""},
+		{"no list", nil, "", ""},
+	} {
+		if state, date := e.Listed(tt.ref, en); state != tt.state || date != tt.date {
+			t.Errorf("%s: %q as of %q, want %q as of %q", tt.name, state, date, tt.state, tt.date)
+		}
+	}
+	if state, date := w.phone().Listed(&credential.StatusRef{URI: statusURL, Index: revoked}, en); state != "revoked" || date != asOf {
+		t.Errorf("after the page was closed: %q as of %q", state, date)
 	}
 }

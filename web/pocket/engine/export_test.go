@@ -3,9 +3,17 @@ package engine
 import (
 	"crypto/rand"
 	"encoding/json"
+
+	"github.com/sanad-id/sanad/credential"
+	"github.com/sanad-id/sanad/internal/i18n"
 )
 
 func init() { iterations = 1000 }
+
+// Listed is what the lists of the trust bundle say about a card.
+func (e *Engine) Listed(ref *credential.StatusRef, l i18n.Language) (state, asOf string) {
+	return e.listed(ref, l)
+}
 
 // SealExport is the file of an export with this inside, for a passphrase that costs nothing
 // to try.

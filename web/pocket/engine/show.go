@@ -213,9 +213,8 @@ func (e *Engine) row(h *wallet.Held, c wallet.CardClaim, l i18n.Language) Row {
 	in := verification.Claim{Name: c.Name, Value: c.Value, Labels: c.Labels}
 	if e.bundle != nil {
 		if t, ok := e.bundle.Type(h.Type); ok {
-			if i := slices.IndexFunc(t.Fields, func(f credential.TypeField) bool { return f.Name == c.Name }); i >= 0 {
-				in.Kind, in.Words = t.Fields[i].Kind, t.Fields[i].Values
-			}
+			f, _ := t.Field(c.Name)
+			in.Kind, in.Words = f.Kind, f.Values
 		}
 	}
 	return Row{named(c.Labels, c.Name, l), visible.Text(explain.Value(in, l))}

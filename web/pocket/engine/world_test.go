@@ -14,6 +14,7 @@ import (
 
 	"github.com/sanad-id/sanad/credential"
 	"github.com/sanad-id/sanad/credential/cwt"
+	"github.com/sanad-id/sanad/credential/status"
 	"github.com/sanad-id/sanad/internal/i18n"
 	"github.com/sanad-id/sanad/keys"
 	"github.com/sanad-id/sanad/keys/keystest"
@@ -29,6 +30,10 @@ var start = time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC)
 
 const (
 	issuerURL = "https://issuer.example"
+	// The status list in the bundle, and what it says of two of its places.
+	statusURL = issuerURL + "/status/1"
+	revoked   = 5
+	suspended = 6
 	cardType  = "urn:xa:card:1"
 	bank      = "bank.xa-12"
 )
@@ -136,6 +141,12 @@ func newWorld(t testing.TB) *world {
 	issuer := trust.NewIssuerKey(w.office.Key(), []string{cardType}, nil)
 	issuer.ValidFrom = start.AddDate(0, -1, 0)
 	names := func(en, fr string) map[string]string { return map[string]string{"en": en, "fr": fr} }
+	list := must[*status.List](t)(status.NewList(2, 1<<10))
+	for i, v := range map[uint64]byte{revoked: status.Invalid, suspended: status.Suspended} {
+		if err := list.Set(i, v); err != nil {
+			t.Fatal(err)
+		}
+	}
 	w.bundle = must[[]byte](t)(trust.Content{
 		Roots: chain, Version: 1, AsOf: start.Add(-time.Hour), RefreshBy: start.AddDate(0, 1, 0), OldAfter: start.AddDate(0, 2, 0), Jurisdiction: "XA",
 		Issuers: []trust.Issuer{{ID: "office.xa", URL: issuerURL, Names: names("Office", "Bureau"), Keys: []trust.IssuerKey{issuer}}},
@@ -151,6 +162,7 @@ func newWorld(t testing.TB) *world {
 			ID: bank, Names: names("Bank, branch 12", "Banque, agence 12"), Keys: []keys.PublicKey{w.bank.Key().Public},
 			Asks: []trust.Asked{{Type: cardType, Claims: []string{"full_name", "birth_date"}}},
 		}},
+		Status:     []status.Snapshot{must[status.Snapshot](t)(status.NewSnapshot(statusURL, list, start.Add(-time.Hour)))},
 		Algorithms: es256,
 	}.Sign(rand.Reader, []keys.Signer{signs}, start.Add(-time.Hour)))
 	w.print = must[*trust.Bundle](t)(trust.Open(w.bundle)).Fingerprint()

@@ -264,14 +264,14 @@ func (e *Engine) ask(c Counter) (cwt.Question, error) {
 		return q, errNoQuestion
 	}
 	for _, name := range c.Claims {
-		i := slices.IndexFunc(t.Fields, func(f credential.TypeField) bool { return f.Name == name })
+		f, ok := t.Field(name)
 		switch {
-		case i < 0:
+		case !ok:
 			return q, errNoQuestion
-		case t.Fields[i].Person:
-			q.Person = append(q.Person, t.Fields[i].Key)
+		case f.Person:
+			q.Person = append(q.Person, f.Key)
 		default:
-			q.Fields = append(q.Fields, t.Fields[i].Key)
+			q.Fields = append(q.Fields, f.Key)
 		}
 	}
 	return q, nil
