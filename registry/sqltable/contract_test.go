@@ -27,7 +27,8 @@ func sqliteServer(t testing.TB) server {
 	path := filepath.Join(t.TempDir(), "registry's file?.db")
 	return server{database: path, exec: func(t testing.TB, statement string) {
 		t.Helper()
-		db, err := sql.Open("sqlite", "file:"+strings.ReplaceAll(path, "?", "%3f"))
+		// It waits as an application would: who was cancelled while it read lets go a little later.
+		db, err := sql.Open("sqlite", "file:"+strings.ReplaceAll(path, "?", "%3f")+"?_pragma=busy_timeout(10000)")
 		if err != nil {
 			t.Fatal(err)
 		}
