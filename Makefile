@@ -11,7 +11,7 @@ export GOFLAGS := $(GOFLAGS) -trimpath
 # every change. `make test-race RACE=./...` takes all, in half an hour.
 RACE ?= ./keys ./audit ./store ./store/once ./issuance ./verification ./internal/web ./api/... ./work ./batchwork
 
-.PHONY: fonts help build web demo test test-go test-race lint bench fuzz screenshots soak soak-batch clean
+.PHONY: fonts help build web demo test test-go test-race lint bench fuzz vuln screenshots soak soak-batch clean
 
 help:            ## show this list
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: .*##/ -/'
@@ -56,6 +56,9 @@ fonts:           ## make the fonts of printed certificates anew (Debian: fonts-n
 
 fuzz:            ## every fuzz target for FUZZTIME (default 60s)
 	@scripts/fuzz.sh $(FUZZTIME)
+
+vuln:            ## known weaknesses of what is built in; before every release (asks vuln.go.dev)
+	$(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0 ./...
 
 screenshots: setup-test web ## pictures of the main pages, made anew into docs/screenshots
 	rm -rf docs/screenshots
