@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"bytes"
 	"context"
 	"net/http"
 	"strconv"
@@ -11,8 +12,10 @@ import (
 
 // cache keeps answers by what was asked. The zero value is empty.
 type cache struct {
-	mu   sync.Mutex
-	kept map[string]kept
+	mu    sync.Mutex
+	kept  map[string]kept
+	bytes int // of all of them
+	uses  uint64
 }
 
 // kept is an answer that may be used again.
@@ -20,11 +23,17 @@ type kept struct {
 	answer Answer
 	tag    string    // ETag
 	fresh  time.Time // until when it may be used without asking
-	used   time.Time // when it was last used
+	used   uint64    // when it was last used, as a count of uses
 }
 
-// maxKept is the longest answer that is kept, and a multiple of it the most of all.
-const maxKept = 1 << 20
+// size is how many bytes an answer takes.
+func (k kept) size() int {
+	n := len(k.answer.Body)
+	for name, values := range k.answer.Header {
+		n += len(name) + len(strings.Join(values, ""))
+	}
+	return n
+}
 
 // key is what must be equal for one answer to serve another request: the whole
 // address, and what may come back.
@@ -48,7 +57,7 @@ func (c *Client) get(ctx context.Context, r Request) (Answer, error) {
 		return Answer{}, err
 	}
 	k := key(r)
-	old, known := c.cache.find(k, c.cfg.Now())
+	old, known := c.cache.find(k)
 	if known && c.cfg.Now().Before(old.fresh) {
 		return old.answer, nil
 	}
@@ -67,7 +76,7 @@ func (c *Client) get(ctx context.Context, r Request) (Answer, error) {
 		if !known || old.tag == "" {
 			return Answer{}, ErrStatus // nobody asked for it
 		}
-		age, keep := c.age(a.Header)
+		age, keep := c.lasts(r, a.Header, old.answer.Body)
 		if !keep {
 			age = 0
 		}
@@ -75,12 +84,25 @@ func (c *Client) get(ctx context.Context, r Request) (Answer, error) {
 		c.cache.put(k, old, c.cfg)
 		return old.answer, nil
 	}
-	if age, keep := c.age(a.Header); keep && a.Status == http.StatusOK && len(a.Body) <= maxKept {
-		c.cache.put(k, kept{answer: a, tag: a.Header.Get("ETag"), fresh: c.cfg.Now().Add(age)}, c.cfg)
+	age, keep := c.lasts(r, a.Header, a.Body)
+	one := kept{answer: a, tag: a.Header.Get("ETag"), fresh: c.cfg.Now().Add(age)}
+	if keep && a.Status == http.StatusOK && one.size() <= c.cfg.MaxKept/4 {
+		one.answer.Body = bytes.Clone(a.Body) // it was read into more room than it takes
+		c.cache.put(k, one, c.cfg)
 	} else {
 		c.cache.drop(k)
 	}
 	return a, nil
+}
+
+// lasts is for how long an answer is fresh, at most MaxAge, and whether it may be kept at all.
+func (c *Client) lasts(r Request, h http.Header, body []byte) (age time.Duration, keep bool) {
+	if r.Fresh != nil && c.cfg.MaxAge > 0 {
+		if age, says := r.Fresh(body); says {
+			return max(0, min(age, c.cfg.MaxAge)), true
+		}
+	}
+	return c.age(h)
 }
 
 // age is for how long an answer is fresh (RFC 9111 section 5.2.2) beyond the time that it lay in
@@ -115,39 +137,55 @@ func (c *Client) age(h http.Header) (age time.Duration, keep bool) {
 	return min(age, c.cfg.MaxAge), true
 }
 
-func (c *cache) find(key string, now time.Time) (kept, bool) {
+func (c *cache) find(key string) (kept, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	k, ok := c.kept[key]
 	if ok {
-		k.used = now
+		c.uses++
+		k.used = c.uses
 		c.kept[key] = k
 	}
 	return k, ok
 }
 
-// put keeps an answer and lets go of the one that was not used for longest.
+// put keeps an answer and lets go of those that were not used for longest.
 func (c *cache) put(key string, k kept, cfg Config) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.kept == nil {
 		c.kept = map[string]kept{}
 	}
-	k.used = cfg.Now()
+	c.remove(key)
+	c.uses++
+	k.used = c.uses
 	c.kept[key] = k
-	for len(c.kept) > cfg.Entries {
-		oldest, used := "", k.used
-		for other, o := range c.kept {
-			if other != key && !o.used.After(used) {
-				oldest, used = other, o.used
-			}
-		}
-		delete(c.kept, oldest)
+	for c.bytes += k.size(); len(c.kept) > cfg.Entries || c.bytes > cfg.MaxKept; {
+		c.remove(c.oldest())
 	}
+}
+
+// oldest is the answer that was not used for longest.
+func (c *cache) oldest() string {
+	oldest, least := "", c.uses+1
+	for key, k := range c.kept {
+		if k.used < least {
+			oldest, least = key, k.used
+		}
+	}
+	return oldest
 }
 
 func (c *cache) drop(key string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.kept, key)
+	c.remove(key)
+}
+
+// remove is drop for who holds the lock.
+func (c *cache) remove(key string) {
+	if k, ok := c.kept[key]; ok {
+		c.bytes -= k.size()
+		delete(c.kept, key)
+	}
 }

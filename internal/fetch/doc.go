@@ -8,11 +8,11 @@
 // looked at when the connection is made, so that a name cannot lead to another machine
 // of the office, whatever it led to a moment ago (SECURITY promise P25). Redirects are
 // followed only where a request allows some, on the same host and under the same
-// rules.
+// rules; to other hosts only for what is signed ([Request.Elsewhere]).
 //
-// Documents ([Request.Keep]) are kept as their Cache-Control says, within the bounds of
-// [Config]: never others than 200, never longer than MaxAge, and after that only if the
-// server confirms them.
+// Documents ([Request.Keep]) are kept as they say themselves ([Request.Fresh]) or else their
+// Cache-Control, within the bounds of [Config]: never others than 200, never longer than
+// MaxAge, and after that only if the server confirms them, nor more bytes than MaxKept.
 //
 // Left to others: what is sent, and what an answer means. An answer with any status is
 // an answer unless the request names media types; an error means that there was none,

@@ -56,6 +56,9 @@ type Config struct {
 	MaxAge time.Duration
 	// Entries is how many answers are kept at most; 256 if zero.
 	Entries int
+	// MaxKept is the most bytes of all answers that are kept, with their headers; 16 MiB if
+	// zero. One that has more than a fourth of them is not kept.
+	MaxKept int
 	// Now is the clock of what is kept; time.Now if nil.
 	Now func() time.Time
 }
@@ -89,10 +92,17 @@ type Request struct {
 	// Redirects is how many redirects are followed, at most 5 and for GET only. They
 	// lead to the same host by the same scheme, or are refused.
 	Redirects int
+	// Elsewhere lets redirects lead to other hosts, too: by TLS, and none of the local hosts
+	// unless it was a local host that was asked. It is for documents whose signature says
+	// whose they are, and needs Keep and no header field but Accept.
+	Elsewhere bool
 	// Keep says that the answer to a GET is a document: it is kept, and one that was kept
 	// will do, as its Cache-Control says. It must not be changed. Of a request with
 	// other header fields than Accept nothing is kept.
 	Keep bool
+	// Fresh says for how long an answer that is kept will do by what stands in it, whatever
+	// its Cache-Control says; false if it does not say. Optional.
+	Fresh func(body []byte) (time.Duration, bool)
 }
 
 // An Answer is what a server answered.
@@ -116,6 +126,9 @@ func newClient(c Config, resolver *net.Resolver, connect func(address string) er
 	}
 	if c.Entries == 0 {
 		c.Entries = 256
+	}
+	if c.MaxKept == 0 {
+		c.MaxKept = 16 << 20
 	}
 	if c.Now == nil {
 		c.Now = time.Now
@@ -183,6 +196,9 @@ func (c *Client) Do(ctx context.Context, r Request) (Answer, error) {
 	if r.Method != http.MethodGet && (r.Method != http.MethodPost || r.Redirects > 0) || r.Redirects < 0 || r.Redirects > maxRedirects {
 		return Answer{}, fmt.Errorf("fetch: internal error: %s with %d redirects", r.Method, r.Redirects)
 	}
+	if r.Elsewhere && !keeps(r) {
+		return Answer{}, errors.New("fetch: internal error: redirects elsewhere for what is not for everybody")
+	}
 	if r.MaxBytes == 0 {
 		r.MaxBytes = c.cfg.MaxBytes
 	}
@@ -205,9 +221,11 @@ func (c *Client) send(ctx context.Context, r Request) (Answer, error) {
 		if err != nil || !isRedirect(a.Status) || r.Redirects == 0 {
 			return a, err
 		}
-		if r.Address, err = next(u, a.Header.Get("Location")); err != nil {
-			return Answer{}, err
+		to, err := next(u, a.Header.Get("Location"))
+		if err != nil || !sameHost(u, to) && !(r.Elsewhere && c.mayLead(u, to, local)) {
+			return Answer{}, fmt.Errorf("%w: %s sends elsewhere", ErrRedirect, u.Hostname())
 		}
+		r.Address = to.String()
 		r.Redirects--
 	}
 }
@@ -221,14 +239,26 @@ func isRedirect(status int) bool {
 	return false
 }
 
-// next is where a redirect leads: elsewhere on the same host.
-func next(from *url.URL, location string) (string, error) {
+// next is where a redirect leads.
+func next(from *url.URL, location string) (*url.URL, error) {
 	to, err := from.Parse(location)
-	if err != nil || location == "" || to.Scheme != from.Scheme || !strings.EqualFold(to.Host, from.Host) || to.User != nil {
-		return "", fmt.Errorf("%w: %s sends elsewhere", ErrRedirect, from.Hostname())
+	if err != nil || location == "" || to.User != nil {
+		return nil, ErrRedirect
 	}
 	to.Fragment = "" // of no meaning here
-	return to.String(), nil
+	return to, nil
+}
+
+// sameHost reports whether a redirect stays where it is.
+func sameHost(from, to *url.URL) bool {
+	return to.Scheme == from.Scheme && strings.EqualFold(to.Host, from.Host)
+}
+
+// mayLead reports whether a redirect may lead to another host: to one that may be asked, never
+// from TLS to none, and not from outside to a host that only the settings let in.
+func (c *Client) mayLead(from, to *url.URL, local bool) bool {
+	_, inside, err := check(to.String(), c.cfg.LocalHosts)
+	return err == nil && (to.Scheme == "https" || from.Scheme == "http") && (local || !inside)
 }
 
 // once sends one request and reads its answer.
@@ -241,6 +271,8 @@ func (c *Client) once(ctx context.Context, r Request, u *url.URL, local bool) (A
 		req.Header[http.CanonicalHeaderKey(name)] = values
 	}
 	req.Header.Set("User-Agent", "sanad")
+	// Without this field a server may compress as it likes (RFC 9110 section 12.5.3).
+	req.Header.Set("Accept-Encoding", "identity")
 	if len(r.Types) > 0 {
 		req.Header.Set("Accept", strings.Join(r.Types, ", "))
 	}

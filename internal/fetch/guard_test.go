@@ -317,6 +317,65 @@ func TestRedirects(t *testing.T) {
 	}
 }
 
+// TestRedirectsElsewhere: NET-03, NET-07 and ST-07 of the corpus. What is signed may have moved to
+// another host, and no way leads inside that did not begin there.
+func TestRedirectsElsewhere(t *testing.T) {
+	elsewhere := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/back" {
+			http.Redirect(w, r, "http://localhost:1/", http.StatusFound)
+			return
+		}
+		_, _ = io.WriteString(w, "moved")
+	})
+	for _, tt := range []struct {
+		name, to string
+		want     error
+	}{
+		{"another host", elsewhere + "/end", nil},
+		{"NET-03 without end", "/loop", fetch.ErrRedirect},
+		{"NET-03 inside, by TLS", "https://169.254.169.254/latest", fetch.ErrForbidden},
+		{"NET-03 inside, without TLS", "http://169.254.169.254/latest", fetch.ErrRedirect},
+		{"NET-03 a host of this machine that is not named", "http://localhost/", fetch.ErrRedirect},
+		{"NET-03 the same, on the way", elsewhere + "/back", fetch.ErrRedirect},
+		{"NET-03 a public host without TLS", "http://good.example/", fetch.ErrRedirect},
+		{"NET-03 a file", "file:///etc/passwd", fetch.ErrRedirect},
+		{"NET-03 a user", strings.Replace(elsewhere, "//", "//a@", 1), fetch.ErrRedirect},
+		{"NET-03 nowhere", "", fetch.ErrRedirect},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := fetch.Request{Address: redirect(t, func(string) string { return tt.to }) + "/", Types: []string{"text/plain"}, Redirects: 3, Keep: true, Elsewhere: true}
+			if a, err := fetch.New(here).Do(t.Context(), r); !errors.Is(err, tt.want) || err == nil && string(a.Body) != "moved" {
+				t.Errorf("%d %q, %v, want %v", a.Status, a.Body, err, tt.want)
+			}
+		})
+	}
+	for _, tt := range []struct {
+		name, from, to string
+		may            bool
+	}{
+		{"outside to outside", "https://a.example/", "https://b.example/", true},
+		{"outside to a local host", "https://a.example/", "https://witness.local/", false},
+		{"outside to a local host without TLS", "https://a.example/", "http://witness.local/", false},
+		{"outside to a local address", "https://a.example/", "https://127.0.0.1/", false},
+		{"a local host to outside", "http://witness.local/", "https://a.example/", true},
+		{"a local host to another", "http://witness.local/", "http://127.0.0.1:8080/", true},
+		{"from TLS to none", "https://witness.local/", "http://127.0.0.1:8080/", false},
+		{"an address in another spelling", "https://a.example/", "https://0x7f.0.0.1/", false},
+	} {
+		if may := fetch.MayLead(fetch.Config{LocalHosts: []string{"witness.local", "127.0.0.1"}}, tt.from, tt.to); may != tt.may {
+			t.Errorf("NET-03 %s: %v", tt.name, may)
+		}
+	}
+	for name, r := range map[string]fetch.Request{
+		"of who says who asks": {Header: http.Header{"Authorization": {"secret"}}, Keep: true}, "of what is not for everybody": {}, "of a POST": {Method: http.MethodPost, Keep: true},
+	} {
+		r.Address, r.Elsewhere = elsewhere, true
+		if a, err := fetch.New(here).Do(t.Context(), r); err == nil {
+			t.Errorf("NET-07 redirects %s: %d", name, a.Status)
+		}
+	}
+}
+
 // TestAnswersThatAreTooMuch: NET-04 of the corpus.
 func TestAnswersThatAreTooMuch(t *testing.T) {
 	for _, tt := range []struct {
@@ -502,7 +561,7 @@ func TestErrorsKeepSecrets(t *testing.T) {
 
 func TestNoCookies(t *testing.T) {
 	url := serve(t, func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("Cookie") != "" || r.Header.Get("Accept-Encoding") != "" {
+		if r.Header.Get("Cookie") != "" || r.Header.Get("Accept-Encoding") != "identity" {
 			t.Errorf("sent %v", r.Header)
 		}
 		http.SetCookie(w, &http.Cookie{Name: "a", Value: "b"})
@@ -618,6 +677,81 @@ func TestCache(t *testing.T) {
 	c = fetch.New(here)
 	check("nothing kept", "/a", body+"/a", 1, 0)
 	check("nothing kept, again", "/a", body+"/a", 1, 0)
+}
+
+// TestCacheByContent: NET-08. What a document says of how long it will do goes before what the
+// server says, and not before the settings.
+func TestCacheByContent(t *testing.T) {
+	asked, control := 0, ""
+	url := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		asked++
+		w.Header().Set("Cache-Control", control)
+		_, _ = io.WriteString(w, "document")
+	})
+	now := time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC)
+	cfg := here
+	cfg.MaxAge, cfg.Now = time.Minute, func() time.Time { return now }
+	for _, tt := range []struct {
+		name, control string
+		says          time.Duration // 0 if it does not say
+		after         time.Duration
+		want          int
+	}{
+		{"no-store, within its time", "no-store", 30 * time.Second, 29 * time.Second, 1},
+		{"no-store, after it", "no-store", 30 * time.Second, 30 * time.Second, 2},
+		{"for an hour, after its own time", "max-age=3600", 30 * time.Second, 30 * time.Second, 2},
+		{"longer than the settings allow", "", time.Hour, 59 * time.Second, 1},
+		{"NET-08 longer than the settings allow, after that", "", time.Hour, time.Minute, 2},
+		{"in the past", "max-age=3600", -time.Second, 0, 2},
+		{"it does not say, and the server does", "max-age=30", 0, 29 * time.Second, 1},
+		{"it does not say, nor may it be kept", "no-store", 0, 0, 2},
+	} {
+		c := fetch.New(cfg)
+		asked, control = 0, tt.control
+		for range 2 {
+			a, err := c.Do(t.Context(), fetch.Request{Address: url, Keep: true, Fresh: func(body []byte) (time.Duration, bool) {
+				return tt.says, string(body) == "document" && tt.says != 0
+			}})
+			if err != nil || string(a.Body) != "document" {
+				t.Errorf("%s: %q, %v", tt.name, a.Body, err)
+			}
+			now = now.Add(tt.after)
+		}
+		if asked != tt.want {
+			t.Errorf("%s: asked %d times, want %d", tt.name, asked, tt.want)
+		}
+	}
+}
+
+// TestCacheIsBounded: NET-08. What is kept has a size, all of it and each of it, also by a clock
+// that goes back.
+func TestCacheIsBounded(t *testing.T) {
+	asked := 0
+	url := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		asked++
+		w.Header().Set("Cache-Control", "max-age=60")
+		_, _ = io.WriteString(w, strings.Repeat("a", 9_000))
+		if r.URL.Path == "/long" {
+			_, _ = io.WriteString(w, strings.Repeat("a", 1_000))
+		}
+	})
+	now := time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC)
+	cfg := here
+	cfg.MaxBytes, cfg.MaxAge, cfg.MaxKept, cfg.Now = 20_000, time.Minute, 40_000, func() time.Time { return now }
+	c := fetch.New(cfg)
+	for _, tt := range []struct {
+		path string
+		want int
+	}{
+		{"/1", 1}, {"/2", 1}, {"/3", 1}, {"/4", 1}, {"/1", 0}, {"/2", 0}, {"/long", 1}, {"/long", 1}, {"/3", 0}, {"/4", 0},
+		{"/5", 1}, {"/1", 1}, {"/2", 1}, {"/4", 0}, {"/5", 0},
+	} {
+		asked = 0
+		now = now.Add(-time.Millisecond)
+		if _, err := c.Get(t.Context(), url+tt.path); err != nil || asked != tt.want {
+			t.Errorf("NET-08 %s: %v, asked %d times, want %d", tt.path, err, asked, tt.want)
+		}
+	}
 }
 
 // FuzzCheckURL: what is let through is https to one host that every reader reads alike.
