@@ -17,8 +17,8 @@ import (
 )
 
 // A Sender sends one request and returns the answer whatever its status. It follows
-// no redirect, sends no cookies and asks nothing inside of a network. Its error means
-// that there was no answer; it never holds a whole address.
+// no redirect but to status lists, sends no cookies and asks nothing inside of a network.
+// Its error means that there was no answer; it never holds a whole address.
 type Sender interface {
 	Send(ctx context.Context, r Request) (Answer, error)
 }
@@ -39,6 +39,11 @@ type Request struct {
 	// Document says that this is a document for everybody: an answer that was kept will
 	// do, as long as the server said that it may be kept.
 	Document bool
+	// StatusList says that this is a status list for everybody: a few redirects to it are
+	// followed, since its signature says whose it is (Token Status List section 8.2), and an
+	// answer that was kept will do for as long as the token in it says (status.FreshJWT). A
+	// Sender that cannot do that asks anew and follows none.
+	StatusList bool
 }
 
 // An Answer is what came back.
@@ -325,15 +330,21 @@ func loopback(host string) bool {
 
 // document gets a document with status 200.
 func (a *Agent) document(ctx context.Context, address, accept string, most int64) (Answer, error) {
-	answer, err := a.send(ctx, Request{Address: address, Accept: accept, MaxBytes: most, Document: true})
+	return a.get(ctx, Request{Address: address, Accept: accept, MaxBytes: most, Document: true})
+}
+
+// get sends a request for a document, which has status 200 and one of the media types that are
+// asked for.
+func (a *Agent) get(ctx context.Context, r Request) (Answer, error) {
+	answer, err := a.send(ctx, r)
 	if err != nil {
 		return answer, err
 	}
 	if answer.Status != 200 {
 		return answer, refuse(BadMessage, "status %d where a document was expected", answer.Status)
 	}
-	if !accepted(accept, answer.Type) {
-		return answer, refuse(BadMessage, "%.40q in place of %s", mediaType(answer.Type), accept)
+	if !accepted(r.Accept, answer.Type) {
+		return answer, refuse(BadMessage, "%.40q in place of %s", mediaType(answer.Type), r.Accept)
 	}
 	return answer, nil
 }

@@ -73,9 +73,12 @@ func (a *Agent) statusOf(ctx context.Context, h Held, text string, lists map[str
 	return credential.Reject(credential.StatusUnsupported, "another mechanism stands beside the list")
 }
 
+// maxListToken is the most bytes of a Status List Token.
+const maxListToken = 4 << 20
+
 // fetchList asks for the list of the issuer at an address.
 func (a *Agent) fetchList(ctx context.Context, h Held, address string) (*status.List, error) {
-	answer, err := a.document(ctx, address, status.MediaTypeJWT, 4<<20)
+	answer, err := a.get(ctx, Request{Address: address, Accept: status.MediaTypeJWT, MaxBytes: maxListToken, Document: true, StatusList: true})
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +95,7 @@ func (a *Agent) fetchList(ctx context.Context, h Held, address string) (*status.
 
 // statusKeys are the keys that may have signed a list of the issuer.
 func (a *Agent) statusKeys(ctx context.Context, h Held, token string) ([]keys.PublicKey, error) {
-	m, err := jose.Inspect(token, 4<<20)
+	m, err := jose.Inspect(token, maxListToken)
 	if err != nil {
 		return nil, err
 	}

@@ -55,7 +55,8 @@ const maxAttestationList = 4 << 20
 // section 8.3; corpus ST-06).
 func (a *attesters) status(ctx context.Context, at credential.StatusRef) error {
 	answer, err := a.fetch.Do(ctx, fetch.Request{
-		Address: at.URI, Types: []string{statuslist.MediaTypeJWT}, MaxBytes: maxAttestationList, Redirects: 3, Keep: true,
+		Address: at.URI, Types: []string{statuslist.MediaTypeJWT}, MaxBytes: maxAttestationList, Redirects: 3, Elsewhere: true, Keep: true,
+		Fresh: func(token []byte) (time.Duration, bool) { return statuslist.FreshJWT(token, a.now()) },
 	})
 	if err != nil {
 		return err

@@ -84,25 +84,36 @@ func rootNotes(roots []verifier.IssuerRoot, now time.Time) []string {
 }
 
 // A listSource asks for status lists through the one way out.
-type listSource struct{ client *fetch.Client }
+type listSource struct {
+	client *fetch.Client
+	now    func() time.Time
+}
 
 const (
 	// listTimeout is how long a wallet waits for the list of somebody else's server.
 	listTimeout = 5 * time.Second
-	// listAge is how long an answer may be used again, if its server allows it.
+	// listAge is how long an answer may be used again at most, whatever its token says: that is
+	// how much longer a revoked credential may pass.
 	listAge = time.Minute
-	// listRedirects is how many redirects are followed on one host (Token Status List section 8.2).
+	// listRedirects is how many redirects are followed (Token Status List section 8.2).
 	listRedirects = 3
 	// maxListToken is the most bytes of an answer.
 	maxListToken = 4 << 20
+	// maxListsKept is the most bytes of all answers that are kept.
+	maxListsKept = 64 << 20
 )
 
 func newListSource(cfg Config, now func() time.Time) listSource {
-	return listSource{fetch.New(fetch.Config{LocalHosts: cfg.LocalHosts, Timeout: listTimeout, MaxBytes: maxListToken, MaxAge: listAge, Entries: 64, Now: now})}
+	return listSource{fetch.New(fetch.Config{
+		LocalHosts: cfg.LocalHosts, Timeout: listTimeout, MaxBytes: maxListToken, MaxAge: listAge, Entries: 64, MaxKept: maxListsKept, Now: now,
+	}), now}
 }
 
 // List implements [verifier.ListSource].
 func (l listSource) List(ctx context.Context, address string) ([]byte, error) {
-	a, err := l.client.Do(ctx, fetch.Request{Address: address, Types: []string{status.MediaTypeJWT}, Redirects: listRedirects, Keep: true})
+	a, err := l.client.Do(ctx, fetch.Request{
+		Address: address, Types: []string{status.MediaTypeJWT}, Redirects: listRedirects, Elsewhere: true, Keep: true,
+		Fresh: func(token []byte) (time.Duration, bool) { return status.FreshJWT(token, l.now()) },
+	})
 	return a.Body, err
 }

@@ -136,27 +136,27 @@ func TestRootViews(t *testing.T) {
 
 // TestListSource: what an address may answer. The way to it is that of package fetch.
 func TestListSource(t *testing.T) {
-	elsewhere := httptest.NewServer(http.NotFoundHandler())
-	defer elsewhere.Close()
 	answer := func(media, content string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", media)
 			_, _ = io.WriteString(w, content)
 		}
 	}
+	elsewhere := httptest.NewServer(answer(status.MediaTypeJWT, "token"))
+	defer elsewhere.Close()
 	mux := http.NewServeMux()
 	mux.HandleFunc("/list", answer(status.MediaTypeJWT, "token"))
 	mux.HandleFunc("/cwt", answer(status.MediaType, "token"))
 	mux.HandleFunc("/page", answer("text/html", "token"))
 	mux.HandleFunc("/long", answer(status.MediaTypeJWT, strings.Repeat("A", maxListToken+1)))
-	for from, to := range map[string]string{"/moved": "/list", "/loop": "/loop", "/elsewhere": elsewhere.URL + "/list", "/file": "file:///etc/passwd"} {
+	for from, to := range map[string]string{"/moved": "/list", "/loop": "/loop", "/elsewhere": elsewhere.URL + "/list", "/file": "file:///etc/passwd", "/inside": "https://10.0.0.1/list", "/clouds": "http://169.254.169.254/latest"} {
 		mux.Handle(from, http.RedirectHandler(to, http.StatusFound))
 	}
 	server := httptest.NewServer(mux)
 	defer server.Close()
 	lists := newListSource(Config{LocalHosts: []string{"127.0.0.1"}}, time.Now)
 	for path, want := range map[string]error{
-		"/list": nil, "/moved": nil, "/loop": fetch.ErrRedirect, "/elsewhere": fetch.ErrRedirect, "/file": fetch.ErrRedirect,
+		"/list": nil, "/moved": nil, "/elsewhere": nil, "/loop": fetch.ErrRedirect, "/file": fetch.ErrRedirect, "/inside": fetch.ErrForbidden, "/clouds": fetch.ErrRedirect,
 		"/cwt": fetch.ErrType, "/page": fetch.ErrType, "/long": fetch.ErrTooLarge, "/none": fetch.ErrStatus,
 	} {
 		b, err := lists.List(t.Context(), server.URL+path)
@@ -165,6 +165,43 @@ func TestListSource(t *testing.T) {
 		}
 	}
 	if _, err := newListSource(Config{}, time.Now).List(t.Context(), server.URL+"/list"); !errors.Is(err, fetch.ErrURL) {
-		t.Errorf("an address inside: %v", err)
+		t.Errorf("ST-07 an address inside: %v", err)
+	}
+}
+
+// TestListsAreKept: a list of any size that it may have is asked for once within its ttl, and at
+// least once a minute, whatever its server says of caching (Token Status List section 8.2).
+func TestListsAreKept(t *testing.T) {
+	now, asked, token := time.Now(), 0, ""
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		asked++
+		w.Header().Set("Content-Type", status.MediaTypeJWT)
+		w.Header().Set("Cache-Control", "no-cache")
+		_, _ = io.WriteString(w, token)
+	}))
+	defer server.Close()
+	for _, tt := range []struct {
+		name  string
+		ttl   string
+		size  int
+		after time.Duration
+		want  int
+	}{
+		{"3 MiB within the ttl", "30", 3 << 20, 29 * time.Second, 1},
+		{"3 MiB after the ttl", "30", 3 << 20, 30 * time.Second, 2},
+		{"a ttl of a day", "86400", 0, 59 * time.Second, 1},
+		{"a ttl of a day, after a minute", "86400", 0, time.Minute, 2},
+	} {
+		lists := newListSource(Config{LocalHosts: []string{"127.0.0.1"}}, func() time.Time { return now })
+		token, asked = "e30."+strict.Base64URL([]byte(`{"ttl":`+tt.ttl+`,"x":"`+strings.Repeat("A", tt.size*3/4)+`"}`))+".c2ln", 0
+		for range 2 {
+			if b, err := lists.List(t.Context(), server.URL); err != nil || string(b) != token {
+				t.Errorf("%s: %d bytes, %v", tt.name, len(b), err)
+			}
+			now = now.Add(tt.after)
+		}
+		if asked != tt.want {
+			t.Errorf("%s: asked %d times, want %d", tt.name, asked, tt.want)
+		}
 	}
 }

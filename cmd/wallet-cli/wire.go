@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/sanad-id/sanad/credential/status"
 	"github.com/sanad-id/sanad/internal/cli"
 	"github.com/sanad-id/sanad/internal/fetch"
 	"github.com/sanad-id/sanad/keys"
@@ -23,7 +24,10 @@ import (
 )
 
 // network implements [wallet.Sender] with the one way out.
-type network struct{ *fetch.Client }
+type network struct {
+	*fetch.Client
+	now func() time.Time
+}
 
 // Send implements [wallet.Sender].
 func (n network) Send(ctx context.Context, r wallet.Request) (wallet.Answer, error) {
@@ -38,9 +42,16 @@ func (n network) Send(ctx context.Context, r wallet.Request) (wallet.Answer, err
 	for name, value := range r.Header {
 		out.Header.Set(name, value)
 	}
+	if r.StatusList {
+		out.Keep, out.Redirects, out.Elsewhere = true, listRedirects, true
+		out.Fresh = func(token []byte) (time.Duration, bool) { return status.FreshJWT(token, n.now()) }
+	}
 	a, err := n.Do(ctx, out)
 	return wallet.Answer{Status: a.Status, Type: a.Type, Header: a.Header, Body: a.Body}, err
 }
+
+// listRedirects is how many redirects are followed to a status list (Token Status List section 8.2).
+const listRedirects = 3
 
 // keepDocuments is the longest time for which a document is not asked for again, such as
 // the metadata of an issuer of whom several credentials are fetched.
@@ -48,7 +59,7 @@ const keepDocuments = 5 * time.Minute
 
 // client is the way out as the flags allow it.
 func (p *program) client() *fetch.Client {
-	c := fetch.Config{MaxAge: keepDocuments}
+	c := fetch.Config{MaxAge: keepDocuments, Now: p.Now}
 	if p.devHTTP {
 		c.LocalHosts = []string{"127.0.0.1", "localhost", "::1"}
 	}
@@ -124,7 +135,7 @@ func (p *program) with(f func(cmd *cobra.Command, w *wallet.Wallet, args []strin
 
 // agent is the wallet with what it trusts.
 func (p *program) agent(w *wallet.Wallet) (*wallet.Agent, error) {
-	c := wallet.Config{Wallet: w, Sender: network{p.client()}, UnknownIssuers: p.unknown, LoopbackHTTP: p.devHTTP, Now: p.Now}
+	c := wallet.Config{Wallet: w, Sender: network{p.client(), p.Now}, UnknownIssuers: p.unknown, LoopbackHTTP: p.devHTTP, Now: p.Now}
 	var err error
 	if c.Language, err = p.Language(); err != nil {
 		return nil, err

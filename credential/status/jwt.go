@@ -164,17 +164,8 @@ func parseClaimsJWT(payload []byte, maxBytes int) (*TokenInfo, error) {
 	if t.IssuedAt, err = m.Get("iat").Date(); err != nil {
 		return nil, fmt.Errorf("%w: status list token: iat: %v", ErrMalformed, err)
 	}
-	if exp := m.Get("exp"); exp.Kind() != strict.None {
-		if t.Expires, err = exp.Date(); err != nil {
-			return nil, fmt.Errorf("%w: status list token: exp: %v", ErrMalformed, err)
-		}
-	}
-	if ttl := m.Get("ttl"); ttl.Kind() != strict.None {
-		seconds, ok := ttl.Int()
-		if !ok || seconds < 1 || seconds > maxTTL {
-			return nil, fmt.Errorf("%w: status list token: ttl", ErrMalformed)
-		}
-		t.TTL = time.Duration(seconds) * time.Second
+	if t.Expires, t.TTL, err = lifetimeJWT(m); err != nil {
+		return nil, err
 	}
 	list := m.Get("status_list")
 	if list.Kind() != strict.Object {
@@ -185,6 +176,52 @@ func parseClaimsJWT(payload []byte, maxBytes int) (*TokenInfo, error) {
 		return nil, fmt.Errorf("read status list token: %w", err)
 	}
 	return t, nil
+}
+
+// lifetimeJWT reads the claims exp and ttl, zero if they are not there.
+func lifetimeJWT(claims strict.Value) (expires time.Time, ttl time.Duration, err error) {
+	if exp := claims.Get("exp"); exp.Kind() != strict.None {
+		if expires, err = exp.Date(); err != nil {
+			return time.Time{}, 0, fmt.Errorf("%w: status list token: exp: %v", ErrMalformed, err)
+		}
+	}
+	if claim := claims.Get("ttl"); claim.Kind() != strict.None {
+		seconds, ok := claim.Int()
+		if !ok || seconds < 1 || seconds > maxTTL {
+			return time.Time{}, 0, fmt.Errorf("%w: status list token: ttl", ErrMalformed)
+		}
+		ttl = time.Duration(seconds) * time.Second
+	}
+	return expires, ttl, nil
+}
+
+// LeastFresh is the shortest time after which a list is asked for again, whatever its token
+// says, so that one without end to its updates is not asked for at each check (section 11.5).
+const LeastFresh = 5 * time.Second
+
+// FreshJWT is for how long a token in JWT form that came at a time will do before its address is
+// asked again: its ttl, or to its exp if that is sooner, which go before what HTTP says of
+// caching (sections 8.2 and 13.7), and [LeastFresh] at least. It returns false if the token states
+// neither. It verifies nothing: whether a token that was kept may be used is asked at each use.
+func FreshJWT(token []byte, came time.Time) (time.Duration, bool) {
+	_, rest, _ := strings.Cut(string(token), ".")
+	payload, _, ok := strings.Cut(rest, ".")
+	b, err := strict.DecodeBase64URL(payload)
+	if !ok || err != nil {
+		return 0, false
+	}
+	claims, err := readJSON(b, jsonLimits(0))
+	if err != nil {
+		return 0, false
+	}
+	expires, fresh, err := lifetimeJWT(claims)
+	switch {
+	case err != nil || expires.IsZero() && fresh == 0:
+		return 0, false
+	case fresh == 0 || !expires.IsZero() && expires.Sub(came) < fresh:
+		fresh = expires.Sub(came)
+	}
+	return max(fresh, LeastFresh), true
 }
 
 // openJSON opens a Status List in JSON (section 4.2).

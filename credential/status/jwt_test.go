@@ -79,6 +79,49 @@ func bitstring(f *jwtFixture, purpose string) map[string]any {
 	}}
 }
 
+// TestFreshJWT: ttl and exp say when a list is asked for again, the sooner of both.
+func TestFreshJWT(t *testing.T) {
+	const least, day = status.LeastFresh, 24 * time.Hour
+	for _, tt := range []struct {
+		name     string
+		ttl, exp any // seconds, and seconds from now; nil if there is none
+		want     time.Duration
+		says     bool
+	}{
+		{"ttl before exp", 60, 3600, time.Minute, true},
+		{"exp before ttl", 3600, 60, time.Minute, true},
+		{"ttl alone", 86400, nil, day, true},
+		{"exp alone", nil, 86400, day, true},
+		{"neither", nil, nil, 0, false},
+		{"a ttl of a second", 1, 3600, least, true},
+		{"expired", 3600, -1, least, true},
+		{"a ttl of nothing", 0, 3600, 0, false},
+		{"a ttl below nothing", -60, 3600, 0, false},
+		{"a ttl without end", 1e18, 3600, 0, false},
+		{"a ttl that is a text", "60", 3600, 0, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := goodJWT(t)
+			delete(f.claims, "ttl")
+			delete(f.claims, "exp")
+			if tt.ttl != nil {
+				f.claims["ttl"] = tt.ttl
+			}
+			if seconds, ok := tt.exp.(int); ok {
+				f.claims["exp"] = now.Add(time.Duration(seconds) * time.Second).Unix()
+			}
+			if fresh, says := status.FreshJWT([]byte(f.token(t)), now); fresh != tt.want || says != tt.says {
+				t.Errorf("%v, %v, want %v, %v", fresh, says, tt.want, tt.says)
+			}
+		})
+	}
+	for _, text := range []string{"", "a", "a.b", "e30.e30", "e30.W10.c2ln", "e30.!.c2ln", "<!doctype html>"} {
+		if fresh, says := status.FreshJWT([]byte(text), now); says {
+			t.Errorf("%q: %v", text, fresh)
+		}
+	}
+}
+
 // TestVerifyJWTRefuses spoils one thing at a time in a token that is good
 // otherwise.
 func TestVerifyJWTRefuses(t *testing.T) {
