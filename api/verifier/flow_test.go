@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -67,6 +68,21 @@ func TestCrossDevice(t *testing.T) {
 	status, result := s.state(t, c.ID)
 	if status != "answered" || result == nil || result.Verdict != verification.Valid || len(result.Reasons) != 0 || len(result.Presentations) != 1 {
 		t.Fatalf("%s %+v", status, result)
+	}
+	if !result.CrossDevice {
+		t.Error("VP-14: it is not said that nobody knows who was shown the code")
+	}
+	link, err := url.Parse(c.Link)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// What others see of a request brings nobody its result.
+	for what, public := range map[string]string{"handle": c.Handle, "request": path.Base(link.Query().Get("request_uri")), "response": path.Base(r.ResponseURI)} {
+		for _, g := range []got{s.relying(t, "GET", "/requests/"+public, nil), s.relying(t, "POST", "/requests/"+public+"/result", object{"response_code": "", "browser": ""})} {
+			if g.status != http.StatusNotFound {
+				t.Errorf("VP-14: the result by the %s: %d %s", what, g.status, g.body)
+			}
+		}
 	}
 	if got := claims(result.Presentations[0]); got["full_name"] != person || got["crop"] != float64(3) || len(got) != 2 {
 		t.Errorf("claims %v", got)
@@ -161,7 +177,7 @@ func TestSameDevice(t *testing.T) {
 		}
 	}
 	g = exchange(c.ID, code, browser)
-	if result := decode[verifier.Result](t, noReports(t, g.body)); g.status != http.StatusOK || result.Verdict != verification.Valid {
+	if result := decode[verifier.Result](t, noReports(t, g.body)); g.status != http.StatusOK || result.Verdict != verification.Valid || result.CrossDevice {
 		t.Errorf("the right code: %d %s", g.status, g.body)
 	}
 	if g := exchange(c.ID, code, browser); g.status != http.StatusForbidden {

@@ -47,6 +47,9 @@ type Result struct {
 	Reasons []string `json:"reasons"`
 	// Refused is the OAuth error that the wallet answered with, if it refused.
 	Refused oid4vp.Code `json:"refused,omitempty"`
+	// CrossDevice says that the request was for no browser that came back: whoever was sent
+	// its code or link may have answered (OpenID4VP section 14.2; corpus VP-14).
+	CrossDevice bool `json:"cross_device,omitempty"`
 	// Presentations are what was shown, each with its own verdict.
 	Presentations []Presentation `json:"presentations"`
 	// Transactions says that the holder signed for all transaction data.
@@ -175,7 +178,9 @@ func (f *shownFormat) Verify(message []byte, issuers verification.IssuerKeys) (*
 func (s *Service) judge(
 	ctx context.Context, now time.Time, p *Policy, tx *transaction, request *oid4vp.Request, response *oid4vp.Response, listed []keys.PublicKey,
 ) (*Result, error) {
-	result := &Result{Verdict: verification.Valid, Reasons: []string{}, Presentations: []Presentation{}, Received: now.UTC().Format(time.RFC3339)}
+	result := &Result{
+		Verdict: verification.Valid, Reasons: []string{}, CrossDevice: tx.ReturnTo == "", Presentations: []Presentation{}, Received: now.UTC().Format(time.RFC3339),
+	}
 	if response.Refusal != nil {
 		result.Verdict, result.Refused = verification.Undetermined, response.Refusal.Code
 		return result, nil
