@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -23,7 +24,8 @@ func (p *program) presentCommand() *cobra.Command {
 		Use: "present REQUEST|-", Short: "Answer a request with what you choose to show", Args: cobra.ExactArgs(1),
 		Long: `present reads a request, the link behind a code or button of a verifier, and shows who asks, on whose word, what, why and how
 long it is kept. What the verifier can do without is left out unless you name it with --with, and so are all but one of several
-credentials that would do: name the other by its ID. Then it asks you.`,
+credentials that would do: name the other by its ID. Then it asks you; if you say no and hold another that would do, it asks which before
+the verifier hears that it gets nothing. With --yes the first that you accepted is shown.`,
 		Example: `  wallet-cli present "openid4vp://?client_id=x509_hash%3A...&request_uri=https%3A%2F%2Flibrary.example%2Frequest%2F7"
   wallet-cli present --with village REQUEST
   wallet-cli present --with 01ng8q REQUEST
@@ -70,7 +72,7 @@ func (p *program) present(cmd *cobra.Command, w *wallet.Wallet, arg string, with
 	if !q.Possible {
 		question = words.Text("wallet.ask.decline", nil)
 	}
-	yes, err := p.agreed(cmd, question)
+	choices, yes, err := settle(cmd, q, choices, known, words, func() (bool, error) { return p.agreed(cmd, question) })
 	if err != nil {
 		return err
 	}
@@ -96,6 +98,79 @@ func (p *program) present(cmd *cobra.Command, w *wallet.Wallet, arg string, with
 			fmt.Fprintln(out, goOn(next, words))
 		}
 	})
+}
+
+// settle asks whether choices are shown. Whoever says no and holds others that would do is asked
+// for one of them before that is the answer, and sees it as it would be shown.
+func settle(cmd *cobra.Command, q *wallet.Inquiry, choices []wallet.Choice, known reading, words i18n.Language, agreed func() (bool, error)) ([]wallet.Choice, bool, error) {
+	for {
+		yes, err := agreed()
+		if err != nil || yes || !q.Possible {
+			return choices, yes, err
+		}
+		others := instead(q, choices)
+		if len(others) == 0 {
+			return choices, false, nil
+		}
+		for i, o := range others {
+			showOption(cmd.ErrOrStderr(), *o.option, words.Number(i+1)+". "+name(words, o.option.Names, o.option.Type)+" "+o.option.Credential, nil, known, words)
+		}
+		typed := cli.Answer(cmd, words.Text("wallet.ask.which", nil))
+		i := slices.IndexFunc(others, func(o other) bool {
+			n := slices.Index(others, o) + 1
+			return typed == strconv.Itoa(n) || typed == words.Number(n)
+		})
+		if i < 0 {
+			return choices, false, nil
+		}
+		choices = others[i].in(q, choices)
+		fmt.Fprintln(cmd.ErrOrStderr())
+		showInquiry(cmd.ErrOrStderr(), q, choices, known, words)
+	}
+}
+
+// other is a credential of the wallet that can be shown in place of what was chosen.
+type other struct {
+	query  string
+	option *wallet.Option
+}
+
+// instead are all credentials that would do and were not chosen: for what was chosen, and for
+// what the verifier takes in its place.
+func instead(q *wallet.Inquiry, choices []wallet.Choice) []other {
+	var all []other
+	for _, ask := range q.Asks {
+		asked := slices.ContainsFunc(choices, func(c wallet.Choice) bool { return c.Query == ask.Query })
+		for i := range ask.Options {
+			o := &ask.Options[i]
+			chosen := slices.ContainsFunc(choices, func(c wallet.Choice) bool { return c.Query == ask.Query && c.Credential == o.Credential })
+			if !chosen && (asked || ask.Alternative) {
+				all = append(all, other{ask.Query, o})
+			}
+		}
+	}
+	return all
+}
+
+// in is choices with the other one in place of what answered its query, or of the query that it
+// is an alternative to. Claims that the person added stay where it has them.
+func (o other) in(q *wallet.Inquiry, choices []wallet.Choice) []wallet.Choice {
+	if !slices.ContainsFunc(choices, func(c wallet.Choice) bool { return c.Query == o.query }) {
+		choices, _ = q.With(choices, o.query)
+	}
+	var out []wallet.Choice
+	for _, c := range choices {
+		switch {
+		case c.Query != o.query:
+			out = append(out, c)
+		case !slices.ContainsFunc(out, func(c wallet.Choice) bool { return c.Query == o.query }):
+			with := slices.DeleteFunc(slices.Clone(c.With), func(path string) bool {
+				return !slices.ContainsFunc(o.option.Optional, func(a wallet.AskedClaim) bool { return a.Path == path })
+			})
+			out = append(out, wallet.Choice{Query: o.query, Credential: o.option.Credential, With: with})
+		}
+	}
+	return out
 }
 
 // complain tells a verifier why its request is refused, if the person agrees, and returns

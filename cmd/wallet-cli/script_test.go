@@ -14,10 +14,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"filippo.io/age"
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/spf13/cobra"
 
 	"github.com/sanad-id/sanad/credential"
 	"github.com/sanad-id/sanad/credential/cwt"
@@ -241,6 +243,57 @@ func TestSeveralOnTheScreen(t *testing.T) {
 		if !strings.Contains(out.String(), tt.shown) || !strings.Contains(out.String(), tt.not) || tt.not == "" && tt.several && strings.Contains(out.String(), "not shown") {
 			t.Errorf("with %q, several %t:\n%s", tt.with, tt.several, out.String())
 		}
+	}
+}
+
+// TestNoIsAskedFurther: who says no to the card of one child is asked for that of the other before
+// the verifier hears anything, and every card is seen as it would be shown.
+func TestNoIsAskedFurther(t *testing.T) {
+	option := func(id, name string, optional ...wallet.AskedClaim) wallet.Option {
+		return wallet.Option{Credential: id, Type: "urn:xa:card", Fresh: 1, Claims: []wallet.AskedClaim{{Path: "name", Values: []any{name}}}, Optional: optional}
+	}
+	village := wallet.AskedClaim{Path: "village", Values: []any{"Savar"}}
+	three := []wallet.Option{option("01aaa", "Amina", village), option("01abb", "Juma", village), option("01acc", "Neema")}
+	for _, tt := range []struct {
+		name, typed string
+		options     []wallet.Option
+		shown       string // "" if nothing is
+		with        []string
+		says        []string
+		asks        int
+	}{
+		{"yes at once", "yes\n", three, "01aaa", []string{"village"}, nil, 1},
+		{"no, then the second", "no\n1\nyes\n", three, "01abb", []string{"village"}, []string{"1. urn:xa:card 01abb\n            - name: Juma", "2. urn:xa:card 01acc\n            - name: Neema"}, 2},
+		{"no, then one without what was added", "no\n2\nyes\n", three, "01acc", nil, nil, 2},
+		{"no to each, and back", "no\n1\nno\n1\nyes\n", three, "01aaa", []string{"village"}, []string{"1. urn:xa:card 01aaa\n            - name: Amina"}, 3},
+		{"no, and nothing", "no\n\nyes\n", three, "", nil, nil, 1},
+		{"no, and no again", "no\n1\nno\n\n", three, "", nil, nil, 2},
+		{"no, and the end of it", "no\n", three, "", nil, nil, 1},
+		{"no, and what is no number of the list", "no\n3\nyes\n", three, "", nil, nil, 1},
+		{"no, and yes", "no\nyes\nyes\n", three, "", nil, nil, 1},
+		{"no, and there is no other", "no\n1\nyes\n", three[:1], "", nil, nil, 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			q := &wallet.Inquiry{Possible: true, Asks: []wallet.Ask{{Query: "card", Options: tt.options}}}
+			var said bytes.Buffer
+			cmd := &cobra.Command{}
+			cmd.SetIn(iotest.OneByteReader(strings.NewReader(tt.typed))) // as a terminal: no more than a line is read
+			cmd.SetErr(&said)
+			asks := 0
+			choices, yes, err := settle(cmd, q, []wallet.Choice{{Query: "card", Credential: "01aaa", With: []string{"village"}}},
+				func(_, _ string) credential.TypeField { return credential.TypeField{} }, i18n.For("en"), func() (bool, error) {
+					asks++
+					return cli.Agreed(cmd, "Show this?", "yes", "no"), nil
+				})
+			if err != nil || yes != (tt.shown != "") || asks != tt.asks || yes && (len(choices) != 1 || choices[0].Credential != tt.shown || !slices.Equal(choices[0].With, tt.with)) {
+				t.Errorf("%+v, %v, %v after %d questions; want %q with %q after %d\n%s", choices, yes, err, asks, tt.shown, tt.with, tt.asks, said.String())
+			}
+			for _, want := range tt.says {
+				if !strings.Contains(said.String(), want) {
+					t.Errorf("it does not say %q:\n%s", want, said.String())
+				}
+			}
+		})
 	}
 }
 

@@ -183,9 +183,15 @@ func IsTerminal(stream any) bool {
 // word for it in the person's language, which may be shortened to a letter, or by that of
 // English. Whoever says nothing has not agreed.
 func Agreed(cmd *cobra.Command, question, yes, no string) bool {
-	fmt.Fprintf(cmd.ErrOrStderr(), "%s [%s/%s] ", question, yes, strings.ToUpper(no))
+	return agrees(Answer(cmd, fmt.Sprintf("%s [%s/%s]", question, yes, strings.ToUpper(no))), yes)
+}
+
+// Answer asks a question on standard error and returns the line that is typed, without space around
+// it; "" if there is none.
+func Answer(cmd *cobra.Command, question string) string {
+	fmt.Fprintf(cmd.ErrOrStderr(), "%s ", question)
 	answer, _ := bufio.NewReader(io.LimitReader(cmd.InOrStdin(), 100)).ReadString('\n')
-	return agrees(answer, yes)
+	return strings.TrimSpace(answer)
 }
 
 // agrees reports whether an answer is yes. An n is a no whatever the language.
