@@ -82,6 +82,43 @@ func TestAccept(t *testing.T) {
 	}
 }
 
+// TestSignInNamesTheIssuer: VCI-17. An authorization server that the metadata name, and that may be
+// another issuer's as well, is told for which issuer the person signs in.
+func TestSignInNamesTheIssuer(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name      string
+		change    func(*world)
+		resource  string
+		locations []string
+	}{
+		{"the issuer is the server", func(*world) {}, "", nil},
+		{"a server that is named, by scope", func(w *world) { w.meta.Servers = []string{issuerURL} }, issuerURL, nil},
+		{"a server that is named, without scope", func(w *world) {
+			w.meta.Servers, w.meta.Configurations[0].Scope = []string{issuerURL}, ""
+		}, "", []string{issuerURL}},
+	} {
+		w := newWorld(t)
+		w.offer.PreAuthorized, w.offer.AuthorizationCode = nil, &oid4vci.AuthorizationCodeGrant{}
+		tt.change(w)
+		a, _ := w.agent(nil)
+		p, err := a.Offer(t.Context(), w.link())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := a.SignIn(t.Context(), p, back); err != nil {
+			t.Fatal(err)
+		}
+		var locations []string
+		for _, d := range w.pushed.Details {
+			locations = append(locations, d.Locations...)
+		}
+		if w.pushed.Resource != tt.resource || !slices.Equal(locations, tt.locations) {
+			t.Errorf("%s: resource %q, locations %q; want %q, %q", tt.name, w.pushed.Resource, locations, tt.resource, tt.locations)
+		}
+	}
+}
+
 // TestSignIn runs the authorization code flow.
 func TestSignIn(t *testing.T) {
 	t.Parallel()

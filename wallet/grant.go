@@ -114,6 +114,9 @@ func (a *Agent) SignIn(ctx context.Context, p *Proposal, redirect string) (*Sign
 		}
 		r.Details = append(r.Details, d)
 	}
+	if len(p.meta.Servers) > 0 && len(r.Scopes) > 0 {
+		r.Resource = p.meta.Issuer // a scope alone says of no issuer (section 5.1.2; corpus VCI-17)
+	}
 	form, err := r.Form()
 	if err != nil {
 		return nil, err
