@@ -26,7 +26,7 @@ var (
 	attackName = regexp.MustCompile(`\b([A-Z][A-Z0-9]*)-([0-9]{2})\b`)
 	attackFunc = regexp.MustCompile(`^Test([A-Z]+)([0-9]{2})`)
 	attackRow  = regexp.MustCompile(`^\| ([A-Z][A-Z0-9]*-[0-9]{2}) \| (.+) \| (.+) \|$`)
-	testedBy   = regexp.MustCompile("^`([a-z0-9/]+)` `([A-Za-z0-9]+)`$")
+	testedBy   = regexp.MustCompile("^`([a-z0-9/-]+)` `([A-Za-z0-9]+)`$")
 )
 
 // TestCorpus: docs/corpus.md has a line for each attack of the corpus, and what it says is

@@ -413,7 +413,7 @@ func TestReplayNeedsProgrammes(t *testing.T) {
 	}
 }
 
-// TestDB14 restores last week's backup: what was revoked since stays revoked, keys
+// TestDB14 restores last week's backup: what was revoked since stays revoked (ST-10), keys
 // that were compromised since are known, and the sealed lists stay sealed.
 func TestDB14(t *testing.T) {
 	o, file := small(t)

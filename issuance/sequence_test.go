@@ -11,7 +11,7 @@ import (
 )
 
 // TestP06 runs random sequences of what operators can do over a few records.
-// Revoked stays revoked with its reason, a record never holds two credentials, and
+// Revoked stays revoked with its reason (corpus ST-10), a record never holds two credentials, and
 // no slot is used twice.
 func TestP06(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {

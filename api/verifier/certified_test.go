@@ -376,7 +376,7 @@ func TestListsOfStrangersRefuse(t *testing.T) {
 			delete(c, "exp")
 			delete(c, "ttl")
 		})},
-		{"a list that is not to be had", "no answer", func(p *stranger) { p.away = errors.New("no answer") }},
+		{"ST-14 a list that is not to be had", "no answer", func(p *stranger) { p.away = errors.New("no answer") }},
 		{"ST-06 a list by a key under another root", "chain: no path to a trusted root", func(p *stranger) { p.listKey = "other" }},
 		{"ST-06 a list by a key that nobody certified", "chain: malformed: no certificate", func(p *stranger) { p.signed = false }},
 		{"ST-06 a list by another key than the certificate's", "status: no trusted key signed", func(p *stranger) { p.signs = "thief" }},
@@ -392,7 +392,7 @@ func TestListsOfStrangersRefuse(t *testing.T) {
 		{"ST-04 a list of no address", "status: token of another list", listed(func(c map[string]any) { delete(c, "sub") })},
 		{"JWS-08 a token of another kind in place of the list", "status: not a status list token", func(p *stranger) { p.typ = "JWT" }},
 		{"JWS-08 the type of the other form of lists", "status: not a status list token", func(p *stranger) { p.typ = status.MediaType }},
-		{"JWS-08 a page in place of the list", "jose: malformed", func(p *stranger) { p.token = func([]byte) []byte { return []byte("<!doctype html>") } }},
+		{"ST-14, JWS-08 a page in place of the list", "jose: malformed", func(p *stranger) { p.token = func([]byte) []byte { return []byte("<!doctype html>") } }},
 		{"a list of more than it may have", "jose: too large", func(p *stranger) {
 			p.token = func(b []byte) []byte { return append(b, bytes.Repeat([]byte("A"), 4<<20)...) }
 		}},
@@ -400,7 +400,7 @@ func TestListsOfStrangersRefuse(t *testing.T) {
 		{"ST-03 a list of 3 bits", "status: bits per entry not allowed: 3", bits(func(l map[string]any) { l["bits"] = 3 })},
 		{"ST-03 a list of 16 bits", "status: bits per entry not allowed: 16", bits(func(l map[string]any) { l["bits"] = 16 })},
 		{"ST-03 a list without bits", "status: malformed: bits and lst are required", bits(func(l map[string]any) { delete(l, "bits") })},
-		{"a list that is no zlib", "status: malformed: not zlib data", bits(func(l map[string]any) { l["lst"] = strict.Base64URL([]byte("not zlib")) })},
+		{"ST-13 a list that is no zlib", "status: malformed: not zlib data", bits(func(l map[string]any) { l["lst"] = strict.Base64URL([]byte("not zlib")) })},
 		{"a token without a list", "status: malformed: status list token without status_list", listed(func(c map[string]any) { delete(c, "status_list") })},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

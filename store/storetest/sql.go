@@ -171,7 +171,7 @@ func testP06SQL(t *testing.T, sub Subject) {
 	for _, tt := range forbidden {
 		t.Run(tt.name, func(t *testing.T) {
 			if err := sub.SQL(t, s, names.Replace(tt.sql)); err == nil {
-				t.Errorf("the database took %s", tt.sql)
+				t.Errorf("ST-10, P06: the database took %s", tt.sql)
 			}
 			if after := draw(); after != before {
 				t.Fatalf("something has changed:\n%s\nwas\n%s", after, before)
