@@ -105,6 +105,7 @@ const (
 	NoReason       Why = ""
 	Unreadable     Why = "unreadable"       // not a table that we can read
 	NoIDColumn     Why = "no_id_column"     // lacks the column that names a record
+	WrongSource    Why = "wrong_source"     // a source of the settings is not what they say
 	NoColumns      Why = "no_columns"       // lacks every other column of the programme
 	TooManyRecords Why = "too_many_records" // more than may be in one batch
 	TooManyColumns Why = "too_many_columns" // more than may be in one file
@@ -126,7 +127,7 @@ const (
 // Whys is every reason but the empty one.
 func Whys() []Why {
 	return []Why{
-		Unreadable, NoIDColumn, NoColumns, TooManyRecords, TooManyColumns, NothingToDo, NoProgramme, Moved, SourceChanged, FilesGone, GivenUp, NoKey,
+		Unreadable, NoIDColumn, WrongSource, NoColumns, TooManyRecords, TooManyColumns, NothingToDo, NoProgramme, Moved, SourceChanged, FilesGone, GivenUp, NoKey,
 		NoWitness, Contradicted, ClockAhead, ClockBack, Unprintable, Away,
 	}
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/sanad-id/sanad/programme"
 	"github.com/sanad-id/sanad/registry"
 	"github.com/sanad-id/sanad/registry/csvfile"
+	"github.com/sanad-id/sanad/registry/sqltable"
 	"github.com/sanad-id/sanad/staff"
 	"github.com/sanad-id/sanad/store"
 	people "github.com/sanad-id/sanad/store/desk"
@@ -139,10 +140,10 @@ func (m *managers) table(ctx context.Context, j batchwork.Job, path string, p *p
 		if e := noIDColumn(err); e != nil {
 			return nil, e
 		}
-		if err != nil {
-			return nil, &batchwork.SourceError{Why: batchwork.Away, Err: err}
+		if _, told := errors.AsType[*batchwork.SourceError](err); err != nil && !told {
+			err = &batchwork.SourceError{Why: batchwork.Away, Err: err}
 		}
-		return t, nil
+		return t, err
 	}
 	t, err := csvfile.Open(path, csvfile.Options{IDColumn: p.Records.IDColumn})
 	if e := noIDColumn(err); e != nil {
@@ -224,7 +225,21 @@ func (m *managers) OpenSource(ctx context.Context, name string, p *programme.Pro
 	if s.IDColumn == "" {
 		s.IDColumn = p.Records.IDColumn
 	}
-	return openRegistry(ctx, s)
+	src, err := openRegistry(ctx, s)
+	if err != nil {
+		return nil, wrongSource(err)
+	}
+	return src, nil
+}
+
+// wrongSource marks the error of a source that is there and is not what the settings say.
+func wrongSource(err error) error {
+	for _, wrong := range []error{sqltable.ErrTable, sqltable.ErrColumn, sqltable.ErrRight, csvfile.ErrIDColumn, csvfile.ErrHeader} {
+		if errors.Is(err, wrong) {
+			return &batchwork.SourceError{Why: batchwork.WrongSource, Err: err}
+		}
+	}
+	return err
 }
 
 // Outlook implements [console.Trust].

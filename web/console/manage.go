@@ -61,7 +61,9 @@ type SourceInfo struct {
 type Sources interface {
 	// Sources returns them by name.
 	Sources() []SourceInfo
-	// OpenSource opens one for a programme; what it returns is closed if it can be.
+	// OpenSource opens one for a programme; what it returns is closed if it can be. For one
+	// that is there and is not what the settings say, such as a table without the column of
+	// ids, it returns a [batchwork.SourceError] that names tables and columns and no value.
 	OpenSource(ctx context.Context, name string, p *programme.Programme) (batchwork.Table, error)
 }
 

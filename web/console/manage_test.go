@@ -35,10 +35,13 @@ type managed struct {
 }
 
 func (m *managed) Sources() []console.SourceInfo {
-	return []console.SourceInfo{{Name: "farmers", IDColumn: "id"}, {Name: "births", Database: true, Table: "birth", IDColumn: "no"}}
+	return []console.SourceInfo{{Name: "farmers", IDColumn: "id"}, {Name: "births", Database: true, Table: "birth", IDColumn: "no"}, {Name: "deaths", Database: true, Table: "death", IDColumn: "no"}}
 }
 
 func (m *managed) OpenSource(_ context.Context, name string, _ *programme.Programme) (batchwork.Table, error) {
+	if name == "deaths" {
+		return nil, &batchwork.SourceError{Why: batchwork.WrongSource, Err: fmt.Errorf(`no id column: "no"; "death" has "number"`)}
+	}
 	if name != "farmers" {
 		return nil, fmt.Errorf("no source %q", name)
 	}
@@ -197,6 +200,15 @@ func TestProgrammeCheckShowsNoValues(t *testing.T) {
 	}
 	if a := m.s.as("north", staff.Head).post("/sources/check", "source", "births"); a.status != http.StatusServiceUnavailable {
 		t.Errorf("a source that does not answer: %d", a.status)
+	}
+	for _, check := range []string{"/sources/check", "/programmes/farmer-card/check"} {
+		a := m.s.as("north", staff.Head).post(check, "source", "deaths")
+		if !strings.Contains(a.body, "is not as the settings describe it") {
+			t.Errorf("%s of a source that is not what the settings say: %d\n%s", check, a.status, a.body)
+		}
+		if named := strings.Contains(a.body, "has &#34;number&#34;"); named != (check == "/sources/check") {
+			t.Errorf("%s says which columns there are: %v", check, named)
+		}
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/sanad-id/sanad/batchwork"
 	"github.com/sanad-id/sanad/issuance"
 	"github.com/sanad-id/sanad/programme"
 	"github.com/sanad-id/sanad/staff"
@@ -168,6 +169,10 @@ func (c *Console) checkProgramme(w http.ResponseWriter, r *request) error {
 		})
 		return away("source", err)
 	})
+	if _, wrong := errors.AsType[*batchwork.SourceError](err); wrong {
+		f.fail("source", "manage.why.wrong_source")
+		return c.renderForm(w, r, http.StatusOK, "programme", f, v)
+	}
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/sanad-id/sanad/batchwork"
 	"github.com/sanad-id/sanad/programme"
 	"github.com/sanad-id/sanad/registry"
 	"github.com/sanad-id/sanad/staff"
@@ -37,6 +38,8 @@ type sourceReport struct {
 	Records, Broken int
 	// Part says that there are more records than were looked at.
 	Part bool
+	// Wrong is how the source differs from what the settings say.
+	Wrong string
 }
 
 // sources lists them.
@@ -60,7 +63,12 @@ func (c *Console) checkSource(w http.ResponseWriter, r *request) error {
 		return errNotFound
 	}
 	err = c.act(r, deed{Action: staff.CheckSource, Subject: "source"}, func(ctx context.Context) error {
-		return away("source", v.Checked.read(ctx, c.cfg.Manage.Sources))
+		err := v.Checked.read(ctx, c.cfg.Manage.Sources)
+		if e, ok := errors.AsType[*batchwork.SourceError](err); ok {
+			v.Checked.Wrong = e.Err.Error()
+			return nil
+		}
+		return away("source", err)
 	})
 	if err != nil {
 		return err
