@@ -128,11 +128,6 @@ const (
 	PointPrinted Point = "printed"
 )
 
-// Points is every point.
-func Points() []Point {
-	return []Point{PointTried, PointBegun, PointNamed, PointIssued, PointErased, PointPrinted}
-}
-
 // A Runner does the work of jobs in the background.
 type Runner struct {
 	cfg  Config

@@ -7,7 +7,6 @@ import (
 	"crypto/elliptic"
 	"crypto/sha256"
 	"fmt"
-	"io"
 	"iter"
 	"slices"
 	"strconv"
@@ -323,10 +322,3 @@ func (b *bed) all(q issuance.Query) []issuance.Credential {
 	}
 	return found
 }
-
-// zeros is randomness for tests that want the same ids each time.
-type zeros struct{}
-
-func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
-
-var _ io.Reader = zeros{}

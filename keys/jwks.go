@@ -9,9 +9,6 @@ import (
 	"github.com/sanad-id/sanad/internal/strict"
 )
 
-// MediaTypeJWKS is the media type of a key set (RFC 7517 section 8.5.2).
-const MediaTypeJWKS = "application/jwk-set+json"
-
 // Limits of a key set.
 const (
 	maxJWKS     = 256 << 10

@@ -244,23 +244,3 @@ type Range struct {
 	// goes with First and N: with others it is refused.
 	Start Mark
 }
-
-// Problems is a list of row errors that prints as one line each, the first few
-// in full.
-type Problems []*RowError
-
-// Error lists the first five and counts the rest.
-func (p Problems) Error() string {
-	var b strings.Builder
-	for i, e := range p {
-		if i == 5 {
-			fmt.Fprintf(&b, "; and %d more", len(p)-5)
-			break
-		}
-		if i > 0 {
-			b.WriteString("; ")
-		}
-		b.WriteString(e.Error())
-	}
-	return b.String()
-}

@@ -84,20 +84,6 @@ func TestRecordsDoNotPrint(t *testing.T) {
 	}
 }
 
-func TestProblems(t *testing.T) {
-	var p registry.Problems
-	for i := range 7 {
-		p = append(p, &registry.RowError{Line: i + 2, Code: registry.RowQuote, Detail: "a stray quote"})
-	}
-	const want = "line 2: a stray quote; line 3: a stray quote; line 4: a stray quote; line 5: a stray quote; line 6: a stray quote; and 2 more"
-	if got := p.Error(); got != want {
-		t.Errorf("Error: %s, want %s", got, want)
-	}
-	if got := p[:1].Error(); got != "line 2: a stray quote" {
-		t.Errorf("Error of one: %s", got)
-	}
-}
-
 func ExampleRecord() {
 	columns, err := registry.NewColumns([]string{"licence_number", "trade_name"})
 	if err != nil {

@@ -121,9 +121,8 @@ func NewID(prefix string) string {
 const (
 	// MaxName is how many characters a name has at most.
 	MaxName = 80
-	// MaxOffices is how many offices there can be, MaxValues how many values or
-	// programmes one can have.
-	MaxOffices, MaxValues = 2000, 500
+	// MaxValues is how many values or programmes an office can have.
+	MaxValues = 500
 )
 
 // Errors that callers tell apart.

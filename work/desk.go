@@ -95,9 +95,6 @@ const (
 	PointRefused Point = "refused" // issuance has refused it, the item does not say so
 )
 
-// Points are all points.
-func Points() []Point { return []Point{PointNoted, PointTaken, PointActed, PointRefused} }
-
 // Defaults of [Config].
 const (
 	DefaultUndo     = 10 * time.Minute

@@ -28,9 +28,6 @@ const (
 // Signs reports whether the kind ends in a signature.
 func (k Kind) Signs() bool { return k == Issue || k == Replace }
 
-// ChangeKinds are the kinds that change a credential and sign nothing.
-func ChangeKinds() []Kind { return []Kind{Revoke, Suspend, Resume} }
-
 // A State is where an item stands.
 type State string
 
@@ -293,8 +290,6 @@ var (
 	ErrComment = errors.New("work: not a comment")
 	// ErrNoPrint: there is no print of this item.
 	ErrNoPrint = errors.New("work: no print")
-	// ErrHeld: the record holds a credential already.
-	ErrHeld = errors.New("work: the record holds a credential")
 	// ErrNotAllowed: the programme does not allow it.
 	ErrNotAllowed = errors.New("work: the programme does not allow this")
 )

@@ -35,11 +35,6 @@ const (
 	ResultTooLarge = "result_too_large"
 )
 
-// Reasons is every reason that is not one of a credential.
-func Reasons() []string {
-	return []string{NotAnswered, IssuerNotAccepted, StatusTooOld, SamePersonNotProven, TransactionNotAuthorised, ResultTooLarge}
-}
-
 // A Result is what a relying party gets.
 type Result struct {
 	Verdict verification.Verdict `json:"verdict"`

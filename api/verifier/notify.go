@@ -397,7 +397,6 @@ func (h hook) webhook(state string) Webhook {
 
 // States of a [Webhook].
 const (
-	WebhookPending  = "pending"
 	WebhookRetrying = "retrying"
 	WebhookGivenUp  = "given_up"
 )

@@ -9,9 +9,6 @@ import (
 	"github.com/sanad-id/sanad/internal/visible"
 )
 
-// Clean is [visible.Clean].
-func Clean(s string) (shown string, changed bool) { return visible.Clean(s) }
-
 // CleanTo is [visible.CleanTo].
 func CleanTo(s string, most int) (shown string, changed bool) { return visible.CleanTo(s, most) }
 

@@ -12,16 +12,6 @@ func LineWidth(text, lang string) (width float64, glyphs int) {
 	return width, glyphs
 }
 
-// Faces are the names of the fonts that a text is set in, in the order of their runs.
-func Faces(text string) []string {
-	t := newTypesetter(builtIn())
-	var names []string
-	for _, r := range t.shape(text, "en", byText).runs {
-		names = append(names, t.files[t.index[r.Face]].name)
-	}
-	return names
-}
-
 // FontFile is a font of the program.
 func FontFile(name string) []byte {
 	b, err := embedded.ReadFile("fonts/" + name + ".ttf")

@@ -33,15 +33,6 @@ type port struct {
 	tls      bool
 }
 
-// Serve is [Listen] and [Server.Serve].
-func Serve(ctx context.Context, c Config, routes []Route) error {
-	s, err := Listen(ctx, c, routes)
-	if err != nil {
-		return err
-	}
-	return s.Serve(ctx)
-}
-
 // Listen checks settings and routes and opens the ports. Requests wait until
 // [Server.Serve]; a server that is not served is closed with [Server.Close].
 func Listen(ctx context.Context, c Config, routes []Route) (_ *Server, err error) {

@@ -57,6 +57,3 @@ func decimal(s string) bool {
 	whole, fraction, point := strings.Cut(s, ".")
 	return whole != "" && !strings.Contains(fraction, ".") && point == (fraction != "")
 }
-
-// Units returns the codes of the units that are known without further words.
-func Units() []string { return []string{"ha", "acre", "m2", "km2", "kg", "g", "t", "l"} }

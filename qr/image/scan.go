@@ -40,9 +40,6 @@ const (
 	Margin Remedy = "margin"
 )
 
-// Remedies returns all of them.
-func Remedies() []Remedy { return []Remedy{Closer, Larger, Darker, Cleaner, Margin} }
-
 // Thresholds of Advice.
 const (
 	goodModule   = 4.0  // pixels; reading begins to fail below 2.8

@@ -2,8 +2,8 @@
 // registries and spreadsheets export it: CSV as RFC 4180 describes it, with any
 // of four delimiters and in any of the usual encodings, and TSV without quotes.
 //
-// Start with [Open]; [Inspect] says how a file is written and which columns it
-// has. What values mean is left to package programme: they are delivered as
+// Start with [Open]; [Source.Layout] says how the file is written and which
+// columns it has. What values mean is left to package programme: they are delivered as
 // they stand in the file, decoded to UTF-8 and otherwise untouched.
 //
 // # How a file is understood
@@ -23,8 +23,7 @@
 // # What happens to broken lines
 //
 // A record that cannot be read becomes a [*registry.RowError] with the number
-// of its first line, and reading goes on after it (or ends, with
-// [Options].Strict).
+// of its first line, and reading goes on after it.
 //
 // A stray quotation mark must not swallow the rest of the file, and on the
 // other hand the text inside a properly quoted value must never be taken for
@@ -75,8 +74,6 @@ var (
 	ErrIDColumn = errors.New("csvfile: no id column")
 	// ErrHeader: the names of the columns cannot be read.
 	ErrHeader = errors.New("csvfile: bad header")
-	// ErrBroken: a line cannot be read and Options.Strict is set.
-	ErrBroken = errors.New("csvfile: stopped at a line that cannot be read")
 )
 
 // An IDColumnError is the [ErrIDColumn] of Open.
@@ -125,9 +122,6 @@ type Options struct {
 	// Columns are the names of the columns of a file without a header line. If
 	// empty, the first line is the header.
 	Columns []string
-	// Strict ends Records and Changes at the first line that cannot be read,
-	// with ErrBroken.
-	Strict bool
 }
 
 // A Layout is how a file is written.
@@ -184,23 +178,6 @@ func Open(path string, o Options) (*Source, error) {
 	}
 	s.turn <- struct{}{}
 	return s, nil
-}
-
-// Inspect returns how a file is written. It needs no id column.
-func Inspect(path string, o Options) (Layout, error) {
-	f, info, err := openFile(path)
-	if err != nil {
-		return Layout{}, err
-	}
-	defer f.Close()
-	layout, err := detect(f, info.Size(), o)
-	if err == nil {
-		_, err = registry.NewColumns(layout.Columns)
-	}
-	if err != nil {
-		return Layout{}, fmt.Errorf("read header of %s: %w", path, err)
-	}
-	return layout, nil
 }
 
 func asked(column string) string {
@@ -394,18 +371,10 @@ func (r *reading) each(ctx context.Context, yield func(registry.Record, error) b
 
 // judge returns the error that a caller sees in place of one of record.
 func (r *reading) judge(err error) error {
-	if err == nil {
-		return nil
+	if err == nil || isRow(err) {
+		return err
 	}
-	row, ok := errors.AsType[*registry.RowError](err)
-	switch {
-	case !ok:
-		return fmt.Errorf("read %s: %w", r.source.path, err)
-	case r.source.options.Strict:
-		// Not wrapped: a *RowError would say that the sequence goes on.
-		return fmt.Errorf("%w: %v", ErrBroken, row)
-	}
-	return err
+	return fmt.Errorf("read %s: %w", r.source.path, err)
 }
 
 // isRow is whether a sequence goes on after the error.

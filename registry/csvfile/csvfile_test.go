@@ -209,11 +209,6 @@ func TestRecordsRefuses(t *testing.T) {
 			if d := cmp.Diff(want, got); d != "" {
 				t.Errorf("records (-want +got):\n%s", d)
 			}
-			strict := open(t, path, csvfile.Options{IDColumn: "id", Quotes: tt.quote, Strict: true})
-			got, err = read(t, strict)
-			if _, ok := errors.AsType[*registry.RowError](err); ok || !errors.Is(err, csvfile.ErrBroken) || len(got) != 1 {
-				t.Errorf("strict: %d records and %v, want 1 and ErrBroken", len(got), err)
-			}
 		})
 	}
 }
@@ -436,15 +431,12 @@ func TestOpenRefuses(t *testing.T) {
 	})
 }
 
-func TestInspect(t *testing.T) {
-	got, err := csvfile.Inspect(write(t, "a", "sep=;\r\nid; n ;\r\n1;a\r\n"), csvfile.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+func TestLayout(t *testing.T) {
+	got := open(t, write(t, "a", "sep=;\r\nid; n ;\r\n1;a\r\n"), csvfile.Options{IDColumn: "id"}).Layout()
 	if got.Delimiter != ';' || !got.Quoted || got.LineEnding != "CRLF" || got.Encoding != "utf-8" || strings.Join(got.Columns, "+") != "id+n+col_3" {
 		t.Errorf("%+v", got)
 	}
-	if _, err := csvfile.Inspect(write(t, "a", "id,id\n"), csvfile.Options{}); err == nil {
+	if _, err := csvfile.Open(write(t, "a", "id,id\n"), csvfile.Options{IDColumn: "id"}); err == nil {
 		t.Error("two columns of one name were not refused")
 	}
 }

@@ -124,10 +124,4 @@ func TestRangeRefuses(t *testing.T) {
 			t.Errorf("Range: %q, %v; want 3 records", got, err)
 		}
 	})
-	t.Run("strict", func(t *testing.T) {
-		s := open(t, write(t, "b", "id,n\n1,a\n2\n3,c\n"), csvfile.Options{IDColumn: "id", Strict: true})
-		if got, err := ranged(t, s, cut(t, s, 2)); !errors.Is(err, csvfile.ErrBroken) || len(got) != 1 {
-			t.Errorf("Range: %q, %v; want one record and ErrBroken", got, err)
-		}
-	})
 }

@@ -5,8 +5,6 @@ import "fmt"
 // The country is made up: no place in it exists. Its codes are user-assigned
 // ones of ISO 3166-1, which no country can be given.
 const (
-	// Name is the country's name.
-	Name = "Kestara"
 	// Alpha2 is its country code of two letters.
 	Alpha2 = "XA"
 	// Alpha3 is its country code of three letters.

@@ -10,8 +10,25 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sanad-id/sanad/batchwork"
 	"github.com/sanad-id/sanad/internal/i18n"
+	"github.com/sanad-id/sanad/work"
 )
+
+// TestEveryCodeHasItsSentence: where a page puts a code behind the beginning of a key,
+// there is a sentence for each code.
+func TestEveryCodeHasItsSentence(t *testing.T) {
+	for _, why := range batchwork.Whys() {
+		if key := "manage.why." + string(why); !i18n.Has(key) {
+			t.Errorf("there is no sentence %s", key)
+		}
+	}
+	for _, code := range work.ProblemCodes() {
+		if key := "work.problem." + code; !i18n.Has(key) {
+			t.Errorf("there is no sentence %s", key)
+		}
+	}
+}
 
 // TestSentencesAndSources compares the keys that programs and pages name with those of
 // the catalogues: none is missing; what is left over is told by -v.
