@@ -16,7 +16,6 @@ import (
 	"iter"
 	"log/slog"
 	"slices"
-	"strings"
 )
 
 // Errors that callers tell apart.
@@ -43,19 +42,11 @@ func NewColumns(names []string) (*Columns, error) {
 	c := &Columns{names: slices.Clone(names), index: make(map[string]int, len(names))}
 	for i, n := range names {
 		if first, ok := c.index[n]; ok {
-			return nil, fmt.Errorf("registry: columns %d and %d are both called %q", first+1, i+1, shorten(n))
+			return nil, fmt.Errorf("registry: columns %d and %d are both called %q", first+1, i+1, ShortName(n))
 		}
 		c.index[n] = i
 	}
 	return c, nil
-}
-
-// shorten cuts a column name to a length that an error can carry.
-func shorten(name string) string {
-	if len(name) <= 64 {
-		return name
-	}
-	return strings.ToValidUTF8(name[:64], "") + "..."
 }
 
 // Names returns the names in order.

@@ -86,7 +86,7 @@ type IDColumnError struct {
 
 // Error names the column and those that there are.
 func (e *IDColumnError) Error() string {
-	return fmt.Sprintf("%v: %s; %s has %s", ErrIDColumn, asked(e.Column), e.Path, list(e.Has))
+	return fmt.Sprintf("%v: %s; %s has %s", ErrIDColumn, registry.NoColumn(e.Column), e.Path, registry.NameList(e.Has))
 }
 
 // Unwrap returns [ErrIDColumn].
@@ -178,36 +178,6 @@ func Open(path string, o Options) (*Source, error) {
 	}
 	s.turn <- struct{}{}
 	return s, nil
-}
-
-func asked(column string) string {
-	if column == "" {
-		return "none is named"
-	}
-	return fmt.Sprintf("%q is not a column", shorten(column))
-}
-
-// list names columns for a person to choose from.
-func list(names []string) string {
-	const most = 60
-	var b strings.Builder
-	for i, n := range names[:min(len(names), most)] {
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		fmt.Fprintf(&b, "%q", shorten(n))
-	}
-	if len(names) > most {
-		fmt.Fprintf(&b, " and %d more", len(names)-most)
-	}
-	return b.String()
-}
-
-func shorten(name string) string {
-	if len(name) <= 64 {
-		return name
-	}
-	return strings.ToValidUTF8(name[:64], "") + "..."
 }
 
 func openFile(path string) (*os.File, fs.FileInfo, error) {

@@ -68,7 +68,7 @@ func encodingName(name string) (string, error) {
 	if slices.Contains(Encodings(), n) {
 		return n, nil
 	}
-	return "", fmt.Errorf("csvfile: no encoding is called %q; there are %s", shorten(name), strings.Join(Encodings(), ", "))
+	return "", fmt.Errorf("csvfile: no encoding is called %q; there are %s", registry.ShortName(name), strings.Join(Encodings(), ", "))
 }
 
 // texts decodes the values of records from one encoding.
@@ -84,7 +84,7 @@ func newTexts(encoding string) (texts, error) {
 	}
 	m, ok := charmaps[encoding]
 	if !ok {
-		return texts{}, fmt.Errorf("csvfile: no encoding is called %q", shorten(encoding))
+		return texts{}, fmt.Errorf("csvfile: no encoding is called %q", registry.ShortName(encoding))
 	}
 	t := texts{encoding: encoding, table: new([256]rune)}
 	for b := range t.table {

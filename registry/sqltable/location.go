@@ -8,6 +8,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"github.com/sanad-id/sanad/registry"
 )
 
 // ErrLocation: Options.Database is not the address of a database that we would
@@ -53,7 +55,7 @@ func connString(database string) (string, error) {
 	}
 	for name, values := range query {
 		if !slices.Contains(parameters, name) {
-			return refuse("the URL has a parameter %q; there are %s", shorten(name), strings.Join(parameters, ", "))
+			return refuse("the URL has a parameter %q; there are %s", registry.ShortName(name), strings.Join(parameters, ", "))
 		}
 		if len(values) != 1 || set[name] != "" {
 			return refuse("the URL says %s twice", name)
@@ -79,7 +81,7 @@ func connString(database string) (string, error) {
 	case mode == "":
 		set["sslmode"] = "verify-full"
 	case mode != "verify-full" && !near:
-		return refuse("sslmode=%s does not prove that it is the right server; over a network it must be verify-full", shorten(mode))
+		return refuse("sslmode=%s does not prove that it is the right server; over a network it must be verify-full", registry.ShortName(mode))
 	}
 	for name, value := range map[string]string{
 		"application_name": "sanad", "connect_timeout": "15", "target_session_attrs": "any", "options": "", "passfile": "", "sslpassword": "",

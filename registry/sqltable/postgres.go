@@ -14,6 +14,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgproto3"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/sanad-id/sanad/registry"
 )
 
 // A postgresDB is one PostgreSQL database. Everything goes through the extended
@@ -261,7 +263,7 @@ func (d *postgresDB) find(ctx context.Context, o Options) (f found, err error) {
 	}
 	if len(rows) == 0 {
 		return f, fmt.Errorf("%w: role %q may read no column of %q; the owner allows it with GRANT SELECT ON %s TO %s",
-			ErrRight, d.role, shorten(o.Table), strings.TrimSuffix(f.from, " AS t"), pgx.Identifier{d.role}.Sanitize())
+			ErrRight, d.role, registry.ShortName(o.Table), strings.TrimSuffix(f.from, " AS t"), pgx.Identifier{d.role}.Sanitize())
 	}
 	for _, r := range rows {
 		f.columns = append(f.columns, column{
@@ -298,7 +300,7 @@ func (s *postgresSnapshot) table(ctx context.Context, o Options, f *found) (oid 
 		for _, r := range there {
 			names = append(names, r[0])
 		}
-		return "", fmt.Errorf("%w: %q; role %q may read %s", ErrTable, shorten(o.Table), s.db.role, list(names))
+		return "", fmt.Errorf("%w: %q; role %q may read %s", ErrTable, registry.ShortName(o.Table), s.db.role, registry.NameList(names))
 	}
 	r := rows[0]
 	if r[6] != "t" {
@@ -311,9 +313,9 @@ func (s *postgresSnapshot) table(ctx context.Context, o Options, f *found) (oid 
 	case r[3] == "t":
 		f.warnings = append(f.warnings, fmt.Sprintf("role %q is a superuser: use one that may only read this table", s.db.role))
 	case r[4] == "t":
-		f.warnings = append(f.warnings, fmt.Sprintf("role %q owns %q and can change it: use one that may only read it", s.db.role, shorten(o.Table)))
+		f.warnings = append(f.warnings, fmt.Sprintf("role %q owns %q and can change it: use one that may only read it", s.db.role, registry.ShortName(o.Table)))
 	case r[5] == "t":
-		f.warnings = append(f.warnings, fmt.Sprintf("role %q may write to %q: it needs nothing but SELECT", s.db.role, shorten(o.Table)))
+		f.warnings = append(f.warnings, fmt.Sprintf("role %q may write to %q: it needs nothing but SELECT", s.db.role, registry.ShortName(o.Table)))
 	}
 	return r[0], nil
 }
@@ -416,7 +418,7 @@ func (d *postgresDB) shape(f found, id, changed int) (shape, error) {
 	c := f.columns[id]
 	if c.cast == "" {
 		return shape{}, fmt.Errorf("%w: %q cannot serve as id: it must be text with an ordinary collation, a whole number or a uuid; a view can cast it to text",
-			ErrColumn, shorten(c.name))
+			ErrColumn, registry.ShortName(c.name))
 	}
 	s := shape{columns: f.columns, id: id, changed: changed, keys: c.keys}
 	good := c.ref + " IS NOT NULL"

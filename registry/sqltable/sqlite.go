@@ -8,10 +8,13 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
 	"modernc.org/sqlite"
+
+	"github.com/sanad-id/sanad/registry"
 )
 
 // A sqliteDB is one SQLite file.
@@ -89,12 +92,8 @@ func (d *sqliteDB) find(ctx context.Context, o Options) (found, error) {
 	if err != nil {
 		return f, err
 	}
-	known := false
-	for _, n := range names {
-		known = known || n == o.Table
-	}
-	if !known {
-		return f, fmt.Errorf("%w: %q; %s has %s", ErrTable, shorten(o.Table), d.path, list(names))
+	if !slices.Contains(names, o.Table) {
+		return f, fmt.Errorf("%w: %q; %s has %s", ErrTable, registry.ShortName(o.Table), d.path, registry.NameList(names))
 	}
 	rows, err := d.db.QueryContext(ctx, `SELECT name, type, pk, hidden FROM pragma_table_xinfo(?) ORDER BY cid`, o.Table)
 	if err != nil {

@@ -146,7 +146,7 @@ func (s *Source) open(ctx context.Context, o Options) error {
 		return err
 	}
 	if len(f.columns) > maxColumns {
-		return fmt.Errorf("%w: %q has more than %d", ErrColumn, shorten(o.Table), maxColumns)
+		return fmt.Errorf("%w: %q has more than %d", ErrColumn, registry.ShortName(o.Table), maxColumns)
 	}
 	names := make([]string, len(f.columns))
 	for i, c := range f.columns {
@@ -157,17 +157,17 @@ func (s *Source) open(ctx context.Context, o Options) error {
 	}
 	id, ok := s.columns.Index(o.IDColumn)
 	if !ok {
-		return fmt.Errorf("%w: no id column: %s; %q has %s", ErrColumn, asked(o.IDColumn), shorten(o.Table), list(names))
+		return fmt.Errorf("%w: no id column: %s; %q has %s", ErrColumn, registry.NoColumn(o.IDColumn), registry.ShortName(o.Table), registry.NameList(names))
 	}
 	for _, c := range f.columns {
 		if c.refused != "" {
-			return fmt.Errorf("%w: %q is %s, which has no text; leave it out of a view or turn it into text there", ErrColumn, shorten(c.name), c.refused)
+			return fmt.Errorf("%w: %q is %s, which has no text; leave it out of a view or turn it into text there", ErrColumn, registry.ShortName(c.name), c.refused)
 		}
 	}
 	changed := -1
 	if o.ChangedColumn != "" {
 		if changed, ok = s.columns.Index(o.ChangedColumn); !ok {
-			return fmt.Errorf("%w: no changed column: %q is not a column; %q has %s", ErrColumn, shorten(o.ChangedColumn), shorten(o.Table), list(names))
+			return fmt.Errorf("%w: no changed column: %s; %q has %s", ErrColumn, registry.NoColumn(o.ChangedColumn), registry.ShortName(o.Table), registry.NameList(names))
 		}
 	}
 	s.warn = f.warnings
@@ -187,39 +187,6 @@ func (s *Source) Columns() *registry.Columns { return s.columns }
 // Warnings says in sentences what about the connection is not as it should be:
 // that the role could change the registry.
 func (s *Source) Warnings() []string { return append([]string(nil), s.warn...) }
-
-func asked(column string) string {
-	if column == "" {
-		return "none is named"
-	}
-	return fmt.Sprintf("%q is not a column", shorten(column))
-}
-
-// list names columns or tables for a person to choose from.
-func list(names []string) string {
-	const most = 60
-	if len(names) == 0 {
-		return "none"
-	}
-	var b strings.Builder
-	for i, n := range names[:min(len(names), most)] {
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		fmt.Fprintf(&b, "%q", shorten(n))
-	}
-	if len(names) > most {
-		fmt.Fprintf(&b, " and %d more", len(names)-most)
-	}
-	return b.String()
-}
-
-func shorten(name string) string {
-	if len(name) <= 64 {
-		return name
-	}
-	return strings.ToValidUTF8(name[:64], "") + "..."
-}
 
 // Records implements [registry.Source].
 func (s *Source) Records(ctx context.Context) iter.Seq2[registry.Record, error] {
@@ -322,7 +289,7 @@ func (s *Source) record(row []cell, line int) (registry.Record, error) {
 	if c := row[n].text; c == "-1" {
 		return fail(registry.RowTooLong, "the record is longer than %d bytes", maxRecord)
 	} else if c != "0" {
-		return fail(registry.RowTooLong, "column %q is longer than %d bytes", shorten(s.shape.columns[atoi(c)-1].name), maxValue)
+		return fail(registry.RowTooLong, "column %q is longer than %d bytes", registry.ShortName(s.shape.columns[atoi(c)-1].name), maxValue)
 	}
 	values := make([]string, n)
 	size := 0
@@ -331,9 +298,9 @@ func (s *Source) record(row []cell, line int) (registry.Record, error) {
 		size += len(c.text)
 		switch {
 		case c.bytes:
-			return fail(registry.RowEncoding, "column %q holds bytes and not text", shorten(s.shape.columns[i].name))
+			return fail(registry.RowEncoding, "column %q holds bytes and not text", registry.ShortName(s.shape.columns[i].name))
 		case !isText(c.text):
-			return fail(registry.RowEncoding, "column %q holds text that is not UTF-8 or has a NUL", shorten(s.shape.columns[i].name))
+			return fail(registry.RowEncoding, "column %q holds text that is not UTF-8 or has a NUL", registry.ShortName(s.shape.columns[i].name))
 		case size > maxRecord:
 			return fail(registry.RowTooLong, "the record is longer than %d bytes", maxRecord)
 		}
