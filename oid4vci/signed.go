@@ -176,3 +176,19 @@ func sign(rnd io.Reader, s keys.Signer, h jose.Header, claims map[string]any) (s
 	}
 	return string(b), nil
 }
+
+// A SignerHint is what a token says of who signed it.
+type SignerHint struct {
+	// Typ is what kind of token was signed.
+	Typ string
+	// Issuer is the claim iss, KeyID the kid; "" if there is none.
+	Issuer, KeyID string
+	// X5C is the certificate chain, the signer's first, in DER. Nobody has checked it.
+	X5C [][]byte
+}
+
+// TrustedKeys finds the keys that may have signed a token: those of wallet providers,
+// of makers of key stores, of an issuer. For a token with a chain it checks the chain
+// and returns the key of the leaf. No key means that there is no trust; an error, that
+// no decision was reached.
+type TrustedKeys func(SignerHint) ([]keys.PublicKey, error)

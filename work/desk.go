@@ -110,7 +110,8 @@ type Config struct {
 	Store  Store
 	Index  Index
 	Issuer Issuer
-	// Source opens the registry of a programme; close it with the function.
+	// Source opens the registry of a programme, or returns [ErrNoSource]; close it with
+	// the function.
 	Source func(ctx context.Context, programmeID string) (registry.Source, func(), error)
 	// Offices are all offices, for the index.
 	Offices func(ctx context.Context) ([]staff.Office, error)

@@ -1,7 +1,7 @@
 // Package work is the daily work at the registrar's desk: which records wait for
 // what, who may move them on, and what is done when two people have agreed.
 //
-// Start with [New], which makes a [Desk] from a [Config]. A [Item] is a piece of
+// Start with [New], which makes a [Desk] from a [Config]. An [Item] is a piece of
 // work: to issue for a record, to replace, revoke, suspend or resume a credential.
 // [Item.Queue] says where it waits, the table of [Steps] what may follow what.
 // [Desk.Sheet] shows what a record would become, [Desk.Approve] agrees to exactly

@@ -290,6 +290,8 @@ var (
 	ErrComment = errors.New("work: not a comment")
 	// ErrNoPrint: there is no print of this item.
 	ErrNoPrint = errors.New("work: no print")
+	// ErrNoSource: the programme has no registry here.
+	ErrNoSource = errors.New("work: the programme has no registry here")
 	// ErrNotAllowed: the programme does not allow it.
 	ErrNotAllowed = errors.New("work: the programme does not allow this")
 )
