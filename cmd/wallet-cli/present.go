@@ -135,16 +135,22 @@ type other struct {
 	option *wallet.Option
 }
 
-// instead are all credentials that would do and were not chosen: for what was chosen, and for
-// what the verifier takes in its place.
+// instead are all credentials that would do alone and were not chosen so: for what was chosen,
+// and for what the verifier takes in its place.
 func instead(q *wallet.Inquiry, choices []wallet.Choice) []other {
 	var all []other
 	for _, ask := range q.Asks {
-		asked := slices.ContainsFunc(choices, func(c wallet.Choice) bool { return c.Query == ask.Query })
+		var chosen []string
+		for _, c := range choices {
+			if c.Query == ask.Query {
+				chosen = append(chosen, c.Credential)
+			}
+		}
+		if len(chosen) == 0 && !ask.Alternative {
+			continue
+		}
 		for i := range ask.Options {
-			o := &ask.Options[i]
-			chosen := slices.ContainsFunc(choices, func(c wallet.Choice) bool { return c.Query == ask.Query && c.Credential == o.Credential })
-			if !chosen && (asked || ask.Alternative) {
+			if o := &ask.Options[i]; !slices.Equal(chosen, []string{o.Credential}) {
 				all = append(all, other{ask.Query, o})
 			}
 		}

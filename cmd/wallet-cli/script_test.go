@@ -261,17 +261,19 @@ func TestNoIsAskedFurther(t *testing.T) {
 		with        []string
 		says        []string
 		asks        int
+		also        []string
 	}{
-		{"yes at once", "yes\n", three, "01aaa", []string{"village"}, nil, 1},
-		{"no, then the second", "no\n1\nyes\n", three, "01abb", []string{"village"}, []string{"1. urn:xa:card 01abb\n            - name: Juma", "2. urn:xa:card 01acc\n            - name: Neema"}, 2},
-		{"no, then one without what was added", "no\n2\nyes\n", three, "01acc", nil, nil, 2},
-		{"no to each, and back", "no\n1\nno\n1\nyes\n", three, "01aaa", []string{"village"}, []string{"1. urn:xa:card 01aaa\n            - name: Amina"}, 3},
-		{"no, and nothing", "no\n\nyes\n", three, "", nil, nil, 1},
-		{"no, and no again", "no\n1\nno\n\n", three, "", nil, nil, 2},
-		{"no, and the end of it", "no\n", three, "", nil, nil, 1},
-		{"no, and what is no number of the list", "no\n3\nyes\n", three, "", nil, nil, 1},
-		{"no, and yes", "no\nyes\nyes\n", three, "", nil, nil, 1},
-		{"no, and there is no other", "no\n1\nyes\n", three[:1], "", nil, nil, 1},
+		{"yes at once", "yes\n", three, "01aaa", []string{"village"}, nil, 1, nil},
+		{"no, then the second", "no\n1\nyes\n", three, "01abb", []string{"village"}, []string{"1. urn:xa:card 01abb\n            - name: Juma", "2. urn:xa:card 01acc\n            - name: Neema"}, 2, nil},
+		{"no, then one without what was added", "no\n2\nyes\n", three, "01acc", nil, nil, 2, nil},
+		{"no to each, and back", "no\n1\nno\n1\nyes\n", three, "01aaa", []string{"village"}, []string{"1. urn:xa:card 01aaa\n            - name: Amina"}, 3, nil},
+		{"no, and nothing", "no\n\nyes\n", three, "", nil, nil, 1, nil},
+		{"no, and no again", "no\n1\nno\n\n", three, "", nil, nil, 2, nil},
+		{"no, and the end of it", "no\n", three, "", nil, nil, 1, nil},
+		{"no, and what is no number of the list", "no\n3\nyes\n", three, "", nil, nil, 1, nil},
+		{"no, and yes", "no\nyes\nyes\n", three, "", nil, nil, 1, nil},
+		{"no, and there is no other", "no\n1\nyes\n", three[:1], "", nil, nil, 1, nil},
+		{"no to two, yes to the second alone", "no\n2\nyes\n", three, "01abb", []string{"village"}, []string{"1. urn:xa:card 01aaa", "3. urn:xa:card 01acc"}, 2, []string{"01abb"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			q := &wallet.Inquiry{Possible: true, Asks: []wallet.Ask{{Query: "card", Options: tt.options}}}
@@ -280,7 +282,11 @@ func TestNoIsAskedFurther(t *testing.T) {
 			cmd.SetIn(iotest.OneByteReader(strings.NewReader(tt.typed))) // as a terminal: no more than a line is read
 			cmd.SetErr(&said)
 			asks := 0
-			choices, yes, err := settle(cmd, q, []wallet.Choice{{Query: "card", Credential: "01aaa", With: []string{"village"}}},
+			choices := []wallet.Choice{{Query: "card", Credential: "01aaa", With: []string{"village"}}}
+			for _, also := range tt.also {
+				choices = append(choices, wallet.Choice{Query: "card", Credential: also})
+			}
+			choices, yes, err := settle(cmd, q, choices,
 				func(_, _ string) credential.TypeField { return credential.TypeField{} }, i18n.For("en"), func() (bool, error) {
 					asks++
 					return cli.Agreed(cmd, "Show this?", "yes", "no"), nil
