@@ -271,8 +271,7 @@ func (c *Client) once(ctx context.Context, r Request, u *url.URL, local bool) (A
 		req.Header[http.CanonicalHeaderKey(name)] = values
 	}
 	req.Header.Set("User-Agent", "sanad")
-	// Without this field a server may compress as it likes (RFC 9110 section 12.5.3).
-	req.Header.Set("Accept-Encoding", "identity")
+	uncompressed(req.Header)
 	if len(r.Types) > 0 {
 		req.Header.Set("Accept", strings.Join(r.Types, ", "))
 	}
@@ -304,6 +303,10 @@ func (c *Client) once(ctx context.Context, r Request, u *url.URL, local bool) (A
 	}
 	return Answer{Status: res.StatusCode, Type: res.Header.Get("Content-Type"), Header: res.Header, Body: body}, nil
 }
+
+// uncompressed asks for no compression. Without the field a server may compress as it likes (RFC
+// 9110 section 12.5.3).
+func uncompressed(h http.Header) { h.Set("Accept-Encoding", "identity") }
 
 // checkAnswer refuses what is not a document of one of the media types.
 func checkAnswer(res *http.Response, types []string) error {
@@ -374,6 +377,8 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if local {
 		client = t.c.local
 	}
+	r = r.Clone(r.Context()) // the caller's is not changed
+	uncompressed(r.Header)
 	res, err := client.Transport.RoundTrip(r)
 	if err != nil {
 		return nil, failure(r.URL.Hostname(), err)

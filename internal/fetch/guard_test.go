@@ -571,6 +571,11 @@ func TestNoCookies(t *testing.T) {
 		if _, err := c.Get(t.Context(), url); err != nil {
 			t.Fatal(err)
 		}
+		res, err := c.HTTPClient().Get(url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
 	}
 }
 
