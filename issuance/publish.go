@@ -162,7 +162,9 @@ const PartName = "part"
 // PublishPart makes, signs and stores the issuer's own part of a trust bundle
 // that another office publishes (see [trust.Contribution]), with what
 // [Service.PublishTrust] promises. Its bundle key signs it; Roots, BundleKeys and
-// Edit of the request do not apply.
+// Edit of the request do not apply. Without a root of its own a planned bundle key
+// counts as published, too: no root will ever name it, and whoever takes the parts
+// is handed it.
 func (s *Service) PublishPart(ctx context.Context, r TrustRequest) (Publication, error) {
 	return s.publishKeys(ctx, PartName, r, func(d draft) (content []byte, carried []keys.Key, detail string, err error) {
 		c := trust.Content{AsOf: d.next.IssuedAt}
@@ -173,13 +175,30 @@ func (s *Service) PublishPart(ctx context.Context, r TrustRequest) (Publication,
 		if err != nil {
 			return nil, nil, "", err
 		}
+		signing := []keys.PublicKey{key.Public}
+		if own, err := d.tx.Publication(TrustName); err != nil {
+			return nil, nil, "", err
+		} else if own.Number == 0 {
+			signing = allBundleKeys(d.keys)
+		}
 		part := trust.Contribution{
 			Version: d.next.Number, AsOf: d.next.IssuedAt, Issuer: c.Issuers[0], Types: c.Types, Status: c.Status,
 		}
 		content, err = trust.SignContribution(s.cfg.Rand, signer, part, d.next.IssuedAt)
 		detail = fmt.Sprintf("part %d, %d types, %d lists", part.Version, len(part.Types), len(part.Status))
-		return content, append(carried, announced(d.keys, []keys.PublicKey{key.Public})...), detail, err
+		return content, append(carried, announced(d.keys, signing)...), detail, err
 	})
+}
+
+// allBundleKeys are all keys for bundles and parts.
+func allBundleKeys(all []keys.Key) []keys.PublicKey {
+	var list []keys.PublicKey
+	for _, k := range all {
+		if k.Purpose == keys.TrustBundle {
+			list = append(list, k.Public)
+		}
+	}
+	return list
 }
 
 // publishAt is the date of the next publication after the last one: now, or the

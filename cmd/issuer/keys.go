@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sanad-id/sanad/internal/cli"
+	"github.com/sanad-id/sanad/issuance"
 	"github.com/sanad-id/sanad/keys"
 )
 
@@ -95,7 +96,8 @@ func (p *program) keysRotate() *cobra.Command {
 		Use: "rotate", Short: "Take the next step of replacing a signing key", Args: cobra.NoArgs,
 		Long: `Rotation takes two visits. The first makes a new key, which the next trust bundle carries. The second, after the bundle has had time to reach
 verifiers (keys.publish_before in the settings), lets the new key sign and retires the old one. Run the command again whenever you like: it does
-the next step if its time has come, and otherwise says when that is.`,
+the next step if its time has come, and otherwise says when that is. A key for trust bundles (--purpose trust_bundle) becomes known by
+` + "`issuer trust root`" + `; in an office whose parts another one publishes, by ` + "`issuer trust part`" + ` and by hand.`,
 		Example: "  issuer keys rotate --dir office\n  issuer trust export --dir office --out office.trust\n  issuer keys rotate --dir office      # a week later",
 		RunE: p.Action(func(cmd *cobra.Command, _ []string) error {
 			pp := keys.Purpose(purpose)
@@ -130,11 +132,15 @@ the next step if its time has come, and otherwise says when that is.`,
 			if err != nil {
 				return err
 			}
+			bundle, err := app.store.Publication(cmd.Context(), issuance.TrustName)
+			if err != nil {
+				return err
+			}
 			result := map[string]any{"step": string(r.Step), "key": viewKey(r.Next)}
 			if !r.Ready.IsZero() {
 				result["ready"] = r.Ready
 			}
-			return p.Print(cmd, result, func(w io.Writer) { fmt.Fprintln(w, rotationText(r, emergency)) })
+			return p.Print(cmd, result, func(w io.Writer) { fmt.Fprintln(w, rotationText(r, emergency, bundle.Number > 0)) })
 		}),
 	}
 	c.Flags().StringVar(&purpose, "purpose", string(keys.Credential), "which key: credential, status_list, metadata, trust_bundle, audit or backup")
@@ -155,13 +161,21 @@ func firstBackupKey(cmd *cobra.Command, a *app, spec keys.Spec) (made bool, k ke
 	return err == nil, k, err
 }
 
-// rotationText says what a step did and what comes next.
-func rotationText(r keys.Rotation, emergency bool) string {
+// rotationText says what a step did and what comes next. An office with a root of its own
+// is rooted: what makes its next key for bundles known is the root.
+func rotationText(r keys.Rotation, emergency, rooted bool) string {
+	carrier, publish := "a trust bundle", "`issuer trust export`"
+	switch {
+	case r.Next.Purpose == keys.TrustBundle && rooted:
+		carrier, publish = "the root", "`issuer trust root --root-key FILE`"
+	case r.Next.Purpose == keys.TrustBundle:
+		carrier, publish = "a part", "`issuer trust part`"
+	}
 	switch r.Step {
 	case keys.StepGenerate:
-		return fmt.Sprintf("made %s key %s\nnext: publish it with `issuer trust export`, then run this command again", r.Next.Purpose, r.Next.ID())
+		return fmt.Sprintf("made %s key %s\nnext: publish it with %s, then run this command again", r.Next.Purpose, r.Next.ID(), publish)
 	case keys.StepPublish:
-		return fmt.Sprintf("key %s is not in a trust bundle yet\nnext: `issuer trust export`, then run this command again", r.Next.ID())
+		return fmt.Sprintf("key %s is not in %s yet\nnext: %s, then run this command again", r.Next.ID(), carrier, publish)
 	case keys.StepWait:
 		return fmt.Sprintf("key %s is published; it may sign from %s on\nnext: run this command again then", r.Next.ID(), r.Ready.Format(time.RFC3339))
 	}
@@ -170,6 +184,9 @@ func rotationText(r keys.Rotation, emergency bool) string {
 		if k.State == keys.Retired {
 			text += fmt.Sprintf("\nkey %s is retired; what it signed keeps verifying", k.ID())
 		}
+	}
+	if r.Next.Purpose == keys.TrustBundle && !rooted {
+		text += fmt.Sprintf("\nnext: hand it over (`issuer keys export %s`); the office that takes your parts names it once: `issuer trust add --key FILE`", r.Next.ID())
 	}
 	if emergency {
 		text += "\nverifiers that have not fetched the last bundle will answer \"cannot tell\" until they do"

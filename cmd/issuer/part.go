@@ -40,7 +40,7 @@ trust_bundle): hand that over in person.`,
 				return err
 			}
 			return p.Print(cmd, map[string]any{"file": out, "number": part.Number, "bytes": len(part.Content)}, func(w io.Writer) {
-				fmt.Fprintf(w, "%s: part %d of %s, %d bytes\nnext: the office that publishes the bundle runs `issuer trust add %s`\n",
+				fmt.Fprintf(w, "%s: part %d of %s, %d bytes\nnext: the office that publishes the bundle runs `issuer trust add %s --out FILE.trust`\n",
 					out, part.Number, a.cfg.Issuer.ID, len(part.Content), filepath.Base(out))
 			})
 		}),
@@ -55,7 +55,7 @@ func (p *program) trustAdd() *cobra.Command {
 	c := &cobra.Command{
 		Use: "add FILE --out FILE.trust", Short: "Take another authority's part into the next trust bundle", Args: cobra.ExactArgs(1),
 		Long: `Publishes the next bundle with the part of another issuing authority in it. The first time --key names the public key that signs its parts;
-from then on that key is known. A part that names somebody else's type, list or key, or that goes back in time, is refused.`,
+from then on that key is known. When the authority has replaced it, --key names the new one, which is handed over like the first. A part that names somebody else's type, list or key, or that goes back in time, is refused.`,
 		Example: "  issuer trust add --dir office ministry.part --key ministry.pem --out office.trust",
 		RunE: p.Action(func(cmd *cobra.Command, args []string) error {
 			part, err := p.lastBundle(cmd, args)
@@ -79,10 +79,9 @@ from then on that key is known. A part that names somebody else's type, list or 
 			b, content, err := a.publish(cmd, func(r *issuance.TrustRequest) {
 				r.Edit = func(c trust.Content) (trust.Content, error) {
 					if newcomer != nil {
-						if slices.ContainsFunc(c.Issuers, func(i trust.Issuer) bool { return i.ID == newcomer.ID }) {
-							return c, fmt.Errorf("an issuer %q is in the bundle already; leave --key out to take its next part", newcomer.ID)
+						if c, err = introduce(c, *newcomer); err != nil {
+							return c, err
 						}
-						c.Issuers = append(slices.Clone(c.Issuers), *newcomer)
 					}
 					return c.Merge(part, p.Now())
 				}
@@ -91,17 +90,35 @@ from then on that key is known. A part that names somebody else's type, list or 
 			case errors.Is(err, trust.ErrPartIssuer):
 				return cli.Hint(err, "the first time, name the key that signs its parts with --key")
 			case errors.Is(err, trust.ErrPartSigner):
-				return cli.Hint(err, "ask that authority, by telephone, whether its key has changed")
+				return cli.Hint(err, "ask that authority, by telephone, whether its key has changed; if so, --key names the one that it hands over")
 			case err != nil:
 				return err
 			}
 			return p.exported(cmd, b, content, out)
 		}),
 	}
-	c.Flags().StringVar(&keyFile, "key", "", "the first time: the public key (PEM, JWK or COSE_Key) that signs the authority's parts")
+	c.Flags().StringVar(&keyFile, "key", "", "the first time, and when it has another one: the public key (PEM, JWK or COSE_Key) that signs the authority's parts")
 	c.Flags().StringVar(&out, "out", "", "the trust bundle to write (required)")
 	_ = c.MarkFlagRequired("out")
 	return c
+}
+
+// introduce puts an issuer whose parts are taken into the content, or another key for the
+// parts of one that is there.
+func introduce(c trust.Content, newcomer trust.Issuer) (trust.Content, error) {
+	c.Issuers = slices.Clone(c.Issuers)
+	i := slices.IndexFunc(c.Issuers, func(i trust.Issuer) bool { return i.ID == newcomer.ID })
+	switch {
+	case i < 0:
+		c.Issuers = append(c.Issuers, newcomer)
+	case c.Issuers[i].Authority == nil:
+		return c, fmt.Errorf("%q is the issuer that publishes this bundle", newcomer.ID)
+	default:
+		authority := *c.Issuers[i].Authority
+		authority.Key = newcomer.Authority.Key
+		c.Issuers[i].Authority = &authority
+	}
+	return c, nil
 }
 
 // readNewcomer is the issuer of a part whose key was just handed over; nil if
