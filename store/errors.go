@@ -131,6 +131,9 @@ var hints = map[error]string{
 	ErrExists:        "choose another path; nothing is ever overwritten",
 }
 
+// certificateHint is what to do when the database server answers and does not prove its name.
+const certificateHint = "the server's certificate is not believed: sslrootcert=FILE in the URL names the authority that made it, in PEM, and the host in the URL must be one of the certificate's names"
+
 // serverHints are those of hints that another thing is to be done about on PostgreSQL.
 var serverHints = map[error]string{
 	ErrMissing: "check the name of the database in the settings; in a new one an issuer is made by issuer init, and an old one comes back by issuer restore",

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"crypto/tls"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -57,6 +58,9 @@ func (e *postgresEngine) translate(err error) error {
 	default:
 		if damaged(err) {
 			return refuseDamaged(e.location, err)
+		}
+		if is[*tls.CertificateVerificationError](err) {
+			return &StateError{Err: ErrUnreachable, Path: e.location, Detail: told.Error(), Hint: certificateHint}
 		}
 		if lostConnection(err) {
 			return refuse(ErrUnreachable, e.location, "%v", told)

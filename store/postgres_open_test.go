@@ -2,10 +2,14 @@ package store_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"math/rand/v2"
+	"net"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"sync"
@@ -466,4 +470,35 @@ func TestP28OldProcess(t *testing.T) {
 		t.Errorf("the audit log has %d entries, %v; want the %d of before", got, err, size)
 	}
 	must(t, now.Write(t.Context(), func(tx issuance.Tx) error { return tx.Append(events(1)) }))
+}
+
+// TestUnprovenServer: a database server that answers and does not prove its name is no matter
+// of host and port.
+func TestUnprovenServer(t *testing.T) {
+	web := httptest.NewTLSServer(nil) // for its certificate
+	defer web.Close()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close() //nolint:errcheck // a test
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			request := make([]byte, 8) // SSLRequest
+			if _, err := io.ReadFull(c, request); err == nil {
+				_, _ = c.Write([]byte("S"))
+				_ = tls.Server(c, &tls.Config{Certificates: web.TLS.Certificates}).Handshake()
+			}
+			_ = c.Close()
+		}
+	}()
+	_, err = store.Open(t.Context(), "postgres://sanad@"+l.Addr().String()+"/registry?sslmode=verify-full", store.Options{Instance: "xa-office"})
+	e, ok := errors.AsType[*store.StateError](err)
+	if !ok || !errors.Is(err, store.ErrUnreachable) || !strings.Contains(e.Hint, "sslrootcert=FILE") || !strings.Contains(e.Error(), "x509") {
+		t.Errorf("Open: %v (%+v), want ErrUnreachable with a hint at sslrootcert", err, e)
+	}
 }

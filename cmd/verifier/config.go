@@ -291,7 +291,7 @@ func (c *Config) check() error {
 		return fmt.Errorf("trust_sources has more than %d addresses", maxSources)
 	}
 	for _, a := range c.TrustSources {
-		if err := fetch.CheckURL(a, c.LocalHosts); err != nil {
+		if err := c.asked(a); err != nil {
 			return fmt.Errorf("trust_sources: %w", err)
 		}
 	}
@@ -307,6 +307,15 @@ func (c *Config) check() error {
 		return err
 	}
 	_, err := c.keys()
+	return err
+}
+
+// asked tells whether the server may ask an address, or send to it.
+func (c *Config) asked(address string) error {
+	err := fetch.CheckURL(address, c.LocalHosts)
+	if err != nil && strings.HasPrefix(address, "http://") {
+		return fmt.Errorf("%w; a host of the own network is named in local_hosts", err)
+	}
 	return err
 }
 
@@ -395,13 +404,17 @@ func (p *program) configCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			d.close()
+			defer d.close()
+			problems := d.problems(p.Now())
+			if err := d.serveFault(); err != nil {
+				problems = append(problems, err.Error())
+			}
 			view := struct {
 				Policies []string   `json:"policies"`
 				Roots    []rootView `json:"issuer_roots,omitempty"`
 				Notes    []string   `json:"notes,omitempty"`
 				Problems []string   `json:"problems"`
-			}{d.policyNames(), rootViews(d.config.IssuerRoots, p.Now()), d.notes(p.Now()), d.problems(p.Now())}
+			}{d.policyNames(), rootViews(d.config.IssuerRoots, p.Now()), d.notes(p.Now()), problems}
 			if err := p.Print(cmd, view, func(w io.Writer) {
 				fmt.Fprintf(w, "%s is right; policies: %s\n", p.settings, strings.Join(view.Policies, ", "))
 				for _, root := range view.Roots {

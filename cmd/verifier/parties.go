@@ -29,7 +29,7 @@ func newKey() (string, [sha256.Size]byte) {
 func (p *program) apiKeyCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "api-key NAME", Short: "Make and end keys of relying parties", Args: cobra.ExactArgs(1),
-		Long: `Keys let relying parties ask on the public port. "api-key add" makes one that works from now on, without a restart of the server; "api-key rotate"
+		Long: `Keys let relying parties ask on the public port. "api-key add" makes one that works within a second, without a restart of the server; "api-key rotate"
 makes the next one, and both work until the overlap is over. Keys are kept as digests (parties in the settings).
 
 "api-key NAME" alone prints a new key and the lines for api_keys in the settings, for servers without such a place. The key is stored nowhere.`,
@@ -95,7 +95,7 @@ func (p *program) showKey(cmd *cobra.Command, key string, k parties.Key) error {
 	}{k, key}
 	return p.Print(cmd, view, func(w io.Writer) {
 		fmt.Fprintf(w, "key for the relying party: %s\nid: %s, allows %s\n", key, k.ID, strings.Join(texts(k.Scopes), ", "))
-		cli.Say(cmd, "It is shown once and stored nowhere. It works from now on; `verifier serve` needs a restart if it is the first of all.")
+		cli.Say(cmd, "It is shown once and stored nowhere. It works within a second; `verifier serve` needs a restart if it is the first of all.")
 	})
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -120,6 +122,26 @@ func (p *program) serve(cmd *cobra.Command, cfg Config, devHTTP bool) error {
 	defer wg.Wait()
 	defer cancel()
 	return server.Serve(ctx)
+}
+
+// serveFault is why a server could not begin on this machine with what the settings name,
+// such as a file that is not there.
+func (d *desk) serveFault() error {
+	c := d.config
+	c.Metrics, c.Log = web.NewMetrics(), slog.New(slog.DiscardHandler)
+	if _, err := verifier.New(c); err != nil {
+		return err
+	}
+	if _, err := d.cfg.redisURL(); err != nil {
+		return fmt.Errorf("redis_password_file: %w", err)
+	}
+	if d.cfg.TLSCert == "" {
+		return nil
+	}
+	if _, err := tls.LoadX509KeyPair(d.cfg.TLSCert, d.cfg.TLSKey); err != nil {
+		return fmt.Errorf("tls_cert: %w", err)
+	}
+	return nil
 }
 
 // A desk is everything that the server is wired from: the one place that knows which
@@ -256,6 +278,15 @@ func (d *desk) problems(now time.Time) []string {
 	}
 	if bundle, problem := d.trust.current(); bundle == nil {
 		all = append(all, problem)
+	}
+	for _, name := range d.policyNames() {
+		webhook, _, _ := strings.Cut(d.config.Policies[name].Webhook, "?")
+		if webhook == "" {
+			continue
+		}
+		if err := d.cfg.asked(webhook); err != nil {
+			all = append(all, fmt.Sprintf("policy %s: its webhook is never sent: %v", name, err))
+		}
 	}
 	return all
 }

@@ -349,6 +349,33 @@ func TestServeRefuses(t *testing.T) {
 	}
 }
 
+// TestConfigCheckBegins: what would keep a server from beginning, or a webhook from leaving, is
+// said by config check, although the settings can be read.
+func TestConfigCheckBegins(t *testing.T) {
+	l := newLibrary(t)
+	l.prepare(t)
+	settings, policy := string(must[[]byte](t)(os.ReadFile(l.path("library/verifier.yaml")))), l.path("library/policies/card.yaml")
+	for _, row := range []struct{ name, settings, policy, want string }{
+		{"as it should be", "", "", ""},
+		{"a webhook in the own network", "local_hosts: [127.0.0.1]\n", "webhook: http://127.0.0.1:9/hook?of=card\n", ""},
+		{"a webhook that is never sent", "", "webhook: http://127.0.0.1:9/hook?of=card\n", "policy card: its webhook is never sent: .*local_hosts"},
+		{"no password file of Redis", "redis: redis://127.0.0.1:1\nredis_password_file: gone\n", "", "redis_password_file: .*gone"},
+		{"no certificate", "tls_cert: gone.pem\ntls_key: gone.pem\n", "", "tls_cert: .*gone.pem"},
+		{"a key for a policy that there is not", "api_keys: [{name: x, sha256: " + strings.Repeat("af", 32) + ", policies: [gone]}]\n", "", `the policy "gone"`},
+	} {
+		for name, text := range map[string]string{l.path("library/verifier.yaml"): settings + row.settings, policy: libraryPolicy + row.policy} {
+			if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		status, out, talk := l.run(t, "config", "check")
+		said := strings.Contains(out, "not ready to serve: ")
+		if bad := row.want != ""; (status != 0) != bad || said != bad || !regexp.MustCompile(row.want).MatchString(out) {
+			t.Errorf("%s: status %d, want %q\n%s%s", row.name, status, row.want, out, talk)
+		}
+	}
+}
+
 // TestMemory: a verifier that keeps everything in memory says what that means, and serves.
 func TestMemory(t *testing.T) {
 	l := newLibrary(t)

@@ -100,6 +100,9 @@ func (p *program) initDir(cmd *cobra.Command, dir string, o initOptions) (err er
 	if err := os.Rename(temp, dir); err != nil {
 		return err
 	}
+	if s, err := subjectOf(cfg, o.country, keys.Key{}); err == nil && s.Address != cfg.URL {
+		cli.Say(cmd, "the certificate will name %s: certificates name https addresses only, also of a server that is tried out without", s.Address)
+	}
 	return p.Print(cmd, map[string]string{"settings": filepath.Join(dir, settingsName), "csr": filepath.Join(dir, csrName)}, func(w io.Writer) {
 		fmt.Fprintf(w, "made %s\nnext: have %s certified, import the chain and the trust bundle (verifier init --help shows how), and write policies\n",
 			filepath.Join(dir, settingsName), filepath.Join(dir, csrName))
