@@ -53,6 +53,14 @@ func (a *app) want(k keys.Key) (chain.Want, error) {
 	return chain.Want{Purpose: k.Purpose, DNS: host, Key: k.Public}, err
 }
 
+// certifiable refuses an issuer whose address no certificate can name.
+func (a *app) certifiable() error {
+	if _, err := chain.Host(a.cfg.Issuer.URL); err != nil {
+		return cli.Hint(fmt.Errorf("issuer.url %s: %w", a.cfg.Issuer.URL, err), "certificates are for issuers that were made with an https address (issuer init --url https://HOST)")
+	}
+	return nil
+}
+
 // key returns the key with this ID.
 func (a *app) key(ctx context.Context, id string) (keys.Key, error) {
 	want, err := keys.ParseID(id)
@@ -218,6 +226,9 @@ With --csr it answers a request of another office instead, so that the root's ke
 				return err
 			}
 			defer a.close()
+			if err := a.certifiable(); err != nil {
+				return err
+			}
 			root, signer, err := p.openCA(cmd, o.root, o.passphraseFile)
 			if err != nil {
 				return err
@@ -334,11 +345,11 @@ func (p *program) certifyRequest(cmd *cobra.Command, o certifyOptions) error {
 		return err
 	}
 	if err := durable.Create(o.out, chain.EncodePEM(der), 0o644); err != nil {
-		return err
+		return cli.Hint(err, "--out names a file that does not exist yet")
 	}
 	view := map[string]any{"key": s.Key.ID().String(), "organization": s.Name.Organization, "url": s.Address, "out": o.out}
 	return p.Print(cmd, view, func(w io.Writer) {
-		fmt.Fprintf(w, "made %s for key %s of %q at %s\nnext: they run `issuer keys import-chain` (a verifier: `verifier keys import-chain`) with it and with %s\n",
+		fmt.Fprintf(w, "made %s for key %s of %q; it names %s\nnext: they run `issuer keys import-chain` (a verifier: `verifier keys import-chain`) with it and with %s\n",
 			o.out, s.Key.ID(), s.Name.Organization, s.Address, filepath.Join(o.root, caFile))
 	})
 }
@@ -351,6 +362,9 @@ func (p *program) keysCSR() *cobra.Command {
 ` + "`issuer keys import-chain`" + `.`,
 		Example: "  issuer keys csr --dir office 0123456789abcdef --out office.csr",
 		RunE: p.office(readOnly, func(cmd *cobra.Command, a *app, args []string) error {
+			if err := a.certifiable(); err != nil {
+				return err
+			}
 			k, err := a.key(cmd.Context(), args[0])
 			if err != nil {
 				return err

@@ -93,7 +93,7 @@ func explain(err error) error {
 	case errors.Is(err, issuance.ErrFinal):
 		return cli.Hint(err, "revoked is final; issue a new credential for the record instead")
 	case errors.Is(err, issuance.ErrNotAllowed):
-		return cli.Hint(err, "the programme would need status: {bits: 2, suspend: true} when the credential was issued; revoke it, or issue anew")
+		return cli.Hint(err, "the programme would need status: {suspend: true} when the credential was issued; revoke it, or issue anew")
 	}
 	return err
 }

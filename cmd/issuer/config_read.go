@@ -266,7 +266,7 @@ func (c *AuditConfig) check(need func(ok bool, format string, args ...any)) {
 		seen[id] = true
 		if w.URL != "" {
 			err := fetch.CheckURL(w.URL, c.LocalHosts)
-			need(err == nil, "audit.witnesses: number %d: url: %v", i+1, err)
+			need(err == nil, "audit.witnesses: number %d: url: %v%s", i+1, err, ownNetwork("audit", w.URL))
 		}
 	}
 	need(c.WithoutWitness || c.DebtLimit <= mostDebt, "audit.debt_limit must not be more than %s; going on for longer is audit.without_witness: true", time.Duration(mostDebt))
@@ -316,8 +316,17 @@ func (c *ServeConfig) check(need func(ok bool, format string, args ...any), sour
 	need(l.Issuer != "" || l.ClientID == "" && l.RecordClaim == "" && len(l.Programmes) == 0, "serve.login needs issuer")
 	if l.Issuer != "" {
 		err := fetch.CheckURL(l.Issuer, l.LocalHosts)
-		need(err == nil, "serve.login.issuer: %v", err)
+		need(err == nil, "serve.login.issuer: %v%s", err, ownNetwork("serve.login", l.Issuer))
 	}
+}
+
+// ownNetwork is what to add to the refusal of a plain http address in a section that has
+// local_hosts.
+func ownNetwork(section, address string) string {
+	if !strings.HasPrefix(address, "http://") {
+		return ""
+	}
+	return "; a host of the own network is named in " + section + ".local_hosts"
 }
 
 // longestTxCode is the longest transaction code that people are given.

@@ -235,7 +235,7 @@ func (o initOptions) settings() (Config, error) {
 	}
 	cfg.defaults()
 	if err := cfg.check(); err != nil {
-		return Config{}, cli.Hint(err, "--id, --name, --country and --url set these")
+		return Config{}, cli.Hint(err, "--id, --name, --country, --url, --store and --store-owner set these")
 	}
 	return cfg, nil
 }
@@ -322,8 +322,8 @@ func (p *program) initResult(cmd *cobra.Command, dir string, cfg Config, o initO
 func (p *program) configCommand() *cobra.Command {
 	check := &cobra.Command{
 		Use: "check", Short: "Read and validate the settings, keys and database, then stop", Args: cobra.NoArgs,
-		Long: `Says what is wrong with the settings, and warns of what will be: keys that end, an audit log without witness or journal, a source whose file
-cannot be read or whose database does not answer.`,
+		Long: `Says what is wrong with the settings, and warns of what will be: keys that end, an audit log without witness or journal, a journal that is away, a
+source whose file cannot be read or whose database does not answer, files and programmes that the settings name and that are not there.`,
 		Example: "  issuer config check --dir office",
 		RunE: p.office(readOnly, func(cmd *cobra.Command, a *app, _ []string) error {
 			all, err := a.keys.Keys(cmd.Context())
@@ -378,6 +378,11 @@ cannot be read or whose database does not answer.`,
 				return err
 			}
 			warnings = append(warnings, wallets...)
+			parts, err := a.partWarnings(cmd.Context())
+			if err != nil {
+				return err
+			}
+			warnings = append(warnings, parts...)
 			if err := p.serveFault(a.cfg, a.keys); err != nil {
 				warnings = append(warnings, fmt.Sprintf("`issuer serve` would not begin here: %v", err))
 			}

@@ -65,8 +65,10 @@ func (a *app) walletWarnings(ctx context.Context, have []keys.Key) ([]string, er
 		return nil, err
 	}
 	var warnings []string
-	if _, err := keys.SigningKey(have, keys.Metadata, a.now()); len(ids) > 0 && err != nil {
-		warnings = append(warnings, "metadata are served without a signature: `issuer keys rotate --purpose metadata`, `issuer trust export`, the first again after keys.publish_before, then `issuer keys certify`")
+	if k, err := keys.SigningKey(have, keys.Metadata, a.now()); len(ids) > 0 && err == nil && len(a.chain(k.ID())) == 0 {
+		warnings = append(warnings, fmt.Sprintf("metadata are served without a signature: `issuer keys certify %s`, or `issuer keys csr %s`", k.ID(), k.ID()))
+	} else if len(ids) > 0 && err != nil {
+		warnings = append(warnings, "metadata are served without a signature: `issuer keys rotate --purpose metadata`, `issuer trust export`, the first again, then `issuer keys certify`")
 	}
 	for _, prog := range all {
 		if prog.Logo.File == "" || !slices.Contains(ids, prog.ID) {

@@ -338,6 +338,9 @@ func (p *program) serveFault(cfg Config, ks *keys.File) error {
 	if _, err := redisURL(cfg.Serve); err != nil {
 		return fmt.Errorf("serve.redis_password_file: %w", err)
 	}
+	if origin := consoleOrigin(cfg); cfg.Console.Enabled && !consoleServed(origin) {
+		return fmt.Errorf("console.origin: browsers keep passkeys for https://HOST and http://localhost:PORT only, not for %s", origin)
+	}
 	if cfg.Serve.TLSCert == "" {
 		return nil
 	}
@@ -366,6 +369,13 @@ func upstream(cfg Config) (issuer.Login, error) {
 // address is the issuer's URL as wallets know it.
 func address(cfg Config) string { return strings.TrimSuffix(cfg.Issuer.URL, "/") }
 
+// consoleServed tells whether the console can be served at an origin, as its Config says:
+// browsers make passkeys in secure contexts only.
+func consoleServed(origin string) bool {
+	u, err := url.Parse(origin)
+	return err == nil && (u.Scheme == "https" || u.Scheme == "http" && u.Hostname() == "localhost")
+}
+
 func loopbackURL(address string) bool {
 	u, err := url.Parse(address)
 	return err == nil && u.Scheme == "http" && loopback(u.Hostname())
@@ -380,7 +390,8 @@ func encryptionKey(ks *keys.File) (*jose.DecryptionKey, error) {
 	return jose.RestoreDecryptionKey("requests-1", secret)
 }
 
-// metadataSigner is who signs metadata; nobody while there is no key for it.
+// metadataSigner is who signs metadata; nobody while there is no key for it, or no
+// certificate, without which a signature does not tell wallets whose it is.
 func metadataSigner(ctx context.Context, ks *keys.File, folder chain.Folder, now time.Time) (issuer.Signing, error) {
 	all, err := ks.Keys(ctx)
 	if err != nil {
@@ -393,8 +404,12 @@ func metadataSigner(ctx context.Context, ks *keys.File, folder chain.Folder, now
 	if err != nil {
 		return issuer.Signing{}, err
 	}
+	x5c := chainOf(ks, folder, k.ID(), now)
+	if len(x5c) == 0 {
+		return issuer.Signing{}, nil
+	}
 	signer, err := ks.Signer(ctx, k.ID())
-	return issuer.Signing{Signer: signer, Chain: chainOf(ks, folder, k.ID(), now)}, err
+	return issuer.Signing{Signer: signer, Chain: x5c}, err
 }
 
 // signingAlgorithm is that of the key that signs credentials now, "" while there is none.

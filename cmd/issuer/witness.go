@@ -290,6 +290,12 @@ signature to ` + audit.CheckpointFile + ` there. The office takes that in with `
 			if errors.Is(err, fs.ErrNotExist) {
 				return cli.Hint(err, "the folder is one that `issuer audit export` made")
 			}
+			if c, ok := errors.AsType[*audit.ConflictError](err); ok && !c.Forked {
+				return cli.Hint(err, "the folder is older than that, or the log was shortened: ask the office for a new export; if that is not longer either, keep both")
+			}
+			if errors.Is(err, audit.ErrUnknownLog) {
+				return cli.Hint(err, "a witness watches the logs whose keys `issuer audit witness init --log` named")
+			}
 			if err != nil {
 				return cli.Hint(err, "keep this copy: if the office's key has signed it, it is proof of what happened")
 			}
