@@ -235,6 +235,9 @@ credentials, its status lists are sealed, and the bundle says which slots were r
 			if err != nil {
 				return err
 			}
+			if at.After(p.Now()) { // until then verifiers would take what the thief signs
+				return p.Misused(fmt.Errorf("--since %s is still to come; a day begins at midnight UTC", at.Format(time.RFC3339)))
+			}
 			app, err := p.open(cmd, readWrite)
 			if err != nil {
 				return err
