@@ -27,9 +27,6 @@ var (
 	ErrNoJournal = errors.New("audit: there is no journal")
 	// ErrJournalDamaged: the files of the journal contradict each other.
 	ErrJournalDamaged = errors.New("audit: the journal is damaged")
-	// ErrJournalAhead: the journal holds entries that the database had confirmed
-	// and does not have any more.
-	ErrJournalAhead = errors.New("audit: the journal is ahead of the database")
 	// ErrJournalForked: journal and database hold different entries.
 	ErrJournalForked = errors.New("audit: journal and database hold different entries")
 	// ErrJournalMoved: the entries do not continue the journal. Size says where
@@ -125,34 +122,11 @@ func openJournal(dir string, open func(path string) (journalFile, error)) (*Jour
 	return j, nil
 }
 
-// Dir is the folder of the journal.
-func (j *Journal) Dir() string { return j.dir }
-
 // Size returns how many entries the journal holds that the database has confirmed.
 func (j *Journal) Size() int64 { return j.known.Load().Size }
 
 // Head returns the number of confirmed entries and the root over them.
 func (j *Journal) Head() Head { return *j.known.Load() }
-
-// Agrees compares the journal with the log of a database that has size entries;
-// at tells the head which that had with fewer. It returns [ErrJournalAhead] if the
-// database lacks what it has confirmed, and [ErrJournalForked] if it holds something
-// else. A database that has more is in order: the journal is caught up by the next
-// transaction.
-func (j *Journal) Agrees(size int64, at func(size int64) (Head, error)) error {
-	have := j.Head()
-	if size < have.Size {
-		return fmt.Errorf("%w: it has confirmed %d entries and holds %d", ErrJournalAhead, have.Size, size)
-	}
-	h, err := at(have.Size)
-	if err != nil {
-		return fmt.Errorf("compare with the journal: %w", err)
-	}
-	if h.Root != have.Root {
-		return fmt.Errorf("%w: among the first %d", ErrJournalForked, have.Size)
-	}
-	return nil
-}
 
 // Stage appends entries, whose first has this number, and makes them durable. It
 // must be Size or, within one transaction, follow what was staged before; entries

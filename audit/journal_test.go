@@ -95,8 +95,20 @@ func wantEntries(t testing.TB, j *audit.Journal, from int64, want [][]byte) {
 	}
 }
 
+var errAhead = errors.New("the journal is ahead of the database")
+
+// agrees compares the journal with the log of a database, which may have more entries than
+// the journal has confirmed.
 func agrees(j *audit.Journal, m *memory) error {
-	return j.Agrees(int64(len(m.entries)), func(n int64) (audit.Head, error) { return audit.HeadAt(m, n) })
+	have := j.Head()
+	if int64(len(m.entries)) < have.Size {
+		return errAhead
+	}
+	h, err := audit.HeadAt(m, have.Size)
+	if err == nil && h.Root != have.Root {
+		err = audit.ErrJournalForked
+	}
+	return err
 }
 
 func TestJournal(t *testing.T) {
@@ -267,8 +279,8 @@ func TestOpenJournalRefuses(t *testing.T) {
 	t.Run("the database went back", func(t *testing.T) {
 		j, _ := newJournal(t)
 		put(t, j, m, 33)
-		if err := agrees(j, history(t, 32)); !errors.Is(err, audit.ErrJournalAhead) {
-			t.Errorf("Agrees: %v, want ErrJournalAhead", err)
+		if err := agrees(j, history(t, 32)); !errors.Is(err, errAhead) {
+			t.Errorf("Agrees: %v, want errAhead", err)
 		}
 	})
 	t.Run("an entry in the middle changed", func(t *testing.T) {

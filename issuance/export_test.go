@@ -1,6 +1,8 @@
 package issuance
 
 import (
+	"context"
+	"fmt"
 	"io"
 	"time"
 )
@@ -53,4 +55,15 @@ func Salvage(path string, released func(credential string) (bool, error)) error 
 	}
 	defer f.close()
 	return f.salvage(2, released)
+}
+
+// TypeMetadata returns the description of the wallet type with this vct, as every
+// credential of the type states its hash (see [programme.Programme.TypeMetadata]).
+// It returns [ErrNoForm] if no programme makes such credentials.
+func (s *Service) TypeMetadata(ctx context.Context, vct string) ([]byte, error) {
+	rows, err := s.cfg.Store.Programmes(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read programmes: %w", err)
+	}
+	return s.typeMetadata(vct, rows)
 }

@@ -164,17 +164,6 @@ func (s *Service) checkTypes(p *programme.Programme, rows []ProgrammeRow) error 
 	return nil
 }
 
-// TypeMetadata returns the description of the wallet type with this vct, as every
-// credential of the type states its hash (see [programme.Programme.TypeMetadata]).
-// It returns [ErrNoForm] if no programme makes such credentials.
-func (s *Service) TypeMetadata(ctx context.Context, vct string) ([]byte, error) {
-	rows, err := s.cfg.Store.Programmes(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("read programmes: %w", err)
-	}
-	return s.typeMetadata(vct, rows)
-}
-
 func (s *Service) typeMetadata(vct string, rows []ProgrammeRow) ([]byte, error) {
 	for _, row := range rows {
 		p, err := s.parse(row)

@@ -173,14 +173,6 @@ func (c Content) Makes(f Form) bool {
 // not expire.
 func (c Content) Expires() time.Time { return c.expires }
 
-// Photo returns the portrait, nil if there is none.
-func (c Content) Photo() *credential.Face {
-	if c.photo == nil {
-		return nil
-	}
-	return &credential.Face{Data: c.photo.data, MediaType: c.photo.mediaType}
-}
-
 // String says how many claims there are and nothing more.
 func (c Content) String() string {
 	n := 0

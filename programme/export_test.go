@@ -1,5 +1,7 @@
 package programme
 
+import "github.com/sanad-id/sanad/credential"
+
 // Seams for the black-box tests.
 var (
 	Clean       = clean
@@ -23,4 +25,12 @@ func (p Photo) ReadPicture(uri string) (mediaType string, detail string) {
 		return "", detail
 	}
 	return pic.mediaType, ""
+}
+
+// Photo returns the portrait, nil if there is none.
+func (c Content) Photo() *credential.Face {
+	if c.photo == nil {
+		return nil
+	}
+	return &credential.Face{Data: c.photo.data, MediaType: c.photo.mediaType}
 }

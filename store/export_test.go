@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -174,3 +175,9 @@ func IndexPlans(ctx context.Context, s *Snapshot) (map[string]string, error) {
 	}
 	return plans, nil
 }
+
+// Instance returns the name of the issuer that the database belongs to.
+func (db *DB) Instance() string { return db.instance }
+
+// Created returns when the database was made.
+func (db *DB) Created() time.Time { return db.created }

@@ -247,9 +247,6 @@ func (db *DB) enlist(ctx context.Context) error {
 	})
 }
 
-// Instance returns the name of the issuer that the database belongs to.
-func (db *DB) Instance() string { return db.instance }
-
 // Epoch returns the epoch of the database, which a restore raises.
 func (db *DB) Epoch() int64 { return db.epoch.Load() }
 
@@ -261,9 +258,6 @@ func (db *DB) LogNo() int64 { return db.logNo }
 // Of a standby that took over and is said to be synchronous (see
 // [Options.SynchronousStandby]) only one who may write knows.
 func (db *DB) Fenced() string { return db.fence }
-
-// Created returns when the database was made.
-func (db *DB) Created() time.Time { return db.created }
 
 // Path returns where the database is: the path of the file, or the URL without
 // its password.

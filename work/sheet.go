@@ -43,8 +43,6 @@ type Case struct {
 	Credentials []issuance.Credential
 	// Open is the work that is open on it in this office, nil if there is none.
 	Open *Item
-	// Busy says that another office is at work on it.
-	Busy bool
 	// Twins are other records of this office with the same name and date of birth, by
 	// reference, at most [maxTwins]; Elsewhere counts those of other offices, as far.
 	Twins     []Found

@@ -140,27 +140,6 @@ func (l Limits) Unmarshal(b []byte, v any) error {
 	return l.explain(l.decoder().Unmarshal(b, v))
 }
 
-// First splits b after its first item. Item shares the memory of b; its inside
-// is checked for form and limits, and the rest not at all.
-func (l Limits) First(b []byte) (item RawMessage, rest []byte, err error) {
-	if len(b) > l.Bytes {
-		return nil, nil, fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, len(b), l.Bytes)
-	}
-	var skipped skip
-	rest, err = l.decoder().UnmarshalFirst(b, &skipped)
-	if err != nil {
-		return nil, nil, l.explain(err)
-	}
-	n := len(b) - len(rest)
-	return RawMessage(b[:n:n]), rest, nil
-}
-
-// skip accepts any item and keeps nothing of it.
-type skip struct{}
-
-// UnmarshalCBOR accepts everything.
-func (*skip) UnmarshalCBOR([]byte) error { return nil }
-
 // IsDeterministic reports whether b is one item in exactly the form in which
 // [Marshal] writes it. Date tags and undefined values count as no; we write none.
 func IsDeterministic(b []byte) bool {

@@ -193,21 +193,6 @@ func TestTimes(t *testing.T) {
 	}
 }
 
-func TestFirst(t *testing.T) {
-	item, rest, err := cbor.Token.First(unhex(t, "82 01 02 ff ff"))
-	if err != nil || !bytes.Equal(item, unhex(t, "820102")) || !bytes.Equal(rest, unhex(t, "ffff")) {
-		t.Errorf("First: %x, %x, %v", item, rest, err)
-	}
-	for _, bad := range []string{"", "82 01", "9f"} {
-		if _, _, err := cbor.Token.First(unhex(t, bad)); !errors.Is(err, cbor.ErrMalformed) {
-			t.Errorf("First(%s): %v, want ErrMalformed", bad, err)
-		}
-	}
-	if _, _, err := cbor.Token.First(make([]byte, 16<<10+1)); !errors.Is(err, cbor.ErrTooLarge) {
-		t.Errorf("First of too much: %v, want ErrTooLarge", err)
-	}
-}
-
 func TestDiagnose(t *testing.T) {
 	s, err := cbor.Diagnose(unhex(t, "a2 01 43 010203 6161 78 02 0a1b"))
 	if want := `{1: h'010203', "a": "\n\u001b"}`; err != nil || s != want {

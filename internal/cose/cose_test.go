@@ -122,7 +122,7 @@ func TestSign1(t *testing.T) {
 			if p := m.Protected; p.Algorithm != alg || string(p.KeyID) != "12345678" || p.ContentType != "a/b" || p.Type != "application/x+cwt" || len(p.X5Chain) != 2 {
 				t.Errorf("header: %+v", p)
 			}
-			if m.RawAlgorithm() != alg.COSE() || !bytes.Equal(m.X5Chain()[0], chain[0]) || !bytes.Equal(m.KeyID(), h.KeyID) || m.Unsigned() {
+			if !bytes.Equal(m.X5Chain()[0], chain[0]) || !bytes.Equal(m.KeyID(), h.KeyID) || m.Unsigned() {
 				t.Errorf("message: %+v", m)
 			}
 
@@ -131,15 +131,15 @@ func TestSign1(t *testing.T) {
 			if !bytes.HasPrefix(b, []byte{0xd2, 0x84}) {
 				t.Fatalf("%x: no tag 18 and array of four", b[:2])
 			}
-			protected, _, err := cbor.Token.First(b[2:])
-			if err != nil {
+			var parts []cbor.RawMessage
+			if err := cbor.Token.Unmarshal(b[1:], &parts); err != nil {
 				t.Fatal(err)
 			}
 			structure := append([]byte{0x84, 0x6a}, "Signature1"...)
-			structure = append(structure, protected...)
+			structure = append(structure, parts[0]...)
 			structure = append(structure, 0x40) // no external data: an empty byte string, not null
 			structure = append(structure, bstr([]byte("payload"))...)
-			if !bytes.Equal(structure, m.ToBeSigned()) || !m.Covers(structure) {
+			if !bytes.Equal(structure, m.ToBeSigned()) {
 				t.Errorf("ToBeSigned: %x, want %x", m.ToBeSigned(), structure)
 			}
 			if !verifyByHand(t, s.Key().Public, structure, m.Signature) {
@@ -436,7 +436,7 @@ func TestDraft(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !m.Covers(d.ToBeSigned()) || m.Verify(keys.ES256, pub) != nil {
+	if !bytes.Equal(m.ToBeSigned(), d.ToBeSigned()) || m.Verify(keys.ES256, pub) != nil {
 		t.Error("the message does not cover the draft")
 	}
 	if _, err := d.Sign(rand.Reader, other); err == nil {
@@ -536,7 +536,7 @@ func TestVectors(t *testing.T) {
 				t.Fatal(err)
 			}
 			m := checkVector(t, v.CWT, pub, string(v.Payload))
-			if !m.Covers(v.Structure) {
+			if !bytes.Equal(m.ToBeSigned(), v.Structure) {
 				t.Errorf("ToBeSigned: %x, want %x", m.ToBeSigned(), v.Structure)
 			}
 			// The kid stands in the unprotected header: good enough for a hint.
@@ -632,7 +632,7 @@ func TestMoreHeaders(t *testing.T) {
 	if err := m.Verify(keys.ES256, s.Key().Public); err != nil {
 		t.Error(err)
 	}
-	if !m.Covers(before.ToBeSigned()) || before.Item(cose.Unprotected, 17) != nil {
+	if !bytes.Equal(m.ToBeSigned(), before.ToBeSigned()) || before.Item(cose.Unprotected, 17) != nil {
 		t.Error("the signed part has changed")
 	}
 	if got := m.Item(cose.Protected, 13); !bytes.Equal(got, marshal(t, []any{1, "x"})) {

@@ -151,18 +151,6 @@ func (h *Headers) X5Chain() [][]byte {
 	return h.Unprotected.X5Chain
 }
 
-// RawAlgorithm is the algorithm as the protected header names it: an int64, a
-// string, or nil if it names none.
-func (h *Headers) RawAlgorithm() any {
-	switch {
-	case !h.named:
-		return nil
-	case h.algorithm.Word:
-		return h.algorithm.Text
-	}
-	return h.algorithm.Int
-}
-
 // Algorithm returns the algorithm of the protected header, or
 // [ErrUnsupportedAlgorithm]. What the unprotected header says does not count.
 func (h *Headers) Algorithm() (keys.Algorithm, error) {

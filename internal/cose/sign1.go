@@ -1,7 +1,6 @@
 package cose
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 
@@ -173,7 +172,3 @@ func (m *Sign1Message) Verify(alg keys.Algorithm, pub keys.PublicKey) error {
 	}
 	return m.verify(alg, pub, m.ToBeSigned(), m.Signature)
 }
-
-// Covers reports whether the signature covers exactly these bytes, those of
-// [Draft.ToBeSigned].
-func (m *Sign1Message) Covers(message []byte) bool { return bytes.Equal(m.ToBeSigned(), message) }

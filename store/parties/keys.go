@@ -49,9 +49,6 @@ type Key struct {
 	Revoked time.Time `json:"revoked,omitzero"`
 }
 
-// Allows reports whether a key has a scope.
-func (k Key) Allows(s Scope) bool { return slices.Contains(k.Scopes, s) }
-
 // Live reports whether a key lets anybody in at the time now.
 func (k Key) Live(now time.Time) bool {
 	return k.Revoked.IsZero() && (k.Expires.IsZero() || now.Before(k.Expires))
