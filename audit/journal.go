@@ -43,9 +43,9 @@ var (
 	ErrJournalBroken = errors.New("audit: the journal has stopped after a disk error")
 )
 
-// DefaultPatience is how long a [Journal] waits for its disk, and for another
+// defaultPatience is how long a [Journal] waits for its disk, and for another
 // process that writes to it.
-const DefaultPatience = 10 * time.Second
+const defaultPatience = 10 * time.Second
 
 // A Journal is a second copy of the audit log outside of the database, in a
 // folder that should be on another disk: the entries as an export has them, and up
@@ -109,7 +109,7 @@ func OpenJournal(dir string) (*Journal, error) {
 }
 
 func openJournal(dir string, open func(path string) (journalFile, error)) (*Journal, error) {
-	j := &Journal{dir: dir, patience: DefaultPatience, open: open}
+	j := &Journal{dir: dir, patience: defaultPatience, open: open}
 	files, err := j.openFiles()
 	if err != nil {
 		return nil, fmt.Errorf("open journal: %w", err)

@@ -15,9 +15,9 @@ import (
 	"github.com/sanad-id/sanad/issuance"
 )
 
-// Late is how long the published folder may have less than was published last: as long
+// late is how long the published folder may have less than was published last: as long
 // as a revocation may take (promise P05).
-const Late = 5 * time.Minute
+const late = 5 * time.Minute
 
 // A Folder is what a published folder held at one moment; [ReadFolder] reads it.
 type Folder struct {
@@ -115,7 +115,7 @@ func (k *checker) checkFolder() error {
 
 // overdue reports whether a publication should be in the folder by now.
 func (k *checker) overdue(p *publication) bool {
-	return !p.empty && k.Folder.now.Sub(p.issued) > Late
+	return !p.empty && k.Folder.now.Sub(p.issued) > late
 }
 
 func (k *checker) checkFile(name string, s fileState) {

@@ -85,16 +85,16 @@ func (s *Service) RotateKey(ctx context.Context, spec keys.Spec, margin time.Dur
 	return rotation, nil
 }
 
-// SinceMark stands before the time since when a key was known to others, at the
+// sinceMark stands before the time since when a key was known to others, at the
 // end of the detail of its audit entry.
-const SinceMark = ", since "
+const sinceMark = ", since "
 
 // updateKey writes a change of a key to the log, then to the keystore, then to
 // the log again.
 func (s *Service) updateKey(ctx context.Context, kind audit.Kind, k keys.Key, reason Reason, actor string) error {
 	since := ""
 	if kind == audit.KeyCompromised {
-		since = SinceMark + k.CompromisedSince.UTC().Format(time.RFC3339)
+		since = sinceMark + k.CompromisedSince.UTC().Format(time.RFC3339)
 	}
 	for _, detail := range []string{"requested", "done"} {
 		e := s.keyEvent(kind, k.Purpose, actor, detail+since)

@@ -121,7 +121,7 @@ func (s *Survey) note(n int64, line []byte) error {
 		}
 		purpose, _, _ := strings.Cut(e.Detail, ":")
 		c := KeyChange{Kind: e.Kind, Key: e.Key, Purpose: purpose, At: e.Time}
-		if _, since, ok := strings.Cut(e.Detail, SinceMark); ok && e.Kind == audit.KeyCompromised {
+		if _, since, ok := strings.Cut(e.Detail, sinceMark); ok && e.Kind == audit.KeyCompromised {
 			c.Since, _ = time.Parse(time.RFC3339, since) // else zero
 		}
 		// The log names each change twice, as requested and as done.

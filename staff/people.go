@@ -121,32 +121,24 @@ func NewID(prefix string) string {
 const (
 	// MaxName is how many characters a name has at most.
 	MaxName = 80
-	// MaxValues is how many values or programmes an office can have.
-	MaxValues = 500
+	// maxValues is how many values or programmes an office can have.
+	maxValues = 500
 )
 
-// Errors that callers tell apart.
-var (
-	// ErrName: a name that is empty, too long or has characters that do not show.
-	ErrName = errors.New("staff: not a name")
-	// ErrRoles: no role, an unknown one, or two that one person must not have.
-	ErrRoles = errors.New("staff: not a set of roles")
-	// ErrOffice: an office that cannot be.
-	ErrOffice = errors.New("staff: not an office")
-)
-
-// CheckName returns a name without spaces around it, or ErrName.
+// CheckName returns a name without spaces around it. It refuses one that is empty, too
+// long or has characters that do not show.
 func CheckName(name string) (string, error) {
 	name = strings.TrimSpace(name)
 	hidden := func(r rune) bool { return !unicode.IsPrint(r) && r != '\u200c' && r != '\u200d' }
 	if name == "" || utf8.RuneCountInString(name) > MaxName || !utf8.ValidString(name) || strings.ContainsFunc(name, hidden) {
-		return "", ErrName
+		return "", errors.New("staff: not a name")
 	}
 	return name, nil
 }
 
-// CheckRoles returns the roles in their order. Whoever looks after people and keys, and
-// whoever audits, does nothing else: nobody could look at their work otherwise.
+// CheckRoles returns the roles in their order. It refuses none, an unknown one, and two
+// that one person must not have: whoever looks after people and keys, and whoever audits,
+// does nothing else, since nobody could look at their work otherwise.
 func CheckRoles(roles []Role) ([]Role, error) {
 	var sorted []Role
 	for _, r := range Roles() {
@@ -156,26 +148,28 @@ func CheckRoles(roles []Role) ([]Role, error) {
 	}
 	alone := slices.Contains(sorted, Administrator) || slices.Contains(sorted, Auditor)
 	if len(sorted) == 0 || len(sorted) != len(roles) || alone && len(sorted) > 1 {
-		return nil, ErrRoles
+		return nil, errors.New("staff: not a set of roles")
 	}
 	return sorted, nil
 }
 
 var officeID = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,39}$`)
 
+var errOffice = errors.New("staff: not an office")
+
 // Check says what is wrong with an office.
 func (o Office) Check() error {
 	if !officeID.MatchString(o.ID) {
-		return fmt.Errorf("%w: the id %.60q", ErrOffice, o.ID)
+		return fmt.Errorf("%w: the id %.60q", errOffice, o.ID)
 	}
 	if _, err := CheckName(o.Name); err != nil {
-		return fmt.Errorf("%w: its name", ErrOffice)
+		return fmt.Errorf("%w: its name", errOffice)
 	}
-	if len(o.Values) > MaxValues || len(o.Programmes) > MaxValues {
-		return fmt.Errorf("%w: too many values", ErrOffice)
+	if len(o.Values) > maxValues || len(o.Programmes) > maxValues {
+		return fmt.Errorf("%w: too many values", errOffice)
 	}
 	if (o.Column == "") != (len(o.Values) == 0) {
-		return fmt.Errorf("%w: the column and its values belong together", ErrOffice)
+		return fmt.Errorf("%w: the column and its values belong together", errOffice)
 	}
 	return nil
 }

@@ -18,14 +18,14 @@ import (
 
 // Limits of roots.
 const (
-	// MaxRoots is how many roots a bundle may carry: one for each change of root or
+	// maxRoots is how many roots a bundle may carry: one for each change of root or
 	// bundle keys since the beginning.
-	MaxRoots = 64
+	maxRoots = 64
 	// MaxQuorum is how many root keys, and how many bundle keys, a root may name.
 	MaxQuorum = 9
 	// maxRootSignatures is how many signatures all roots may have together, so that a
 	// made-up chain costs no more to look at than a long honest one.
-	maxRootSignatures = 4 * MaxRoots
+	maxRootSignatures = 4 * maxRoots
 )
 
 // Errors about who signed.
@@ -211,7 +211,7 @@ func parseRoots(chain [][]byte) ([]signedRoot, error) {
 	if len(chain) == 0 {
 		return nil, fmt.Errorf("%w: no root", ErrRootChain)
 	}
-	if len(chain) > MaxRoots {
+	if len(chain) > maxRoots {
 		return nil, fmt.Errorf("%w: %d roots", ErrTooLarge, len(chain))
 	}
 	roots := make([]signedRoot, len(chain))

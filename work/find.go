@@ -77,7 +77,7 @@ func (d *Desk) Find(ctx context.Context, by staff.Operator, s Search) (*Results,
 		return nil, staff.ErrMayNot
 	}
 	s.Text = strings.TrimSpace(s.Text)
-	if s.Text == "" || len(s.Text) > maxSearch || len(Skeletons(s.Text)) == 0 {
+	if s.Text == "" || len(s.Text) > maxSearch || len(skeletons(s.Text)) == 0 {
 		return nil, ErrSearch
 	}
 	office, err := d.cfg.Office(ctx, by.Office)
@@ -198,7 +198,7 @@ func (d *Desk) queries(ctx context.Context, p *programme.Programme, s Search) []
 
 func (d *Desk) nameWords(text string) [][]int64 {
 	var words [][]int64
-	for _, w := range Skeletons(text) {
+	for _, w := range skeletons(text) {
 		var own []int64
 		for _, s := range w {
 			own = append(own, d.nameKey(s))
@@ -268,13 +268,13 @@ func (c *Case) Describe(d *Desk) Found { return d.newReader(c.Programme, nil).fo
 
 // rank puts what is written as it was typed before what only sounds like it.
 func (r *reader) rank(found []Found, text string) {
-	want := Fold(text)
+	want := fold(text)
 	alike := func(f Found) int {
 		var names []string
 		for _, n := range f.Names {
 			names = append(names, n.Text)
 		}
-		have, n := Fold(strings.Join(names, " ")), 0
+		have, n := fold(strings.Join(names, " ")), 0
 		for _, w := range want {
 			if slices.Contains(have, w) {
 				n++

@@ -16,9 +16,9 @@ const (
 	maxSpellings = 4
 )
 
-// Fold returns the words of a name as people compare them: without case, accents,
+// fold returns the words of a name as people compare them: without case, accents,
 // vowel marks and other signs that are often left out, in their own script.
-func Fold(name string) []string {
+func fold(name string) []string {
 	var words []string
 	for _, w := range split(name) {
 		if w = foldWord(w); w != "" {
@@ -72,11 +72,11 @@ func foldWord(w string) string {
 	}, w)
 }
 
-// Skeletons returns what is left of each word of a name when only the consonants
+// skeletons returns what is left of each word of a name when only the consonants
 // are written, in Latin letters: the same for Mohammed, Muhammad, محمد and মোহাম্মদ.
 // Every word has one to four of them, for letters that are read in two ways. A
 // script that is not known here keeps its letters.
-func Skeletons(name string) [][]string {
+func skeletons(name string) [][]string {
 	words := split(name)
 	var all [][]string
 	for i := 0; i < len(words); i++ {

@@ -108,7 +108,7 @@ func (r *reader) entry(ctx context.Context, rec registry.Record) (Entry, bool, e
 		return e, false, err
 	}
 	e.Keys = append(e.Keys, r.d.idKey(rec.ID), pseudonymKey(sum))
-	for _, w := range Skeletons(r.name(rec)) {
+	for _, w := range skeletons(r.name(rec)) {
 		for _, s := range w {
 			e.Keys = append(e.Keys, r.d.nameKey(s))
 		}
@@ -144,7 +144,7 @@ func (r *reader) twinKey(rec registry.Record) (int64, bool) {
 	var words []string
 	for _, c := range r.names {
 		v, _ := rec.Value(c)
-		for _, w := range Skeletons(v) {
+		for _, w := range skeletons(v) {
 			words = appendNew(words, w[:1])
 		}
 	}
@@ -167,7 +167,7 @@ func (d *Desk) idKey(id string) int64 { return d.key("id", plain(id)) }
 
 // plain is a number as people compare numbers: its letters and digits.
 func plain(s string) string {
-	return strings.Join(Fold(s), "")
+	return strings.Join(fold(s), "")
 }
 
 // pseudonymKey finds the record of a credential.

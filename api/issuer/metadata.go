@@ -70,9 +70,9 @@ func (c *catalogue) ids() []string {
 	return all
 }
 
-// ConfigurationID is what wallets call a wallet form of a programme. It is also the
+// configurationID is what wallets call a wallet form of a programme. It is also the
 // scope that asks for it.
-func ConfigurationID(programmeID, form string) string { return programmeID + "." + form }
+func configurationID(programmeID, form string) string { return programmeID + "." + form }
 
 const (
 	// catalogueFresh is how long a catalogue serves before it is made anew.
@@ -132,7 +132,7 @@ func (e *Endpoints) makeCatalogue(ctx context.Context, all []*programme.Programm
 			if !f.Wallet() {
 				continue
 			}
-			c.configurations = append(c.configurations, configuration{ConfigurationID(p.ID, f.Name), p, f})
+			c.configurations = append(c.configurations, configuration{configurationID(p.ID, f.Name), p, f})
 			c.batch = max(c.batch, f.Copies)
 			if f.Kind != programme.FormSDJWT {
 				continue // trust bundles describe its type

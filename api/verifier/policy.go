@@ -75,10 +75,10 @@ type TransactionRule struct {
 const (
 	// MaxPolicy is the most bytes of a policy file.
 	MaxPolicy = 64 << 10
-	// MaxPolicies is the most policies of one server.
-	MaxPolicies = 500
-	// MaxResultLifetime is the longest that a result can be had.
-	MaxResultLifetime = time.Hour
+	// maxPolicies is the most policies of one server.
+	maxPolicies = 500
+	// maxResultLifetime is the longest that a result can be had.
+	maxResultLifetime = time.Hour
 
 	maxText      = 1000 // characters of a text
 	maxLanguages = 32
@@ -158,8 +158,8 @@ func ReadPolicies(dir string) (map[string]*Policy, error) {
 	if len(files) == 0 {
 		return nil, fmt.Errorf("%w: there is no file *.yaml in %s", ErrPolicy, dir)
 	}
-	if len(files) > MaxPolicies {
-		return nil, fmt.Errorf("%w: more than %d files in %s", ErrPolicy, MaxPolicies, dir)
+	if len(files) > maxPolicies {
+		return nil, fmt.Errorf("%w: more than %d files in %s", ErrPolicy, maxPolicies, dir)
 	}
 	all := map[string]*Policy{}
 	for _, path := range files {
@@ -229,8 +229,8 @@ func (f *policyFile) policy() (*Policy, error) {
 		return nil, errors.New("retention_days must be 0 to 36500")
 	case p.Lifetime < 0 || p.Lifetime > oid4vp.MaxLife:
 		return nil, fmt.Errorf("lifetime must be at most %s", oid4vp.MaxLife)
-	case p.ResultLifetime < 0 || p.ResultLifetime > MaxResultLifetime:
-		return nil, fmt.Errorf("result_lifetime must be at most %s", MaxResultLifetime)
+	case p.ResultLifetime < 0 || p.ResultLifetime > maxResultLifetime:
+		return nil, fmt.Errorf("result_lifetime must be at most %s", maxResultLifetime)
 	case p.StatusFresh < 0:
 		return nil, errors.New("status_fresh is negative")
 	case p.Prefix != "" && !slices.Contains([]oid4vp.Prefix{oid4vp.X509Hash, oid4vp.X509SANDNS, oid4vp.DecentralizedIdentifier, oid4vp.RedirectURI}, p.Prefix):

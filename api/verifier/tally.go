@@ -240,7 +240,7 @@ func (s *Service) conflicts(w http.ResponseWriter, r *http.Request, who *APIKey)
 		return err
 	}
 	if format == "csv" {
-		writeCSV(w, "conflicts-"+day+".csv", ConflictsCSV(day, found))
+		writeCSV(w, "conflicts-"+day+".csv", conflictsCSV(day, found))
 		return nil
 	}
 	if found == nil {
@@ -252,8 +252,8 @@ func (s *Service) conflicts(w http.ResponseWriter, r *http.Request, who *APIKey)
 	}{day, found})
 }
 
-// ConflictsCSV is a table of conflicts for spreadsheets.
-func ConflictsCSV(day string, found []parties.PartyConflict) []byte {
+// conflictsCSV is a table of conflicts for spreadsheets.
+func conflictsCSV(day string, found []parties.PartyConflict) []byte {
 	b := safecsv.AppendRow(nil, "day", "party", "hash", "at", "counter")
 	for _, c := range found {
 		b = safecsv.AppendRow(b, day, c.Party, c.Hash, c.At, c.Counter)

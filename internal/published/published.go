@@ -31,8 +31,8 @@ import (
 // IndexName is the name of the index in its folder.
 const IndexName = "index.json"
 
-// Most is the most bytes of a published file.
-const Most = 64 << 20
+// mostBytes is the most bytes of a published file.
+const mostBytes = 64 << 20
 
 // ErrDamaged: the index is none, or a file is missing or not what the index says.
 var ErrDamaged = errors.New("not as it was published")
@@ -166,7 +166,7 @@ func open[T any](folder, name string, do func(*os.File, fs.FileInfo) (T, error))
 	if err != nil {
 		return none, plain(err)
 	}
-	if !info.Mode().IsRegular() || info.Size() > Most {
+	if !info.Mode().IsRegular() || info.Size() > mostBytes {
 		return none, errors.New("it is no file that could be published")
 	}
 	return do(in, info)

@@ -59,7 +59,7 @@ func appendJSON(dst []byte, v any, depth int) ([]byte, error) {
 		return append(dst, ']'), nil
 	case map[string]any:
 		dst = append(dst, '{')
-		for i, name := range Names(v) {
+		for i, name := range memberNames(v) {
 			if i > 0 {
 				dst = append(dst, ',')
 			}
@@ -119,9 +119,9 @@ func (v Value) append(dst []byte, depth int) ([]byte, error) {
 	return appendJSON(dst, v.Any(), depth) // null, a bool or a float
 }
 
-// Names returns the names of the members of m in the order in which they are
+// memberNames returns the names of the members of m in the order in which they are
 // written.
-func Names(m map[string]any) []string {
+func memberNames(m map[string]any) []string {
 	names := make([]string, 0, len(m))
 	for name := range m {
 		names = append(names, name)

@@ -144,8 +144,8 @@ func checkNode(n *yaml.Node, most int) error {
 	return nil
 }
 
-// Nearest returns the candidate that text is most likely a slip of, or "".
-func Nearest(text string, candidates []string) string {
+// nearest returns the candidate that text is most likely a slip of, or "".
+func nearest(text string, candidates []string) string {
 	best, bestDistance := "", 3
 	for _, c := range candidates {
 		if len(c) > 64 || len(text) > 64 {
@@ -181,7 +181,7 @@ func distance(a, b string) int {
 
 // Meant is a hint such as `; did you mean "farmerID"?`.
 func Meant(text string, candidates []string) string {
-	if n := Nearest(text, candidates); n != "" && n != text {
+	if n := nearest(text, candidates); n != "" && n != text {
 		return fmt.Sprintf("; did you mean %q?", n)
 	}
 	return ""

@@ -19,8 +19,8 @@ import (
 const (
 	// MaxFile is the largest file, in bytes.
 	MaxFile = 8 << 20
-	// MaxPixels is the largest picture, width times height.
-	MaxPixels = 40_000_000
+	// maxPixels is the largest picture, width times height.
+	maxPixels = 40_000_000
 	// maxSide is the most pixels in a row or column: a picture of one long column takes
 	// ten times as long to decode as a square one.
 	maxSide = 30_000
@@ -95,8 +95,8 @@ func decode(b []byte) (stdimage.Image, error) {
 	if c.Width <= 0 || c.Height <= 0 {
 		return nil, ErrNotAPicture
 	}
-	if int64(c.Width)*int64(c.Height) > MaxPixels {
-		return nil, fmt.Errorf("%w: %d by %d pixels, at most %d in all", ErrTooLarge, c.Width, c.Height, MaxPixels)
+	if int64(c.Width)*int64(c.Height) > maxPixels {
+		return nil, fmt.Errorf("%w: %d by %d pixels, at most %d in all", ErrTooLarge, c.Width, c.Height, maxPixels)
 	}
 	if max(c.Width, c.Height) > maxSide {
 		return nil, fmt.Errorf("%w: %d by %d pixels, at most %d a side", ErrTooLarge, c.Width, c.Height, maxSide)

@@ -236,7 +236,7 @@ func (e *Engine) Offer(ctx context.Context, link string, l i18n.Language) (*Offe
 	if err != nil {
 		return nil, err
 	}
-	p, err := a.Offer(ctx, OfferLink(link))
+	p, err := a.Offer(ctx, offerLink(link))
 	if err != nil {
 		return nil, err
 	}
@@ -265,9 +265,9 @@ func (e *Engine) Offer(ctx context.Context, link string, l i18n.Language) (*Offe
 // fragment is before an offer in the address of this page.
 const fragment = "#offer="
 
-// OfferLink is the link of an offer that text leads to: the one in the fragment of an
+// offerLink is the link of an offer that text leads to: the one in the fragment of an
 // address of the page, else text itself.
-func OfferLink(text string) string {
+func offerLink(text string) string {
 	text = strings.TrimSpace(text)
 	i := strings.Index(text, fragment)
 	if i < 0 {

@@ -38,13 +38,13 @@ const (
 	derivation    = "PBKDF2-HMAC-SHA256"
 	maxIterations = 10_000_000
 	maxExport     = 16 << 20
-	// MinPassphrase is the fewest bytes of a passphrase.
-	MinPassphrase = 8
+	// minPassphrase is the fewest bytes of a passphrase.
+	minPassphrase = 8
 )
 
 // Export is the text of a file with cards and log of the profile in use.
 func (e *Engine) Export(passphrase string) (string, error) {
-	if len(passphrase) < MinPassphrase {
+	if len(passphrase) < minPassphrase {
 		return "", errPassphrase
 	}
 	k := keeper{e.cfg.Memory, e.profile}

@@ -1,0 +1,6 @@
+package work
+
+var (
+	Fold      = fold
+	Skeletons = skeletons
+)
