@@ -7,14 +7,17 @@
 // [Export] writes the log as files, and [Verify] checks such files without the
 // issuer: with an older checkpoint in hand it finds any change to what was there
 // when that checkpoint was signed. A [Journal] is a second copy of the entries on
-// another disk, written before the act takes effect.
+// another disk, written before the act takes effect. A [Witness], on a machine of
+// somebody else, signs checkpoints that continue what it signed before
+// ([OpenCosigned]).
 //
 // An entry is one line of JSON with its members in a fixed order. It holds no
 // personal data: records appear as keyed pseudonyms, credentials as ids, slots
 // and digests, people of the office as account names.
 //
 // Left to others: where entries and hashes are kept ([Storage]; package store),
-// which keys may sign (package keys), when to sign a checkpoint, and witnesses. A
+// which keys may sign (package keys), when to sign a checkpoint, and asking
+// witnesses. A
 // log that was cut back to a point after the newest checkpoint which the auditor
 // holds looks like a younger log; only a newer checkpoint or a witness tells.
 //

@@ -1,6 +1,8 @@
 // Package batchwork is a batch as the people of an office see it: a file that was
 // uploaded or a source that was picked, tried in a dry run, approved by a second person,
-// and then issued in the background, where it can be paused, resumed and cancelled.
+// and then issued in the background, where it can be paused, resumed and cancelled. A
+// revocation of many certificates goes the same way ([Revocation]), and what was issued can be
+// printed as one file ([Print]).
 //
 // Start with [Job], whose state moves by the table of this package only ([Job.Do]), and
 // [Runner], which does the work: any number of processes may run one on the same

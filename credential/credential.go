@@ -4,10 +4,10 @@
 // refused ([Reason], [RejectedError]).
 //
 // Start with [Verified]. The formats themselves are packages below this one:
-// credential/cwt for paper codes, credential/sdjwt for wallets; more follow. They know neither registries nor
-// HTTP, never import each other, and leave to others which issuers to trust
-// (package trust) and what a result means for the person who asked (package
-// verification).
+// credential/cwt for codes on paper and on phones, credential/sdjwt for wallets. They
+// know neither registries nor HTTP, never import each other, and leave to others
+// which issuers to trust (package trust) and what a result means for the person who
+// asked (package verification).
 package credential
 
 import (

@@ -37,8 +37,8 @@
 // # Left to others
 //
 // What a record says (package registry) and which of it may be issued (package
-// programme), the bytes of a credential (credential/cwt), drawing its code
-// (qr/image, through [Config.Fits] and [BatchRequest.Draw]), SQL, and who may
+// programme), the bytes of a credential (credential/cwt, credential/sdjwt), drawing
+// its code (qr/image, through [Config.Fits] and [BatchRequest.Draw]), SQL, and who may
 // call which method: the service trusts its caller and notes the actor.
 //
 // # Limits

@@ -387,7 +387,7 @@ type TokenRequest struct {
 
 // ParseTokenRequest reads a token request. Parameters of another grant than the one
 // that is asked for are refused. Whether a transaction code is needed, and which, is
-// the caller's; see [CheckTxCode].
+// the caller's; see [TxCodeRule].
 func ParseTokenRequest(values url.Values) (*TokenRequest, error) {
 	f := readForm(values)
 	r := &TokenRequest{

@@ -19,7 +19,7 @@
 // Left to others: whether a value that works once was used (nonces, codes, jti: the
 // caller gets them, or a digest to remember, from each check), who may attest
 // wallets and keys ([TrustedKeys]), what a DID in a kid leads to, the credential
-// itself (credential/sdjwt), and how bytes travel (api/issuer, cmd/wallet-cli).
+// itself (credential/sdjwt, credential/cwt), and how bytes travel (api/issuer, cmd/wallet-cli).
 //
 // Limits: offers 16 KiB, metadata 1 MiB, credential requests 512 KiB and
 // [MaxBatch] proofs, tokens 64 KiB, form values 16 KiB. They are checked before

@@ -25,7 +25,8 @@
 //   - Claims of a claim set beyond the smallest one are optional, and left out unless the
 //     person chooses them.
 //
-// Left to others: what credentials say (credential/sdjwt), the messages of the
-// protocols (oid4vci, oid4vp), whom to trust (trust, verification), sending
-// requests, and talking to the person (cmd/wallet-cli).
+// Left to others: what credentials say (credential/sdjwt, credential/cwt), the
+// messages of the protocols (oid4vci, oid4vp), whom to trust (trust, verification),
+// sending requests, and talking to the person (cmd/wallet-cli; web/pocket, which keeps
+// what it has in the browser).
 package wallet

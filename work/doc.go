@@ -3,10 +3,10 @@
 //
 // Start with [New], which makes a [Desk] from a [Config]. An [Item] is a piece of
 // work: to issue for a record, to replace, revoke, suspend or resume a credential.
-// [Item.Queue] says where it waits, the table of [Steps] what may follow what.
+// [Item.Queue] says where it waits, a table in item.go what may follow what.
 // [Desk.Sheet] shows what a record would become, [Desk.Approve] agrees to exactly
 // that, and [Desk.Run] does what is due, once, on whichever server comes first.
-// [Keys] and [Desk.Refresh] are the search by name.
+// [Desk.Refresh] and [Desk.Find] are the search by name.
 //
 // A person sees the records of their office and nothing else: whatever belongs to
 // another is [ErrNoItem] or [ErrNoRecord], as if it did not exist.

@@ -210,7 +210,7 @@ const (
 	DeedLapsed    Deed = "lapsed"    // the print was erased unprinted
 )
 
-// Steps is the table of what may follow what: by deed, the states that it starts from
+// steps is the table of what may follow what: by deed, the states that it starts from
 // and the one that it leads to. What is not in it cannot happen.
 var steps = []struct {
 	deed Deed

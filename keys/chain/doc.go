@@ -1,7 +1,7 @@
 // Package chain makes and checks X.509 certificates (RFC 5280) for the keys of
-// Sanad: a national root ([NewRoot]), certificates under it ([Issue], [IssueRequest]),
-// requests to an authority of somebody else ([Request]) and the chain that comes back
-// ([Import]), and the x5c header of a token that somebody sent ([Verify]).
+// Sanad: a national root ([NewRoot]), certificates under it ([Issue]),
+// requests to an authority of somebody else ([Request], [ParseRequest]) and the chain
+// that comes back ([Import]), and the x5c header of a token that somebody sent ([Verify]).
 //
 // Who checks a token starts with [Verify], who signs one with [Folder.Chain].
 //
