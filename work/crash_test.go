@@ -34,7 +34,7 @@ type breakdown struct {
 	set  func(b *bed, d *work.Config)
 }
 
-// breakdowns are every point, every write of the store that is lost or done before the
+// breakdowns are every point of a worker, every write of the store that is lost or done before the
 // process ends, and every act of issuance.
 func breakdowns() []breakdown {
 	var all []breakdown
@@ -154,6 +154,43 @@ func (b *bed) judge(kind work.Kind, id string) {
 	if i.State != work.Done || b.service.acts[string(kind)] != 1 {
 		b.Errorf("the item is %s (%s), done %d times", i.State, i.Problem, b.service.acts[string(kind)])
 	}
+}
+
+// TestCrashBehindTheNote: a deed that stands in the audit log and nowhere else has not been done,
+// and whoever does it again does it once.
+func TestCrashBehindTheNote(t *testing.T) {
+	b := newBed(t)
+	c := b.see(clerk, 1)
+	noted := b.open(func(c *work.Config) {
+		c.Crash = func(p work.Point) {
+			if p == work.PointNoted {
+				panic(crash{})
+			}
+		}
+	})
+	ask := work.Ask{Ref: c.Ref, Shown: c.Sheet.Shown}
+	if !until(func() { _, _ = noted.Ask(t.Context(), clerk, ask) }) {
+		t.Fatal("asking did not crash")
+	}
+	if c = b.see(clerk, 1); c.Open != nil {
+		t.Errorf("nobody was told that it is asked for, and it is: %+v", c.Open)
+	}
+	i, err := b.Ask(t.Context(), clerk, ask)
+	b.must(err)
+	s, err := b.Sheet(t.Context(), approver, &i)
+	b.must(err)
+	if !until(func() { _, _ = noted.Approve(t.Context(), approver, i.ID, s.Shown) }) {
+		t.Fatal("agreeing did not crash")
+	}
+	b.later(work.DefaultLease)
+	if n, err := b.RunDue(t.Context()); n != 0 || err != nil || b.held(1) != "" {
+		t.Errorf("issued without a second person: %d, %v, %s", n, err, b.held(1))
+	}
+	i, err = b.Approve(t.Context(), approver, i.ID, s.Shown)
+	b.must(err)
+	_, err = b.Run(t.Context(), i.ID)
+	b.must(err)
+	b.judge(work.Issue, i.ID)
 }
 
 // TestNotTwiceAfterACrash: what was suspended by a process that then ended, and resumed
