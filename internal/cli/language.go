@@ -12,7 +12,7 @@ import (
 
 // LanguageFlag adds --lang, the language of what, to a command and all below it.
 func (p *Program) LanguageFlag(c *cobra.Command, what string) {
-	c.PersistentFlags().StringVar(&p.lang, "lang", "", "`LANGUAGE` of "+what+": ar, bn, en, fr, pt or sw (default: that of your system)")
+	c.PersistentFlags().StringVar(&p.lang, "lang", "", "`LANGUAGE` of "+what+": ar, bn, en, fr, pt or sw; ar-u-nu-arab or bn-u-nu-latn for other digits (default: that of your system)")
 }
 
 // Language is that of --lang, or of the environment in the order of POSIX.
@@ -29,7 +29,7 @@ func (p *Program) Language() (i18n.Language, error) {
 	var names []string
 	for _, l := range i18n.Languages() {
 		if strings.EqualFold(base, l.Tag()) {
-			return l, nil
+			return i18n.For(p.lang), nil
 		}
 		names = append(names, l.Tag())
 	}

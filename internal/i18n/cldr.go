@@ -76,9 +76,6 @@ func (l Language) format() language.Tag {
 	return known[l.index]
 }
 
-// numbering is what CLDR calls them; their marks between groups may differ, too.
-var numbering = map[string]string{"bn": "beng", "ar": "arab"}
-
 // Quantity returns how many of something there are, with the marks between groups
 // of digits that the language uses: "12,345", "12 345", "১২,৩৪৫".
 func (l Language) Quantity(n int) string { return l.write(number.Decimal(n)) }
@@ -96,7 +93,7 @@ func (l Language) Percent(share float64) string {
 // write formats a number with the marks of the language and then with its digits.
 func (l Language) write(n number.Formatter) string {
 	system, own := numbering[l.Tag()]
-	if l.digits != OwnDigits || !own {
+	if l.digits != ownDigits || !own {
 		system = "latn"
 	}
 	tag, err := l.format().SetTypeForKey("nu", system)

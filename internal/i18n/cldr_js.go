@@ -61,8 +61,8 @@ func (l Language) format() string {
 // of digits that the language uses.
 func (l Language) Quantity(n int) string {
 	system := "latn"
-	if l.digits == OwnDigits && numerals[l.Tag()] != "" {
-		system = map[string]string{"bn": "beng", "ar": "arab"}[l.Tag()]
+	if l.digits == ownDigits && numerals[l.Tag()] != "" {
+		system = numbering[l.Tag()]
 	}
 	format := js.Global().Get("Intl").Get("NumberFormat").New(l.format(), map[string]any{"numberingSystem": system})
 	return l.Digits(format.Call("format", n).String())

@@ -12,7 +12,7 @@
 // compare keys, holes and plural forms and hold every code to a sentence.
 //
 // Dates, times and numbers are written as the language writes them, in the digits
-// that [Language.WithDigits] sets. Plural rules, grouping of digits and the matching
+// that the reader's tag names ([For]). Plural rules, grouping of digits and the matching
 // of languages are those of Unicode's CLDR, from golang.org/x/text. Left to others: names of claims, types and issuers, which are
 // data of programmes and trust bundles ([Language.Pick] chooses among them), and
 // making text from outside safe to show.
@@ -48,20 +48,23 @@ const (
 // it with. The zero value is English. Languages can be compared with ==.
 type Language struct {
 	index  int
-	digits Digits
+	digits digits
 }
 
-// Digits are the ten signs that numbers and dates are written with.
-type Digits int
+// digits are the ten signs that numbers and dates are written with.
+type digits int
 
 const (
-	UsualDigits Digits = iota // as most readers of the language write: Bengali has its own, Arabic the western ones
-	WestDigits                // 0 to 9
-	OwnDigits                 // those of the script: ০ to ৯ in Bengali, ٠ to ٩ in Arabic, else 0 to 9
+	usualDigits digits = iota // as most readers of the language write: Bengali has its own, Arabic the western ones
+	westDigits                // 0 to 9
+	ownDigits                 // those of the script: ০ to ৯ in Bengali, ٠ to ٩ in Arabic, else 0 to 9
 )
 
 // numerals are the signs of the scripts that have their own.
 var numerals = map[string]string{"bn": "০১২৩৪৫৬৭৮৯", "ar": "٠١٢٣٤٥٦٧٨٩"}
+
+// numbering is what CLDR calls them; their marks between groups may differ, too.
+var numbering = map[string]string{"bn": "beng", "ar": "arab"}
 
 const westNumerals = "0123456789"
 
@@ -102,7 +105,8 @@ func Languages() []Language {
 // For returns the language that suits best what a person prefers, the first
 // preference first; English if none does. A preference is a language tag
 // ("bn-BD"), a list as browsers send it ("pt-BR,pt;q=0.9"), or a locale of the
-// environment ("fr_FR.UTF-8"). What is none of these is passed over.
+// environment ("fr_FR.UTF-8"). What is none of these is passed over. A tag may say
+// which digits, too, as Unicode has it: "ar-u-nu-arab", "bn-u-nu-latn" (UTS #35, key nu).
 func For(preferences ...string) Language {
 	const most = 256 // bytes; longer ones are no preference of a person
 	var wanted []string
@@ -116,7 +120,31 @@ func For(preferences ...string) Language {
 		}
 		wanted = append(wanted, strings.ReplaceAll(p, "_", "-"))
 	}
-	return Language{index: best(wanted)}
+	l := Language{index: best(wanted)}
+	l.digits = l.digitsAsked(wanted)
+	return l
+}
+
+// digitsAsked are those that the first tag of the language names.
+func (l Language) digitsAsked(wanted []string) digits {
+	for p := range strings.SplitSeq(strings.ToLower(strings.Join(wanted, ",")), ",") {
+		tag, _, _ := strings.Cut(strings.TrimSpace(p), ";")
+		tag, extension, _ := strings.Cut(tag, "-u-")
+		if tag, _, _ = strings.Cut(tag, "-"); tag != l.Tag() {
+			continue
+		}
+		parts := strings.Split(extension, "-")
+		if i := slices.Index(parts, "nu") + 1; i > 0 && i < len(parts) {
+			switch parts[i] {
+			case "latn":
+				return westDigits
+			case numbering[l.Tag()], "native":
+				return ownDigits
+			}
+		}
+		return usualDigits
+	}
+	return usualDigits
 }
 
 // Tag returns the language tag (BCP 47), such as "bn".
@@ -128,12 +156,6 @@ func (l Language) Name() string { return l.lookup("language.name") }
 // Direction returns "rtl" if the language is written from right to left,
 // otherwise "ltr", as HTML wants it.
 func (l Language) Direction() string { return l.lookup("language.direction") }
-
-// WithDigits returns the same language, which writes numbers and dates with d.
-func (l Language) WithDigits(d Digits) Language {
-	l.digits = d
-	return l
-}
 
 // String is Tag.
 func (l Language) String() string { return l.Tag() }
@@ -243,9 +265,9 @@ func (l Language) Number(n int) string { return l.Digits(strconv.Itoa(n)) }
 func (l Language) Digits(s string) string {
 	signs := l.lookup("language.digits")
 	switch l.digits {
-	case WestDigits:
+	case westDigits:
 		return s
-	case OwnDigits:
+	case ownDigits:
 		signs = numerals[l.Tag()]
 	}
 	if signs == "" || signs == westNumerals {

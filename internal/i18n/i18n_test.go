@@ -244,6 +244,19 @@ func TestFor(t *testing.T) {
 	}
 }
 
+// TestDigitsAsked: the digits are those of the first tag of the language that is spoken.
+func TestDigitsAsked(t *testing.T) {
+	for _, tt := range []struct{ wanted, want string }{
+		{"ar", "7"}, {"ar-EG-u-nu-arab", "٧"}, {"AR-U-CA-ISLAMIC-NU-ARAB", "٧"}, {"ar-u-nu-native", "٧"}, {"ar-u-nu-latn", "7"}, {"ar-u-nu-beng", "7"}, {"ar-u-nu", "7"}, {"ar-nu-arab", "7"},
+		{"bn", "৭"}, {"bn-u-nu-latn", "7"}, {"bn-u-nu-beng", "৭"}, {"fr-u-nu-native", "7"},
+		{"en-u-nu-arab,ar;q=0.9", "7"}, {"de-u-nu-latn, bn-u-nu-latn;q=0.9, bn;q=0.8", "7"}, {"bn, bn-u-nu-latn;q=0.5", "৭"},
+	} {
+		if got := i18n.For(tt.wanted).Number(7); got != tt.want {
+			t.Errorf("%s: %s, want %s", tt.wanted, got, tt.want)
+		}
+	}
+}
+
 func TestText(t *testing.T) {
 	en, ar := i18n.For("en"), i18n.For("ar")
 	args := map[string]string{"date": "12 November 2026", "version": "41"}
@@ -347,24 +360,23 @@ func TestNumbers(t *testing.T) {
 	const space = "\u00a0"
 	for _, tt := range []struct {
 		tag                         string
-		digits                      i18n.Digits
 		year, count, lakh, x, share string
 	}{
-		{"en", i18n.UsualDigits, "2026", "12,345", "123,456", "1.5", "12%"},
-		{"en", i18n.OwnDigits, "2026", "12,345", "123,456", "1.5", "12%"},
-		{"fr", i18n.UsualDigits, "2026", "12" + space + "345", "123" + space + "456", "1,5", "12" + space + "%"},
-		{"pt", i18n.UsualDigits, "2026", "12" + space + "345", "123" + space + "456", "1,5", "12%"},
-		{"sw", i18n.UsualDigits, "2026", "12,345", "123,456", "1.5", "12%"},
-		{"bn", i18n.UsualDigits, "২০২৬", "১২,৩৪৫", "১,২৩,৪৫৬", "১.৫", "১২%"},
-		{"bn", i18n.OwnDigits, "২০২৬", "১২,৩৪৫", "১,২৩,৪৫৬", "১.৫", "১২%"},
-		{"bn", i18n.WestDigits, "2026", "12,345", "1,23,456", "1.5", "12%"},
-		{"ar", i18n.UsualDigits, "2026", "12,345", "123,456", "1.5", "12\u200e%\u200e"},
-		{"ar", i18n.OwnDigits, "٢٠٢٦", "١٢٬٣٤٥", "١٢٣٬٤٥٦", "١٫٥", "١٢٪\u061c"},
+		{"en", "2026", "12,345", "123,456", "1.5", "12%"},
+		{"en-u-nu-native", "2026", "12,345", "123,456", "1.5", "12%"},
+		{"fr", "2026", "12" + space + "345", "123" + space + "456", "1,5", "12" + space + "%"},
+		{"pt", "2026", "12" + space + "345", "123" + space + "456", "1,5", "12%"},
+		{"sw", "2026", "12,345", "123,456", "1.5", "12%"},
+		{"bn", "২০২৬", "১২,৩৪৫", "১,২৩,৪৫৬", "১.৫", "১২%"},
+		{"bn-u-nu-beng", "২০২৬", "১২,৩৪৫", "১,২৩,৪৫৬", "১.৫", "১২%"},
+		{"bn-u-nu-latn", "2026", "12,345", "1,23,456", "1.5", "12%"},
+		{"ar", "2026", "12,345", "123,456", "1.5", "12\u200e%\u200e"},
+		{"ar-u-nu-arab", "٢٠٢٦", "١٢٬٣٤٥", "١٢٣٬٤٥٦", "١٫٥", "١٢٪\u061c"},
 	} {
-		l := i18n.For(tt.tag).WithDigits(tt.digits)
+		l := i18n.For(tt.tag)
 		got := []string{l.Number(2026), l.Quantity(12345), l.Quantity(123456), l.Decimal(1.46, 1), l.Percent(0.123)}
 		if want := []string{tt.year, tt.count, tt.lakh, tt.x, tt.share}; !slices.Equal(got, want) {
-			t.Errorf("%s with digits %d: %q, want %q", tt.tag, tt.digits, got, want)
+			t.Errorf("%s: %q, want %q", tt.tag, got, want)
 		}
 	}
 }
@@ -373,22 +385,21 @@ func TestDigitsOfDates(t *testing.T) {
 	at := time.Date(2027, 2, 1, 23, 5, 0, 0, time.FixedZone("", 6*3600))
 	for _, tt := range []struct {
 		tag                             string
-		digits                          i18n.Digits
 		day, moment, month, hours, lang string
 	}{
-		{"en", i18n.UsualDigits, "1 February 2027", "1 February 2027, 23:05", "February 2027", "5 hours", "en"},
-		{"fr", i18n.UsualDigits, "1er février 2027", "1er février 2027 à 23:05", "février 2027", "5 heures", "fr"},
-		{"pt", i18n.UsualDigits, "1 de fevereiro de 2027", "1 de fevereiro de 2027, 23:05", "fevereiro de 2027", "5 horas", "pt"},
-		{"sw", i18n.UsualDigits, "1 Februari 2027", "1 Februari 2027, 23:05", "Februari 2027", "saa 5", "sw"},
-		{"bn", i18n.UsualDigits, "১ ফেব্রুয়ারি ২০২৭", "১ ফেব্রুয়ারি ২০২৭, ২৩:০৫", "ফেব্রুয়ারি ২০২৭", "৫ ঘণ্টা", "bn"},
-		{"bn", i18n.WestDigits, "1 ফেব্রুয়ারি 2027", "1 ফেব্রুয়ারি 2027, 23:05", "ফেব্রুয়ারি 2027", "5 ঘণ্টা", "bn"},
-		{"ar", i18n.UsualDigits, "1 فبراير 2027", "1 فبراير 2027، 23:05", "فبراير 2027", "5 ساعات", "ar"},
-		{"ar", i18n.OwnDigits, "١ فبراير ٢٠٢٧", "١ فبراير ٢٠٢٧، ٢٣:٠٥", "فبراير ٢٠٢٧", "٥ ساعات", "ar"},
+		{"en", "1 February 2027", "1 February 2027, 23:05", "February 2027", "5 hours", "en"},
+		{"fr", "1er février 2027", "1er février 2027 à 23:05", "février 2027", "5 heures", "fr"},
+		{"pt", "1 de fevereiro de 2027", "1 de fevereiro de 2027, 23:05", "fevereiro de 2027", "5 horas", "pt"},
+		{"sw", "1 Februari 2027", "1 Februari 2027, 23:05", "Februari 2027", "saa 5", "sw"},
+		{"bn", "১ ফেব্রুয়ারি ২০২৭", "১ ফেব্রুয়ারি ২০২৭, ২৩:০৫", "ফেব্রুয়ারি ২০২৭", "৫ ঘণ্টা", "bn"},
+		{"bn-u-nu-latn", "1 ফেব্রুয়ারি 2027", "1 ফেব্রুয়ারি 2027, 23:05", "ফেব্রুয়ারি 2027", "5 ঘণ্টা", "bn"},
+		{"ar", "1 فبراير 2027", "1 فبراير 2027، 23:05", "فبراير 2027", "5 ساعات", "ar"},
+		{"ar-u-nu-arab", "١ فبراير ٢٠٢٧", "١ فبراير ٢٠٢٧، ٢٣:٠٥", "فبراير ٢٠٢٧", "٥ ساعات", "ar"},
 	} {
-		l := i18n.For(tt.tag).WithDigits(tt.digits)
+		l := i18n.For(tt.tag)
 		got := []string{l.Date(at), l.DateTime(at), l.Month(at), l.Age(5 * time.Hour), l.Tag()}
 		if want := []string{tt.day, tt.moment, tt.month, tt.hours, tt.lang}; !slices.Equal(got, want) {
-			t.Errorf("%s with digits %d: %q, want %q", tt.tag, tt.digits, got, want)
+			t.Errorf("%s: %q, want %q", tt.tag, got, want)
 		}
 	}
 	// A moment is told where it is, a date in UTC.
