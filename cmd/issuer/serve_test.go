@@ -163,7 +163,7 @@ type readsBed struct {
 func newReadsBed(t *testing.T, more ...string) *readsBed {
 	t.Helper()
 	b := &readsBed{staffBed: &staffBed{t: t, dir: filepath.Join(t.TempDir(), "office")}}
-	b.must(append([]string{"init", b.dir, "--name", "Library", "--country", "XA", "--url", "http://localhost:8080"}, more...)...)
+	b.must(append([]string{"init", b.dir, "--name", "Library", "--country", "XA", "--url", "https://localhost:8080"}, more...)...)
 	in := func(name string) string { return filepath.Join(b.dir, name) }
 	text, err := os.ReadFile(in(settingsName))
 	if err != nil {
@@ -178,7 +178,9 @@ func newReadsBed(t *testing.T, more ...string) *readsBed {
 	b.must("programme", "add", in("programme.yaml"))
 	b.must("keys", "rotate", "--purpose", "metadata")
 	b.must("trust", "export", "--out", in("office.trust"))
-	b.must("keys", "rotate", "--purpose", "metadata") // and now it signs
+	b.must("keys", "rotate", "--purpose", "metadata")
+	b.must("keys", "root", in("national"), "--name", "Xanadu", "--country", "XA")
+	b.must("keys", "certify", "--root", in("national")) // and now they are signed
 	b.must("issue", "--programme", "reader-card", "--record", "R1", "--out", in("out"), "--form", "text")
 	b.must("status", "publish", "--out", in("public"))
 	x, err := published.Read(in("public"))
