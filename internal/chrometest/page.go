@@ -318,7 +318,18 @@ func (p *Page) Focus(selector string) {
 func (p *Page) Click(selector string) {
 	p.t.Helper()
 	p.Wait(selector)
-	run(p, "click "+selector, chromedp.Click(chromedp.CSS(selector)))
+	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	defer cancel()
+	for {
+		_, err := chromedp.Run(ctx, chromedp.Click(chromedp.CSS(selector)))
+		if err == nil {
+			return
+		}
+		// A page may draw anew what was found before it is clicked on.
+		if ctx.Err() != nil || !strings.Contains(err.Error(), "Could not find node") {
+			p.t.Fatalf("click %s: %v\n%s", selector, err, p.state())
+		}
+	}
 }
 
 // Follow clicks on what leads to another page and waits for that.
