@@ -27,10 +27,8 @@ import (
 // check reports the faults of the section.
 func (c *ConsoleConfig) check(need func(ok bool, format string, args ...any)) {
 	if c.Origin != "" {
-		u, err := url.Parse(c.Origin)
-		ok := err == nil && u.Host != "" && u.Path == "" && u.RawQuery == "" && u.User == nil
-		need(ok && (u.Scheme == "https" || u.Scheme == "http" && u.Hostname() == "localhost"),
-			"console.origin must be an origin such as https://registry.example, without a path (http://localhost:PORT for development)")
+		err := console.CheckOrigin(c.Origin)
+		need(err == nil, "console.origin: %v", err)
 	}
 	if store.IsPostgres(c.Desk) {
 		err := checkStoreURL(c.Desk)

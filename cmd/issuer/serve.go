@@ -338,8 +338,8 @@ func (p *program) serveFault(cfg Config, ks *keys.File) error {
 	if _, err := redisURL(cfg.Serve); err != nil {
 		return fmt.Errorf("serve.redis_password_file: %w", err)
 	}
-	if origin := consoleOrigin(cfg); cfg.Console.Enabled && !consoleServed(origin) {
-		return fmt.Errorf("console.origin: browsers keep passkeys for https://HOST and http://localhost:PORT only, not for %s", origin)
+	if err := console.CheckOrigin(consoleOrigin(cfg)); cfg.Console.Enabled && err != nil {
+		return fmt.Errorf("console.origin: %w", err)
 	}
 	if cfg.Serve.TLSCert == "" {
 		return nil
@@ -368,13 +368,6 @@ func upstream(cfg Config) (issuer.Login, error) {
 
 // address is the issuer's URL as wallets know it.
 func address(cfg Config) string { return strings.TrimSuffix(cfg.Issuer.URL, "/") }
-
-// consoleServed tells whether the console can be served at an origin, as its Config says:
-// browsers make passkeys in secure contexts only.
-func consoleServed(origin string) bool {
-	u, err := url.Parse(origin)
-	return err == nil && (u.Scheme == "https" || u.Scheme == "http" && u.Hostname() == "localhost")
-}
 
 func loopbackURL(address string) bool {
 	u, err := url.Parse(address)

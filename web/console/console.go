@@ -84,13 +84,24 @@ type Console struct {
 	pages    map[string]*template.Template
 }
 
-func (c *Config) check() error {
-	u, err := url.Parse(c.Origin)
+// CheckOrigin refuses an origin at which no console can be: browsers keep passkeys for https, and
+// for http://localhost, which is for development.
+func CheckOrigin(origin string) error {
+	u, err := url.Parse(origin)
 	switch {
 	case err != nil || u.Host == "" || u.Path != "" || u.RawQuery != "" || u.User != nil || u.Fragment != "":
-		return errors.New("console: Config.Origin is not an origin such as https://registry.example")
+		return fmt.Errorf("%.200q is not an origin such as https://registry.example, without a path", origin)
 	case u.Scheme != "https" && (u.Scheme != "http" || u.Hostname() != "localhost"):
-		return errors.New("console: Config.Origin must be https; only http://localhost is served without, for development")
+		return fmt.Errorf("browsers keep passkeys for https://HOST and http://localhost:PORT only, not for %.200s", origin)
+	}
+	return nil
+}
+
+func (c *Config) check() error {
+	if err := CheckOrigin(c.Origin); err != nil {
+		return fmt.Errorf("console: Config.Origin: %w", err)
+	}
+	switch {
 	case len(c.Names) == 0:
 		return errors.New("console: Config.Names is not set")
 	case c.Desk == nil:
