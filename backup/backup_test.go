@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"iter"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -535,10 +536,29 @@ func TestWithoutJournal(t *testing.T) {
 	is.Clean()
 }
 
+// fuzzedBackup is one backup for all processes of the fuzzer: what the first of them adds
+// is signed by the key that the others know.
+func fuzzedBackup(f *testing.F) []byte {
+	const where = "SANAD_FUZZ_BACKUP"
+	if path := os.Getenv(where); path != "" {
+		inner, err := os.ReadFile(path)
+		if err != nil {
+			f.Fatal(err)
+		}
+		return inner
+	}
+	_, file := small(f)
+	inner, path := open(f, file), filepath.Join(f.TempDir(), "backup")
+	if err := os.WriteFile(path, inner, 0o600); err != nil {
+		f.Fatal(err)
+	}
+	f.Setenv(where, path)
+	return inner
+}
+
 // FuzzReader: nothing that is not the backup itself is taken for one.
 func FuzzReader(f *testing.F) {
-	_, file := small(f)
-	inner := open(f, file)
+	inner := fuzzedBackup(f)
 	f.Add(inner)
 	f.Add([]byte("sanad backup 1\n\x00\x00\x00\x00\x00\x00\x00\x00\x00"))
 	// The backup is sealed first.
