@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path"
 	"strings"
 	"testing"
 	"time"
@@ -574,7 +575,9 @@ func FuzzResolve(f *testing.F) {
 			asked = address
 			return answer, nil
 		}}).Resolve(t.Context(), id)
-		if asked != "" && (!strings.HasPrefix(asked, "https://") || !strings.HasSuffix(asked, "/did.json") || strings.Contains(asked, "..") || strings.ContainsAny(asked, "@?#\\%")) {
+		// Nothing in the address leads elsewhere than it seems to.
+		if asked != "" && (!strings.HasPrefix(asked, "https://") || !strings.HasSuffix(asked, "/did.json") || strings.ContainsAny(asked, "@?#\\%") ||
+			path.Clean(strings.TrimPrefix(asked, "https:/")) != strings.TrimPrefix(asked, "https:/")) {
 			t.Fatalf("%q led to %q", id, asked)
 		}
 		if err != nil {
