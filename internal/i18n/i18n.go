@@ -134,7 +134,7 @@ func (l Language) digitsAsked(wanted []string) digits {
 			continue
 		}
 		parts := strings.Split(extension, "-")
-		if i := slices.Index(parts, "nu") + 1; i > 0 && i < len(parts) {
+		if i := slices.Index(parts, "nu") + 1; i > 0 && i < len(parts) && numbering[l.Tag()] != "" {
 			switch parts[i] {
 			case "latn":
 				return westDigits

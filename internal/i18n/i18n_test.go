@@ -255,6 +255,11 @@ func TestDigitsAsked(t *testing.T) {
 			t.Errorf("%s: %s, want %s", tt.wanted, got, tt.want)
 		}
 	}
+	for _, wanted := range []string{"en-u-nu-native", "en-u-nu-"} { // it has no others
+		if i18n.For(wanted) != i18n.For("en") {
+			t.Errorf("%s is another language than en", wanted)
+		}
+	}
 }
 
 func TestText(t *testing.T) {
@@ -479,12 +484,15 @@ func TestConcurrentUse(t *testing.T) {
 // FuzzFor holds that no preference, which comes from outside, does harm: there is
 // always one of our languages.
 func FuzzFor(f *testing.F) {
-	for _, s := range []string{"bn-BD", "pt-BR,pt;q=0.9", "fr_FR.UTF-8", "x-private", "en-u-nu-beng", ""} {
+	for _, s := range []string{"bn-BD", "pt-BR,pt;q=0.9", "fr_FR.UTF-8", "x-private", "en-u-nu-beng", "bn-u-nu-latn", ""} {
 		f.Add(s)
 	}
-	all := i18n.Languages()
+	var all []string
+	for _, l := range i18n.Languages() {
+		all = append(all, l.Tag())
+	}
 	boundtest.Fuzz(f, func(t *testing.T, s string) {
-		if l := i18n.For(s, "de"); !slices.Contains(all, l) || l.Name() == "" {
+		if l := i18n.For(s, "de"); !slices.Contains(all, l.Tag()) || l.Name() == "" {
 			t.Fatalf("For(%q): %v", s, l)
 		}
 	})

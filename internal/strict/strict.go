@@ -52,6 +52,11 @@ const maxNumber = 128
 // (RFC 7493 section 2.2).
 const maxWhole = 1<<53 - 1
 
+// manyDigits reports whether f, which is not within maxWhole or no whole number, is one of
+// those that ECMAScript writes with their digits alone, so that 11E15 comes back as
+// 11000000000000000. From 1e21 on they have an exponent.
+func manyDigits(f float64) bool { return math.Abs(f) > maxWhole && math.Abs(f) < 1e21 }
+
 // A Kind is a kind of JSON value. Whole numbers are told from others by their
 // value and not by their spelling: 0, -0 and 0.0 are one Int.
 type Kind byte
@@ -580,6 +585,9 @@ func (p *parser) number() (Value, error) {
 	}
 	if f == math.Trunc(f) && math.Abs(f) <= maxWhole {
 		return Value{kind: Int, bits: uint64(int64(f))}, nil
+	}
+	if manyDigits(f) {
+		return Value{}, p.fail("a whole number that not every reader takes alike")
 	}
 	return Value{kind: Float, bits: math.Float64bits(f)}, nil
 }

@@ -53,6 +53,8 @@ func TestRefuses(t *testing.T) {
 		{"JSON-04", "control character after an escape", "\"\\n\n\"", strict.ErrMalformed},
 		{"JSON-05", "beyond 2^53", "9007199254740993", strict.ErrMalformed},
 		{"JSON-05", "below -2^53", "-9007199254740992", strict.ErrMalformed},
+		{"JSON-05", "beyond 2^53 with an exponent", "11E15", strict.ErrMalformed},
+		{"JSON-05", "below -2^53 with a fraction", "-9007199254740992.0", strict.ErrMalformed},
 	}
 	for _, tt := range tests {
 		t.Run(tt.id+" "+tt.name, func(t *testing.T) {
@@ -80,7 +82,7 @@ func TestNamesAreExact(t *testing.T) {
 func TestNumbersHaveOneKind(t *testing.T) {
 	for text, want := range map[string]any{
 		"0": int64(0), "-0": int64(0), "0.0": int64(0), "-0.0": int64(0), "0e7": int64(0), "10": int64(10), "1e1": int64(10), "100e-1": int64(10),
-		"1.5": 1.5, "-1.5e3": int64(-1500), "1e300": 1e300, "9007199254740991": int64(1<<53 - 1), "5e-324": 5e-324,
+		"1.5": 1.5, "-1.5e3": int64(-1500), "1e300": 1e300, "-1e21": -1e21, "9007199254740991": int64(1<<53 - 1), "5e-324": 5e-324,
 	} {
 		v, err := limits.JSON([]byte(text))
 		if err != nil || v.Any() != want {
@@ -150,7 +152,7 @@ func TestWriteIsRead(t *testing.T) {
 	if again, err := strict.AppendJSON(nil, v); err != nil || !bytes.Equal(again, b) {
 		t.Errorf("written again: %s, %v, want %s", again, err, b)
 	}
-	for _, bad := range []any{math.NaN(), math.Inf(1), "\xff", int64(1 << 54), []byte("x"), map[string]any{"\xff": 1}, []any{map[string]any{"x": struct{}{}}}} {
+	for _, bad := range []any{math.NaN(), math.Inf(1), "\xff", int64(1 << 54), 1e20, []byte("x"), map[string]any{"\xff": 1}, []any{map[string]any{"x": struct{}{}}}} {
 		if b, err := strict.AppendJSON(nil, bad); err == nil {
 			t.Errorf("AppendJSON(%#v): %s, want an error", bad, b)
 		}

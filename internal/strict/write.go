@@ -145,6 +145,9 @@ func appendFloat(dst []byte, f float64) ([]byte, error) {
 	if f == math.Trunc(f) && math.Abs(f) <= maxWhole {
 		return AppendInt(dst, int64(f))
 	}
+	if manyDigits(f) {
+		return nil, errors.New("strict: a whole number beyond 2^53")
+	}
 	b, err := json.Marshal(f) // the shortest form, as in ECMAScript
 	if err != nil {
 		return nil, fmt.Errorf("strict: %w", err)
