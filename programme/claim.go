@@ -236,8 +236,17 @@ func (c *Claim) readInteger(s string) (any, *trouble) {
 		return nil, &trouble{column: c.column(), code: CodeInteger, loss: true,
 			detail: "is not a whole number without leading zeros; a number with such zeros is of type text"}
 	}
+	if v > maxInteger || v < -maxInteger {
+		return nil, &trouble{column: c.column(), code: CodeInteger, loss: true, detail: tooManyDigits}
+	}
 	return v, nil
 }
+
+// maxInteger is the largest whole number that every reader of JSON takes alike (RFC 7493
+// section 2.2): what is on paper is shown by browsers, too.
+const maxInteger = 1<<53 - 1
+
+const tooManyDigits = "has more digits than a number in a credential can carry; make it text"
 
 func (c *Claim) readNumber(s string) (any, *trouble) {
 	s = crosswalk.Digits(s)
@@ -257,7 +266,7 @@ func (c *Claim) readNumber(s string) (any, *trouble) {
 	case err != nil || digits == 0:
 		return nil, wrong
 	case digits > 15:
-		return nil, &trouble{column: c.column(), code: CodeNumber, loss: true, detail: "has more digits than a number in a credential can carry; make it text"}
+		return nil, &trouble{column: c.column(), code: CodeNumber, loss: true, detail: tooManyDigits}
 	case v == math.Trunc(v):
 		return int64(v), nil
 	}

@@ -110,6 +110,8 @@ func TestMapReports(t *testing.T) {
 		{"too many entries", "kinds", "b,b,b,b", "kinds", "too_many", fatal},
 		{"not a whole number", "persons", "4.0", "persons", "not_an_integer", fatal},
 		{"leading zero", "persons", "04", "persons", "not_an_integer", fatal},
+		{"more digits than readers keep", "persons", "9007199254740992", "persons", "not_an_integer", fatal},
+		{"more digits than readers keep, below zero", "persons", "-9007199254740992", "persons", "not_an_integer", fatal},
 		{"below minimum", "persons", "0", "persons", "constraint", fatal},
 		{"above maximum", "persons", "21", "persons", "constraint", fatal},
 		{"no unit", "land", "2.5", "amount", "not_a_quantity", fatal},
