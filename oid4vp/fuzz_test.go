@@ -193,10 +193,16 @@ func FuzzParseTransactionData(f *testing.F) {
 // FuzzParseReply: a person is sent to https only.
 func FuzzParseReply(f *testing.F) {
 	f.Add(`{"redirect_uri":"https://client.example.org/cb#response_code=091535f699ea575c7937fa5f0f454aee"}`)
+	f.Add(`{"redirect_uri":"org.example.app:/done"}`)
 	f.Add(`{}`)
 	boundtest.Fuzz(f, func(t *testing.T, text string) {
 		r, err := oid4vp.ParseReply([]byte(text), false)
-		if err == nil && r.RedirectURI != "" && !strings.HasPrefix(strings.ToLower(r.RedirectURI), "https://") {
+		if err != nil || r.RedirectURI == "" {
+			return
+		}
+		// A website, or an app whose scheme is a domain name in reverse.
+		scheme, _, _ := strings.Cut(strings.ToLower(r.RedirectURI), ":")
+		if !strings.HasPrefix(strings.ToLower(r.RedirectURI), "https://") && !strings.Contains(scheme, ".") {
 			t.Fatalf("sent to %q", r.RedirectURI)
 		}
 	})
