@@ -40,7 +40,7 @@ func (b *batchRun) open(ctx context.Context) error {
 	}
 	b.result = Result{Outcome: Stopped, Batch: b.batch, Resumed: true}
 	if err := b.sameTerms(terms, source); err != nil {
-		return err
+		return b.refused(ctx, err)
 	}
 	if b.batch.State == BatchFinished {
 		b.result.Already = true
@@ -68,6 +68,16 @@ func (b *batchRun) finishedSince(ctx context.Context, t terms, source string) er
 		return err
 	}
 	return b.folder.clean()
+}
+
+// refused hands out what an earlier run had left in the spool of the folder, if the batch does
+// not go on because its source is another one by now: who cannot put that back begins a new
+// batch elsewhere, which skips the records of these credentials.
+func (b *batchRun) refused(ctx context.Context, err error) error {
+	if errors.Is(err, ErrSourceChanged) {
+		return errors.Join(err, b.salvage(ctx))
+	}
+	return err
 }
 
 // salvage hands out the chunks in the spool that were marked, by their credentials.

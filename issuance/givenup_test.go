@@ -122,6 +122,68 @@ func TestGivenUp(t *testing.T) {
 	}
 }
 
+// TestSourceIsAnother: the folder of a batch that cannot go on, since its source has changed after
+// its process died, gets what was marked and not handed out, because a new batch skips these
+// records. With the source as it was the batch still goes on to its end.
+func TestSourceIsAnother(t *testing.T) {
+	for name, order := range map[string]func(src people, folder string) issuance.BatchRequest{
+		"alone": func(src people, folder string) issuance.BatchRequest {
+			r := request(src, folder)
+			r.Chunk = 10
+			return r
+		},
+		"shared": func(src people, folder string) issuance.BatchRequest { return shared(src, folder, "") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			const n = 200
+			eachStore(t, func(t *testing.T, store issuance.Store) {
+				folder, dead := t.TempDir(), t.TempDir()
+				ctx, stop := context.WithCancel(t.Context())
+				var once sync.Once
+				b := newBed(t, store, withQueue(store), func(c *issuance.Config) {
+					c.Crash = func(p issuance.Point) {
+						if p == issuance.PointMarked {
+							once.Do(func() { copyDead(t, folder, dead); stop() })
+						}
+					}
+				})
+				if result, err := b.service.RunBatch(ctx, order(people{n: n}, folder)); err != nil || result.Outcome != issuance.Stopped {
+					t.Fatalf("the run before: %+v, %v", result, err)
+				}
+				for range 2 { // once handed out, there is nothing more to do
+					if _, err := b.service.RunBatch(t.Context(), order(people{n: n, print: "another"}, dead)); !errors.Is(err, issuance.ErrSourceChanged) {
+						t.Fatalf("%v, want ErrSourceChanged", err)
+					}
+				}
+				saved := readCodesManifest(t, dead)
+				if want := order(people{}, "").Chunk; len(saved) != want {
+					t.Errorf("%d records are in the manifest, want those of the chunk that was marked, %d", len(saved), want)
+				}
+				for record, o := range saved {
+					if c, err := store.Credential(t.Context(), o.id); err != nil || c.State != issuance.Active {
+						t.Errorf("record %s has %q in the manifest: %+v, %v", record, o.id, c.State, err)
+					}
+					for _, file := range o.files {
+						if _, err := os.Stat(filepath.Join(dead, file)); err != nil {
+							t.Error(err)
+						}
+					}
+				}
+				if _, err := b.service.RunBatch(t.Context(), order(people{n: n, print: "another"}, folder)); !errors.Is(err, issuance.ErrSourceChanged) {
+					t.Fatalf("%v, want ErrSourceChanged", err)
+				}
+				result, err := b.service.RunBatch(t.Context(), order(people{n: n}, folder))
+				if err != nil || result.Outcome != issuance.Complete || result.Batch.Issued != n {
+					t.Errorf("with the source as it was: %+v, %v", result, err)
+				}
+				if all := readCodesManifest(t, folder); len(all) != n {
+					t.Errorf("%d records are in the manifest, want %d", len(all), n)
+				}
+			})
+		})
+	}
+}
+
 // TestSalvage: a chunk in the spool for which nothing was signed takes its rows of the
 // manifest if one behind it was marked, so that there is no gap; what was not marked stays.
 func TestSalvage(t *testing.T) {

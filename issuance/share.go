@@ -162,7 +162,7 @@ func (b *batchRun) openShared(ctx context.Context) error {
 	}
 	b.result = Result{Outcome: Stopped, Batch: b.batch, Resumed: known}
 	if err := b.sameTerms(terms, source); err != nil {
-		return err
+		return b.refused(ctx, err)
 	}
 	if !known {
 		if err := b.folder.writeTerms(terms); err != nil {

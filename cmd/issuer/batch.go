@@ -166,7 +166,7 @@ func explainBatch(err error) error {
 	case errors.Is(err, issuance.ErrOtherBatch):
 		return cli.Hint(err, "give this batch a folder of its own with --out, or repeat the command that began the other one")
 	case errors.Is(err, issuance.ErrSourceChanged):
-		return cli.Hint(err, "put the old file back to finish this batch, or start another one with a new --out: records that hold a credential are skipped there")
+		return cli.Hint(err, "what it has signed stands in manifest.csv of its folder; put the old file back to finish this batch, or start another one with a new --out: records that hold a credential are skipped there")
 	case errors.Is(err, issuance.ErrGivenUp):
 		return cli.Hint(err, "it was under way when `issuer restore confirm` closed it. What it issued stays valid, and stands in manifest.csv of its folders; give the command again with a new --out (and with --shared in place of --join), which skips these records and issues for the rest")
 	case errors.Is(err, issuance.ErrNotShared):
