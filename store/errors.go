@@ -128,6 +128,7 @@ var hints = map[error]string{
 	ErrDenied:        "check the role in the URL and its password file; rights come from issuer migrate, run with store_owner in the settings",
 	ErrStandby:       "name the primary in the URL, or all servers with target_session_attrs=read-write",
 	ErrEncoding:      sqldb.EncodingHint,
+	ErrNoSpace:       "make room on the disk, then give the same command again; SQLite needs some to read, too",
 	ErrExists:        "choose another path; nothing is ever overwritten",
 }
 

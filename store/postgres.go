@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -359,7 +360,10 @@ func (e *connectionError) Error() string { return "store: " + e.text }
 
 // broken reports whether an error of the driver is about the connection.
 func broken(err error) bool {
-	return is[net.Error](err) || is[*pgconn.ConnectError](err) || is[*connectionError](err) || pgconn.SafeToRetry(err) ||
+	// The error of a file is a net.Error, too, by its methods.
+	f, ok := errors.AsType[net.Error](err)
+	_, file := f.(syscall.Errno)
+	return ok && !file || is[*pgconn.ConnectError](err) || is[*connectionError](err) || pgconn.SafeToRetry(err) ||
 		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed)
 }
 

@@ -54,6 +54,10 @@ const (
 	codeFull       = 13
 	codeCannotOpen = 14
 	codeNotADB     = 26
+
+	// codeSharedSize is an extended code: there is no room for the index of the write-ahead
+	// log (SQLITE_IOERR_SHMSIZE), without which nothing is read either.
+	codeSharedSize = codeIOError | 19<<8
 )
 
 // resultCode returns the primary result code of an error, 0 if it is not one of
@@ -63,6 +67,12 @@ func resultCode(err error) int {
 		return e.Code() & 0xff
 	}
 	return 0
+}
+
+// fullDisk reports whether SQLite found no room.
+func fullDisk(err error) bool {
+	e, ok := errors.AsType[*sqlite.Error](err)
+	return ok && (e.Code() == codeSharedSize || e.Code()&0xff == codeFull)
 }
 
 // A batch writes more random pages than any memory holds. The write-ahead log is moved into the file beside the

@@ -122,6 +122,9 @@ func (e *sqliteEngine) translate(err error) error {
 	if _, ok := errors.AsType[*StateError](err); ok {
 		return err
 	}
+	if fullDisk(err) {
+		return refuse(ErrNoSpace, e.path, "%v", err)
+	}
 	switch resultCode(err) {
 	case codeError, codeCorrupt, codeNotADB: // the header was fine, and so are our statements
 		return refuse(ErrCorrupt, e.path, "%v", err)

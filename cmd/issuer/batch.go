@@ -173,6 +173,8 @@ func explainBatch(err error) error {
 		return cli.Hint(err, "begin it with --shared, from a source that can be read in parts")
 	case errors.Is(err, issuance.ErrFolder):
 		return cli.Hint(err, "is another batch writing there?")
+	case full(err):
+		return cli.Hint(err, "everything so far is kept; make room on the disk, then give the same command again to go on")
 	case errors.Is(err, store.ErrOutcomeUnknown), store.LostConnection(err):
 		return cli.Hint(err, "everything so far is kept; when the database answers again, give the same command again to go on")
 	}

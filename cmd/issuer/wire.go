@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -150,9 +151,9 @@ func (p *program) office(what access, f func(cmd *cobra.Command, a *app, args []
 }
 
 // Action is that of [cli.Program], which says besides what a person can do about damaged
-// pages that an action met.
+// pages and full disks that an action met.
 func (p *program) Action(f func(cmd *cobra.Command, args []string) error) func(*cobra.Command, []string) error {
-	return p.Program.Action(func(cmd *cobra.Command, args []string) error { return explainDamage(f(cmd, args)) })
+	return p.Program.Action(func(cmd *cobra.Command, args []string) error { return explainDisk(f(cmd, args)) })
 }
 
 // assemble joins the parts of an issuer.
@@ -266,13 +267,23 @@ func explainStore(err error) error {
 	return err
 }
 
-// explainDamage adds what a person can do to an error about pages that were met in the
-// middle of work.
-func explainDamage(err error) error {
-	if _, told := errors.AsType[*store.StateError](err); errors.Is(err, store.ErrCorrupt) && !told {
+// explainDisk adds what a person can do to an error about pages that were met in the
+// middle of work, or about a disk that is full.
+func explainDisk(err error) error {
+	_, told := errors.AsType[*store.StateError](err)
+	switch {
+	case told || cli.Hinted(err):
+	case errors.Is(err, store.ErrCorrupt):
 		return cli.Hint(err, "stop work and run `issuer fsck`, which says what is damaged and what to do")
+	case full(err):
+		return cli.Hint(err, "make room on the disk, then give the same command again")
 	}
 	return err
+}
+
+// full reports whether an error is about a disk without space, of the database or of files.
+func full(err error) bool {
+	return errors.Is(err, store.ErrNoSpace) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }
 
 // explainKeystore adds to an error of the keystore what a person can do.

@@ -153,6 +153,12 @@ func Hint(err error, format string, args ...any) error {
 	return &hintError{err: err, hint: fmt.Sprintf(format, args...)}
 }
 
+// Hinted reports whether somebody has said already what to do about an error.
+func Hinted(err error) bool {
+	_, ok := errors.AsType[*hintError](err)
+	return ok
+}
+
 // Say writes talk to standard error: what a person wants to read and a script
 // does not.
 func Say(cmd *cobra.Command, format string, args ...any) {
