@@ -151,12 +151,17 @@ func (p *program) writeBackup(cmd *cobra.Command, a *app, out string, to []backu
 		defer func() { err = errors.Join(err, o.Desk.Close()) }()
 	}
 	temp := out + ".part"
-	_ = os.Remove(temp) // of one that broke off
-	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := openPart(temp)
 	if err != nil {
 		return m, err
 	}
-	defer func() { _ = os.Remove(temp) }() // of no use by itself
+	// The lock goes last: until then nobody takes the file for one that broke off.
+	defer func() {
+		if err != nil {
+			_ = os.Remove(temp) // of no use by itself
+		}
+		err = errors.Join(err, f.Close())
+	}()
 	bar := newByteBar(cmd, "backing up")
 	o.Progress = bar.part
 	m, err = backup.Take(cmd.Context(), f, to, signer, o)
@@ -164,16 +169,39 @@ func (p *program) writeBackup(cmd *cobra.Command, a *app, out string, to []backu
 	if err == nil {
 		err = f.Sync()
 	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return m, err
+	if err == nil {
+		err = durable.Place(temp, out)
 	}
-	if err := os.Link(temp, out); err != nil {
-		return m, err
+	return m, err
+}
+
+// openPart makes the file that a backup is written into, and locks it where that can be done.
+// What a process left that broke off is taken away; the file of one that is still writing is not,
+// or that one would give its name to ours.
+func openPart(path string) (*os.File, error) {
+	busy := cli.Hint(fmt.Errorf("another process is writing %s", path), "wait for it, or name another file")
+	if old, err := os.Open(path); err == nil {
+		if errors.Is(durable.TryLock(old), durable.ErrLocked) {
+			return nil, errors.Join(busy, old.Close())
+		}
+		if err := errors.Join(os.Remove(path), old.Close()); err != nil {
+			return nil, err
+		}
 	}
-	if err := os.Remove(temp); err != nil {
-		return m, err
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil, busy
 	}
-	return m, durable.Sync(filepath.Dir(out))
+	if err != nil {
+		return nil, err
+	}
+	// Somebody may have taken it for one that broke off, before it was locked.
+	locked := durable.TryLock(f)
+	ours, err := f.Stat()
+	if there, e := os.Stat(path); errors.Is(locked, durable.ErrLocked) || err != nil || e != nil || !os.SameFile(ours, there) {
+		return nil, errors.Join(busy, f.Close())
+	}
+	return f, nil
 }
 
 // noteBackup writes into the audit log that a backup was made, so that nobody can take

@@ -89,6 +89,35 @@ func Create(path string, content []byte, mode fs.FileMode) error {
 	return Sync(filepath.Dir(path))
 }
 
+// link is os.Link; a test has file systems without.
+var link = os.Link
+
+// Place gives a finished file the name path, durably once it returns nil, if nothing has that
+// name (fs.ErrExist otherwise). Temp is a name beside it, which goes.
+func Place(temp, path string) error {
+	err := link(temp, path)
+	switch {
+	case err == nil:
+		err = os.Remove(temp)
+	case !errors.Is(err, fs.ErrExist) && !errors.Is(err, fs.ErrNotExist):
+		// A stick with FAT or exFAT has no links. The name is taken first, by an empty file, so that
+		// what came meanwhile stays.
+		var claim *os.File
+		if claim, err = os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600); err == nil {
+			err = claim.Close()
+		}
+		if err == nil {
+			if err = os.Rename(temp, path); err != nil {
+				err = errors.Join(err, os.Remove(path)) // it was ours, and is of no use
+			}
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return Sync(filepath.Dir(path))
+}
+
 // Write writes a file in its place and makes the content durable, but not the name:
 // that needs [Sync] of its folder. A crash may leave a part of it, so this is for
 // files that carry a checksum.

@@ -60,6 +60,39 @@ func TestCreate(t *testing.T) {
 	}
 }
 
+// TestPlace: a name that somebody has stays theirs, on file systems without links, too.
+func TestPlace(t *testing.T) {
+	for _, name := range []string{"links", "no links"} {
+		t.Run(name, func(t *testing.T) {
+			if name == "no links" {
+				durable.WithoutLinks(t)
+			}
+			dir := t.TempDir()
+			temp, path := filepath.Join(dir, "a.part"), filepath.Join(dir, "a")
+			for i, want := range []error{nil, fs.ErrExist} {
+				if err := os.WriteFile(temp, []byte{byte(i)}, 0o600); err != nil {
+					t.Fatal(err)
+				}
+				if err := durable.Place(temp, path); !errors.Is(err, want) {
+					t.Errorf("Place: %v, want %v", err, want)
+				}
+				if b, err := os.ReadFile(path); err != nil || string(b) != "\x00" {
+					t.Errorf("%q, %v, want what came first", b, err)
+				}
+				if _, err := os.Stat(temp); (err == nil) != (want != nil) {
+					t.Errorf("the file beside it: %v", err)
+				}
+			}
+			if err := durable.Place(filepath.Join(dir, "none"), filepath.Join(dir, "b")); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("Place: %v, want ErrNotExist", err)
+			}
+			if _, err := os.Stat(filepath.Join(dir, "b")); err == nil {
+				t.Error("a file of nothing got a name")
+			}
+		})
+	}
+}
+
 func TestLock(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "lock")
 	open := func() *os.File {

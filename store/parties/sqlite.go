@@ -55,10 +55,7 @@ func (db *DB) Copy(ctx context.Context, path string) error {
 		err = part.Sync()
 	}
 	if err = errors.Join(err, part.Close()); err == nil {
-		err = os.Link(part.Name(), path) // never over what came meanwhile
-	}
-	if err == nil {
-		err = durable.Sync(filepath.Dir(path))
+		err = durable.Place(part.Name(), path) // never over what came meanwhile
 	}
 	if err != nil {
 		return fmt.Errorf("parties: copy: %w", err)
