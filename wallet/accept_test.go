@@ -82,6 +82,33 @@ func TestAccept(t *testing.T) {
 	}
 }
 
+// TestLongDescriptions: an issuer that describes its credential at more length than a wallet
+// keeps does not get it in, and what the wallet holds stays as it was.
+func TestLongDescriptions(t *testing.T) {
+	t.Parallel()
+	for _, when := range []string{"now", "later"} {
+		w := newWorld(t)
+		a, kept := w.holding()
+		for i := range 200 {
+			c := oid4vci.Claim{Path: []any{fmt.Sprint("c", i)}, Display: []oid4vci.Display{{Locale: "en", Name: strings.Repeat("<", 4000)}}}
+			w.meta.Configurations[0].Claims = append(w.meta.Configurations[0].Claims, c)
+		}
+		if when == "later" {
+			w.deferred = 1
+		}
+		got, later, err := w.accept(a)
+		if r := reasonOf(err); r != wallet.BadMessage || len(got) != 0 || len(later) != 0 {
+			t.Errorf("%s: %d came, %d come later, %v; want %s", when, len(got), len(later), err, wallet.BadMessage)
+		}
+		if held, err := kept.Held(); err != nil || len(held) != 1 {
+			t.Errorf("%s: %d held, %v", when, len(held), err)
+		}
+		if pending, err := kept.Pending(); err != nil || len(pending) != 0 {
+			t.Errorf("%s: %d pending, %v", when, len(pending), err)
+		}
+	}
+}
+
 // TestSignInNamesTheIssuer: VCI-17. An authorization server that the metadata name, and that may be
 // another issuer's as well, is told for which issuer the person signs in.
 func TestSignInNamesTheIssuer(t *testing.T) {

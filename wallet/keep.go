@@ -335,11 +335,15 @@ func (w *Wallet) Import(exported, passphrase []byte) (int, error) {
 
 func (w *Wallet) path(folder, id string) string { return filepath.Join(w.dir, folder, id+suffix) }
 
-// write encrypts v for the wallet.
+// write encrypts v for the wallet. What could not be read again is refused with
+// [BadMessage].
 func (w *Wallet) write(folder, id string, v any) error {
 	plain, err := json.Marshal(v)
 	if err != nil {
 		return err
+	}
+	if len(plain) > maxFile { // what others say of a credential may be long, and is longer as JSON
+		return refuse(BadMessage, "%d bytes to keep, at most %d", len(plain), maxFile)
 	}
 	var out bytes.Buffer
 	e, err := age.Encrypt(&out, w.key.Recipient())

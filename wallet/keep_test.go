@@ -271,6 +271,24 @@ func TestOneBadFile(t *testing.T) {
 	}
 }
 
+// TestTooLong: nothing is written that could not be read again.
+func TestTooLong(t *testing.T) {
+	w, _ := create(t)
+	h := some(t, day, 1)
+	h.Labels = map[string]map[string]string{"name": {"en": strings.Repeat("<", maxFile/6)}} // six bytes each, as JSON
+	for name, err := range map[string]error{"credential": w.Put(h), "pending": w.PutPending(Pending{Held: h})} {
+		if r, ok := errors.AsType[*RefusedError](err); !ok || r.Reason != BadMessage {
+			t.Errorf("%s: %v, want %s", name, err, BadMessage)
+		}
+	}
+	if held, err := w.Held(); err != nil || len(held) != 0 {
+		t.Errorf("%d held, %v", len(held), err)
+	}
+	if pending, err := w.Pending(); err != nil || len(pending) != 0 {
+		t.Errorf("%d pending, %v", len(pending), err)
+	}
+}
+
 func TestFresh(t *testing.T) {
 	h := some(t, day, 3)
 	var order []int

@@ -195,12 +195,9 @@ func asRequest(err error, otherwise Refusal) error {
 }
 
 // match finds what can answer. A credential that is out of its dates or revoked answers
-// nothing.
+// nothing. One that cannot be read keeps no other from answering, and is the error if none does.
 func (a *Agent) match(q *Inquiry) error {
-	all, err := a.cfg.Wallet.Held()
-	if err != nil {
-		return err
-	}
+	all, damaged := a.cfg.Wallet.Held()
 	var of []oid4vp.Credential
 	for _, h := range all {
 		if h.Card() {
@@ -227,7 +224,9 @@ func (a *Agent) match(q *Inquiry) error {
 		q.held, of = append(q.held, shown{h, i, c}), append(of, c)
 	}
 	q.match = q.request.Query.Match(of)
-	q.Possible = q.match.Possible()
+	if q.Possible = q.match.Possible(); !q.Possible && damaged != nil {
+		return damaged
+	}
 	for i := range q.match.Queries {
 		ask, err := q.ask(&q.match.Queries[i])
 		if err != nil {

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"maps"
 	"net/http"
 	"slices"
@@ -136,6 +137,33 @@ func TestPresent(t *testing.T) {
 			}
 		})
 	}
+}
+
+// oneDamaged is a wallet with a file that cannot be read beside the others.
+type oneDamaged struct{ wallet.Keeper }
+
+// Held implements [wallet.Keeper].
+func (k oneDamaged) Held() ([]wallet.Held, error) {
+	all, err := k.Keeper.Held()
+	return all, errors.Join(err, wallet.ErrCorrupt)
+}
+
+// TestOneDamaged: what can be read is shown as ever. If it does not answer, the other may
+// have: the person hears of it, and the verifier nothing.
+func TestOneDamaged(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a, _ := w.agent(func(c *wallet.Config) { c.Wallet = oneDamaged{c.Wallet} })
+	if _, err := a.Inquire(t.Context(), w.requestLink()); !errors.Is(err, wallet.ErrCorrupt) {
+		t.Errorf("with nothing that answers: %v, want %v", err, wallet.ErrCorrupt)
+	}
+	if _, _, err := w.accept(a); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.present(a); err != nil {
+		t.Error(err)
+	}
+	w.verified()
 }
 
 // TestPurposeInTheLog: the log says why as the person read it, whatever the languages that
