@@ -52,7 +52,8 @@ type Config struct {
 	// MaxConns is the most connections at once on the public port; 4096 if zero.
 	MaxConns int
 	// MaxRequests is the most requests of one rate that are worked on at once on the public
-	// port; 256 if zero. Those beyond are answered 503 at once.
+	// port; 256 if zero. Those beyond are answered 503 at once, and so are bodies of more than
+	// 64 KiB while half as many of them are there.
 	MaxRequests int
 	// Now is the clock. Optional; [time.Now] if nil.
 	Now func() time.Time

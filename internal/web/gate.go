@@ -56,16 +56,35 @@ func (s *site) enter(a *answer, route *Route) error {
 // request. Greater ones are uploads, which handlers read bit by bit.
 const maxEarly = 2 << 20
 
-// arrive waits for a body. What is wrong with it is for the handler to find.
-func arrive(r *http.Request, route *Route) {
+// shortBody is the length up to which a body is read for nothing. Who sends more takes one of
+// the places for that, so that those who send long bodies slowly do not fill the memory together.
+const shortBody = 64 << 10
+
+// arrive waits for a body. What is wrong with it is for the handler to find. It returns what
+// lets go of the body, or [busy].
+func (s *site) arrive(a *answer, r *http.Request, route *Route) (leave func(), err error) {
+	leave = func() {}
 	if route.MaxBody == 0 || route.MaxBody > maxEarly {
-		return
+		return leave, nil
 	}
-	b, err := io.ReadAll(r.Body)
-	if err == nil {
-		err = io.EOF
+	var b bytes.Buffer
+	_, end := io.CopyN(&b, r.Body, shortBody)
+	if end == nil && !s.private {
+		var ok bool
+		if leave, ok = s.long.enter(); !ok {
+			s.cfg.Metrics.busy.WithLabelValues(route.rate()).Inc()
+			a.Header().Set("Connection", "close") // so that the rest is not read
+			return leave, busy
+		}
 	}
-	r.Body = &arrived{Reader: bytes.NewReader(b), end: err, Closer: r.Body}
+	if end == nil {
+		b.Grow(int(max(0, r.ContentLength-shortBody)) + bytes.MinRead) // all at once, if that is known
+		if _, end = b.ReadFrom(r.Body); end == nil {
+			end = io.EOF
+		}
+	}
+	r.Body = &arrived{Reader: bytes.NewReader(b.Bytes()), end: end, Closer: r.Body}
+	return leave, nil
 }
 
 // arrived is a body that was read, and how it ended.

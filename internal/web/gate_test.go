@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -132,6 +133,42 @@ func TestP30WhoHoldsNoPlace(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestP30LongBodies: who sends long bodies slowly fills the memory with as many as there are
+// places for them. More are refused, short ones are taken meanwhile, and a place is free again
+// when its sender has gone.
+func TestP30LongBodies(t *testing.T) {
+	const most = 1 << 20
+	s := serve(t, web.Config{Rates: many(), MaxRequests: 4}, echo(most))
+	long := `"` + strings.Repeat("x", most/8) + `"`
+	var slow []net.Conn
+	for range 2 {
+		c := s.dial(t)
+		say(t, c, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", most, long)
+		slow = append(slow, c)
+	}
+	until := func(what string, good func() bool) {
+		t.Helper()
+		for range 500 {
+			if good() {
+				return
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		t.Error(what)
+	}
+	until("a third long body is taken", func() bool { return overloaded(s.do(t, http.MethodPost, "/echo", web.MediaJSON, long)) })
+	if g := s.do(t, http.MethodPost, "/echo", web.MediaJSON, "1"); g.status != http.StatusOK || g.body != "1" {
+		t.Errorf("a short body beside them: %d %s", g.status, g.body)
+	}
+	for _, c := range slow {
+		_ = c.Close()
+	}
+	until("a place is not given back", func() bool {
+		g := s.do(t, http.MethodPost, "/echo", web.MediaJSON, long)
+		return g.status == http.StatusOK && g.body == long
+	})
 }
 
 // TestP30NeverMore: however many ask, no more are worked on than there are places, and

@@ -126,7 +126,12 @@ func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a.fail(ctx, err)
 		return
 	}
-	arrive(r, route)
+	leave, err := s.arrive(a, r, route)
+	if err != nil {
+		a.fail(ctx, err)
+		return
+	}
+	defer leave()
 	if err := s.enter(a, route); err != nil {
 		a.fail(ctx, err)
 		return

@@ -19,6 +19,7 @@ type Server struct {
 	limits   limiter
 	fallback *local
 	gates    map[string]gate // by rate
+	long     gate            // of long bodies that arrive
 	redis    *shared         // nil without
 	cert     *certificate
 	closing  chan struct{}
@@ -42,7 +43,7 @@ func Listen(ctx context.Context, c Config, routes []Route) (_ *Server, err error
 	s := &Server{cfg: c, closing: make(chan struct{}), fallback: newLocal(c.Now, clients)}
 	s.health = &health{checks: c.Ready, cfg: &s.cfg}
 	s.limits = s.fallback
-	s.gates = newGates(s.cfg.Rates, s.cfg.MaxRequests)
+	s.gates, s.long = newGates(s.cfg.Rates, s.cfg.MaxRequests), make(gate, max(1, s.cfg.MaxRequests/2))
 	public, private, err := s.sites(routes)
 	if err != nil {
 		return nil, err
