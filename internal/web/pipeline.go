@@ -8,6 +8,8 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/netip"
+	"net/url"
 	"path"
 	"runtime"
 	"strconv"
@@ -120,6 +122,10 @@ func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if refusal != nil {
 		a.fail(ctx, refusal)
+		return
+	}
+	if s.private && foreign(r, route) {
+		a.fail(ctx, Refuse(http.StatusForbidden, "origin", "pages of websites do not ask here"))
 		return
 	}
 	if err := s.body(a, r, route); err != nil {
@@ -278,6 +284,22 @@ func (s *site) admit(ctx context.Context, a *answer, r *http.Request, route *Rou
 		return &Problem{Status: http.StatusTooManyRequests, Code: "too_many_requests", Detail: "too many requests; try again later", Retry: wait}
 	}
 	return nil
+}
+
+// foreign tells whether a page of a website asks a private port without TLS: a browser on this
+// machine may have it open, and the website let its name lead here, so that no other rule of
+// browsers keeps its scripts from asking and reading. Only pages of this machine may.
+func foreign(r *http.Request, route *Route) bool {
+	origin := r.Header.Get("Origin")
+	if origin == "" || r.TLS != nil || route.admits(origin) != "" {
+		return false
+	}
+	u, err := url.Parse(origin)
+	if err != nil || u.Host == "" {
+		return true // null, say
+	}
+	ip, err := netip.ParseAddr(u.Hostname())
+	return u.Hostname() != "localhost" && (err != nil || !ip.Unmap().IsLoopback())
 }
 
 // body refuses what the route does not take, and bounds what it does.

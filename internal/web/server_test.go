@@ -89,6 +89,30 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
+// TestWebsitesAtThePrivatePort: a website whose name leads to this machine (NET-02 from the
+// other side) has browsers send its scripts' requests with Host and Origin alike. They are
+// refused; programs, which send no Origin, and pages of this machine are not.
+func TestWebsitesAtThePrivatePort(t *testing.T) {
+	private, shared := echo(100), hello("shared", "/shared")
+	private.Private, shared.Private, shared.Origins = true, true, []string{"https://scanner.example"}
+	s := serve(t, web.Config{}, private, shared)
+	for origin, want := range map[string]int{
+		"": 200, "http://127.0.0.1:3000": 200, "http://localhost:3000": 200, "http://[::1]": 200,
+		"http://evil.example": 403, "http://localhost.evil.example": 403, "http://10.0.0.7": 403, "null": 403, "https://scanner.example": 403,
+	} {
+		var header []string
+		if origin != "" {
+			header = []string{"Origin", origin}
+		}
+		if g := s.do(t, "POST", s.PrivateURL()+"/echo", web.MediaJSON, "1", header...); g.status != want || want == 403 && g.code() != "origin" {
+			t.Errorf("from %q: %d %s, want %d", origin, g.status, g.body, want)
+		}
+	}
+	if g := s.do(t, "GET", s.PrivateURL()+"/shared", "", "", "Origin", "https://scanner.example"); g.status != 200 {
+		t.Errorf("a website that is named: %d", g.status)
+	}
+}
+
 // parameters is a form of so many parameters.
 func parameters(n int) string {
 	all := make([]string, n)
