@@ -360,7 +360,7 @@ func (s *scene) serve(t testing.TB, keys ...verifier.APIKey) *verifier.Service {
 	generous := web.Rate{Requests: 1 << 20, Per: time.Second, Burst: 1 << 20}
 	s.server, err = web.Listen(t.Context(), web.Config{
 		Addr: "127.0.0.1:0", Private: "127.0.0.1:0", DevHTTP: true, Log: log, Metrics: metrics, Ready: service.Ready(), Degraded: service.Degraded, MaxRequests: s.places,
-		Rates: map[string]web.Rate{web.DefaultRate: generous, "heavy": generous, "light": generous},
+		Rates: map[string]web.Rate{web.DefaultRate: generous, "heavy": generous, "light": generous, "people": generous},
 	}, service.Routes())
 	if err != nil {
 		t.Fatal(err)

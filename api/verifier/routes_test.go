@@ -175,13 +175,17 @@ func TestVerify(t *testing.T) {
 }
 
 // TestAnyOrigin: wallets in a browser may fetch and answer, and nobody else's script
-// may ask for results.
+// may ask for results. Many who answer at one address are one crowd, as they are at the issuer.
 func TestAnyOrigin(t *testing.T) {
 	s := newScene(t)
 	for _, r := range s.service.Routes() {
 		wallets := strings.HasPrefix(r.Pattern, "/request/") || strings.HasPrefix(r.Pattern, "/response/") || r.Name == "openapi" || r.Name == "did"
 		if r.AnyOrigin != wallets {
 			t.Errorf("%s: any origin is %v", r.Name, r.AnyOrigin)
+		}
+		// The people of a hall, or of a mobile network, are one address.
+		if steps := wallets && r.Name != "openapi" && r.Name != "did"; steps != (r.Rate == "people") {
+			t.Errorf("%s has the rate %q", r.Name, r.Rate)
 		}
 		if r.Cache != "" && r.Cache != web.NoStore && r.Name != "openapi" && r.Name != "did" {
 			t.Errorf("%s may be kept: %s", r.Name, r.Cache)

@@ -205,6 +205,10 @@ const (
 	maxExchange = 4 << 10
 )
 
+// ratePeople is for what wallets ask. Whole halls and mobile networks come from one address:
+// what keeps guesses away is that each address of an answer is long.
+const ratePeople = "people"
+
 // Routes is the table of the server.
 func (s *Service) Routes() []web.Route {
 	relying := func(scope parties.Scope, r web.Route, h func(http.ResponseWriter, *http.Request, *APIKey) error) web.Route {
@@ -229,14 +233,14 @@ func (s *Service) Routes() []web.Route {
 			Method: http.MethodPost, Pattern: "/tallies", Name: "tallies", MaxBody: maxTally, Media: []string{web.MediaJSON}, Rate: "heavy", Origins: s.TallyOrigins,
 		}, s.tally),
 		relying(parties.Usage, web.Route{Method: http.MethodGet, Pattern: "/tallies/conflicts", Name: "tally-conflicts", Query: true}, s.conflicts),
-		{Method: http.MethodGet, Pattern: "/request/{id}", Name: "request-object", Handler: s.object, AnyOrigin: true},
+		{Method: http.MethodGet, Pattern: "/request/{id}", Name: "request-object", Handler: s.object, AnyOrigin: true, Rate: ratePeople},
 		{
 			Method: http.MethodPost, Pattern: "/request/{id}", Name: "request-object-post", MaxBody: maxAsk, Media: []string{web.MediaForm},
-			Handler: s.object, AnyOrigin: true,
+			Handler: s.object, AnyOrigin: true, Rate: ratePeople,
 		},
 		{
 			Method: http.MethodPost, Pattern: "/response/{id}", Name: "response", MaxBody: maxForm, Media: []string{web.MediaForm}, Handler: s.respond,
-			AnyOrigin: true, Rate: "heavy",
+			AnyOrigin: true, Rate: ratePeople,
 		},
 		{Method: http.MethodGet, Pattern: "/status", Name: "status", Handler: s.page, Query: true, Rate: "light"},
 		{Method: http.MethodGet, Pattern: "/.well-known/did.json", Name: "did", Handler: s.document, Cache: web.MaxAge(time.Minute), AnyOrigin: true, Rate: "light"},
