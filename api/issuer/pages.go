@@ -53,7 +53,17 @@ func (e *Endpoints) pages() []web.Route {
 		}
 		return r
 	}
-	authorize := page(http.MethodGet, "authorize", pathAuthorize, e.authorize)
+	// uses is a page that uses up what its address names.
+	uses := func(name, path string, h web.Handler) web.Route {
+		return page(http.MethodGet, name, path, func(w http.ResponseWriter, r *http.Request) error {
+			if r.Method == http.MethodHead { // it changes nothing (RFC 9110 section 9.2.1)
+				w.Header().Set("Allow", http.MethodGet)
+				return web.Refuse(http.StatusMethodNotAllowed, "method_not_allowed", "this address is not asked by that method")
+			}
+			return h(w, r)
+		})
+	}
+	authorize := uses("authorize", pathAuthorize, e.authorize)
 	authorize.Query = true
 	routes := []web.Route{
 		authorize,
@@ -61,7 +71,7 @@ func (e *Endpoints) pages() []web.Route {
 		page(http.MethodPost, "login", pathLogin+"{login}", e.takeLogin),
 	}
 	if e.cfg.Login != nil {
-		callback := page(http.MethodGet, "upstream_callback", pathCallback, e.callback)
+		callback := uses("upstream_callback", pathCallback, e.callback)
 		callback.Query = true
 		routes = append(routes, page(http.MethodPost, "upstream", pathUpstream+"{login}", e.visitUpstream), callback)
 	}

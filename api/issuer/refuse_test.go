@@ -412,6 +412,17 @@ func TestAuthorizationRefuses(t *testing.T) {
 	if a := again.visit(); a.status != 400 {
 		t.Errorf("OA-05 a pushed request again: %v", a)
 	}
+	looked, _ := b.wallet().push()
+	to, err := oid4vci.AuthorizationURL(z.url+"/oauth/authorize", looked.id, looked.requestURI)
+	b.must(err)
+	head, err := http.NewRequest(http.MethodHead, to, nil)
+	b.must(err)
+	if a := looked.do(head); a.status != http.StatusMethodNotAllowed {
+		t.Errorf("OA-05 a look at a pushed request: %v", a)
+	}
+	if a := looked.visit(); a.status != http.StatusSeeOther {
+		t.Errorf("OA-05 a pushed request after a look at it: %v", a)
+	}
 	late, _ := b.wallet().push()
 	b.clock.add(2 * time.Minute)
 	if a := late.visit(); a.status != 400 {
