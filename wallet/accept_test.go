@@ -178,6 +178,9 @@ func TestSignIn(t *testing.T) {
 		if _, err := a.Finish(t.Context(), in, query); reasonOf(err) != wallet.OtherAnswer || len(w.seen) != before {
 			t.Errorf("%s: %v", name, err)
 		}
+		if ours := in.Answers(query); ours != (name != "another request") {
+			t.Errorf("%s: answers this one: %v", name, ours)
+		}
 	}
 	if _, err := a.Finish(t.Context(), in, url.Values{"error": {"access_denied"}, "state": {w.pushed.State}, "iss": {issuerURL}}); reasonOf(err) != wallet.PeerRefused {
 		t.Errorf("Finish: %v", err)

@@ -2,6 +2,7 @@ package wallet
 
 import (
 	"context"
+	"crypto/subtle"
 	"errors"
 	"net/url"
 
@@ -134,6 +135,12 @@ func (a *Agent) SignIn(ctx context.Context, p *Proposal, redirect string) (*Sign
 		return nil, asMessage(err)
 	}
 	return &SignIn{URL: to, p: p, session: s, state: string(state), verifier: verifier, redirect: redirect}, nil
+}
+
+// Answers tells whether the browser came back with the answer to this authorization. Whatever
+// else a page sends to the redirect address is none, and ends nothing.
+func (in *SignIn) Answers(query url.Values) bool {
+	return len(query["state"]) == 1 && subtle.ConstantTimeCompare([]byte(query.Get("state")), []byte(in.state)) == 1
 }
 
 // Finish goes on with the query with which the browser came back.

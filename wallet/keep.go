@@ -298,6 +298,9 @@ func (w *Wallet) Import(exported, passphrase []byte) (int, error) {
 		if !validID(h.ID) {
 			return 0, fmt.Errorf("%w: a credential without a name", ErrCorrupt)
 		}
+		if len(h.Copies) == 0 {
+			return 0, fmt.Errorf("%w: a credential without copies", ErrCorrupt)
+		}
 	}
 	for _, entry := range e.Log {
 		if !validID(entry.ID) {

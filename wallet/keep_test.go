@@ -185,6 +185,24 @@ func TestExport(t *testing.T) {
 	}
 }
 
+// TestImportOfNothing: a credential without a copy, which no wallet writes, is not taken in:
+// nothing here would know what to do with it.
+func TestImportOfNothing(t *testing.T) {
+	w, _ := create(t)
+	good, empty := some(t, day, 1), some(t, day, 1)
+	empty.Copies = nil
+	out, err := seal(pass, export{Format: format, Held: []Held{good, empty}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := w.Import(out, pass); n != 0 || !errors.Is(err, ErrCorrupt) {
+		t.Errorf("%d, %v, want ErrCorrupt", n, err)
+	}
+	if held, err := w.Held(); err != nil || len(held) != 0 {
+		t.Errorf("%d held, %v", len(held), err)
+	}
+}
+
 // TestRefused spoils one thing a row.
 func TestRefused(t *testing.T) {
 	for _, tt := range []struct {

@@ -159,7 +159,7 @@ func (p *program) grant(cmd *cobra.Command, a *wallet.Agent, proposal *wallet.Pr
 		query, err = p.typeClaim(cmd.Context(), in.URL, string(claim), "http://"+l.Addr().String()+"/back")
 	} else {
 		cli.Say(cmd, "%s\n\n    %s\n", words.Text("wallet.kept.sign_in", nil), cli.Visible(in.URL))
-		query, err = comeBack(cmd.Context(), l)
+		query, err = comeBack(cmd.Context(), l, in.Answers)
 	}
 	if err != nil {
 		return nil, err
@@ -170,11 +170,12 @@ func (p *program) grant(cmd *cobra.Command, a *wallet.Agent, proposal *wallet.Pr
 // signInTime is how long the person may take in the browser.
 const signInTime = 10 * time.Minute
 
-// comeBack waits for the browser.
-func comeBack(ctx context.Context, l net.Listener) (url.Values, error) {
+// comeBack waits for the browser. Any website can have it send something here, which does not
+// count.
+func comeBack(ctx context.Context, l net.Listener, answers func(url.Values) bool) (url.Values, error) {
 	got := make(chan url.Values, 1)
 	s := &http.Server{ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 16 << 10, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodGet || r.URL.Path != "/back" {
+		if r.Method != http.MethodGet || r.URL.Path != "/back" || !answers(r.URL.Query()) {
 			http.NotFound(w, r)
 			return
 		}

@@ -111,16 +111,14 @@ func (p *program) listCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			all, err := w.Held()
-			if err != nil {
-				return err
-			}
+			// What cannot be read is said after what can.
+			all, damaged := w.Held()
 			pending, err := w.Pending()
-			if err != nil {
-				return err
+			if damaged = errors.Join(damaged, err); damaged != nil && len(all)+len(pending) == 0 {
+				return damaged
 			}
 			none := words.Text("wallet.kept.none", nil)
-			return p.PrintList(cmd, len(all)+len(pending), none, map[string]any{"credentials": views(all, p.Now()), "pending": len(pending)}, func(out io.Writer) {
+			err = p.PrintList(cmd, len(all)+len(pending), none, map[string]any{"credentials": views(all, p.Now()), "pending": len(pending)}, func(out io.Writer) {
 				for _, v := range views(all, p.Now()) {
 					stands := v.until(words)
 					if !v.Revoked {
@@ -132,6 +130,7 @@ func (p *program) listCommand() *cobra.Command {
 					fmt.Fprintln(out, words.Text("wallet.kept.waiting", map[string]string{"count": words.Number(len(pending))}))
 				}
 			})
+			return errors.Join(err, damaged)
 		}),
 	}
 }
@@ -282,11 +281,11 @@ func (p *program) logCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			all, err := w.Log()
-			if err != nil {
-				return err
+			all, damaged := w.Log()
+			if damaged != nil && len(all) == 0 {
+				return damaged
 			}
-			return p.PrintList(cmd, len(all), words.Text("wallet.kept.no_log", nil), append([]wallet.Entry{}, all...), func(out io.Writer) {
+			err = p.PrintList(cmd, len(all), words.Text("wallet.kept.no_log", nil), append([]wallet.Entry{}, all...), func(out io.Writer) {
 				for _, e := range all {
 					who := e.Party
 					if e.Name != "" {
@@ -296,6 +295,7 @@ func (p *program) logCommand() *cobra.Command {
 					fmt.Fprintln(out, strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), "  "))
 				}
 			})
+			return errors.Join(err, damaged)
 		}),
 	}
 }
