@@ -49,7 +49,8 @@ type Config struct {
 	Drain time.Duration
 	// Grace is how long running requests then have; 15 seconds if zero.
 	Grace time.Duration
-	// MaxConns is the most connections at once on the public port; 4096 if zero.
+	// MaxConns is the most connections at once on the public port; 4096 if zero. One client
+	// has at most a fourth of them.
 	MaxConns int
 	// MaxRequests is the most requests of one rate that are worked on at once on the public
 	// port; 256 if zero. Those beyond are answered 503 at once, and so are bodies of more than

@@ -3,6 +3,7 @@ package web_test
 import (
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -132,6 +133,51 @@ func TestP30WhoHoldsNoPlace(t *testing.T) {
 				t.Errorf("a body beside it: %d %s", g.status, g.body)
 			}
 		})
+	}
+}
+
+// TestP30Connections: one client has its share of the connections, idle or not, and keeps
+// neither others nor, through a proxy, many out.
+func TestP30Connections(t *testing.T) {
+	get := func(t *testing.T, s *served, from string) bool {
+		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
+		c := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DialContext: d.DialContext, DisableKeepAlives: true}}
+		res, err := c.Get(s.URL() + "/healthz")
+		if err != nil {
+			return false
+		}
+		_ = res.Body.Close()
+		return res.StatusCode == http.StatusOK
+	}
+	s := serve(t, web.Config{Rates: many(), MaxConns: 8})
+	var idle []net.Conn
+	for range 2 {
+		c := s.dial(t)
+		say(t, c, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+		if _, err := c.Read(make([]byte, 1)); err != nil {
+			t.Fatal(err)
+		}
+		idle = append(idle, c)
+	}
+	if get(t, s, "127.0.0.1") {
+		t.Error("a client has more than its share")
+	}
+	if !get(t, s, "127.0.0.2") {
+		t.Error("another client is kept out")
+	}
+	_ = idle[0].Close()
+	for n := 0; !get(t, s, "127.0.0.1"); n++ {
+		if n == 100 {
+			t.Fatal("a connection that ended still counts")
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	proxied := serve(t, web.Config{Rates: many(), MaxConns: 8, Proxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}})
+	for range 4 {
+		say(t, proxied.dial(t), "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+	}
+	if !get(t, proxied, "127.0.0.1") {
+		t.Error("a proxy has the share of one client")
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
+	"slices"
 	"sync"
 	"time"
 )
@@ -64,7 +66,7 @@ func Listen(ctx context.Context, c Config, routes []Route) (_ *Server, err error
 			return nil, err
 		}
 	}
-	if err = s.open(ctx, c.Addr, s.cert != nil, public, c.MaxConns); err != nil {
+	if err = s.open(ctx, c.Addr, s.cert != nil, public, c.MaxConns, max(1, c.MaxConns/4)); err != nil {
 		return nil, err
 	}
 	if c.Private != "" {
@@ -117,14 +119,14 @@ func (s *Server) sites(routes []Route) (public, private *site, err error) {
 
 // openPrivate opens the private port: without TLS on the loopback, else with it.
 func (s *Server) openPrivate(ctx context.Context, h http.Handler) error {
-	err := s.open(ctx, s.cfg.Private, false, h, 64)
+	err := s.open(ctx, s.cfg.Private, false, h, 64, 0)
 	if errors.Is(err, ErrNotLoopback) && s.cert != nil {
-		return s.open(ctx, s.cfg.Private, true, h, 64)
+		return s.open(ctx, s.cfg.Private, true, h, 64, 0)
 	}
 	return err
 }
 
-func (s *Server) open(ctx context.Context, addr string, secure bool, h http.Handler, conns int) error {
+func (s *Server) open(ctx context.Context, addr string, secure bool, h http.Handler, conns, share int) error {
 	l, err := listen(ctx, addr, secure)
 	if err != nil {
 		return err
@@ -140,7 +142,7 @@ func (s *Server) open(ctx context.Context, addr string, secure bool, h http.Hand
 	if secure {
 		srv.TLSConfig = s.cert.config()
 	}
-	s.ports = append(s.ports, &port{srv, newBounded(l, conns), secure})
+	s.ports = append(s.ports, &port{srv, newBounded(l, conns, share, s.cfg.Proxies), secure})
 	return nil
 }
 
@@ -238,24 +240,64 @@ type bounded struct {
 	free chan struct{}
 	done chan struct{}
 	once sync.Once
+
+	// share is the most of one client, 0 for all there are; proxies have no share, since many
+	// come through them.
+	share   int
+	proxies []netip.Prefix
+	mu      sync.Mutex
+	held    map[netip.Prefix]int
 }
 
-func newBounded(l net.Listener, most int) *bounded {
-	return &bounded{Listener: l, free: make(chan struct{}, most), done: make(chan struct{})}
+func newBounded(l net.Listener, most, share int, proxies []netip.Prefix) *bounded {
+	return &bounded{
+		Listener: l, free: make(chan struct{}, most), done: make(chan struct{}), share: share, proxies: proxies, held: map[netip.Prefix]int{},
+	}
 }
 
+// Accept closes the connections of a client beyond its share at once: who holds many idle
+// keeps nobody out.
 func (b *bounded) Accept() (net.Conn, error) {
-	select {
-	case b.free <- struct{}{}:
-	case <-b.done:
-		return nil, net.ErrClosed
-	}
-	c, err := b.Listener.Accept()
-	if err != nil {
+	for {
+		select {
+		case b.free <- struct{}{}:
+		case <-b.done:
+			return nil, net.ErrClosed
+		}
+		c, err := b.Listener.Accept()
+		if err != nil {
+			<-b.free
+			return nil, err
+		}
+		leave, ok := b.enter(c.RemoteAddr())
+		if ok {
+			return &counted{Conn: c, release: sync.OnceFunc(func() { leave(); <-b.free })}, nil
+		}
+		_ = c.Close()
 		<-b.free
-		return nil, err
 	}
-	return &counted{Conn: c, release: sync.OnceFunc(func() { <-b.free })}, nil
+}
+
+// enter takes one of a client's share, which leave gives back. It reports whether there was one.
+func (b *bounded) enter(peer net.Addr) (leave func(), ok bool) {
+	a, err := netip.ParseAddrPort(peer.String())
+	if b.share == 0 || err == nil && slices.ContainsFunc(b.proxies, func(p netip.Prefix) bool { return p.Contains(a.Addr().WithZone("").Unmap()) }) {
+		return func() {}, true
+	}
+	who := client(a.Addr())
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.held[who] >= b.share {
+		return nil, false
+	}
+	b.held[who]++
+	return func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if b.held[who]--; b.held[who] == 0 {
+			delete(b.held, who)
+		}
+	}, true
 }
 
 func (b *bounded) Close() error {
