@@ -242,15 +242,16 @@ func TestReplace(t *testing.T) {
 	must(t, execute(t, db.Path(), `INSERT INTO audit_cosignature VALUES (3, 'w', x'01', 1)`))
 	must(t, execute(t, db.Path(), `INSERT INTO batch_chunk (batch_no, chunk_no, first_row, rows, start, last) VALUES (1, 0, 1, 9, x'', 0)`))
 	const intended = `credential_id, programme_no, version, record_ref, 'intended', '', issued_at, expires_at, changed_at, batch_no, batch_row,
-		supersedes, idempotency_key, many, 0, 1`
+		supersedes, idempotency_key, many, 0, 1, NULL`
 	for _, tt := range []struct{ name, sql string }{
 		{"the same credential", `INSERT OR REPLACE INTO credential SELECT credential_no, ` + intended + ` FROM credential WHERE state = 'revoked'`},
 		{"its id under another number", `INSERT OR REPLACE INTO credential SELECT 77, ` + intended + ` FROM credential WHERE state = 'revoked'`},
 		{"its number under another id", `INSERT OR REPLACE INTO credential SELECT credential_no, 'x', programme_no, version, CAST(zeroblob(32) AS BLOB), 'intended', '',
-			issued_at, expires_at, changed_at, batch_no, batch_row, supersedes, NULL, many, 0, 1 FROM credential WHERE state = 'revoked'`},
+			issued_at, expires_at, changed_at, batch_no, batch_row, supersedes, NULL, many, 0, 1, NULL FROM credential WHERE state = 'revoked'`},
 		{"the holder of a record", `INSERT OR REPLACE INTO credential SELECT 77, 'x', programme_no, version, record_ref, 'intended', '', issued_at, expires_at,
-			changed_at, batch_no, batch_row, supersedes, NULL, many, 0, 1 FROM credential WHERE credential_id = '` + credID(2) + `'`},
-		{"a form", `INSERT OR REPLACE INTO credential_form SELECT credential_no, form_no, form, list_no, 99, 0, key_id, to_be_signed, zeroblob(32) FROM credential_form LIMIT 1`},
+			changed_at, batch_no, batch_row, supersedes, NULL, many, 0, 1, NULL FROM credential WHERE credential_id = '` + credID(2) + `'`},
+		{"a form", `INSERT OR REPLACE INTO credential_form SELECT credential_no, form_no, form, list_no, 99, 0, key_id, to_be_signed, zeroblob(32)
+			FROM credential_form WHERE credential_no = 4`},
 		{"the holder of a slot", `INSERT OR REPLACE INTO credential_form SELECT 4, 9, form, list_no, slot_index, 0, key_id, to_be_signed, zeroblob(32)
 			FROM credential_form WHERE credential_no = 1`},
 		{"meta", `INSERT OR REPLACE INTO meta VALUES (1, 'x', 9, 0, 0, '', 1, 0)`},
@@ -284,6 +285,8 @@ func TestReplace(t *testing.T) {
 			before := dump(t, db.Path())
 			if err := execute(t, db.Path(), tt.sql); err == nil {
 				t.Errorf("the database took it")
+			} else if !strings.Contains(err.Error(), "sanad: ") {
+				t.Errorf("%v: that is not a trigger's refusal", err)
 			}
 			if dump(t, db.Path()) != before {
 				t.Error("something has changed")
