@@ -2,6 +2,7 @@ package audit_test
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -120,6 +121,9 @@ func TestJournal(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantEntries(t, j, 0, m.entries[:20])
+	if err := j.Check(t.Context()); err != nil {
+		t.Errorf("Check beside what is staged: %v", err)
+	}
 	if got := j.Size(); got != 8 {
 		t.Errorf("Size() = %d, want the 8 that are confirmed", got)
 	}
@@ -127,6 +131,14 @@ func TestJournal(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantEntries(t, j, 0, m.entries[:8])
+
+	// The database has another number of entries than were staged.
+	if err := j.Stage(8, m.entries[8:20]); err != nil {
+		t.Fatal(err)
+	}
+	if j.Commit(19); j.Size() != 8 {
+		t.Errorf("Size() = %d after Commit of what was not staged, want 8", j.Size())
+	}
 
 	// Two steps of one transaction.
 	if err := errors.Join(j.Stage(8, m.entries[8:10]), j.Stage(10, m.entries[10:30])); err != nil {
@@ -170,6 +182,13 @@ func TestJournal(t *testing.T) {
 	if err := audit.CreateJournal(dir); !errors.Is(err, os.ErrExist) {
 		t.Errorf("CreateJournal over a journal: %v, want ErrExist", err)
 	}
+	must(t, os.Remove(filepath.Join(dir, audit.AcknowledgedFile)))
+	if err := audit.CreateJournal(dir); !errors.Is(err, os.ErrExist) {
+		t.Errorf("CreateJournal over entries: %v, want ErrExist", err)
+	}
+	if got := reopen(t, dir).Size(); got != 100 {
+		t.Errorf("Size() = %d once what is confirmed was lost, want 100", got)
+	}
 }
 
 // TestJournalIsAnExport verifies the files of a journal with the checkpoint and
@@ -204,7 +223,7 @@ func TestJournalRefusesEntries(t *testing.T) {
 		{"nothing", 5, ""},
 		{"no number", 5, `{"n":,"time":1}`},
 		{"leading zero", 5, `{"n":05,"time":1}`},
-		{"too long", 5, string(m.entries[5][:6]) + strings.Repeat(" ", 8<<10) + string(m.entries[5][6:])},
+		{"too long", 5, string(m.entries[5][:7]) + strings.Repeat(" ", 8<<10) + string(m.entries[5][7:])},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			j, _ := newJournal(t)
@@ -291,6 +310,97 @@ func TestOpenJournalRefuses(t *testing.T) {
 			t.Errorf("Check: %v, want ErrJournalDamaged", err)
 		}
 	})
+	for name, spoil := range map[string]func(b []byte) []byte{
+		"an entry in the middle is none": func(b []byte) []byte { return bytes.Replace(b, []byte(`{"n":20,`), []byte(`{"m":20,`), 1) },
+		"an entry in the middle is gone": func(b []byte) []byte {
+			return bytes.Replace(b, slices.Concat(m.entries[20], []byte("\n")), nil, 1)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			j, dir := newJournal(t)
+			put(t, j, m, 33)
+			change(t, dir, audit.EntriesFile, spoil)
+			var last error
+			for _, last = range j.Entries(t.Context(), 0) {
+			}
+			if !errors.Is(last, audit.ErrJournalDamaged) {
+				t.Errorf("Entries end with %v, want ErrJournalDamaged", last)
+			}
+		})
+	}
+}
+
+// TestJournalHalves spoils what was written last of the two halves of the file of what is
+// confirmed, as a write that breaks off might: the other one tells of the time before.
+func TestJournalHalves(t *testing.T) {
+	m := history(t, 30)
+	// sealed is a record whose checksum is right.
+	sealed := func(record []byte, old, changed string) []byte {
+		text, _, _ := bytes.Cut(record, []byte("sha256 "))
+		text = bytes.Replace(text, []byte(old), []byte(changed), 1)
+		return fmt.Appendf(text, "sha256 %x\n", sha256.Sum256(text))
+	}
+	for name, spoil := range map[string]func(record []byte) []byte{
+		"broken off":         func(r []byte) []byte { return r[:len(r)/2] },
+		"another size":       func(r []byte) []byte { return bytes.Replace(r, []byte("20\n"), []byte("24\n"), 1) },
+		"more behind":        func(r []byte) []byte { return append(r, "\n1"...) },
+		"of another version": func(r []byte) []byte { return sealed(r, "journal 1", "journal 2") },
+		"below zero":         func(r []byte) []byte { return sealed(r, "20\n", "-1\n") },
+		"a hash too few":     func(r []byte) []byte { return sealed(r, "20\n", "21\n") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			j, dir := newJournal(t)
+			put(t, j, m, 10)
+			put(t, j, m, 20)
+			must(t, j.Close())
+			change(t, dir, audit.AcknowledgedFile, func(b []byte) []byte {
+				half := b[:audit.SlotSize]
+				if !bytes.HasPrefix(half, []byte("20\n")) {
+					half = b[audit.SlotSize:]
+				}
+				spoiled := spoil(bytes.TrimRight(half, " "))
+				copy(half, append(spoiled, bytes.Repeat([]byte{' '}, len(half)-len(spoiled))...))
+				return b
+			})
+			again := reopen(t, dir)
+			if got := again.Size(); got != 10 {
+				t.Errorf("Size() = %d, want the 10 of before", got)
+			}
+			put(t, again, m, 30)
+			wantEntries(t, again, 0, m.entries)
+		})
+	}
+}
+
+// TestJournalSyncs looks what is durable when: entries when Stage returns, what is
+// confirmed with the entries after it, and everything at the end.
+func TestJournalSyncs(t *testing.T) {
+	m := history(t, 30)
+	j, dir := newJournal(t)
+	must(t, j.Close())
+	var mu sync.Mutex
+	loose := map[string]bool{} // written and not synced
+	f := faults{calm: true, did: func(op, name string) {
+		mu.Lock()
+		defer mu.Unlock()
+		if loose[name] = true; op == "sync" {
+			delete(loose, name)
+		}
+	}}
+	j = openFaulty(t, dir, &f)
+	for to := int64(10); to <= 30; to += 10 {
+		must(t, stage(j, m, to))
+		if len(loose) != 0 {
+			t.Errorf("not durable when Stage returns: %v", loose)
+		}
+		if j.Commit(to); !loose[audit.AcknowledgedFile] {
+			t.Error("Commit has written nothing down")
+		}
+	}
+	must(t, j.Close())
+	if len(loose) != 0 {
+		t.Errorf("not durable at the end: %v", loose)
+	}
 }
 
 func must(t testing.TB, err error) {
@@ -324,7 +434,9 @@ type faults struct {
 	short bool                  // a write that fails writes a part
 	hang  chan struct{}         // operations wait until it is closed
 	calm  bool                  // nothing is really synced: the process does not end
+	did   func(op, name string) // told of each that went well; optional
 	reads atomic.Int64
+	asked atomic.Int64
 }
 
 type badFile struct {
@@ -344,6 +456,7 @@ func (f *faults) ask(op string) error {
 	f.mu.Lock()
 	hang, next := f.hang, f.next
 	f.mu.Unlock()
+	f.asked.Add(1)
 	if hang != nil {
 		<-hang
 	}
@@ -373,6 +486,7 @@ func (f *badFile) WriteAt(b []byte, at int64) (int, error) {
 		}
 		return n, err
 	}
+	f.tell("write")
 	return f.File.WriteAt(b, at)
 }
 
@@ -380,6 +494,7 @@ func (f *badFile) Sync() error {
 	if err := f.f.ask("sync"); err != nil {
 		return err
 	}
+	f.tell("sync")
 	if f.f.calm {
 		return nil
 	}
@@ -391,6 +506,12 @@ func (f *badFile) Truncate(n int64) error {
 		return err
 	}
 	return f.File.Truncate(n)
+}
+
+func (f *badFile) tell(op string) {
+	if f.f.did != nil {
+		f.f.did(op, filepath.Base(f.Name()))
+	}
 }
 
 // openFaulty opens a journal whose files fail as f says.
@@ -470,6 +591,9 @@ func TestP08JournalFaults(t *testing.T) {
 			if j.Size() != 20 {
 				t.Errorf("Size() = %d, want 20", j.Size())
 			}
+			if tt.faulty {
+				wantEntriesFile(t, dir, m.entries[:20])
+			}
 			mend()
 			// Nobody does anything: the next transactions find that it is back.
 			for deadline := time.Now().Add(30 * time.Second); ; {
@@ -489,6 +613,44 @@ func TestP08JournalFaults(t *testing.T) {
 			must(t, again.Check(t.Context()))
 		})
 	}
+	t.Run("AUD-03 full when it is confirmed", func(t *testing.T) {
+		for _, goesOn := range []bool{true, false} {
+			j, dir := newJournal(t)
+			must(t, j.Close())
+			f := faults{calm: true}
+			j = openFaulty(t, dir, &f)
+			put(t, j, m, 10)
+			must(t, stage(j, m, 20))
+			f.set(func(op string) error { return map[string]error{"write": syscall.ENOSPC}[op] }, nil)
+			if j.Commit(20); j.Size() != 20 {
+				t.Errorf("Size() = %d, want 20", j.Size())
+			}
+			f.set(nil, nil)
+			if goesOn {
+				must(t, stage(j, m, 30))
+				must(t, j.Discard())
+			}
+			must(t, j.Close())
+			if got := reopen(t, dir).Size(); got != 20 {
+				t.Errorf("Size() = %d when it is opened again, want 20", got)
+			}
+		}
+	})
+	t.Run("a journal of another log in its place", func(t *testing.T) {
+		j, dir := newJournal(t)
+		put(t, j, m, 20)
+		other, otherDir := newJournal(t)
+		var entries [][]byte
+		for _, e := range m.entries[:20] {
+			entries = append(entries, bytes.Replace(e, []byte("rahima"), []byte("karima"), 1))
+		}
+		must(t, other.Stage(0, entries))
+		other.Commit(20)
+		must(t, errors.Join(other.Close(), os.RemoveAll(dir), os.Rename(otherDir, dir)))
+		if err := stage(j, m, 30); !errors.Is(err, audit.ErrJournalForked) {
+			t.Errorf("Stage: %v, want ErrJournalForked", err)
+		}
+	})
 	t.Run("an older copy in its place", func(t *testing.T) {
 		j, dir := newJournal(t)
 		put(t, j, m, 10)
@@ -525,6 +687,16 @@ func TestP08JournalFaults(t *testing.T) {
 	})
 }
 
+// wantEntriesFile checks that the file holds these entries and nothing behind them.
+func wantEntriesFile(t *testing.T, dir string, want [][]byte) {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(dir, audit.EntriesFile))
+	must(t, err)
+	if !bytes.Equal(b, append(bytes.Join(want, []byte("\n")), '\n')) {
+		t.Errorf("the file has %d bytes, want those of %d entries", len(b), len(want))
+	}
+}
+
 // TestJournalLate lets a write hang until its caller has given up, and then end
 // well: what it wrote must be taken back.
 func TestJournalLate(t *testing.T) {
@@ -539,8 +711,17 @@ func TestJournalLate(t *testing.T) {
 	if err := stage(j, m, 20); !errors.Is(err, audit.ErrJournalHangs) {
 		t.Fatalf("Stage: %v, want ErrJournalHangs", err)
 	}
+	// Whoever comes meanwhile touches nothing.
+	asked := f.asked.Load()
+	if err := stage(j, m, 20); !errors.Is(err, audit.ErrJournalHangs) || f.asked.Load() != asked {
+		t.Errorf("Stage beside it: %v, after %d operations", err, f.asked.Load()-asked)
+	}
 	f.set(nil, nil)
 	close(hang)
+	// The folder is free for others, although nobody has called again.
+	other := reopen(t, dir)
+	must(t, stage(other, m, 15))
+	must(t, other.Discard())
 	for deadline := time.Now().Add(10 * time.Second); ; {
 		if err := j.Discard(); err == nil {
 			break

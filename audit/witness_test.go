@@ -276,6 +276,46 @@ func TestWitnessState(t *testing.T) {
 			}
 		})
 	}
+	t.Run("of another log", func(t *testing.T) {
+		const name = "other.example/log"
+		key := newSigner(t, 1)
+		other, err := audit.VerifierKey(name, key.Key().Public)
+		must(t, err)
+		b := newWitness(t, 9, strings.TrimSuffix(vkey(t, key), "\n")+"\n"+other+"\n")
+		head, err := audit.HeadAt(m, 20)
+		must(t, err)
+		signed, err := audit.SignCheckpoint(name, head, b.now, key)
+		must(t, err)
+		for _, request := range [][]byte{b.request(m, 0, 40), audit.Request(0, nil, signed)} {
+			_, err := b.AddCheckpoint(request)
+			must(t, err)
+		}
+		files, err := filepath.Glob(filepath.Join(b.state, "*.txt"))
+		if err != nil || len(files) != 2 {
+			t.Fatal(files, err)
+		}
+		var texts [2][]byte
+		for i := range texts {
+			texts[i], err = os.ReadFile(files[i])
+			must(t, err)
+		}
+		// What the witness has signed itself, each in the place of the other.
+		must(t, errors.Join(os.WriteFile(files[0], texts[1], 0o600), os.WriteFile(files[1], texts[0], 0o600)))
+		if line, err := b.AddCheckpoint(b.request(m, 20, 30)); err == nil {
+			t.Errorf("it signed %q", line)
+		}
+	})
+	t.Run("it cannot be read", func(t *testing.T) {
+		b := newWitness(t, 9, "")
+		_, err := b.AddCheckpoint(b.request(m, 0, 40))
+		must(t, err)
+		files, err := filepath.Glob(filepath.Join(b.state, "*.txt"))
+		must(t, err)
+		must(t, os.WriteFile(files[0], bytes.Repeat([]byte{'x'}, 1<<20), 0o600))
+		if line, err := b.AddCheckpoint(b.request(m, 0, 30)); err == nil {
+			t.Errorf("it signed %q", line)
+		}
+	})
 	t.Run("nowhere to keep it", func(t *testing.T) {
 		b := newWitness(t, 9, "")
 		must(t, os.RemoveAll(b.state))
