@@ -453,6 +453,18 @@ func TestFinds(t *testing.T) {
 		{"a credential has no end any more", func(f *fixture) {
 			f.exec("UPDATE credential SET expires_at = NULL WHERE credential_no = " + no(f.active))
 		}, []fsck.Code{fsck.Facts}, shared},
+		{"a credential is of another programme", func(f *fixture) {
+			f.exec("UPDATE credential SET programme_no = 3 - programme_no WHERE credential_no = " + no(f.active))
+		}, []fsck.Code{fsck.Facts}, shared},
+		{"a credential is of another version", func(f *fixture) {
+			f.exec("UPDATE credential SET version = version + 1 WHERE credential_no = " + no(f.active))
+		}, []fsck.Code{fsck.Facts}, shared},
+		{"a credential is of another batch", func(f *fixture) {
+			f.exec("UPDATE credential SET batch_no = (SELECT batch_no FROM batch WHERE batch_id = 'B1') WHERE credential_no = " + no(f.active))
+		}, []fsck.Code{fsck.Facts}, shared},
+		{"a credential is signed with another key", func(f *fixture) {
+			f.exec("UPDATE credential_form SET key_id = unhex('0102030405060708') WHERE form_no = 0 AND credential_no = " + no(f.active))
+		}, []fsck.Code{fsck.Facts, fsck.KeyMissing}, shared},
 		{"a credential is of another row", func(f *fixture) {
 			f.exec("UPDATE credential SET batch_row = batch_row + 1 WHERE credential_no = " + no(f.active))
 		}, []fsck.Code{fsck.Facts}, shared},
@@ -522,6 +534,9 @@ func TestFinds(t *testing.T) {
 		{"the text of a programme", func(f *fixture) {
 			f.exec("UPDATE programme_version SET text = CAST(text || ' ' AS BLOB) WHERE programme_no = 1")
 		}, []fsck.Code{fsck.Programme}, shared},
+		{"a programme under another version", func(f *fixture) {
+			f.exec("UPDATE programme_version SET version = 7 WHERE programme_no = (SELECT programme_no FROM programme WHERE programme_id = 'farmer-card')")
+		}, []fsck.Code{fsck.Programme}, shared},
 		{"AUD-08 a programme that nobody added", func(f *fixture) {
 			f.exec(fmt.Sprintf("INSERT INTO programme_version VALUES (1, 2, unhex('%x'), unhex('%x'), 0)", officetest.CardTwo(), digest(officetest.CardTwo())))
 		}, []fsck.Code{fsck.Programme}, shared},
@@ -539,6 +554,25 @@ func TestFinds(t *testing.T) {
 		{"the number of a publication", func(f *fixture) {
 			f.exec("UPDATE publication SET number = number + 1 WHERE name = 'trust'")
 		}, []fsck.Code{fsck.PublicationLog}, shared},
+		{"AUD-08 the number of a bundle was set back", func(f *fixture) {
+			f.Publish()
+			f.exec("UPDATE publication SET number = 1 WHERE name = 'trust'")
+		}, []fsck.Code{fsck.Publication, fsck.PublicationLog}, alone},
+		{"the bundle of before in the place of the newest", func(f *fixture) {
+			var old []byte
+			if err := f.sql.QueryRow("SELECT content FROM publication WHERE name = 'trust'").Scan(&old); err != nil {
+				f.Fatal(err)
+			}
+			f.Publish()
+			f.exec(fmt.Sprintf("UPDATE publication SET content = unhex('%x') WHERE name = 'trust'", old))
+		}, []fsck.Code{fsck.Publication}, alone},
+		{"the bundle of another office", func(f *fixture) {
+			other := officetest.New(f.TB, officetest.Options{}).PublishFile()
+			f.exec(fmt.Sprintf("UPDATE publication SET content = unhex('%x'), digest = unhex('%x') WHERE name = 'trust'", other, digest(string(other))))
+		}, []fsck.Code{fsck.Publication, fsck.PublicationLog}, shared},
+		{"a list from after its publication", func(f *fixture) {
+			f.exec("UPDATE publication SET issued_at = issued_at - 1000 WHERE name <> 'trust'")
+		}, []fsck.Code{fsck.Publication}, shared},
 		{"AUD-08 a publication that nobody made", func(f *fixture) {
 			f.exec(fmt.Sprintf("INSERT INTO publication VALUES ('https://example.org/status/x', 1, 0, unhex('%x'), unhex(''))", digest("")))
 		}, []fsck.Code{fsck.PublicationLog}, shared},
