@@ -201,6 +201,25 @@ func TestGroupFails(t *testing.T) {
 	})
 }
 
+// TestGroupFenced: who waited while the database was fenced does not go on in the
+// transaction that fences it, of which it knows only how things stood before.
+func TestGroupFenced(t *testing.T) {
+	db := create(t)
+	fill(t, db, 0)
+	entry := func(tx issuance.Tx) error {
+		return tx.Append([]audit.Event{{Time: now, Kind: audit.CredentialIntended, Actor: "op", Credential: credential(1).ID}})
+	}
+	errs := queue(db, entry,
+		func(ctx context.Context) error { return db.Fence(ctx, store.FenceRestored) },
+		func(ctx context.Context) error { return db.Write(ctx, entry) },
+	)
+	for i, want := range []error{nil, nil, store.ErrFenced} {
+		if !errors.Is(errs[i], want) {
+			t.Errorf("writer %d: %v, want %v", i, errs[i], want)
+		}
+	}
+}
+
 // TestCloseWaits: Close lets a group end, and who comes later finds it closed.
 func TestCloseWaits(t *testing.T) {
 	db := create(t)
