@@ -444,6 +444,10 @@ func TestFileWhileOpen(t *testing.T) {
 	})
 	t.Run("a failed write changes nothing", func(t *testing.T) {
 		ks := keystest.File(t)
+		k, err := ks.Generate(t.Context(), spec)
+		if err != nil {
+			t.Fatal(err)
+		}
 		// A folder in the way of the new file, which cannot be removed.
 		if err := os.MkdirAll(ks.Path()+".new/x", 0o700); err != nil {
 			t.Fatal(err)
@@ -451,8 +455,15 @@ func TestFileWhileOpen(t *testing.T) {
 		if k, err := ks.Generate(t.Context(), spec); err == nil {
 			t.Fatalf("Generate: %v", k)
 		}
-		if all, err := ks.Keys(t.Context()); err != nil || len(all) != 0 {
-			t.Errorf("Keys: %v, %v, want none", all, err)
+		published, err := k.Publish(spec.Created)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := ks.Update(t.Context(), published); err == nil {
+			t.Error("Update: no error")
+		}
+		if all, err := ks.Keys(t.Context()); err != nil || len(all) != 1 || !all[0].Published.IsZero() {
+			t.Errorf("Keys: %v, %v, want the one of before, not published", all, err)
 		}
 	})
 }

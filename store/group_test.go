@@ -201,6 +201,39 @@ func TestGroupFails(t *testing.T) {
 	})
 }
 
+// TestGroupForgets: what a writer stored and took back has no number for those behind it,
+// also if something else has got the number since.
+func TestGroupForgets(t *testing.T) {
+	onEngines(t, func(t *testing.T, open func(store.Journal) *store.DB) {
+		db := open(nil)
+		fill(t, db, 0)
+		onPurpose := errors.New("on purpose")
+		save := func(tx issuance.Tx, id string) error {
+			b := batchRow()
+			b.ID = id
+			return tx.SaveBatch(b)
+		}
+		intend := func(tx issuance.Tx, n int, batch string) error {
+			c := credential(n)
+			c.Batch = batch
+			return tx.Intend([]issuance.Credential{c})
+		}
+		write := func(f func(issuance.Tx) error) func(context.Context) error {
+			return func(ctx context.Context) error { return db.Write(ctx, f) }
+		}
+		errs := queue(db, func(tx issuance.Tx) error { return intend(tx, 1, "batch-1") },
+			write(func(tx issuance.Tx) error { return errors.Join(save(tx, "gone"), intend(tx, 2, "gone"), onPurpose) }),
+			write(func(tx issuance.Tx) error { return save(tx, "other") }),
+			write(func(tx issuance.Tx) error { return intend(tx, 3, "gone") }),
+		)
+		for i, want := range []error{nil, onPurpose, nil, issuance.ErrNoBatch} {
+			if !errors.Is(errs[i], want) {
+				t.Errorf("writer %d: %v, want %v", i, errs[i], want)
+			}
+		}
+	})
+}
+
 // TestGroupFenced: who waited while the database was fenced does not go on in the
 // transaction that fences it, of which it knows only how things stood before.
 func TestGroupFenced(t *testing.T) {
