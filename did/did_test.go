@@ -250,6 +250,11 @@ func TestResolveRefuses(t *testing.T) {
 		{"DID-03 trailing dot", "did:web:a.example.", did.ErrDID},
 		{"DID-03 capitals", "did:web:A.example", did.ErrDID},
 		{"DID-03 underline", "did:web:a_b.example", did.ErrDID},
+		{"DID-03 hyphen before a label", "did:web:-a.example", did.ErrDID},
+		{"DID-03 hyphen after a label", "did:web:a-.example", did.ErrDID},
+		{"DID-03 a label of 64", "did:web:" + strings.Repeat("a", 64) + ".example", did.ErrDID},
+		{"DID-03 a host of 254", "did:web:" + strings.Repeat("a.", 123) + "examples", did.ErrDID},
+		{"DID-03 a last label that begins with a 9", "did:web:a.9e", did.ErrDID},
 
 		{"DID-12 unsupported method", "did:example:123", did.ErrMethod},
 		{"DID-12 webvh", "did:webvh:Qm:a.example", did.ErrMethod},
@@ -277,6 +282,9 @@ func TestWebURL(t *testing.T) {
 		"did:web:a.example%3A8443":       "https://a.example:8443/.well-known/did.json",
 		"did:web:a.example%3A8443:x:y-z": "https://a.example:8443/x/y-z/did.json",
 		"did:web:xn--bcher-kva.example":  "https://xn--bcher-kva.example/.well-known/did.json",
+		// As long as a label and a host may be.
+		"did:web:" + strings.Repeat("a", 63) + ".example":  "https://" + strings.Repeat("a", 63) + ".example/.well-known/did.json",
+		"did:web:" + strings.Repeat("a.", 123) + "example": "https://" + strings.Repeat("a.", 123) + "example/.well-known/did.json",
 	} {
 		got, err := did.WebURL(id)
 		if err != nil || got != want {
@@ -293,7 +301,7 @@ func TestWebURL(t *testing.T) {
 	if got, err := did.Web("http://127.0.0.1:8080", "127.0.0.1"); err != nil || got != "did:web:127.0.0.1%3A8080" {
 		t.Errorf("a local address: %q, %v", got, err)
 	}
-	for _, address := range []string{"http://a.example", "https://127.0.0.1", "https://a.example/%2e%2e", "https://u@a.example", "https://a.example/?a", "a.example", ""} {
+	for _, address := range []string{"http://a.example", "https://127.0.0.1", "https://a.example/%2e%2e", "https://u@a.example", "https://a.example/?a", "https://a.example/#a", "a.example", ""} {
 		if id, err := did.Web(address); err == nil {
 			t.Errorf("Web %q: %q", address, id)
 		}

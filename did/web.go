@@ -2,7 +2,6 @@ package did
 
 import (
 	"fmt"
-	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
@@ -66,10 +65,8 @@ func publicName(host string) bool {
 			return false
 		}
 	}
-	// 127.1 and 0x7f.1 are addresses, too, for some systems.
-	last := labels[len(labels)-1]
-	_, err := netip.ParseAddr(host)
-	return err != nil && (last[0] < '0' || last[0] > '9')
+	// An address ends in a number; 127.1 and 0x7f.1 are some, too, for some systems.
+	return labels[len(labels)-1][0] > '9'
 }
 
 // Web returns the did:web of an https address, such as that of an issuer, and the

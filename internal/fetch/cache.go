@@ -76,10 +76,7 @@ func (c *Client) get(ctx context.Context, r Request) (Answer, error) {
 		if !known || old.tag == "" {
 			return Answer{}, ErrStatus // nobody asked for it
 		}
-		age, keep := c.lasts(r, a.Header, old.answer.Body)
-		if !keep {
-			age = 0
-		}
+		age, _ := c.lasts(r, a.Header, old.answer.Body) // 0 if it may not be kept longer
 		old.fresh = c.cfg.Now().Add(age)
 		c.cache.put(k, old, c.cfg)
 		return old.answer, nil

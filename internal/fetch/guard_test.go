@@ -634,6 +634,10 @@ func TestCache(t *testing.T) {
 			t.Errorf("NET-08 an error that is handed on: %d, %v, %d asked", a.Status, err, asked.Load())
 		}
 	}
+	status = http.StatusNotModified
+	if a, err := c.Do(t.Context(), fetch.Request{Address: url + "/f", Keep: true}); !errors.Is(err, fetch.ErrStatus) {
+		t.Errorf("NET-08 a confirmation of what nobody has: %d, %v, want ErrStatus", a.Status, err)
+	}
 	control, status = "max-age=999999999", http.StatusOK
 	check("NET-08 for ever", "/a", "2/a", 1, 1)
 	now = now.Add(59 * time.Minute)
@@ -678,6 +682,13 @@ func TestCache(t *testing.T) {
 	if asked.Load() != 2 {
 		t.Errorf("two requests with a token asked %d times", asked.Load())
 	}
+	// What may not be kept any longer takes the place of what was: nothing confirms that.
+	now, control, body = now.Add(2*time.Hour), "max-age=60", "old"
+	check("kept once more", "/d", "old/d", 1, 0)
+	now, control, body = now.Add(2*time.Hour), "no-store", "new"
+	check("NET-08 not any longer", "/d", "new/d", 1, 0)
+	body = "old"
+	check("NET-08 its tag is forgotten, too", "/d", "old/d", 1, 0)
 	// A client without MaxAge keeps nothing.
 	c = fetch.New(here)
 	check("nothing kept", "/a", body+"/a", 1, 0)

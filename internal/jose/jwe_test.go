@@ -98,6 +98,10 @@ func TestPlain(t *testing.T) {
 			if got, err := jose.PlainUnseal(token, k); err != nil || string(got) != "content" {
 				t.Errorf("%s in a browser: %q, %v", enc, got, err)
 			}
+			header, _, _ := strings.Cut(token, ".")
+			if b, err := base64.RawURLEncoding.DecodeString(header); err != nil || !strings.Contains(string(b), `"kid":"`+k.Public().KeyID+`"`) {
+				t.Errorf("%s: header %s does not name the key, %v", enc, b, err)
+			}
 			if got, err := jose.PlainUnseal(token, decryptionKey(t)); err == nil {
 				t.Errorf("%s with another key: %q", enc, got)
 			}
@@ -330,6 +334,15 @@ func TestEncryptionKeyRefuses(t *testing.T) {
 		if k, err := jose.ParseEncryptionKey(v); err == nil {
 			t.Errorf("%s: %+v", name, k)
 		}
+	}
+	// A key that says nothing of its use is taken (RFC 7517 sections 4.2 and 4.4).
+	bare := strings.Replace(strings.Replace(good, `"use":"enc",`, "", 1), `"alg":"ECDH-ES",`, "", 1)
+	v, err := strict.Limits{Bytes: 1000, Depth: 2, Items: 20}.JSON([]byte(bare))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := jose.ParseEncryptionKey(v); err != nil || strings.Contains(bare, "enc") || strings.Contains(bare, "alg") {
+		t.Errorf("%s: %v", bare, err)
 	}
 }
 
