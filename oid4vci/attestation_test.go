@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"math/big"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/sanad-id/sanad/internal/jose"
 	"github.com/sanad-id/sanad/internal/strict"
 	"github.com/sanad-id/sanad/keys"
+	"github.com/sanad-id/sanad/keys/keystest"
 	"github.com/sanad-id/sanad/oid4vci"
 )
 
@@ -82,6 +84,60 @@ func TestClientAttestation(t *testing.T) {
 	if got, err := combined.check(); err != nil || got.Challenge != "n-1" {
 		t.Errorf("combined mode: %+v, %v", got, err)
 	}
+	for _, tt := range []struct {
+		name, challenge string
+		spoil           func(*attestationCase)
+	}{
+		// Before draft-05 the challenge had the name nonce.
+		{"a challenge by its old name", "challenge-2", func(c *attestationCase) { delete(c.pop, "challenge"); c.pop["nonce"] = "challenge-2" }},
+		{"the new name counts", "challenge-1", func(c *attestationCase) { c.pop["nonce"] = "challenge-2" }},
+		{"no challenge where none is needed", "", func(c *attestationCase) { delete(c.pop, "challenge"); c.want.NeedChallenge = false }},
+		{"no challenge in combined mode where none is needed", "", func(c *attestationCase) {
+			c.proofs = func(string) []string { return nil }
+			c.dpop, c.want.NeedChallenge = &oid4vci.DPoP{Key: c.instance.Key().Public}, false
+		}},
+		// Beside a proof of its own, a DPoP proof may be by another key.
+		{"a DPoP proof beside the proof", "challenge-1", func(c *attestationCase) {
+			c.dpop = &oid4vci.DPoP{Key: holder(c.t, "other").Key().Public, Nonce: "n-1"}
+		}},
+		{"an age that the attestation does not say", "challenge-1", func(c *attestationCase) { delete(c.claims, "iat"); c.want.MaxAttestationAge = time.Hour }},
+		{"any client", "challenge-1", func(c *attestationCase) { c.want.ClientID = "" }},
+		{"the first place of a list", "challenge-1", func(c *attestationCase) { c.claims["status"] = inList(0, "https://provider.example/list") }},
+	} {
+		c := goodAttestation(t)
+		tt.spoil(c)
+		if got, err := c.check(); err != nil || got.Challenge != tt.challenge {
+			t.Errorf("%s: %+v, %v, want challenge %q", tt.name, got, err, tt.challenge)
+		}
+	}
+}
+
+// TestExpectationsAreWhole sees that a forgotten expectation is no skipped check.
+func TestExpectationsAreWhole(t *testing.T) {
+	for name, spoil := range map[string]func(*oid4vci.AttestationExpect){
+		"Audience": func(e *oid4vci.AttestationExpect) { e.Audience = "" }, "Now": func(e *oid4vci.AttestationExpect) { e.Now = time.Time{} },
+		"MaxAge": func(e *oid4vci.AttestationExpect) { e.MaxAge = 0 }, "Algorithms": func(e *oid4vci.AttestationExpect) { e.Algorithms = nil },
+		"Attesters": func(e *oid4vci.AttestationExpect) { e.Attesters = nil },
+	} {
+		c := goodAttestation(t)
+		spoil(&c.want)
+		if _, err := c.check(); err == nil || isRefusal(err) {
+			t.Errorf("an attestation without %s: %v, want an error that is the caller's fault", name, err)
+		}
+	}
+	for name, spoil := range map[string]func(*oid4vci.ProofExpect){
+		"Issuer": func(e *oid4vci.ProofExpect) { e.Issuer = "" }, "Types": func(e *oid4vci.ProofExpect) { e.Types = nil },
+		"Now": func(e *oid4vci.ProofExpect) { e.Now = time.Time{} }, "MaxAge": func(e *oid4vci.ProofExpect) { e.MaxAge = 0 },
+		"algorithms": func(e *oid4vci.ProofExpect) {
+			e.Types = map[oid4vci.ProofType]oid4vci.ProofSupport{oid4vci.JWTProof: {}}
+		},
+	} {
+		c := goodProof(t)
+		spoil(&c.want)
+		if _, err := c.check(); err == nil || isRefusal(err) {
+			t.Errorf("a proof without %s: %v, want an error that is the caller's fault", name, err)
+		}
+	}
 }
 
 // TestClientAttestationRefuses spoils one thing at a time.
@@ -122,6 +178,13 @@ func TestClientAttestationRefuses(t *testing.T) {
 		{"a place in no list", func(c *attestationCase) {
 			delete(c.claims["status"].(map[string]any)["status_list"].(map[string]any), "uri")
 		}, oid4vci.InvalidClient, oid4vci.ErrMissing},
+		{"a place that is no number", func(c *attestationCase) {
+			c.claims["status"] = map[string]any{"status_list": map[string]any{"idx": "7", "uri": "https://provider.example/list"}}
+		}, oid4vci.InvalidClient, oid4vci.ErrMalformed},
+		{"OA-10 an algorithm that was not offered", func(c *attestationCase) {
+			c.provider = keystest.Signer(c.t, keys.Holder, keys.EdDSA, "provider")
+			c.want.Attesters = trusts(c.provider)
+		}, oid4vci.InvalidClient, oid4vci.ErrAlgorithm},
 		{"OA-10 no proof", func(c *attestationCase) { c.proofs = func(string) []string { return nil } }, oid4vci.InvalidClient, oid4vci.ErrMissing},
 		{"OA-10 two proofs", func(c *attestationCase) { c.proofs = func(p string) []string { return []string{p, p} } }, oid4vci.InvalidClient, oid4vci.ErrRepeated},
 		{"OA-10 proof by another key", func(c *attestationCase) { c.instance = holder(c.t, "other") }, oid4vci.InvalidClient, oid4vci.ErrSignature},
@@ -256,6 +319,9 @@ func TestProofsAccepted(t *testing.T) {
 			c.header.Key, c.header.KeyID = nil, "did:example:1#k"
 			c.want.KeyByID = func(string) (keys.PublicKey, error) { return c.signer.Key().Public, nil }
 		}, []string{"copy 1"}},
+		{"attested with the way of signing in", func(c *proofCase) {
+			c.attested("copy 1").want.Types[oid4vci.JWTProof].Attestation.UserAuthentication = []string{"iso_18045_high"}
+		}, []string{"copy 1"}},
 		{"an attestation alone", func(c *proofCase) { c.byAttestation("copy 1", "copy 2", "copy 3") }, []string{"copy 1", "copy 2", "copy 3"}},
 		{"an attestation alone without end", func(c *proofCase) { delete(c.byAttestation("copy 1").attestation, "exp") }, []string{"copy 1"}},
 	} {
@@ -275,6 +341,18 @@ func TestProofsAccepted(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestProofsWithoutNonce: whether one is needed is the issuer's to say.
+func TestProofsWithoutNonce(t *testing.T) {
+	for _, c := range []*proofCase{goodProof(t), goodProof(t).attested("copy 1"), goodProof(t).byAttestation("copy 1")} {
+		delete(c.claims, "nonce")
+		delete(c.attestation, "nonce")
+		c.want.NeedNonce = false
+		if got, err := c.check(); err != nil || len(got.Nonces) != 0 {
+			t.Errorf("%+v, %v, want no nonces", got, err)
+		}
 	}
 }
 
@@ -385,6 +463,22 @@ func TestProofsRefused(t *testing.T) {
 		{"VCI-12 attestation by another signer", func(c *proofCase) { c.attested("copy 1").attester = holder(c.t, "other") }, oid4vci.ErrSignature},
 		{"VCI-12 attestation of a lower level", func(c *proofCase) { c.attested("copy 1").attestation["key_storage"] = []any{"iso_18045_basic"} }, oid4vci.ErrAttestation},
 		{"VCI-12 attestation of no level", func(c *proofCase) { delete(c.attested("copy 1").attestation, "key_storage") }, oid4vci.ErrAttestation},
+		{"VCI-12 attestation of a lower level of signing in", func(c *proofCase) {
+			c.attested("copy 1").want.Types[oid4vci.JWTProof].Attestation.UserAuthentication = []string{"iso_18045_enhanced"}
+		}, oid4vci.ErrAttestation},
+		{"VCI-20 more keys in all than any request may have", func(c *proofCase) {
+			names := []string{"copy 1"}
+			for i := range oid4vci.MaxBatch - 1 {
+				names = append(names, fmt.Sprint("more ", i))
+			}
+			c.attested(names...)
+			second := holder(c.t, "copy 2")
+			other := signed(c.t, second, jose.Header{Type: oid4vci.ProofTyp, Key: keyOf(second),
+				KeyAttestation: signed(c.t, c.attester, jose.Header{Type: oid4vci.KeyAttestationTyp}, goodProof(c.t).attested("copy 2").attestation)}, c.claims)
+			c.proofs = func(p string) oid4vci.Proofs {
+				return oid4vci.Proofs{Type: oid4vci.JWTProof, Tokens: []string{p, other}}
+			}
+		}, oid4vci.ErrTooLarge},
 		{"VCI-12 attestation of no keys", func(c *proofCase) { c.attested("copy 1").attestation["attested_keys"] = []any{} }, oid4vci.ErrMalformed},
 		{"VCI-12 attestation of a key twice", func(c *proofCase) {
 			list := c.attested("copy 1").attestation["attested_keys"].([]any)
@@ -515,6 +609,11 @@ func TestBothSidesOfTime(t *testing.T) {
 		},
 		"attestation ends": func(p time.Duration) error {
 			return attestation(func(c *attestationCase) { c.claims["exp"] = at(sec - p) })
+		},
+		"attestation is old": func(p time.Duration) error {
+			return attestation(func(c *attestationCase) {
+				c.claims["iat"], c.want.MaxAttestationAge = at(sec-p-10*time.Minute), 10*time.Minute
+			})
 		},
 		"its proof issued": func(p time.Duration) error {
 			return attestation(func(c *attestationCase) { c.pop["iat"] = at(oid4vci.Leeway + p) })

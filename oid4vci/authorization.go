@@ -192,9 +192,6 @@ func (r AuthorizationRequest) Form() (url.Values, error) {
 	return form, putDetails(form, r.Details)
 }
 
-// thumbprintSize is the length of a SHA-256 thumbprint or challenge in base64url.
-const thumbprintSize = 43
-
 // ParsePushedRequest reads a pushed authorization request (RFC 9126 section 2.1).
 // Client authentication, whose client the redirect URI belongs to, and which scopes
 // there are is the caller's; unknown scopes are to be passed over (section 5.1.2).
@@ -243,9 +240,10 @@ func ParsePushedRequest(values url.Values) (*AuthorizationRequest, error) {
 	return r, f.err
 }
 
+// isThumbprint reports whether s is a SHA-256 thumbprint or challenge.
 func isThumbprint(s string) bool {
 	b, err := strict.DecodeBase64URL(s)
-	return err == nil && len(s) == thumbprintSize && len(b) == sha256.Size
+	return err == nil && len(b) == sha256.Size
 }
 
 // A PushedResponse says what a pushed request is known by (RFC 9126 section 2.2). Its

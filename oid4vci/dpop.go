@@ -141,7 +141,7 @@ func tokenHash(token Secret) string {
 // and fragment, after the normalisations of RFC 3986 sections 6.2.2 and 6.2.3.
 func sameTarget(raw string) (string, bool) {
 	u, err := url.Parse(raw)
-	if err != nil || u.Host == "" || u.User != nil || u.Opaque != "" || u.Scheme != "https" && u.Scheme != "http" || !printable(raw) {
+	if err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && u.Scheme != "http" || !printable(raw) {
 		return "", false
 	}
 	host := strings.ToLower(u.Host)

@@ -60,6 +60,14 @@ func TestDPoPAccepts(t *testing.T) {
 		{"a query and a fragment in htu", func(c *dpopCase) { c.claims["htu"] = c.want.URL + "?a=b#c" }},
 		{"host in capitals", func(c *dpopCase) { c.claims["htu"] = "https://ISSUER.example/oid4vci/credential" }},
 		{"the default port", func(c *dpopCase) { c.claims["htu"] = "https://issuer.example:443/oid4vci/credential" }},
+		{"the default port of http", func(c *dpopCase) {
+			c.want.URL, c.claims["htu"] = "http://127.0.0.1/x", "http://127.0.0.1:80/x"
+		}},
+		{"no path for the root", func(c *dpopCase) { c.want.URL, c.claims["htu"] = issuer+"/", issuer }},
+		{"all kinds of needless escapes", func(c *dpopCase) {
+			c.want.URL, c.claims["htu"] = issuer+"/aZ09-._~%2F", issuer+"/%61%5A%30%39%2d%2E%5F%7e%2f"
+		}},
+		{"no nonce where none is needed", func(c *dpopCase) { c.want.NeedNonce = false }},
 		{"an escape that is needless", func(c *dpopCase) { c.claims["htu"] = issuer + "/oid4vci/%63redential" }},
 		{"a minute ahead", func(c *dpopCase) { c.claims["iat"] = now.Add(oid4vci.Leeway).Unix() }},
 		{"a second before it is too old", func(c *dpopCase) { c.claims["iat"] = now.Add(time.Second - time.Minute).Unix() }},
@@ -98,6 +106,14 @@ func TestDPoPRefuses(t *testing.T) {
 		{"OA-07 a slash more", func(c *dpopCase) { c.claims["htu"] = c.want.URL + "/" }, oid4vci.InvalidDPoPProof, oid4vci.ErrTarget},
 		{"OA-07 another host", func(c *dpopCase) { c.claims["htu"] = "https://issuer.example.evil/oid4vci/credential" }, oid4vci.InvalidDPoPProof, oid4vci.ErrTarget},
 		{"OA-07 another port", func(c *dpopCase) { c.claims["htu"] = "https://issuer.example:444/oid4vci/credential" }, oid4vci.InvalidDPoPProof, oid4vci.ErrTarget},
+		{"OA-07 the default port of http", func(c *dpopCase) { c.claims["htu"] = "https://issuer.example:80/oid4vci/credential" }, oid4vci.InvalidDPoPProof, oid4vci.ErrTarget},
+		{"OA-07 the default port of https", func(c *dpopCase) {
+			c.want.URL, c.claims["htu"] = "http://127.0.0.1/x", "http://127.0.0.1:443/x"
+		}, oid4vci.InvalidDPoPProof, oid4vci.ErrTarget},
+		{"OA-07 an escape that is none", func(c *dpopCase) {
+			c.want.URL, c.claims["htu"] = issuer+"/a%2Fb", issuer+"/a/b"
+		}, oid4vci.InvalidDPoPProof, oid4vci.ErrTarget},
+		{"OA-07 htu without host", func(c *dpopCase) { c.claims["htu"] = "https:issuer.example" }, oid4vci.InvalidDPoPProof, oid4vci.ErrTarget},
 		{"OA-07 http", func(c *dpopCase) { c.claims["htu"] = "http://issuer.example/oid4vci/credential" }, oid4vci.InvalidDPoPProof, oid4vci.ErrTarget},
 		{"OA-07 user info", func(c *dpopCase) { c.claims["htu"] = "https://a@issuer.example/oid4vci/credential" }, oid4vci.InvalidDPoPProof, oid4vci.ErrTarget},
 		{"OA-07 no htu", func(c *dpopCase) { delete(c.claims, "htu") }, oid4vci.InvalidDPoPProof, oid4vci.ErrMissing},

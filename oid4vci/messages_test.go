@@ -1,6 +1,7 @@
 package oid4vci_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/sanad-id/sanad/internal/jose"
+	"github.com/sanad-id/sanad/keys"
 	"github.com/sanad-id/sanad/oid4vci"
 )
 
@@ -145,6 +147,14 @@ func TestIssuerMetadataRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	var configurations string
+	for i := range 512 {
+		configurations += fmt.Sprintf(`"%d":{"format":"x"},`, i)
+	}
+	for _, address := range []string{"http://issuer.example", "https://a@issuer.example", "https://issuer.example?x"} {
+		_, err := oid4vci.Reader{LoopbackHTTP: true}.IssuerMetadata(bytes.Replace(good, []byte(`"https://issuer.example"`), []byte(`"`+address+`"`), 1), address)
+		refused(t, err, oid4vci.InvalidRequest, oid4vci.ErrURL) // VCI-16
+	}
 	for _, tt := range []struct {
 		name, old, new string
 		reason         error
@@ -153,6 +163,10 @@ func TestIssuerMetadataRefuses(t *testing.T) {
 		{"VCI-17 a slash more", `"credential_issuer":"https://issuer.example"`, `"credential_issuer":"https://issuer.example/"`, oid4vci.ErrIssuer},
 		{"VCI-17 host in capitals", `"credential_issuer":"https://issuer.example"`, `"credential_issuer":"https://Issuer.example"`, oid4vci.ErrIssuer},
 		{"VCI-16 endpoint over http", `"credential_endpoint":"https`, `"credential_endpoint":"http`, oid4vci.ErrURL},
+		{"VCI-16 an address without end", `"credential_endpoint":"https:`, `"credential_endpoint":"https://issuer.example:/x`, oid4vci.ErrURL},
+		{"VCI-16 authorization server over http", `{"batch`, `{"authorization_servers":["http://as.example"],"batch`, oid4vci.ErrURL},
+		{"VCI-16 authorization server with a query", `{"batch`, `{"authorization_servers":["https://as.example?x"],"batch`, oid4vci.ErrURL},
+		{"more configurations than are read", `"credential_configurations_supported":{`, `"credential_configurations_supported":{` + configurations, oid4vci.ErrTooLarge},
 		{"VCI-16 nonce endpoint with user info", `"nonce_endpoint":"https://`, `"nonce_endpoint":"https://a@`, oid4vci.ErrURL},
 		{"VCI-16 deferred endpoint is a file", `"deferred_credential_endpoint":"https:`, `"deferred_credential_endpoint":"file:`, oid4vci.ErrURL},
 		{"no credential endpoint", `"credential_endpoint"`, `"x"`, oid4vci.ErrMissing},
@@ -191,6 +205,8 @@ func TestIssuerMetadataRefuses(t *testing.T) {
 		}
 	}
 	refuse("VCI-11 encryption needed that we do not have", `["A128GCM","A256GCM"]`, `["A128CBC-HS256"]`)
+	good = []byte(strings.ReplaceAll(string(good), `"encryption_required":false`, `"encryption_required":true`))
+	refuse("VCI-11 encryption of responses needed that we do not have", `["ECDH-ES"]`, `["RSA-OAEP"]`)
 }
 
 // TestServerChoice sees that an offer cannot bring in an authorization server.
@@ -267,6 +283,8 @@ func TestServerMetadataRefuses(t *testing.T) {
 		{"OA-04 of another server", `"issuer":"https://issuer.example"`, `"issuer":"https://other.example"`, oid4vci.ErrIssuer},
 		{"OA-04 a slash more", `"issuer":"https://issuer.example"`, `"issuer":"https://issuer.example/"`, oid4vci.ErrIssuer},
 		{"VCI-16 token endpoint over http", `"token_endpoint":"https`, `"token_endpoint":"http`, oid4vci.ErrURL},
+		{"VCI-16 an identifier over http", `"issuer":"https://issuer.example"`, `"issuer":"http://issuer.example"`, oid4vci.ErrURL},
+		{"VCI-16 an identifier with a query", `"issuer":"https://issuer.example"`, `"issuer":"https://issuer.example?x"`, oid4vci.ErrURL},
 		{"no token endpoint", `"token_endpoint":`, `"x":`, oid4vci.ErrMissing},
 		{"require_pushed_authorization_requests is a text", `requests":true`, `requests":"true"`, oid4vci.ErrMalformed},
 	} {
@@ -274,14 +292,19 @@ func TestServerMetadataRefuses(t *testing.T) {
 			if !strings.Contains(string(good), tt.old) {
 				t.Fatalf("the metadata have no %s", tt.old)
 			}
-			_, err := oid4vci.Reader{}.ServerMetadata([]byte(strings.Replace(string(good), tt.old, tt.new, 1)), issuer)
+			asked := issuer
+			if tt.reason == oid4vci.ErrURL {
+				_, asked, _ = strings.Cut(strings.TrimSuffix(tt.new, `"`), `:"`)
+			}
+			_, err := oid4vci.Reader{}.ServerMetadata([]byte(strings.Replace(string(good), tt.old, tt.new, 1)), asked)
 			refused(t, err, oid4vci.InvalidRequest, tt.reason)
 		})
 	}
 	for name, spoil := range map[string]func(*oid4vci.ServerMetadata){
 		"OA-02 PKCE": func(m *oid4vci.ServerMetadata) { m.ChallengeMethods = []string{"plain"} }, "PAR": func(m *oid4vci.ServerMetadata) { m.PAREndpoint = "" },
 		"OA-04 iss": func(m *oid4vci.ServerMetadata) { m.IssParameter = false }, "DPoP": func(m *oid4vci.ServerMetadata) { m.DPoPAlgorithms = nil },
-		"the code flow": func(m *oid4vci.ServerMetadata) { m.GrantTypes = []oid4vci.GrantType{oid4vci.PreAuthorizedCode} },
+		"the code flow":      func(m *oid4vci.ServerMetadata) { m.GrantTypes = []oid4vci.GrantType{oid4vci.PreAuthorizedCode} },
+		"a place to sign in": func(m *oid4vci.ServerMetadata) { m.AuthorizationEndpoint = "" },
 	} {
 		m := serverMetadata()
 		spoil(&m)
@@ -301,6 +324,11 @@ func TestPushedRequestRefuses(t *testing.T) {
 	if _, err := oid4vci.ParsePushedRequest(good()); err != nil {
 		t.Fatal(err)
 	}
+	query := good()
+	query.Set("response_mode", "query")
+	if _, err := oid4vci.ParsePushedRequest(query); err != nil {
+		t.Errorf("the usual response mode: %v", err)
+	}
 	set := func(name, value string) func(url.Values) { return func(v url.Values) { v.Set(name, value) } }
 	del := func(name string) func(url.Values) { return func(v url.Values) { v.Del(name) } }
 	for _, tt := range []struct {
@@ -314,6 +342,8 @@ func TestPushedRequestRefuses(t *testing.T) {
 		{"OA-02 plain", set("code_challenge_method", "plain"), oid4vci.InvalidRequest, oid4vci.ErrPKCE},
 		{"OA-02 a method in small letters", set("code_challenge_method", "s256"), oid4vci.InvalidRequest, oid4vci.ErrPKCE},
 		{"OA-02 a challenge that is no digest", set("code_challenge", "short"), oid4vci.InvalidRequest, oid4vci.ErrPKCE},
+		{"OA-02 a challenge of 43 letters that are no digest", set("code_challenge", strings.Repeat("!", 43)), oid4vci.InvalidRequest, oid4vci.ErrPKCE},
+		{"OA-02 a challenge of another hash", set("code_challenge", strings.Repeat("A", 64)), oid4vci.InvalidRequest, oid4vci.ErrPKCE},
 		{"OA-05 a request_uri inside", set("request_uri", "urn:ietf:params:oauth:request_uri:x"), oid4vci.InvalidRequest, oid4vci.ErrConflict},
 		{"OA-11 a request object inside", set("request", "e30.e30."), oid4vci.InvalidRequest, oid4vci.ErrConflict},
 		{"JSON-06 a parameter twice", func(v url.Values) { v.Add("scope", "other") }, oid4vci.InvalidRequest, oid4vci.ErrRepeated},
@@ -338,6 +368,10 @@ func TestPushedRequestRefuses(t *testing.T) {
 		{"OA-01 redirect with a line break", set("redirect_uri", "https://wallet.example/cb\r\nX: y"), oid4vci.InvalidRequest, oid4vci.ErrURL},
 		{"dpop_jkt that is none", set("dpop_jkt", "x"), oid4vci.InvalidRequest, oid4vci.ErrMalformed},
 		{"details that are no JSON", set("authorization_details", "["), oid4vci.InvalidAuthorizationDetails, oid4vci.ErrMalformed},
+		{"details of nothing", set("authorization_details", "[]"), oid4vci.InvalidAuthorizationDetails, oid4vci.ErrMalformed},
+		{"details that are no list", set("authorization_details", "{}"), oid4vci.InvalidAuthorizationDetails, oid4vci.ErrMalformed},
+		{"more details than are read", set("authorization_details", `[{"type":"openid_credential","credential_configuration_id":"a"}`+
+			strings.Repeat(`,{"type":"openid_credential","credential_configuration_id":"a"}`, 64)+`]`), oid4vci.InvalidAuthorizationDetails, oid4vci.ErrMalformed},
 		{"details of another type", set("authorization_details", `[{"type":"payment"}]`), oid4vci.InvalidAuthorizationDetails, oid4vci.ErrUnsupported},
 		{"details without configuration", set("authorization_details", `[{"type":"openid_credential"}]`), oid4vci.InvalidAuthorizationDetails, oid4vci.ErrMissing},
 		{"a detail that is a text", set("authorization_details", `["x"]`), oid4vci.InvalidAuthorizationDetails, oid4vci.ErrMalformed},
@@ -372,8 +406,16 @@ func TestRedirectURI(t *testing.T) {
 			t.Errorf("OA-01 %s: %v, want %v", uri, err, oid4vci.ErrURL)
 		}
 	}
-	if err := oid4vci.CheckRedirectURI("wallet:/cb", nil); !errors.Is(err, oid4vci.ErrURL) {
-		t.Errorf("OA-01 a scheme that is nobody's: %v", err)
+	if err := oid4vci.CheckRedirectURI("http://localhost:8080/cb", nil); err != nil {
+		t.Errorf("this machine by its name: %v", err)
+	}
+	for _, uri := range []string{"wallet:/cb", "ftp://127.0.0.1/cb", "https:///cb", "https://:443/cb", "https:wallet.example/cb"} {
+		if err := oid4vci.CheckRedirectURI(uri, nil); !errors.Is(err, oid4vci.ErrURL) {
+			t.Errorf("OA-01 %s: %v, want %v", uri, err, oid4vci.ErrURL)
+		}
+	}
+	if err := oid4vci.CheckRedirectURI("https://wallet.example/"+longText(4096), nil); !errors.Is(err, oid4vci.ErrTooLarge) {
+		t.Errorf("OA-01 an address without end: %v", err)
 	}
 	// What is there already stays.
 	to, err := oid4vci.AuthorizationResponse{Code: "c", State: "s", Issuer: issuer}.Redirect("https://wallet.example/cb?x=1")
@@ -440,7 +482,12 @@ func TestCheckVerifier(t *testing.T) {
 	if err := oid4vci.CheckVerifier(challenge, verifier); err != nil {
 		t.Error(err)
 	}
+	longest := oid4vci.Secret(strings.Repeat("a", 128))
+	if err := oid4vci.CheckVerifier(oid4vci.PKCEChallenge(longest), longest); err != nil {
+		t.Errorf("the longest verifier: %v", err)
+	}
 	for _, tt := range []struct{ name, challenge, verifier string }{
+		{"OA-02 too long", oid4vci.PKCEChallenge(longest + "a"), string(longest + "a")},
 		{"OA-02 another verifier", challenge, "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXK"},
 		{"OA-02 no verifier", challenge, ""},
 		{"OA-02 a verifier without challenge", "", verifier},
@@ -568,6 +615,9 @@ func TestCredentialRequestRefuses(t *testing.T) {
 		{"VCI-06 no type of proof", plain, `{"credential_configuration_id":"a","proofs":{}}`, open, oid4vci.InvalidProof, oid4vci.ErrMalformed},
 		{"VCI-06 proofs is a list", plain, `{"credential_configuration_id":"a","proofs":["x"]}`, open, oid4vci.InvalidProof, oid4vci.ErrMalformed},
 		{"VCI-06 a type that we do not carry", plain, `{"credential_configuration_id":"a","proofs":{"di_vp":[{}]}}`, open, oid4vci.InvalidProof, oid4vci.ErrUnsupported},
+		{"VCI-06 a type without a proof", plain, `{"credential_configuration_id":"a","proofs":{"jwt":[]}}`, open, oid4vci.InvalidProof, oid4vci.ErrMalformed},
+		{"VCI-06 a proof that is no list", plain, `{"credential_configuration_id":"a","proofs":{"jwt":"x"}}`, open, oid4vci.InvalidProof, oid4vci.ErrMalformed},
+		{"VCI-06 an empty proof", plain, `{"credential_configuration_id":"a","proofs":{"jwt":[""]}}`, open, oid4vci.InvalidProof, oid4vci.ErrMalformed},
 		{"VCI-06 a proof that is no text", plain, `{"credential_configuration_id":"a","proofs":{"jwt":[1]}}`, open, oid4vci.InvalidProof, oid4vci.ErrMalformed},
 		{"VCI-07 a proof twice", plain, `{"credential_configuration_id":"a","proofs":{"jwt":["x","x"]}}`, open, oid4vci.InvalidProof, oid4vci.ErrRepeated},
 		{"VCI-12 two attestations", plain, `{"credential_configuration_id":"a","proofs":{"attestation":["x","y"]}}`, open, oid4vci.InvalidProof, oid4vci.ErrTooLarge},
@@ -649,6 +699,11 @@ func TestCredentialResponseRefuses(t *testing.T) {
 		{"VCI-11 encrypted where it was not asked for", oid4vci.ResponseExpect{}, 200, "application/jwt", "a.b.c.d.e", oid4vci.InvalidRequest, oid4vci.ErrUnsupported},
 		{"VCI-11 not for our key", oid4vci.ResponseExpect{Key: key, Encryption: jose.A128GCM}, 200, "application/jwt", "a.b.c.d.e", oid4vci.InvalidRequest, oid4vci.ErrEncryption},
 		{"credentials and a transaction", oid4vci.ResponseExpect{}, 200, "application/json", `{"credentials":[{"credential":"a"}],"transaction_id":"t","interval":1}`, oid4vci.InvalidRequest, oid4vci.ErrConflict},
+		{"credentials and a transaction without interval", oid4vci.ResponseExpect{}, 200, "application/json", `{"credentials":[{"credential":"a"}],"transaction_id":"t"}`, oid4vci.InvalidRequest, oid4vci.ErrConflict},
+		{"credentials and an interval", oid4vci.ResponseExpect{}, 200, "application/json", `{"credentials":[{"credential":"a"}],"interval":1}`, oid4vci.InvalidRequest, oid4vci.ErrConflict},
+		{"no transaction", oid4vci.ResponseExpect{}, 202, "application/json", `{"interval":1}`, oid4vci.InvalidRequest, oid4vci.ErrConflict},
+		{"VCI-13 a notification without credentials", oid4vci.ResponseExpect{}, 202, "application/json", `{"transaction_id":"t","interval":1,"notification_id":"n"}`, oid4vci.InvalidRequest, oid4vci.ErrConflict},
+		{"VCI-14 deferred with the status of credentials", oid4vci.ResponseExpect{}, 200, "application/json", `{"transaction_id":"t","interval":1}`, oid4vci.InvalidRequest, oid4vci.ErrConflict},
 		{"neither", oid4vci.ResponseExpect{}, 200, "application/json", `{}`, oid4vci.InvalidRequest, oid4vci.ErrConflict},
 		{"no interval", oid4vci.ResponseExpect{}, 202, "application/json", `{"transaction_id":"t"}`, oid4vci.InvalidRequest, oid4vci.ErrConflict},
 		{"another status", oid4vci.ResponseExpect{}, 202, "application/json", `{"credentials":[{"credential":"a"}]}`, oid4vci.InvalidRequest, oid4vci.ErrConflict},
@@ -685,6 +740,28 @@ func TestSmallMessagesRefuse(t *testing.T) {
 	refused(t, err, oid4vci.InvalidRequest, oid4vci.ErrMissing)
 	_, err = oid4vci.ReadPushedResponse(201, []byte(`{"request_uri":"u"}`))
 	refused(t, err, oid4vci.InvalidRequest, oid4vci.ErrMissing)
+	// What comes with another status is not what was asked for, whatever it says.
+	for _, status := range []int{199, 300, 400, 401} {
+		_, err = oid4vci.ReadNonceResponse(status, []byte(`{"c_nonce":"n"}`))
+		refused(t, err, oid4vci.InvalidRequest, oid4vci.ErrPeer)
+		_, err = oid4vci.ReadChallengeResponse(status, []byte(`{"attestation_challenge":"c"}`))
+		refused(t, err, oid4vci.InvalidRequest, oid4vci.ErrPeer)
+		_, err = oid4vci.ReadPushedResponse(status, []byte(`{"request_uri":"u","expires_in":60}`))
+		refused(t, err, oid4vci.InvalidRequest, oid4vci.ErrPeer)
+	}
+	for _, status := range []int{200, 299} {
+		if n, err := oid4vci.ReadNonceResponse(status, []byte(`{"c_nonce":"n"}`)); err != nil || n != "n" {
+			t.Errorf("a nonce with status %d: %q, %v", status, n, err)
+		}
+		if c, err := oid4vci.ReadChallengeResponse(status, []byte(`{"attestation_challenge":"c"}`)); err != nil || c != "c" {
+			t.Errorf("a challenge with status %d: %q, %v", status, c, err)
+		}
+	}
+	// OUT-02: what the wallet says for developers is one line of plain characters.
+	n, err := oid4vci.ReadNotification("application/json", []byte(`{"notification_id":"n","event":"credential_failure","event_description":"a\nb\"\u202e"}`))
+	if err != nil || n.Description == "" || strings.ContainsAny(n.Description, "\n\"\u202e") {
+		t.Errorf("a notification's description: %+v, %v", n, err)
+	}
 }
 
 // TestErrors sees the status of each code, and that nothing leaves the alphabet of
@@ -705,6 +782,14 @@ func TestErrors(t *testing.T) {
 	equalJSON(t, e.JSON()[:60], []byte(`{"error":"invalid_token","error_description":"say 'no'??X: ?`)[:60])
 	if c := e.Challenge(nil); strings.ContainsAny(c, "\r\n") || !strings.HasPrefix(c, `DPoP algs="", error="invalid_token", error_description="say 'no'`) || len(e.Description) != 300 {
 		t.Errorf("got %q", c)
+	}
+	// RFC 6750 section 3.1: who brought no token is told no error.
+	es256 := []keys.Algorithm{keys.ES256}
+	if c := oid4vci.NewError(oid4vci.InvalidToken, oid4vci.ErrMissing, "no token").Challenge(es256); c != `DPoP algs="ES256"` {
+		t.Errorf("without a token: %q", c)
+	}
+	if c := oid4vci.NewError(oid4vci.InvalidDPoPProof, oid4vci.ErrMissing, "").Challenge(es256); c != `DPoP algs="ES256", error="invalid_dpop_proof"` {
+		t.Errorf("without a proof: %q", c)
 	}
 }
 

@@ -28,11 +28,11 @@ func (r Reader) address(raw string) (*url.URL, error) {
 	}
 	u, err := url.Parse(raw)
 	switch {
-	case err != nil, u.Hostname() == "", u.User != nil, u.Opaque != "", strings.HasSuffix(u.Host, ":"):
+	case err != nil, u.Hostname() == "", u.User != nil, strings.HasSuffix(u.Host, ":"):
 		return nil, fmt.Errorf("%w: %s", ErrURL, cut(raw))
-	case u.Scheme == "https" && strings.HasPrefix(raw, "https://"):
+	case strings.HasPrefix(raw, "https://"):
 		return u, nil
-	case u.Scheme == "http" && strings.HasPrefix(raw, "http://") && r.LoopbackHTTP && loopback(u.Hostname()):
+	case strings.HasPrefix(raw, "http://") && r.LoopbackHTTP && loopback(u.Hostname()):
 		return u, nil
 	}
 	return nil, fmt.Errorf("%w: %s", ErrURL, cut(raw))
@@ -114,7 +114,7 @@ func CheckRedirectURI(uri string, allowed []string) error {
 		return nil
 	case u.Scheme == "http" && loopback(u.Hostname()):
 		return nil
-	case u.Scheme != "http" && u.Scheme != "https" && strings.Contains(u.Scheme, "."):
+	case strings.Contains(u.Scheme, "."):
 		return nil
 	}
 	return bad(ErrURL, "is neither https nor an app's own")
