@@ -220,7 +220,7 @@ func readURL(s string, plain bool) (*url.URL, error) {
 	}
 	u, err := url.Parse(s)
 	switch {
-	case err != nil || u.Opaque != "" || u.User != nil || u.Fragment != "" || strings.Contains(s, "#") || u.Hostname() == "":
+	case err != nil || u.Opaque != "" || u.User != nil || strings.Contains(s, "#") || u.Hostname() == "":
 		return nil, errors.New("not an absolute address without user and fragment")
 	case u.Scheme == "https":
 	case u.Scheme != "http" || !plain || !isLoopback(u.Hostname()):

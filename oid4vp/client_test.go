@@ -11,11 +11,14 @@ import (
 func TestParseClientID(t *testing.T) {
 	const hash = "Uvo3HtuIxuhC92rShpgqcT3YXwrqRxWEviRiA0OZszk"
 	for s, want := range map[string]oid4vp.ClientID{
-		"library":                                  {Prefix: oid4vp.PreRegistered, Name: "library"},
-		"redirect_uri:https://a.example/cb":        {Prefix: oid4vp.RedirectURI, Name: "https://a.example/cb"},
-		"x509_san_dns:client.example.org":          {Prefix: oid4vp.X509SANDNS, Name: "client.example.org"},
-		"x509_hash:" + hash:                        {Prefix: oid4vp.X509Hash, Name: hash},
-		"decentralized_identifier:did:example:123": {Prefix: oid4vp.DecentralizedIdentifier, Name: "did:example:123"},
+		"library":                           {Prefix: oid4vp.PreRegistered, Name: "library"},
+		"redirect_uri:https://a.example/cb": {Prefix: oid4vp.RedirectURI, Name: "https://a.example/cb"},
+		"x509_san_dns:client.example.org":   {Prefix: oid4vp.X509SANDNS, Name: "client.example.org"},
+		"x509_hash:" + hash:                 {Prefix: oid4vp.X509Hash, Name: hash},
+		// As long as a label and a name may be.
+		"x509_san_dns:" + strings.Repeat("a", 63) + ".example":  {Prefix: oid4vp.X509SANDNS, Name: strings.Repeat("a", 63) + ".example"},
+		"x509_san_dns:" + strings.Repeat("a.", 123) + "example": {Prefix: oid4vp.X509SANDNS, Name: strings.Repeat("a.", 123) + "example"},
+		"decentralized_identifier:did:example:123":              {Prefix: oid4vp.DecentralizedIdentifier, Name: "did:example:123"},
 	} {
 		got, err := oid4vp.ParseClientID(s)
 		if err != nil || got != want || got.String() != s {
@@ -42,6 +45,17 @@ func TestParseClientID(t *testing.T) {
 		{"VP-05", "a name with a port", "x509_san_dns:client.example.org:443"},
 		{"VP-05", "a wildcard", "x509_san_dns:*.example.org"},
 		{"VP-05", "an empty label", "x509_san_dns:client..example"},
+		{"VP-05", "a label of 64", "x509_san_dns:" + strings.Repeat("a", 64) + ".example"},
+		{"VP-05", "a name of 254", "x509_san_dns:" + strings.Repeat("a.", 123) + "examples"},
+		{"VP-05", "a hyphen before a label", "x509_san_dns:a.-b.example"},
+		{"VP-05", "a hyphen after a label", "x509_san_dns:a.b-.example"},
+		{"VP-05", "a longer hash", "x509_hash:" + strings.Repeat("A", 64)},
+		{"VP-05", "a registered name without end", strings.Repeat("a", 2049)},
+		{"VP-05", "no host", "redirect_uri:https:///cb"},
+		{"VP-05", "no slashes", "redirect_uri:https:a.example"},
+		{"VP-05", "an empty fragment", "redirect_uri:https://a.example/#"},
+		{"VP-05", "ftp", "redirect_uri:ftp://127.0.0.1/"},
+		{"VP-05", "a host that is no name", "redirect_uri:https://a_b.example/"},
 		{"VP-05", "no name", "x509_san_dns:"},
 		{"VP-05", "a DID without method", "decentralized_identifier:did::1"},
 		{"VP-05", "a DID URL", "decentralized_identifier:did:web:a.example#1"},

@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -124,6 +125,14 @@ var openRows = []struct {
 	{"VP-04", "response_uri with the client as user", func(_ *testing.T, f *forger) { f.payload["response_uri"] = "https://verifier.example@evil.example/" }, oid4vp.InvalidRequest, oid4vp.ErrURI},
 	{"VP-04", "response_uri over http", func(_ *testing.T, f *forger) { f.payload["response_uri"] = "http://verifier.example/" }, oid4vp.InvalidRequest, oid4vp.ErrURI},
 	{"VP-04", "response_uri over http on loopback", func(_ *testing.T, f *forger) { f.payload["response_uri"] = "http://127.0.0.1/" }, oid4vp.InvalidRequest, oid4vp.ErrURI},
+	{"VP-04", "response_uri with a fragment", func(_ *testing.T, f *forger) { f.payload["response_uri"] = response + "#x" }, oid4vp.InvalidRequest, oid4vp.ErrURI},
+	{"VP-04", "response_uri with an empty fragment", func(_ *testing.T, f *forger) { f.payload["response_uri"] = response + "#" }, oid4vp.InvalidRequest, oid4vp.ErrURI},
+	{"VP-04", "response_uri with a user", func(_ *testing.T, f *forger) { f.payload["response_uri"] = "https://a@verifier.example/response/7" }, oid4vp.InvalidRequest, oid4vp.ErrURI},
+	{"VP-04", "response_uri with a backslash", func(_ *testing.T, f *forger) { f.payload["response_uri"] = `https://verifier.example/\response` }, oid4vp.InvalidRequest, oid4vp.ErrURI},
+	{"VP-04", "response_uri with a space", func(_ *testing.T, f *forger) { f.payload["response_uri"] = "https://verifier.example/response 7" }, oid4vp.InvalidRequest, oid4vp.ErrURI},
+	{"VP-04", "response_uri with a letter beyond ASCII", func(_ *testing.T, f *forger) { f.payload["response_uri"] = "https://verifier.example/\u00fc" }, oid4vp.InvalidRequest, oid4vp.ErrURI},
+	{"VP-04", "response_uri without end", func(_ *testing.T, f *forger) { f.payload["response_uri"] = response + strings.Repeat("a", 2048) }, oid4vp.InvalidRequest, oid4vp.ErrMalformed},
+	{"VP-04", "response_uri of another scheme", func(_ *testing.T, f *forger) { f.payload["response_uri"] = "ftp://verifier.example/response/7" }, oid4vp.InvalidRequest, oid4vp.ErrURI},
 	{"VP-04", "response_uri a number", func(_ *testing.T, f *forger) { f.payload["response_uri"] = 7 }, oid4vp.InvalidRequest, oid4vp.ErrMalformed},
 	{"VP-04", "no response_uri", func(_ *testing.T, f *forger) { delete(f.payload, "response_uri") }, oid4vp.InvalidRequest, oid4vp.ErrURI},
 	{"VP-04", "redirect_uri beside response_uri", func(_ *testing.T, f *forger) { f.payload["redirect_uri"] = response }, oid4vp.InvalidRequest, oid4vp.ErrMalformed},
@@ -301,6 +310,10 @@ var openRows = []struct {
 	{"JWS-14", "a key off the curve", func(_ *testing.T, f *forger) { f.jwk()["x"] = strings.Repeat("A", 43) }, oid4vp.InvalidRequest, oid4vp.ErrMalformed},
 	{"JWS-14", "a private key", func(_ *testing.T, f *forger) { f.jwk()["d"] = strings.Repeat("A", 43) }, oid4vp.InvalidRequest, oid4vp.ErrMalformed},
 	{"5.1", "no set of keys", func(_ *testing.T, f *forger) { f.sub("client_metadata")["jwks"] = []any{} }, oid4vp.InvalidRequest, oid4vp.ErrMalformed},
+	{"5.1", "a key that is a text", func(_ *testing.T, f *forger) { f.sub("client_metadata", "jwks")["keys"] = []any{"x"} }, oid4vp.InvalidRequest, oid4vp.ErrMalformed},
+	{"JWS-14", "a symmetric key beside", func(_ *testing.T, f *forger) {
+		f.sub("client_metadata", "jwks")["keys"] = []any{f.jwk(), map[string]any{"kty": "oct", "k": "AAAA", "kid": "s", "alg": "dir"}}
+	}, oid4vp.InvalidRequest, oid4vp.ErrMalformed},
 	{"VP-13", "17 keys", func(_ *testing.T, f *forger) { f.sub("client_metadata", "jwks")["keys"] = make([]any, 17) }, oid4vp.InvalidRequest, oid4vp.ErrTooLarge},
 	{"5.1", "encryptions empty", func(_ *testing.T, f *forger) {
 		f.sub("client_metadata")["encrypted_response_enc_values_supported"] = []any{}
@@ -309,6 +322,9 @@ var openRows = []struct {
 	{"5.1", "client_metadata a list", func(_ *testing.T, f *forger) { f.payload["client_metadata"] = []any{} }, oid4vp.InvalidRequest, oid4vp.ErrMalformed},
 	{"11.1", "no formats", func(_ *testing.T, f *forger) { delete(f.sub("client_metadata"), "vp_formats_supported") }, oid4vp.InvalidRequest, oid4vp.ErrMalformed},
 	{"11.1", "formats empty", func(_ *testing.T, f *forger) { f.sub("client_metadata")["vp_formats_supported"] = map[string]any{} }, oid4vp.InvalidRequest, oid4vp.ErrMalformed},
+	{"11.1", "a format that is a text", func(_ *testing.T, f *forger) {
+		f.sub("client_metadata", "vp_formats_supported")["mso_mdoc"] = "x"
+	}, oid4vp.InvalidRequest, oid4vp.ErrMalformed},
 	{"8.5", "formats without ours", func(_ *testing.T, f *forger) {
 		f.sub("client_metadata")["vp_formats_supported"] = map[string]any{"mso_mdoc": map[string]any{}}
 	}, oid4vp.FormatsNotSupported, oid4vp.ErrNotSupported},
@@ -325,6 +341,28 @@ var openRows = []struct {
 	{"5.11", "a policy without retention", func(_ *testing.T, f *forger) { delete(f.policy(), "retention_days") }, oid4vp.InvalidRequest, oid4vp.ErrMalformed},
 	{"5.11", "a policy that keeps a part of a day", func(_ *testing.T, f *forger) { f.policy()["retention_days"] = 0.5 }, oid4vp.InvalidRequest, oid4vp.ErrMalformed},
 	{"5.11", "a policy that keeps for less than nothing", func(_ *testing.T, f *forger) { f.policy()["retention_days"] = -1 }, oid4vp.InvalidRequest, oid4vp.ErrMalformed},
+	{"5.11", "a policy that keeps for more than a century", func(_ *testing.T, f *forger) { f.policy()["retention_days"] = 36501 }, oid4vp.InvalidRequest, oid4vp.ErrMalformed},
+	{"5.11", "a policy whose reference is a number", func(_ *testing.T, f *forger) { f.policy()["reference"] = 7 }, oid4vp.InvalidRequest, oid4vp.ErrMalformed},
+	{"VP-13", "a policy whose reference has no end", func(_ *testing.T, f *forger) { f.policy()["reference"] = strings.Repeat("a", 2000) }, oid4vp.InvalidRequest, oid4vp.ErrMalformed},
+	{"5.11", "a policy whose purpose is one text", func(_ *testing.T, f *forger) { f.policy()["purpose"] = "loan" }, oid4vp.InvalidRequest, oid4vp.ErrMalformed},
+	{"5.11", "a policy whose name is a number", func(_ *testing.T, f *forger) { f.policy()["name"] = map[string]any{"en": 7} }, oid4vp.InvalidRequest, oid4vp.ErrMalformed},
+	{"5.11", "a policy with a purpose in no language", func(_ *testing.T, f *forger) { f.policy()["purpose"] = map[string]any{"": "loan"} }, oid4vp.InvalidRequest, oid4vp.ErrMalformed},
+	{"VP-13", "a policy with a purpose in a language without end", func(_ *testing.T, f *forger) {
+		f.policy()["purpose"] = map[string]any{strings.Repeat("a", 65): "loan"}
+	}, oid4vp.InvalidRequest, oid4vp.ErrMalformed},
+	{"VP-13", "a policy with a purpose without end", func(_ *testing.T, f *forger) {
+		f.policy()["purpose"] = map[string]any{"en": strings.Repeat("a", 1001)}
+	}, oid4vp.InvalidRequest, oid4vp.ErrMalformed},
+	{"VP-13", "a policy with a purpose in 65 languages", func(_ *testing.T, f *forger) {
+		texts := map[string]any{}
+		for i := range 65 {
+			texts[fmt.Sprint("x", i)] = "loan"
+		}
+		f.policy()["purpose"] = texts
+	}, oid4vp.InvalidRequest, oid4vp.ErrMalformed},
+	{"5.1", "an info that is a text", func(_ *testing.T, f *forger) { f.payload["verifier_info"] = []any{"jwt"} }, oid4vp.InvalidRequest, oid4vp.ErrMalformed},
+	{"5.1", "an info without format", func(_ *testing.T, f *forger) { delete(f.info(), "format") }, oid4vp.InvalidRequest, oid4vp.ErrMalformed},
+	{"5.1", "an info of an empty format", func(_ *testing.T, f *forger) { f.info()["format"] = "" }, oid4vp.InvalidRequest, oid4vp.ErrMalformed},
 	{"5.11", "two policies", func(_ *testing.T, f *forger) { f.payload["verifier_info"] = []any{f.info(), f.info()} }, oid4vp.InvalidRequest, oid4vp.ErrMalformed},
 	{"VP-13", "17 infos", func(_ *testing.T, f *forger) { f.payload["verifier_info"] = make([]any, 17) }, oid4vp.InvalidRequest, oid4vp.ErrTooLarge},
 

@@ -157,6 +157,13 @@ func TestMakingRefuses(t *testing.T) {
 		"leaf for a wildcard":             issue(rs, func(s *chain.Subject) { s.Address = "https://*.gov.xa" }),
 		"leaf for capitals":               issue(rs, func(s *chain.Subject) { s.Address = "https://Registry.gov.xa" }),
 		"leaf with a trailing dot":        issue(rs, func(s *chain.Subject) { s.Address = "https://registry.gov.xa." }),
+		"leaf for a query":                issue(rs, func(s *chain.Subject) { s.Address = "https://registry.gov.xa?a" }),
+		"leaf for a fragment":             issue(rs, func(s *chain.Subject) { s.Address = "https://registry.gov.xa#a" }),
+		"leaf for another spelling":       issue(rs, func(s *chain.Subject) { s.Address = "https://registry.gov.xa#" }),
+		"leaf for a hyphen before":        issue(rs, func(s *chain.Subject) { s.Address = "https://-registry.gov.xa" }),
+		"leaf for a hyphen after":         issue(rs, func(s *chain.Subject) { s.Address = "https://registry-.gov.xa" }),
+		"leaf for a label of 64":          issue(rs, func(s *chain.Subject) { s.Address = "https://" + strings.Repeat("a", 64) + ".xa" }),
+		"leaf for a name of 254":          issue(rs, func(s *chain.Subject) { s.Address = "https://" + strings.Repeat("a.", 126) + "xa" }),
 		"leaf with a user":                issue(rs, func(s *chain.Subject) { s.Address = "https://a@registry.gov.xa" }),
 	} {
 		if err == nil {
@@ -580,6 +587,13 @@ func TestVerifyTakes(t *testing.T) {
 				c.ExtKeyUsage, c.UnknownExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageCodeSigning}, []asn1.ObjectIdentifier{{1, 2, 3}}
 			})
 		},
+		"an authority without key usage": func(f *fixture) { f.newLower(func(c *x509.Certificate) { c.KeyUsage = 0 }) },
+		"a root without country": func(f *fixture) {
+			f.root = f.m.make(nil, f.key["root"], f.key["root"].Public(), func(c *x509.Certificate) { authority(c); c.Subject.Country = nil })
+			f.upper = f.m.make(f.root, f.key["root"], f.key["upper"].Public(), authority)
+			f.newLower(func(*x509.Certificate) {})
+			f.roots, f.x5c[2], f.want.Country = []*x509.Certificate{f.root}, f.upper.Raw, ""
+		},
 		"without key usage": func(f *fixture) { f.newLeaf(func(c *x509.Certificate) { c.KeyUsage = 0 }) },
 		"without country":   func(f *fixture) { f.newLeaf(func(c *x509.Certificate) { c.Subject.Country = nil }) },
 		"the first second":  func(f *fixture) { f.newLeaf(func(c *x509.Certificate) { c.NotBefore = now }) },
@@ -663,6 +677,10 @@ func TestVerifyNeedsAPurpose(t *testing.T) {
 			t.Errorf("purpose %q: verified", p)
 		}
 	}
+	f = good(t)
+	if _, err := chain.Verify(f.x5c, f.roots, time.Time{}, f.want); err == nil || errors.Is(err, chain.ErrNotYet) {
+		t.Errorf("at no time: %v, want an error that is the caller's fault", err)
+	}
 }
 
 func TestHashAndAKI(t *testing.T) {
@@ -673,6 +691,14 @@ func TestHashAndAKI(t *testing.T) {
 	ids, err := chain.AKI(f.x5c)
 	if err != nil || len(ids) != 3 || strings.ContainsAny(strings.Join(ids, ""), "+/=") {
 		t.Errorf("AKI: %v, %v", ids, err)
+	}
+	// What two certificates have is there once, and what none has is not there.
+	f.newLeaf(func(c *x509.Certificate) {
+		c.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 35}, Value: []byte{0x30, 3, 0x80, 1, 7}}}
+	})
+	f.x5c = [][]byte{f.x5c[0], f.x5c[0], f.m.make(nil, f.key["other"], f.key["other"].Public(), func(*x509.Certificate) {}).Raw}
+	if ids, err := chain.AKI(f.x5c); err != nil || len(ids) != 1 || ids[0] != "Bw" {
+		t.Errorf("AKI: %q, %v, want Bw", ids, err)
 	}
 	if _, err := chain.AKI([][]byte{{1}}); !errors.Is(err, chain.ErrMalformed) {
 		t.Errorf("AKI: %v", err)
@@ -698,6 +724,18 @@ func TestRequest(t *testing.T) {
 		if _, err := chain.ParseRequest(spoiled); err == nil {
 			t.Errorf("%s: a request with another signature was read", alg)
 		}
+	}
+	good := must[[]byte](t)(chain.Request(nil, signer(t, keys.Credential, "issuer"), subject(credentialKey(t)), now))
+	for name, text := range map[string][]byte{
+		"two requests": append(bytes.Clone(good), good...), "words after it": append(bytes.Clone(good), "x"...),
+		"of another kind": bytes.ReplaceAll(good, []byte("CERTIFICATE REQUEST"), []byte("NEW CERTIFICATE REQUEST")),
+	} {
+		if s, err := chain.ParseRequest(text); !errors.Is(err, chain.ErrMalformed) {
+			t.Errorf("%s: %v, %v, want ErrMalformed", name, s, err)
+		}
+	}
+	if _, err := chain.ParseRequest(append(bytes.Repeat([]byte("\n"), 16<<10), good...)); !errors.Is(err, chain.ErrTooLarge) {
+		t.Errorf("a request after lines without end: %v, want ErrTooLarge", err)
 	}
 	root, rs := newRoot(t)
 	if _, err := chain.Request(nil, rs, subject(rs.Key().Public), now); !errors.Is(err, keys.ErrPurpose) {
@@ -750,6 +788,15 @@ func TestImport(t *testing.T) {
 	if err != nil || len(x5c) != 3 || !bytes.Equal(x5c[0], f.leaf.Raw) {
 		t.Errorf("Import: %d certificates, %v", len(x5c), err)
 	}
+	// Without a key nobody would know whose chain it is.
+	any := f.want
+	any.Key = keys.PublicKey{}
+	if _, err := chain.Import(text, f.roots, now, any); err == nil {
+		t.Error("Import without a key")
+	}
+	if _, err := chain.ParsePEM(bytes.Repeat(chain.EncodePEM(f.leaf.Raw), chain.MaxCertificates+2)); !errors.Is(err, chain.ErrTooLarge) {
+		t.Errorf("more certificates than any chain has: %v", err)
+	}
 	key := append(chain.EncodePEM(f.x5c...), "-----BEGIN EC PRIVATE KEY-----\nAAAA\n-----END EC PRIVATE KEY-----\n"...)
 	for name, tt := range map[string]struct {
 		text []byte
@@ -789,6 +836,11 @@ func TestFolder(t *testing.T) {
 	if err := dir.AddRoot(f.leaf.Raw); !errors.Is(err, chain.ErrAuthority) {
 		t.Errorf("AddRoot of a signer: %v", err)
 	}
+	any := f.want
+	any.Key = keys.PublicKey{}
+	if err := dir.Put(f.x5c, now, any); err == nil {
+		t.Error("Put without a key")
+	}
 	if err := dir.Put(f.x5c, now, f.want); err != nil {
 		t.Fatal(err)
 	}
@@ -801,6 +853,14 @@ func TestFolder(t *testing.T) {
 	}
 	if c, end, err := dir.Leaf(f.want.Key); err != nil || !c.Equal(f.leaf) || !end.Equal(f.leaf.NotAfter) {
 		t.Errorf("Leaf: %s, %v", end, err)
+	}
+	// The chain ends with the first of its certificates.
+	f.newLower(func(c *x509.Certificate) { c.NotAfter = now.AddDate(0, 1, 0) })
+	if err := dir.Put(f.x5c, now, f.want); err != nil {
+		t.Fatal(err)
+	}
+	if _, end, err := dir.Leaf(f.want.Key); err != nil || !end.Equal(f.lower.NotAfter) {
+		t.Errorf("Leaf: %s, %v, want %s", end, err, f.lower.NotAfter)
 	}
 	// The file of one key under the name of another.
 	path := filepath.Join(string(dir), f.want.Key.ID().String()+".pem")
