@@ -456,6 +456,43 @@ func TestOpenRefuses(t *testing.T) {
 	}
 }
 
+// TestRefusalsGoNowhereElse spoils two things at a time: a request that cannot be read is
+// refused to its client, and if its address, state or wallet_nonce is not that client's, to
+// nobody (section 8.5; corpus VP-04).
+func TestRefusalsGoNowhereElse(t *testing.T) {
+	for name, spoil := range map[string]func(f *forger){
+		"":                          func(*forger) {}, // the client itself is told
+		"response_uri elsewhere":    func(f *forger) { f.payload["response_uri"] = "https://evil.example/response/7" },
+		"response_uri over http":    func(f *forger) { f.payload["response_uri"] = "http://verifier.example/response/7" },
+		"response_uri a number":     func(f *forger) { f.payload["response_uri"] = 7 },
+		"request_uri elsewhere":     func(f *forger) { f.link.Set("request_uri", "https://evil.example/request/7") },
+		"another response mode":     func(f *forger) { f.payload["response_mode"] = "fragment" },
+		"no response mode":          func(f *forger) { delete(f.payload, "response_mode") },
+		"a state that is none":      func(f *forger) { f.payload["state"] = "a b" },
+		"an empty state":            func(f *forger) { f.payload["state"] = "" },
+		"a state that is a number":  func(f *forger) { f.payload["state"] = 7 },
+		"an old wallet_nonce":       func(f *forger) { f.payload["wallet_nonce"] = "old" },
+		"no wallet_nonce of theirs": func(f *forger) { delete(f.payload, "wallet_nonce") },
+	} {
+		f := newForger(t, newScene(t))
+		f.want.WalletNonce = "wallet-nonce-1"
+		f.payload["wallet_nonce"] = "wallet-nonce-1"
+		if _, err := f.open(t); err != nil {
+			t.Fatalf("before it is spoiled: %v", err)
+		}
+		f.payload["dcql_query"] = map[string]any{}
+		spoil(f)
+		_, err := f.open(t)
+		var e *oid4vp.Error
+		if !errors.As(err, &e) {
+			t.Fatalf("%s: %v, want a refusal", name, err)
+		}
+		if told := e.Request != nil; told != (name == "") {
+			t.Errorf("VP-04 %q: %v, told with %+v", name, err, e.Request)
+		}
+	}
+}
+
 // TestOpenTakes: what looks odd and is allowed.
 func TestOpenTakes(t *testing.T) {
 	s := newScene(t)
