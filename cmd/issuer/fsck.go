@@ -73,8 +73,11 @@ func (a *app) fsck(cmd *cobra.Command, o fsckOptions) (r fsck.Report, err error)
 	// also while another process goes on working.
 	if journal := cmp.Or(o.journal, a.cfg.Journal); journal != "" {
 		j, err := audit.OpenJournal(journal)
-		if err != nil {
-			return r, err
+		switch {
+		case err != nil && o.journal != "":
+			return r, cli.Hint(err, "name the folder with %s of a journal, or of an export", audit.EntriesFile)
+		case err != nil:
+			return r, explainLostJournal(err)
 		}
 		defer j.Close() // only read
 		// A restore makes an empty journal, which the confirmation begins: it lacks nothing.

@@ -60,3 +60,32 @@ func TestFsckReadsThePublishedFolder(t *testing.T) {
 		t.Errorf("fsck of a folder that stayed behind: %s", out)
 	}
 }
+
+// TestFsckWithoutJournal: a journal that is away, or damaged, keeps fsck from its work; what it
+// says to do lets it do that.
+func TestFsckWithoutJournal(t *testing.T) {
+	dir := t.TempDir()
+	office := filepath.Join(dir, "office")
+	issuer := commands(t)
+	issuer(0, "init", office, "--name", "Civil Registry", "--country", "XA", "--url", "https://registry.example")
+	entries := filepath.Join(office, "journal", "entries.jsonl")
+	for what, spoil := range map[string]func() error{
+		"away":    func() error { return os.Rename(filepath.Join(office, "journal"), filepath.Join(dir, "away")) },
+		"cut off": func() error { return os.Truncate(entries, 10) },
+	} {
+		if err := spoil(); err != nil {
+			t.Fatal(err)
+		}
+		if _, talk := issuer(1, "fsck", "--dir", office); !strings.Contains(talk, "hint: ") || !strings.Contains(talk, "`issuer audit journal --create`") {
+			t.Errorf("%s: %s", what, talk)
+		}
+		if err := os.Rename(filepath.Join(office, "journal"), filepath.Join(dir, "kept")); err != nil && what != "away" {
+			t.Fatal(err)
+		}
+		issuer(0, "audit", "journal", "--create", "--dir", office)
+		issuer(0, "fsck", "--dir", office)
+	}
+	if _, talk := issuer(1, "fsck", "--dir", office, "--journal", filepath.Join(dir, "none")); !strings.Contains(talk, "hint: name the folder") {
+		t.Errorf("a journal that was named: %s", talk)
+	}
+}

@@ -118,13 +118,16 @@ func openJournal(cfg Config, what access) (*audit.Journal, error) {
 		return nil, nil
 	}
 	j, err := audit.OpenJournal(cfg.Journal)
+	return j, explainLostJournal(err)
+}
+
+// explainLostJournal adds to an error of the journal that the settings name what a person can do.
+func explainLostJournal(err error) error {
 	if errors.Is(err, audit.ErrNoJournal) {
-		return nil, cli.Hint(err, "is its disk there? `issuer audit journal --create` makes a new one")
+		return cli.Hint(err, "is its disk there? `issuer audit journal --create` makes a new one")
 	}
-	if err != nil {
-		return nil, cli.Hint(err, "nothing is changed without the journal; keep its folder, and see \"The audit log and its witnesses\" in docs/operating.md")
-	}
-	return j, nil
+	return cli.Hint(err, "nothing is changed without the journal; keep its folder under another name, and `issuer audit journal --create` begins a new one "+
+		"(\"The audit log and its witnesses\" in docs/operating.md)")
 }
 
 func closeJournal(j *audit.Journal) error {
