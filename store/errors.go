@@ -126,7 +126,7 @@ var hints = map[error]string{
 	ErrInsecure:      "add sslmode=verify-full (and sslrootcert=FILE) to the URL, or use a Unix socket",
 	ErrUnreachable:   "see whether the server runs and whether host and port in the URL are right",
 	ErrDenied:        "check the role in the URL and its password file; rights come from issuer migrate, run with store_owner in the settings",
-	ErrStandby:       "name the primary in the URL, or all servers with target_session_attrs=read-write",
+	ErrStandby:       "name the primary in the URL, or all servers with target_session_attrs=read-write; if it is the primary, see default_transaction_read_only there",
 	ErrEncoding:      sqldb.EncodingHint,
 	ErrNoSpace:       "make room on the disk, then give the same command again; SQLite needs some to read, too",
 	ErrExists:        "choose another path; nothing is ever overwritten",

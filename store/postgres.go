@@ -341,6 +341,9 @@ func postgresError(err error) error {
 		if f.Code == "53100" {
 			return fmt.Errorf("%w: %w", ErrNoSpace, fault)
 		}
+		if f.Code == "42501" {
+			return fmt.Errorf("%w: %w", ErrDenied, fault)
+		}
 		if damaged(fault) {
 			return fmt.Errorf("%w: %w", ErrCorrupt, fault)
 		}

@@ -52,6 +52,9 @@ func (e *postgresEngine) translate(err error) error {
 	case "3D000":
 		return refuse(ErrMissing, e.location, "")
 	case "28P01", "28000", "42501", "53300":
+		if fault, ok := errors.AsType[*postgresFault](told); ok {
+			told = fault // without what refuse says
+		}
 		return refuse(ErrDenied, e.location, "%v", told)
 	case "25006":
 		return refuse(ErrStandby, e.location, "")

@@ -502,3 +502,17 @@ func TestUnprovenServer(t *testing.T) {
 		t.Errorf("Open: %v (%+v), want ErrUnreachable with a hint at sslrootcert", err, e)
 	}
 }
+
+// TestDeniedInTheMiddle: a right that is taken away from a database which is open is named as
+// one, as it is at the opening.
+func TestDeniedInTheMiddle(t *testing.T) {
+	s := newServer(t)
+	createOn(t, s)
+	db, err := store.Open(t.Context(), s.service, options)
+	must(t, err)
+	defer db.Close()
+	must(t, executeOn(t, s.owner, `REVOKE SELECT ON credential FROM `+role(t, s.service)))
+	if _, err := db.Credential(t.Context(), "01J00000000000000000000001"); !errors.Is(err, store.ErrDenied) {
+		t.Errorf("reading: %v, want ErrDenied", err)
+	}
+}

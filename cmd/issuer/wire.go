@@ -154,9 +154,9 @@ func (p *program) office(what access, f func(cmd *cobra.Command, a *app, args []
 }
 
 // Action is that of [cli.Program], which says besides what a person can do about damaged
-// pages and full disks that an action met.
+// pages, missing rights and full disks that an action met.
 func (p *program) Action(f func(cmd *cobra.Command, args []string) error) func(*cobra.Command, []string) error {
-	return p.Program.Action(func(cmd *cobra.Command, args []string) error { return explainDisk(f(cmd, args)) })
+	return p.Program.Action(func(cmd *cobra.Command, args []string) error { return explainWork(f(cmd, args)) })
 }
 
 // assemble joins the parts of an issuer.
@@ -270,14 +270,16 @@ func explainStore(err error) error {
 	return err
 }
 
-// explainDisk adds what a person can do to an error about pages that were met in the
-// middle of work, or about a disk that is full.
-func explainDisk(err error) error {
+// explainWork adds what a person can do to an error about damaged pages, a right that is not
+// there or a full disk, if that was met in the middle of work.
+func explainWork(err error) error {
 	_, told := errors.AsType[*store.StateError](err)
 	switch {
 	case told || cli.Hinted(err):
 	case errors.Is(err, store.ErrCorrupt):
 		return cli.Hint(err, "stop work and run `issuer fsck`, which says what is damaged and what to do")
+	case errors.Is(err, store.ErrDenied):
+		return cli.Hint(err, "rights of the database's role come from `issuer migrate`, run with store_owner in the settings")
 	case full(err):
 		return cli.Hint(err, "make room on the disk, then give the same command again")
 	}
