@@ -238,10 +238,24 @@ func (w *Witness) CosignDir(dir string) (Checkpoint, error) {
 	if err != nil {
 		return Checkpoint{}, err
 	}
-	if err := durable.Replace(path, AddCosignatures(signed, line), 0o644); err != nil {
+	if err := durable.Replace(path, AddCosignatures(withoutSigner(signed, line), line), 0o644); err != nil {
 		return Checkpoint{}, fmt.Errorf("audit: %w", err)
 	}
 	return c, nil
+}
+
+// withoutSigner takes away what the signer of this line has signed before: a checkpoint that
+// repeats a signature is refused.
+func withoutSigner(signed, line []byte) []byte {
+	end := bytes.LastIndexByte(line, ' ') + 1
+	signer := line[:min(len(line), end+5)] // the name, and of base64 what the key's hash alone decides
+	var kept []byte
+	for l := range bytes.Lines(signed) {
+		if !bytes.HasPrefix(l, signer) {
+			kept = append(kept, l...)
+		}
+	}
+	return kept
 }
 
 // verifyDir checks the entries of an export, also against what was co-signed last.

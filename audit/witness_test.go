@@ -393,9 +393,12 @@ func TestCosignDir(t *testing.T) {
 	}
 	for _, size := range []int64{10, 40, 40} {
 		dir := export(m, size)
-		c, err := b.CosignDir(dir)
-		if err != nil || c.Size != size {
-			t.Fatal(c, err)
+		var c audit.Checkpoint
+		for range 2 { // a folder that comes twice is signed once
+			var err error
+			if c, err = b.CosignDir(dir); err != nil || c.Size != size {
+				t.Fatal(c, err)
+			}
 		}
 		signed, err := os.ReadFile(filepath.Join(dir, audit.CheckpointFile))
 		must(t, err)
