@@ -60,7 +60,7 @@ func (a *Agent) newPending(g *Grant, o Offered) (*Pending, error) {
 		return nil, err
 	}
 	issuer := g.p.Issuer.Names
-	if len(issuer) == 0 {
+	if len(issuer) == 0 && g.p.Issuer.Vouched != ByNobody { // else anybody could be kept as any office
 		issuer = g.p.Issuer.Said
 	}
 	w := &Pending{

@@ -78,6 +78,10 @@ func TestAccept(t *testing.T) {
 			if err != nil || len(log) != 1 || log[0].Deed != wallet.Accepted || log[0].Party != issuerURL {
 				t.Errorf("log: %+v, %v", log, err)
 			}
+			// What an issuer that nobody vouches for calls itself is asked about, and not kept.
+			if want := name == "by certificate"; (len(h.IssuerNames) > 0) != want || (log[0].Name != "") != want {
+				t.Errorf("the issuer is kept as %v and stands in the log as %q", h.IssuerNames, log[0].Name)
+			}
 		})
 	}
 }

@@ -22,7 +22,7 @@ type Held struct {
 	Format string `json:"format"`
 	Type   string `json:"type"`
 	// Names are the names of the type for people by language, IssuerNames those of the
-	// issuer, Labels those of claims by path as sdjwt.Path.Text writes it.
+	// issuer if somebody vouches for it, Labels those of claims by path as sdjwt.Path.Text writes it.
 	Names       map[string]string            `json:"names,omitempty"`
 	IssuerNames map[string]string            `json:"issuer_names,omitempty"`
 	Labels      map[string]map[string]string `json:"labels,omitempty"`

@@ -180,7 +180,7 @@ func (p *program) showCommand() *cobra.Command {
 			v := views([]wallet.Held{h}, p.Now())[0]
 			return p.Print(cmd, map[string]any{"credential": v, "claims": claims, "labels": h.Labels, "status": status}, func(out io.Writer) {
 				v.Revoked = false // status says it
-				fmt.Fprintf(out, "%s\n%s, %s\n%s\n%s\n\n", name(words, h.Names, h.Type), name(words, h.IssuerNames, h.Issuer), cli.Visible(h.Issuer), v.until(words), standing(words, status))
+				fmt.Fprintf(out, "%s\n%s\n%s\n%s\n\n", name(words, h.Names, h.Type), office(h, words), v.until(words), standing(words, status))
 				var lines []line
 				for _, n := range order {
 					lines = append(lines, linesOf(n, claims[n])...)
@@ -227,6 +227,14 @@ func reads(f credential.TypeField, value any, words i18n.Language) string {
 type line struct {
 	name  string
 	value any
+}
+
+// office is who issued a credential: by name, if somebody vouches for one, and address.
+func office(h wallet.Held, words i18n.Language) string {
+	if n := words.Pick(h.IssuerNames); n != "" {
+		return cli.Visible(n) + ", " + cli.Visible(h.Issuer)
+	}
+	return cli.Visible(h.Issuer)
 }
 
 // linesOf are the claims in a value: one, or those of an object under names such as
