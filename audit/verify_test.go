@@ -86,6 +86,18 @@ func TestVerify(t *testing.T) {
 	}
 }
 
+// TestVerifyOlderInAnyOrder: each older checkpoint is held to the entries, in whatever
+// order they are given.
+func TestVerifyOlderInAnyOrder(t *testing.T) {
+	m, s := history(t, 100), newSigner(t, 1)
+	fork := forked(t, m, 10, 20)
+	entries := append(bytes.Join(m.entries, []byte("\n")), '\n')
+	_, err := audit.Verify(bytes.NewReader(entries), checkpoint(t, m, 100, s), vkey(t, s), checkpoint(t, m, 60, s), checkpoint(t, fork, 20, s))
+	if c, ok := errors.AsType[*audit.ChangedError](err); !ok || c.Fault != audit.Rewritten || c.Checkpoint != 2 {
+		t.Errorf("Verify: %v, want that the second of them is of other entries", err)
+	}
+}
+
 // TestVerifyFinds changes one thing at a time. Rows with resigned are the work
 // of somebody who has the key: only older checkpoints tell.
 func TestVerifyFinds(t *testing.T) {

@@ -526,6 +526,9 @@ func TestFinds(t *testing.T) {
 		{"AUD-08 a slot says revoked of an active credential", func(f *fixture) {
 			f.exec("UPDATE credential_form SET slot_value = 1 WHERE form_no = 0 AND credential_no = " + no(f.active))
 		}, []fsck.Code{fsck.SlotValue}, shared},
+		{"AUD-08 a slot says nothing of a suspended credential", func(f *fixture) {
+			f.exec("UPDATE credential_form SET slot_value = 0 WHERE form_no = 0 AND credential_no = " + no(f.suspended))
+		}, []fsck.Code{fsck.SlotValue}, shared},
 		{"the key of credentials is lost", func(f *fixture) {
 			f.config = func(c *fsck.Config) {
 				c.Keys = slices.DeleteFunc(slices.Clone(c.Keys), func(k keys.Key) bool { return k.Purpose == keys.Credential })
@@ -623,6 +626,9 @@ func TestFinds(t *testing.T) {
 		}, nil, alone},
 		{"a block of the log was taken out", func(f *fixture) {
 			f.exec("DELETE FROM audit_block WHERE first_entry = (SELECT first_entry FROM audit_block ORDER BY first_entry LIMIT 1 OFFSET 9)")
+		}, []fsck.Code{fsck.AuditEntry}, shared},
+		{"two entries have one number", func(f *fixture) {
+			f.exec("UPDATE audit_block SET entries = replace(entries, '{\"n\":21,', '{\"n\":20,') WHERE first_entry <= 21 AND first_entry + entry_count > 21")
 		}, []fsck.Code{fsck.AuditEntry}, shared},
 		{"no entry", func(f *fixture) {
 			f.exec("UPDATE audit_block SET entries = replace(entries, '\"kind\"', '\"sort\"') WHERE first_entry > 20 AND first_entry < 24")

@@ -37,9 +37,10 @@ func onEngines(t *testing.T, test func(t *testing.T, open func(store.Journal) *s
 
 // tally is a journal that counts, and fails if it is told to.
 type tally struct {
-	head            audit.Head
-	stages, commits int
-	fail            error
+	head             audit.Head
+	stages, commits  int
+	discards, leaves int
+	fail             error
 }
 
 func (c *tally) Head() audit.Head { return c.head }
@@ -53,8 +54,8 @@ func (c *tally) Stage(first int64, entries [][]byte) error {
 }
 
 func (c *tally) Commit(size int64) { c.commits, c.head.Size = c.commits+1, size }
-func (c *tally) Discard() error    { return nil }
-func (c *tally) Leave()            {}
+func (c *tally) Discard() error    { c.discards++; return nil }
+func (c *tally) Leave()            { c.leaves++ }
 
 // empty is the journal of an empty log.
 func empty() *tally {
@@ -199,6 +200,34 @@ func TestGroupFails(t *testing.T) {
 			t.Errorf("%d entries, %v, want %d", after, err, before+1)
 		}
 	})
+}
+
+// TestCommitUnknown: of a transaction whose end nobody knows the journal keeps what was
+// staged, since the database may have it.
+func TestCommitUnknown(t *testing.T) {
+	o, j := options, empty()
+	o.Journal = j
+	db, err := openAgain(t, create(t), o)
+	must(t, err)
+	appendEvents(t, db, 1)
+	for _, statement := range []string{
+		`CREATE TABLE test_commit (one INTEGER REFERENCES meta DEFERRABLE INITIALLY DEFERRED)`,
+		`CREATE TRIGGER test_commit_fails AFTER INSERT ON audit_block BEGIN INSERT INTO test_commit VALUES (9); END`,
+	} {
+		must(t, execute(t, db.Path(), statement))
+	}
+	err = db.Write(t.Context(), func(tx issuance.Tx) error { return tx.Append(events(1)) })
+	if !errors.Is(err, store.ErrOutcomeUnknown) {
+		t.Errorf("Write: %v, want ErrOutcomeUnknown", err)
+	}
+	if j.commits != 1 || j.leaves != 1 || j.discards != 0 {
+		t.Errorf("the journal was told of %d commits, %d unknown ends and %d that are not stored", j.commits, j.leaves, j.discards)
+	}
+	must(t, execute(t, db.Path(), `DROP TRIGGER test_commit_fails`))
+	appendEvents(t, db, 1)
+	if size, err := db.AuditSize(t.Context()); err != nil || size != 2 || j.commits != 2 {
+		t.Errorf("%d entries, %d commits, %v, want 2", size, j.commits, err)
+	}
 }
 
 // TestGroupForgets: what a writer stored and took back has no number for those behind it,
