@@ -509,7 +509,8 @@ func TestWithoutJournal(t *testing.T) {
 	is.Clean()
 	is.Clock.Add(time.Minute)
 	next := is.Publish()
-	if next.Version <= bundle.Version {
+	// Whoever has the last one refuses another right behind it, so one is left out.
+	if next.Version < bundle.Version+2 {
 		t.Errorf("bundle version %d after %d", next.Version, bundle.Version)
 	}
 	for uri, before := range pub.Lists {
