@@ -527,6 +527,9 @@ func TestAcceptRefuses(t *testing.T) {
 			}
 		}, wallet.PeerRefused},
 		{"a token for anybody (OA-08)", body("/token", `{"access_token":"t","token_type":"Bearer","expires_in":60}`), wallet.BadMessage},
+		{"a token for another credential only", body("/token", `{"access_token":"t","token_type":"DPoP","expires_in":60,"authorization_details":[`+
+			`{"type":"openid_credential","credential_configuration_id":"other","credential_identifiers":["x"]}]}`), wallet.NotUsable},
+		{"put off by an issuer that cannot be asked again", func(w *world) { w.deferred, w.meta.DeferredEndpoint = 1, "" }, wallet.BadMessage},
 		{"a plain answer to an encrypted request", func(w *world) {
 			w.spoil["/credential"] = func(a *wallet.Answer) {
 				a.Type, a.Body = oid4vci.JSONType, []byte(`{"credentials":[{"credential":"x~"}]}`)
@@ -638,6 +641,25 @@ func TestAcceptRefuses(t *testing.T) {
 		a, _ := w.agent(func(c *wallet.Config) { c.Roots = other })
 		if _, _, err := w.accept(a); reasonOf(err) != wallet.MetadataSigner {
 			t.Errorf("accept: %v", err)
+		}
+	})
+	t.Run("each way for its own offer", func(t *testing.T) {
+		w := newWorld(t)
+		a, _ := w.agent(nil)
+		p, err := a.Offer(t.Context(), w.link())
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.SignIn = false
+		if _, err := a.SignIn(t.Context(), p, back); reasonOf(err) != wallet.NotUsable {
+			t.Errorf("SignIn with an offer that has a code: %v", err)
+		}
+		w.offer.PreAuthorized, w.offer.AuthorizationCode = nil, &oid4vci.AuthorizationCodeGrant{}
+		if p, err = a.Offer(t.Context(), w.link()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := a.Redeem(t.Context(), p, ""); reasonOf(err) != wallet.NeedsSignIn {
+			t.Errorf("Redeem of an offer without a code: %v", err)
 		}
 	})
 	t.Run("not a link", func(t *testing.T) {

@@ -310,7 +310,7 @@ func (a *Agent) send(ctx context.Context, r Request) (Answer, error) {
 // mayAsk refuses what is no address of a server: corpus VCI-16.
 func (a *Agent) mayAsk(address string) error {
 	u, err := url.Parse(address)
-	if err != nil || u.Hostname() == "" || u.User != nil || u.Opaque != "" || strings.Contains(address, "#") {
+	if err != nil || u.Hostname() == "" || u.User != nil || strings.Contains(address, "#") {
 		return refuse(UnsafeAddress, "not an address of a server")
 	}
 	if u.Scheme == "https" || u.Scheme == "http" && a.cfg.LoopbackHTTP && loopback(u.Hostname()) {

@@ -103,6 +103,59 @@ func TestKeeps(t *testing.T) {
 	}
 }
 
+// TestIDsStayInTheirFolder: an id is the name of a file, and never the way to another one.
+func TestIDsStayInTheirFolder(t *testing.T) {
+	w, _ := create(t)
+	defer w.Close()
+	held := some(t, day, 1)
+	if err := w.Put(held); err != nil {
+		t.Fatal(err)
+	}
+	waits := Pending{Held: held}
+	if err := w.PutPending(waits); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Delete("../" + waitFolder + "/" + held.ID); !errors.Is(err, ErrNotHeld) {
+		t.Errorf("Delete of what is pending: %v, want ErrNotHeld", err)
+	}
+	if err := w.DeletePending("../" + heldFolder + "/" + held.ID); err != nil {
+		t.Errorf("DeletePending of what is held: %v", err)
+	}
+	for _, id := range []string{"", "../held/" + held.ID, held.ID + "x", held.ID[:len(held.ID)-1] + "/"} {
+		stray := Pending{Held: held}
+		if stray.ID = id; w.PutPending(stray) == nil {
+			t.Errorf("PutPending of %q", id)
+		}
+	}
+	if all, err := w.Held(); err != nil || len(all) != 1 {
+		t.Errorf("%d held, %v", len(all), err)
+	}
+	if all, err := w.Pending(); err != nil || len(all) != 1 {
+		t.Errorf("%d pending, %v", len(all), err)
+	}
+}
+
+// TestMayAsk: VCI-16. Nothing leaves the wallet for what is no address of a server, whoever
+// named it.
+func TestMayAsk(t *testing.T) {
+	for _, loopback := range []bool{false, true} {
+		a := &Agent{cfg: Config{LoopbackHTTP: loopback}}
+		for address, want := range map[string]bool{
+			"https://issuer.example/x?y": true, "https://issuer.example:8443": true, "https://127.0.0.1": true,
+			"http://127.0.0.1:8080/x": loopback, "http://localhost/x": loopback, "http://[::1]/x": loopback,
+			"http://issuer.example": false, "http://127.0.0.1.example/": false, "ftp://127.0.0.1/": false, "file:///etc/passwd": false,
+			"https://a@issuer.example": false, "https://a:b@issuer.example": false, "https://issuer.example/#x": false, "https://issuer.example#": false,
+			"https:issuer.example": false, "https:///x": false, "https://:443/x": false, "//issuer.example": false, "": false, "https://issuer.example/%zz": false,
+		} {
+			err := a.mayAsk(address)
+			r, refused := errors.AsType[*RefusedError](err)
+			if want && err != nil || !want && (!refused || r.Reason != UnsafeAddress) {
+				t.Errorf("VCI-16 %q with LoopbackHTTP %t: %v", address, loopback, err)
+			}
+		}
+	}
+}
+
 // TestNothingIsReadable: neither what credentials say nor the names of parties.
 func TestNothingIsReadable(t *testing.T) {
 	w, dir := create(t)

@@ -173,6 +173,34 @@ func TestDisclosedByStrangers(t *testing.T) {
 	}
 }
 
+// unread is a store that does not say which keys are on the list.
+type unread struct{ verifier.Once }
+
+func (u unread) Get(ctx context.Context, now time.Time, kind once.Kind, digest [32]byte) (once.Value, error) {
+	if kind == once.DisclosedKey {
+		return once.Value{}, errNoConnection
+	}
+	return u.Once.Get(ctx, now, kind, digest)
+}
+
+// TestDisclosedKeyUnread: SIG-05, P13. One of the keys is on the list, and which one cannot be
+// read: then there is no result, and not one as if none was.
+func TestDisclosedKeyUnread(t *testing.T) {
+	s := newScene(t, func(s *scene) { s.once = func(o verifier.Once) verifier.Once { return unread{o} } })
+	s.holding(t, "disclosed")
+	if err := once.Disclose(t.Context(), s.db, s.now(), s.holder.Key().Public); err != nil {
+		t.Fatal(err)
+	}
+	c := s.create(t, object{"policy": "card"})
+	request := s.open(t, c.Link)
+	if g := s.post(t, request, s.present(t, request)); g.status < 500 {
+		t.Errorf("SIG-05 the answer: %d %s", g.status, g.body)
+	}
+	if state, r := s.state(t, c.ID); r != nil {
+		t.Errorf("SIG-05 %v: %+v", state, r)
+	}
+}
+
 // full is a store that puts no key on the list.
 type full struct{ verifier.Once }
 
