@@ -135,6 +135,44 @@ func TestIDsStayInTheirFolder(t *testing.T) {
 	}
 }
 
+// TestImportRefuses: whoever made an export chose the names in it. They are no way out of the
+// wallet, and of what is not whole nothing is taken.
+func TestImportRefuses(t *testing.T) {
+	good := export{format, []Held{some(t, day, 1)}, []Entry{{ID: some(t, day, 1).ID, At: day}}}
+	for name, tt := range map[string]struct {
+		spoil func(*export)
+		want  error
+	}{
+		"another format":          {func(e *export) { e.Format++ }, ErrVersion},
+		"an older format":         {func(e *export) { e.Format-- }, ErrVersion},
+		"a credential elsewhere":  {func(e *export) { e.Held[0].ID = "../pending/" + e.Held[0].ID }, ErrCorrupt},
+		"a second elsewhere":      {func(e *export) { e.Held = append(e.Held, Held{ID: "../x"}) }, ErrCorrupt},
+		"a credential of no name": {func(e *export) { e.Held[0].ID = "" }, ErrCorrupt},
+		"an entry elsewhere":      {func(e *export) { e.Log[0].ID = "../held/" + e.Log[0].ID }, ErrCorrupt},
+		"an entry of no name":     {func(e *export) { e.Log[0].ID = "" }, ErrCorrupt},
+	} {
+		w, _ := create(t)
+		e := export{good.Format, append([]Held{}, good.Held...), append([]Entry{}, good.Log...)}
+		tt.spoil(&e)
+		b, err := seal(pass, e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n, err := w.Import(b, pass); !errors.Is(err, tt.want) || n != 0 {
+			t.Errorf("%s: %d, %v, want %v", name, n, err, tt.want)
+		}
+		held, err := w.Held()
+		log, err2 := w.Log()
+		pending, err3 := w.Pending()
+		if err := errors.Join(err, err2, err3); err != nil || len(held)+len(log)+len(pending) != 0 {
+			t.Errorf("%s: %d held, %d in the log, %d pending, %v", name, len(held), len(log), len(pending), err)
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // TestMayAsk: VCI-16. Nothing leaves the wallet for what is no address of a server, whoever
 // named it.
 func TestMayAsk(t *testing.T) {

@@ -277,13 +277,16 @@ func TestOverAsking(t *testing.T) {
 		{"registered by the name in its certificate", func(*world) string { return "x509_san_dns:" + library }, []trust.Asked{{Type: typeURL, Claims: all[:2]}}, nil, wallet.OverAsking},
 		{"another one is registered", func(*world) string { return "x509_san_dns:other.example" }, []trust.Asked{{Type: typeURL, Claims: all[:2]}}, nil, ""},
 		{"a part of what it may ask for", nil, []trust.Asked{{Type: typeURL, Claims: all}}, sdjwt.Path{"village", "street"}, ""},
+		{"another type, and no claim of it", nil, []trust.Asked{{Type: "urn:other", Claims: all}}, sdjwt.Path{}, wallet.OverAsking},
 		{"a name with a dot is no part", nil, []trust.Asked{{Type: typeURL, Claims: all}}, sdjwt.Path{"village.street"}, wallet.OverAsking},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
-			if tt.path != nil {
-				w.request.Query.Credentials[0].Claims[2].Path = tt.path
+			if c := &w.request.Query.Credentials[0]; len(tt.path) > 0 {
+				c.Claims[2].Path = tt.path
+			} else if tt.path != nil {
+				c.Claims, c.ClaimSets = nil, nil
 			}
 			id := w.request.Client.ID.String()
 			if tt.id != nil {
