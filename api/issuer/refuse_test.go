@@ -400,6 +400,11 @@ func TestAuthorizationRefuses(t *testing.T) {
 			t.Errorf("resource %s: %v, want %q", resource, a, want) // RFC 8707 section 2
 		}
 	}
+	// RFC 9449 section 10.1: dpop_jkt and the proof name one key.
+	foreign := keystest.Key(t, keys.Holder, keys.ES256, "foreign").Public.JWKThumbprint()
+	if _, a := b.wallet().push(func(r *oid4vci.AuthorizationRequest) { r.DPoPKey = foreign }); a.code() != oid4vci.InvalidDPoPProof {
+		t.Errorf("a code bound to another key than that of the proof: %v", a)
+	}
 	if _, a := b.wallet().push(func(r *oid4vci.AuthorizationRequest) { r.ClientID = "other.example" }); a.code() != oid4vci.InvalidClient {
 		t.Errorf("a client that nobody knows: %v", a)
 	}
@@ -441,6 +446,24 @@ func TestAuthorizationRefuses(t *testing.T) {
 	thief := &authorization{wallet: b.wallet()}
 	if a := thief.submit(z.page, form); a.status != 400 {
 		t.Errorf("the login page in another browser: %v", a)
+	}
+	page, err := url.Parse(z.page)
+	b.must(err)
+	own := z.client.Jar.Cookies(page)
+	if len(own) != 1 {
+		t.Fatalf("the browser has %d cookies, want that of the login", len(own))
+	}
+	for name, value := range map[string]string{"another value": strings.Repeat("A", len(own[0].Value)), "half of it": own[0].Value[:len(own[0].Value)/2], "nothing": ""} {
+		if a := thief.submit(z.page, form, "Cookie", own[0].Name+"="+value); a.status != 400 {
+			t.Errorf("the login page in another browser, with %s in its cookie: %v", name, a)
+		}
+	}
+	other, second := b.claim(2)
+	if a := z.submit(z.page, url.Values{"code": {second.ClaimCode}}); a.status != 400 {
+		t.Errorf("the claim code of another offer: %v", a)
+	}
+	if _, err := other.code(other.submit(other.page, url.Values{"code": {second.ClaimCode}})); err != nil {
+		t.Errorf("that claim code at its own offer: %v", err)
 	}
 	code, err := z.code(z.submit(z.page, form))
 	b.must(err)
