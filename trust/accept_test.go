@@ -208,6 +208,20 @@ func TestOpenRefuses(t *testing.T) {
 		{"a root in place of a bundle", deflated(t, c.chain[0]), trust.ErrMalformed},
 
 		{"no roots", with(2, []any{}), trust.ErrRootChain},
+		{"P18 a root signed as a bundle", rooted([][]byte{func() []byte {
+			payload, err := c.root.Payload()
+			if err != nil {
+				t.Fatal(err)
+			}
+			file, err := trust.SignPayload(trust.ContentTypeBundle, payload, c.rootKeys[:2]...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if file, err = trust.Inflate(file); err != nil {
+				t.Fatal(err)
+			}
+			return file
+		}()}), trust.ErrMalformed},
 		{"the first root missing", rooted(forgeRoot(t, nil, second, c.rootKeys[:2]...)), trust.ErrRootChain},
 		{"a gap in the roots", rooted(forgeRoot(t, c.chain, root(func(r *trust.Root) { r.Version = 3 }), c.rootKeys[:2]...)), trust.ErrRootChain},
 		{"the same root twice", rooted(append(slices.Clone(c.chain), c.chain[0])), trust.ErrRootChain},
