@@ -25,6 +25,19 @@ func (c Content) Payload() ([]byte, error) { return c.marshal() }
 // Payload is the root as it would be signed.
 func (r Root) Payload() ([]byte, error) { return r.marshal() }
 
+// SignPartAs signs the content of a part once more, as something of this content type.
+func SignPartAs(contentType string, part []byte, s keys.Signer) ([]byte, error) {
+	_, m, err := parseContribution(part)
+	if err != nil {
+		return nil, err
+	}
+	signed, err := cose.Sign1(rand.Reader, s, cose.Header{KeyID: s.Key().ID().Bytes(), ContentType: contentType}, m.Payload)
+	if err != nil {
+		return nil, err
+	}
+	return deflate(signed)
+}
+
 // SignPayload signs anything as a trust file, without a look at it.
 func SignPayload(contentType string, payload []byte, signers ...keys.Signer) ([]byte, error) {
 	signed, err := cose.Sign(rand.Reader, signers, contentType, payload)

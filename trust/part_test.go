@@ -164,8 +164,13 @@ func TestMergeRefuses(t *testing.T) {
 			}
 		})
 	}
+	asBundle, err := trust.SignPartAs(trust.ContentTypeBundle, file, f.board)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, spoiled := range map[string][]byte{
-		"nothing": nil, "half": file[:len(file)/2], "a bit turned": flip(file, len(file)/2), "a bundle": f.sign(t, f.country.content(t)), "OFF-09 a bomb": bomb(t),
+		"P18 signed as a bundle": asBundle,
+		"nothing":                nil, "half": file[:len(file)/2], "a bit turned": flip(file, len(file)/2), "a bundle": f.sign(t, f.country.content(t)), "OFF-09 a bomb": bomb(t),
 	} {
 		if _, err := content.Merge(spoiled, now); !errors.Is(err, trust.ErrMalformed) && !errors.Is(err, trust.ErrTooLarge) {
 			t.Errorf("%s: %v", name, err)
