@@ -32,9 +32,10 @@ func fold(name string) []string {
 // (apostrophe, zero-width characters) leaves no trace.
 func split(name string) []string {
 	if len(name) > maxName {
-		name = strings.ToValidUTF8(name[:maxName], "")
+		name = name[:maxName]
 	}
-	name = norm.NFKD.String(name)
+	// The form of a letter beside a byte that is none would depend on what else is there.
+	name = norm.NFKD.String(strings.ToValidUTF8(name, "\ufffd"))
 	var words []string
 	var b strings.Builder
 	end := func() {

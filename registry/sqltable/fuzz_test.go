@@ -78,7 +78,8 @@ func FuzzTimestamp(f *testing.F) {
 				in, out = in+"-07", out+"Z07:00"
 			}
 			got := sqltable.TimestampText(s, zone)
-			if want, err := time.Parse(in, s); err == nil && (!zone || strings.HasSuffix(s, "+00")) {
+			// Go takes more than one space, and commas: what PostgreSQL never writes.
+			if want, err := time.Parse(in, s); err == nil && want.Format(in) == s && (!zone || strings.HasSuffix(s, "+00")) {
 				if at, err := time.Parse(out, got); err != nil || !at.Equal(want) {
 					t.Errorf("%q became %q", s, got)
 				}
