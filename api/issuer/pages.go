@@ -8,6 +8,7 @@ import (
 	"errors"
 	"html/template"
 	"net/http"
+	"net/url"
 	"slices"
 
 	"github.com/sanad-id/sanad/internal/i18n"
@@ -39,6 +40,8 @@ type pageView struct {
 	Credentials     []string
 	Form, Upstream  string // where the forms go; "" if there is none
 	ByCode          bool   // a claim code may be typed
+	GoesTo, Host    string // where the credential goes: a website, or with Host empty an app
+	App, Yours      string
 	Title, Note     string
 	Label, Continue string
 	SignIn, Cancel  string
@@ -114,6 +117,7 @@ func (e *Endpoints) loginPage(w http.ResponseWriter, r *http.Request, status int
 	text := func(key string) string { return v.Language.Text(key, nil) }
 	v.Title, v.Label, v.Continue, v.Cancel = text("login.title"), text("login.code"), text("login.continue"), text("login.cancel")
 	v.Form, v.ByCode = e.url(pathLogin+s.Login), true
+	v.GoesTo, v.Host, v.App, v.Yours = text("login.to"), hostOf(s.Request.RedirectURI), text("login.app"), text("login.yours")
 	if s.Request.IssuerState != "" {
 		var offered storedState
 		if _, err := e.load(r.Context(), once.IssuerState, s.Request.IssuerState, &offered); err != nil && !errors.Is(err, once.ErrNone) {
@@ -134,6 +138,16 @@ func (e *Endpoints) loginPage(w http.ResponseWriter, r *http.Request, status int
 		}
 	}
 	return writePage(w, status, v)
+}
+
+// hostOf is the website that a browser is sent back to, "" for an app on the same device. Where
+// any wallet may ask, its host is all that tells the holder's own from somebody else's.
+func hostOf(redirectURI string) string {
+	u, err := url.Parse(redirectURI)
+	if err != nil || u.Scheme != "https" {
+		return ""
+	}
+	return u.Host
 }
 
 func (e *Endpoints) errorPage(w http.ResponseWriter, r *http.Request, status int, key string) error {

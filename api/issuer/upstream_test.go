@@ -11,6 +11,7 @@ import (
 
 	"github.com/sanad-id/sanad/api/issuer"
 	"github.com/sanad-id/sanad/internal/fetch"
+	"github.com/sanad-id/sanad/internal/i18n"
 	"github.com/sanad-id/sanad/internal/oidctest"
 	"github.com/sanad-id/sanad/keys"
 	"github.com/sanad-id/sanad/keys/keystest"
@@ -147,6 +148,30 @@ func TestLoginPageShowsWhatWorks(t *testing.T) {
 		}
 		if asks := strings.Contains(string(z.get(z.page).body), `name="code"`); asks != tt.asks {
 			t.Errorf("%s: a code is asked for: %v, want %v", tt.name, asks, tt.asks)
+		}
+	}
+}
+
+// TestLoginPageSaysWhereItGoes: where any wallet may ask, its host is what tells the holder's own
+// from somebody else's, whatever it calls itself.
+func TestLoginPageSaysWhereItGoes(t *testing.T) {
+	b := newBed(t, engines[0])
+	app := i18n.For("en").Text("login.app", nil)
+	for uri, want := range map[string]string{
+		back:                                 ">wallet.example<",
+		"https://wallet.example.evil.test/a": ">wallet.example.evil.test<",
+		"https://evil.test:8443/?https://wallet.example": ">evil.test:8443<",
+		"http://127.0.0.1:4711/back":                     app,
+		"org.example.wallet:/back":                       app,
+	} {
+		z, a := b.wallet().push(func(r *oid4vci.AuthorizationRequest) { r.RedirectURI = uri })
+		if a.status != http.StatusCreated {
+			t.Errorf("%s: %v", uri, a)
+			continue
+		}
+		z.visit()
+		if got := string(z.get(z.page, "Accept-Language", "en").body); !strings.Contains(got, want) || want != app && strings.Contains(got, app) {
+			t.Errorf("%s: the page lacks %s:\n%s", uri, want, got)
 		}
 	}
 }
